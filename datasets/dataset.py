@@ -1,0 +1,92 @@
+"""A data set: binary sequences split into training, validation and test."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.datasets.errors import DataError
+
+Sequences = tuple[npt.NDArray[np.uint8], ...]
+"""Sequences of one split; each of shape (n_frames, n_features), values 0 and 1."""
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Binary sequences in the three splits of a benchmark.
+
+    Parameters
+    ----------
+    name
+        The name under which it was asked for: ``"jsb"``, ``"bach"`` or a path.
+    title
+        The name a report prints, for example ``"JSB Chorales"``.
+    train, valid, test
+        Tuples of uint8 arrays of shape (n_frames, n_features), values 0 and 1.
+    lowest_midi_note
+        MIDI number of column 0 where the columns are notes, else None.
+    note
+        What a report must say of this data set, for example that it is not the benchmark.
+
+    Raises
+    ------
+    DataError
+        If a split is empty, widths differ, or a value is neither 0 nor 1.
+    """
+
+    name: str
+    title: str
+    train: Sequences = field(repr=False)
+    valid: Sequences = field(repr=False)
+    test: Sequences = field(repr=False)
+    lowest_midi_note: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        widths = set()
+        for split in SPLITS:
+            sequences = self.split(split)
+            if not sequences:
+                raise DataError(f"{self.name}: the {split} split holds no sequence")
+            for index, sequence in enumerate(sequences):
+                where = f"{self.name}: sequence {index} of the {split} split"
+                if sequence.ndim != 2 or sequence.dtype != np.uint8 or not sequence.size:
+                    raise DataError(
+                        f"{where} must be a non-empty uint8 array (frames, features), "
+                        f"got {sequence.dtype} of shape {sequence.shape}"
+                    )
+                if sequence.max() > 1:
+                    raise DataError(f"{where} must hold 0 and 1 only, found {sequence.max()}")
+                widths.add(sequence.shape[1])
+        if len(widths) != 1:
+            raise DataError(
+                f"{self.name}: every sequence must have one width, found {sorted(widths)}"
+            )
+
+    def split(self, name: str) -> Sequences:
+        """Return the sequences of ``"train"``, ``"valid"`` or ``"test"``."""
+        if name not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {name!r}")
+        sequences: Sequences = getattr(self, name)
+        return sequences
+
+    @property
+    def n_features(self) -> int:
+        """Width of a frame (88 for piano-rolls)."""
+        return int(self.train[0].shape[1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over splits, lengths and frames: equal for equal data, whatever the file form."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            for sequence in self.split(split):
+                digest.update(f"{split} {sequence.shape}".encode())
+                digest.update(np.ascontiguousarray(sequence).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,22 @@
+"""Fast-dropout recurrent networks and their training.
+
+This face is light: names, hyperparameters and results. What compiles is imported by its module,
+`fdrnn.model.trainer` above all, which alone a study needs.
+"""
+
+from fdrnn.model.errors import CheckpointError, ToolchainError
+from fdrnn.model.results import EpochRecord, TrialResult
+from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters, TrainingSettings
+from fdrnn.model.variants import VARIANTS, Variant
+
+__all__ = [
+    "VARIANTS",
+    "CheckpointError",
+    "EpochRecord",
+    "FastDropoutHyperparameters",
+    "Hyperparameters",
+    "ToolchainError",
+    "TrainingSettings",
+    "TrialResult",
+    "Variant",
+]

@@ -1,0 +1,18 @@
+"""Errors of the model.
+
+FdrnnError
++-- ToolchainError (RuntimeError)   no C++ compiler, no Python headers, no BLAS
++-- CheckpointError (ValueError)    a stored training state that cannot be restored
+"""
+
+from __future__ import annotations
+
+from fdrnn.datasets.errors import FdrnnError
+
+
+class ToolchainError(FdrnnError, RuntimeError):
+    """What compiles and links the native operations is missing."""
+
+
+class CheckpointError(FdrnnError, ValueError):
+    """A training state that is damaged or belongs to another run."""

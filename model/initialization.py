@@ -1,0 +1,55 @@
+"""Initial parameters: Gaussian weights, sparse recurrence, a set spectral radius.
+
+Bayer et al. 2013, section 2.3 and Table 2, after Sutskever et al. 2013.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.model.settings import Hyperparameters
+from fdrnn.model.spectral import spectral_radius
+
+Parameters = dict[str, npt.NDArray[np.float32]]
+"""W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, D), b_y (D,)."""
+
+OUTPUT_BIAS = -0.8
+
+
+def initial_parameters(
+    hyperparameters: Hyperparameters, n_features: int, init_scale: str, seed: int
+) -> Parameters:
+    """Draw the initial parameters; float32, from `seed` alone.
+
+    W_in, W_rec and W_out are normal with mean 0 and sigma^2 as variance, or as standard
+    deviation with ``init_scale = "std"``. Each unit keeps at most `max_incoming` recurrent
+    connections (entries of its column of W_rec) at random, then W_rec is scaled to the spectral
+    radius. b_h = 0, b_y = -0.8, and h0, which is trained, starts at 0.
+    """
+    n_hidden = hyperparameters.n_hidden
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
+    weights, connections, inputs, outputs = streams
+
+    def deviation(sigma2: float) -> float:
+        return math.sqrt(sigma2) if init_scale == "variance" else sigma2
+
+    recurrent = weights.normal(0.0, deviation(hyperparameters.sigma2_rec_out), (n_hidden, n_hidden))
+    limit = hyperparameters.max_incoming
+    if limit is not None and limit < n_hidden:
+        ranks = connections.random((n_hidden, n_hidden)).argsort(axis=0).argsort(axis=0)
+        recurrent *= ranks < limit
+    recurrent *= hyperparameters.spectral_radius / spectral_radius(recurrent)
+    drawn = {
+        "W_in": inputs.normal(0.0, deviation(hyperparameters.sigma2_in), (n_features, n_hidden)),
+        "W_rec": recurrent,
+        "b_h": np.zeros(n_hidden),
+        "h0": np.zeros((1, n_hidden)),
+        "W_out": outputs.normal(
+            0.0, deviation(hyperparameters.sigma2_rec_out), (n_hidden, n_features)
+        ),
+        "b_y": np.full(n_features, OUTPUT_BIAS),
+    }
+    return {name: value.astype(np.float32) for name, value in drawn.items()}

@@ -1,0 +1,261 @@
+#section support_code
+/*
+ * Shared by every native op: BLAS, buffers, argument checks, vectorisable functions.
+ *
+ * All matrices are C-contiguous. Every name is a template or an overload on `real`, which is
+ * npy_float32 in training and npy_float64 where gradients are checked.
+ */
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+extern "C" {
+void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *,
+            const float *, const int *, const float *, const int *, const float *, float *,
+            const int *);
+void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *,
+            const double *, const int *, const double *, const int *, const double *, double *,
+            const int *);
+}
+
+namespace fdrnn {
+
+const npy_intp ROW_BLOCK = 512; /* rows worked on at a time, so that they stay in the cache */
+
+inline void gemm(const char *a, const char *b, int m, int n, int k, float alpha, const float *A,
+                 int lda, const float *B, int ldb, float beta, float *C, int ldc) {
+    sgemm_(a, b, &m, &n, &k, &alpha, A, &lda, B, &ldb, &beta, C, &ldc);
+}
+inline void gemm(const char *a, const char *b, int m, int n, int k, double alpha, const double *A,
+                 int lda, const double *B, int ldb, double beta, double *C, int ldc) {
+    dgemm_(a, b, &m, &n, &k, &alpha, A, &lda, B, &ldb, &beta, C, &ldc);
+}
+
+/* C (m, n) = A (m, k) B (k, n) + beta C, row-major. BLAS is column-major: C' = B' A'. */
+template <typename real>
+inline void product(npy_intp m, npy_intp n, npy_intp k, const real *A, const real *B, real beta,
+                    real *C) {
+    if (m == 0 || n == 0) return;
+    gemm("N", "N", (int)n, (int)m, (int)k, real(1), B, (int)n, A, (int)k, beta, C, (int)n);
+}
+
+/* C (m, n) = A' B + beta C with A (k, m) and B (k, n), row-major: a weight gradient. */
+template <typename real>
+inline void product_at(npy_intp m, npy_intp n, npy_intp k, const real *A, const real *B, real beta,
+                       real *C) {
+    if (m == 0 || n == 0) return;
+    if (k == 0) {
+        for (npy_intp i = 0; i < m * n; ++i) C[i] *= beta;
+        return;
+    }
+    gemm("N", "T", (int)n, (int)m, (int)k, real(1), B, (int)n, A, (int)m, beta, C, (int)n);
+}
+
+/* A buffer kept between calls: grows, never shrinks; aligned to a cache line. */
+template <typename real>
+struct Buffer {
+    real *data;
+    npy_intp capacity;
+    Buffer() : data(NULL), capacity(0) {}
+    ~Buffer() { free(data); }
+    /* NULL with a Python MemoryError set if there is no memory. */
+    real *get(npy_intp size) {
+        if (size < 1) size = 1;
+        if (size > capacity) {
+            free(data);
+            data = NULL;
+            capacity = 0;
+            void *fresh = NULL;
+            if (posix_memalign(&fresh, 64, (size_t)size * sizeof(real))) {
+                PyErr_NoMemory();
+                return NULL;
+            }
+            data = (real *)fresh;
+            capacity = size;
+        }
+        return data;
+    }
+};
+
+/* An output array of this shape, reusing the one of the previous call where it fits. */
+template <typename real>
+inline real *output(PyArrayObject **array, int typenum, int ndim, npy_intp rows,
+                    npy_intp columns) {
+    npy_intp shape[2] = {rows, columns};
+    bool fits = *array && PyArray_NDIM(*array) == ndim && PyArray_TYPE(*array) == typenum &&
+                PyArray_IS_C_CONTIGUOUS(*array) && PyArray_ISBEHAVED(*array) &&
+                PyArray_DIM(*array, 0) == rows && (ndim < 2 || PyArray_DIM(*array, 1) == columns);
+    if (!fits) {
+        Py_XDECREF(*array);
+        *array = (PyArrayObject *)PyArray_SimpleNew(ndim, shape, typenum);
+        if (!*array) return NULL;
+    }
+    return (real *)PyArray_DATA(*array);
+}
+
+/* 0 if the array is contiguous and of this shape (-1: any); else -1 with a ValueError set. */
+inline int expect(const char *op, const char *name, PyArrayObject *array, npy_intp rows,
+                  npy_intp columns) {
+    bool matrix = columns != -2;
+    if (PyArray_NDIM(array) != (matrix ? 2 : 1)) {
+        PyErr_Format(PyExc_ValueError, "%s: %s must have %d axes, got %d", op, name,
+                     matrix ? 2 : 1, PyArray_NDIM(array));
+        return -1;
+    }
+    if (!PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISBEHAVED(array)) {
+        PyErr_Format(PyExc_ValueError, "%s: %s must be C-contiguous and aligned", op, name);
+        return -1;
+    }
+    if (rows >= 0 && PyArray_DIM(array, 0) != rows) {
+        PyErr_Format(PyExc_ValueError, "%s: %s must have %zd rows, got %zd", op, name,
+                     (Py_ssize_t)rows, (Py_ssize_t)PyArray_DIM(array, 0));
+        return -1;
+    }
+    if (matrix && columns >= 0 && PyArray_DIM(array, 1) != columns) {
+        PyErr_Format(PyExc_ValueError, "%s: %s must have %zd columns, got %zd", op, name,
+                     (Py_ssize_t)columns, (Py_ssize_t)PyArray_DIM(array, 1));
+        return -1;
+    }
+    return 0;
+}
+
+inline int expect_vector(const char *op, const char *name, PyArrayObject *array, npy_intp size) {
+    return expect(op, name, array, size, -2);
+}
+
+/* 0 if n_rows (T,) is positive and sums to the rows of x; else -1 with a ValueError set. */
+inline int expect_packing(const char *op, PyArrayObject *n_rows, npy_intp total) {
+    if (expect_vector(op, "n_rows", n_rows, -1)) return -1;
+    const npy_int64 *n = (const npy_int64 *)PyArray_DATA(n_rows);
+    npy_intp sum = 0;
+    if (PyArray_DIM(n_rows, 0) < 1) {
+        PyErr_Format(PyExc_ValueError, "%s: n_rows must have at least one step", op);
+        return -1;
+    }
+    for (npy_intp t = 0; t < PyArray_DIM(n_rows, 0); ++t) {
+        if (n[t] < 1 || n[t] > total) {
+            PyErr_Format(PyExc_ValueError,
+                         "%s: n_rows must lie between 1 and the rows of x (%zd), got %zd at "
+                         "step %zd", op, (Py_ssize_t)total, (Py_ssize_t)n[t], (Py_ssize_t)t);
+            return -1;
+        }
+        sum += n[t];
+    }
+    if (sum != total) {
+        PyErr_Format(PyExc_ValueError, "%s: n_rows must sum to the rows of x, %zd, got %zd", op,
+                     (Py_ssize_t)total, (Py_ssize_t)sum);
+        return -1;
+    }
+    return 0;
+}
+
+template <typename real>
+inline real scalar(PyArrayObject *array) {
+    return *(const real *)PyArray_DATA(array);
+}
+
+/*
+ * exp for arguments in [-87, 88] (clamped; NaN stays NaN), relative error below 2e-7 in single
+ * precision: 2^n e^r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.
+ */
+inline float exponential(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = __builtin_rintf(x * 1.44269504f);
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float e = 1.0f / 5040.0f;
+    e = e * r + 1.0f / 720.0f;
+    e = e * r + 1.0f / 120.0f;
+    e = e * r + 1.0f / 24.0f;
+    e = e * r + 1.0f / 6.0f;
+    e = e * r + 0.5f;
+    e = e * r + 1.0f;
+    e = e * r + 1.0f;
+    /* The bits of 2^n; a NaN's integer is arbitrary, its product stays NaN. */
+    int bits = ((int)n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return e * scale;
+}
+inline double exponential(double x) { return std::exp(x); }
+
+template <typename real>
+inline real sigmoid(real x) {
+    return real(1) / (real(1) + exponential(-x));
+}
+
+/*
+ * log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), relative error below 1e-6 in single precision.
+ * The logarithm of y in (1, 2] is 2 artanh(w), w = (y - 1) / (y + 1) <= 1/3, by its series.
+ */
+inline float softplus(float x) {
+    float e = exponential(x < 0.0f ? x : -x);
+    float w = e / (2.0f + e);
+    float q = w * w;
+    float s = 1.0f / 13.0f;
+    s = s * q + 1.0f / 11.0f;
+    s = s * q + 1.0f / 9.0f;
+    s = s * q + 1.0f / 7.0f;
+    s = s * q + 1.0f / 5.0f;
+    s = s * q + 1.0f / 3.0f;
+    s = s * q + 1.0f;
+    return (x > 0.0f ? x : 0.0f) + 2.0f * w * s;
+}
+inline double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
+
+/* out = factor W; W *= factor; out = factor W^2 (elementwise). */
+template <typename real>
+inline void scaled(npy_intp size, const real *__restrict W, real factor, real *__restrict out) {
+    for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i];
+}
+template <typename real>
+inline void rescale(npy_intp size, real factor, real *__restrict W) {
+    for (npy_intp i = 0; i < size; ++i) W[i] *= factor;
+}
+template <typename real>
+inline void scaled_square(npy_intp size, const real *__restrict W, real factor,
+                          real *__restrict out) {
+    for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i] * W[i];
+}
+
+/* out (columns, rows) = W (rows, columns)', by tiles that stay in the first-level cache. */
+template <typename real>
+inline void transposed(npy_intp rows, npy_intp columns, const real *__restrict W,
+                       real *__restrict out) {
+    const npy_intp tile = 16;
+    for (npy_intp i = 0; i < rows; i += tile)
+        for (npy_intp j = 0; j < columns; j += tile)
+            for (npy_intp k = i; k < i + tile && k < rows; ++k)
+                for (npy_intp l = j; l < j + tile && l < columns; ++l)
+                    out[l * rows + k] = W[k * columns + l];
+}
+
+/*
+ * Variance input of an affine step, c = (1 - p) mean^2 + variance, so that V[a] = p c W^2
+ * (equation 2 with one factor p taken out).
+ */
+template <typename real>
+inline void variance_input(npy_intp size, real p_keep, const real *__restrict mean,
+                           const real *__restrict variance, real *__restrict c) {
+    const real q = real(1) - p_keep;
+    for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i] + variance[i];
+}
+
+/* gradient (size) of W from those of p W and p W^2: factor A + 2 p W B. */
+template <typename real>
+inline void weight_gradient(npy_intp size, real mean_factor, real p_keep,
+                            const real *__restrict W, const real *__restrict B,
+                            real *__restrict A) {
+    for (npy_intp i = 0; i < size; ++i)
+        A[i] = mean_factor * A[i] + real(2) * p_keep * W[i] * B[i];
+}
+
+/* Constants of the approximate moments of the logistic sigmoid; see moments.py. */
+template <typename real>
+struct SigmoidMoments {
+    static constexpr real c = real(0.39269908169872414);      /* pi / 8 */
+    static constexpr real alpha = real(1.1715728752538097);   /* 4 - 2 sqrt 2 */
+    static constexpr real beta = real(0.88137358701954305);   /* -ln(sqrt 2 - 1) */
+};
+
+}  // namespace fdrnn

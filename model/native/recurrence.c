@@ -1,0 +1,139 @@
+#section support_code
+/*
+ * Forward pass of the recurrent layer over packed rows (see packing.py).
+ *
+ * Row i of step t continues row min(i, n_rows[t-1] - 1) of step t-1; at t = 0, of the initial
+ * state. Rows may join (they continue the last row of the step before: the shared padding) and
+ * end (the last ones of a step have no successor).
+ */
+namespace fdrnn {
+
+/* Moments of tanh at pre-synaptic (a, v): 2 E - 1 and 4 V of the sigmoid at (s a, s^2 v). */
+template <typename real>
+inline void tanh_moments(npy_intp size, real s, real p_keep, const real *__restrict a,
+                         const real *__restrict v, real *__restrict mean,
+                         real *__restrict variance, real *__restrict c) {
+    typedef SigmoidMoments<real> K;
+    const real q = real(1) - p_keep;
+    const real c1 = K::c * s * s, c2 = K::c * K::alpha * K::alpha * s * s;
+    for (npy_intp i = 0; i < size; ++i) {
+        real m = s * a[i];
+        real k1 = real(1) / std::sqrt(real(1) + c1 * v[i]);
+        real k2 = real(1) / std::sqrt(real(1) + c2 * v[i]);
+        real e1 = sigmoid(m * k1);
+        real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
+        real y = real(2) * e1 - real(1);
+        real z = real(4) * (e2 - e1 * e1);
+        z = z < real(0) ? real(0) : z;
+        mean[i] = y;
+        variance[i] = z;
+        c[i] = q * y * y + z;
+    }
+}
+
+template <typename real>
+inline void tanh_plain(npy_intp size, real s, const real *__restrict a, real *__restrict mean) {
+    for (npy_intp i = 0; i < size; ++i) mean[i] = real(2) * sigmoid(s * a[i]) - real(1);
+}
+
+}  // namespace fdrnn
+
+#section support_code_struct
+fdrnn::Buffer<DTYPE_INPUT_0> weights;
+fdrnn::Buffer<DTYPE_INPUT_0> inputs;
+
+int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayObject *mean0_,
+                            PyArrayObject *variance0_, PyArrayObject *W_in_,
+                            PyArrayObject *W_rec_, PyArrayObject *b_, PyArrayObject *p_in_,
+                            PyArrayObject *p_rec_, PyArrayObject *mean_factor_,
+                            PyArrayObject **mean_, PyArrayObject **variance_, PyArrayObject **a_,
+                            PyArrayObject **v_, PyArrayObject **c_, PARAMS_TYPE *params) {
+    using namespace fdrnn;
+    typedef DTYPE_INPUT_0 real;
+    const int type = TYPENUM_INPUT_0;
+    const char *op = "Recurrence";
+    const bool stochastic = params->stochastic;
+    const real s = (real)params->input_scale;
+    if (expect(op, "x", x_, -1, -1) || expect(op, "W_rec", W_rec_, -1, -1)) return -1;
+    const npy_intp R = PyArray_DIM(x_, 0), D = PyArray_DIM(x_, 1), H = PyArray_DIM(W_rec_, 1);
+    if (expect(op, "W_rec", W_rec_, H, H) || expect(op, "W_in", W_in_, D, H) ||
+        expect_vector(op, "b", b_, H) || expect_packing(op, n_rows_, R) ||
+        expect(op, "initial mean", mean0_, -1, H))
+        return -1;
+    const npy_intp S = PyArray_DIM(mean0_, 0);
+    if (expect(op, "initial variance", variance0_, S, H)) return -1;
+    if (S < 1) {
+        PyErr_Format(PyExc_ValueError, "%s: the initial state must have at least one row", op);
+        return -1;
+    }
+    const npy_intp T = PyArray_DIM(n_rows_, 0), HH = H * H, DH = D * H;
+    const npy_int64 *n_rows = (const npy_int64 *)PyArray_DATA(n_rows_);
+    const real p_in = scalar<real>(p_in_), p_rec = scalar<real>(p_rec_);
+    const real mean_factor = scalar<real>(mean_factor_);
+    const real *x = (const real *)PyArray_DATA(x_);
+    const real *b = (const real *)PyArray_DATA(b_);
+    const real *W_in = (const real *)PyArray_DATA(W_in_);
+    const real *W_rec = (const real *)PyArray_DATA(W_rec_);
+
+    const npy_intp V = stochastic ? R : 0;
+    real *mean = output<real>(mean_, type, 2, R, H);
+    real *variance = output<real>(variance_, type, 2, V, H);
+    real *a = output<real>(a_, type, 2, R, H);
+    real *v = output<real>(v_, type, 2, V, H);
+    real *c = output<real>(c_, type, 2, V, H);
+    real *scaled_weights = weights.get(2 * HH + 2 * DH);
+    const npy_intp widest = n_rows[0] > S ? n_rows[0] : S;
+    real *workspace = inputs.get(R * D + 2 * widest * H);
+    if (!mean || !variance || !a || !v || !c || !scaled_weights || !workspace) return -1;
+
+    real *rec_mean = scaled_weights, *rec_variance = rec_mean + HH;
+    real *in_mean = rec_variance + HH, *in_variance = in_mean + DH;
+    real *x_squared = workspace, *mean_before = x_squared + R * D,
+         *c_before = mean_before + widest * H;
+
+    scaled(HH, W_rec, mean_factor, rec_mean);
+    scaled(DH, W_in, p_in, in_mean);
+    for (npy_intp r = 0; r < R; ++r) memcpy(a + r * H, b, H * sizeof(real));
+    product(R, H, D, x, in_mean, real(1), a);
+    if (stochastic) {
+        scaled_square(HH, W_rec, p_rec, rec_variance);
+        if (p_in < real(1)) {
+            scaled_square(DH, W_in, p_in * (real(1) - p_in), in_variance);
+            scaled_square(R * D, x, real(1), x_squared);
+            product(R, H, D, x_squared, in_variance, real(0), v);
+        } else {
+            memset(v, 0, R * H * sizeof(real));
+        }
+    }
+
+    /* The rows that step 0 continues: the initial state, its last row repeated. */
+    memcpy(mean_before, PyArray_DATA(mean0_), S * H * sizeof(real));
+    if (stochastic)
+        variance_input(S * H, p_rec, mean_before, (const real *)PyArray_DATA(variance0_),
+                       c_before);
+    real *before = mean_before, *c_of_before = c_before;
+    npy_intp n_before = S, row = 0;
+    for (npy_intp t = 0; t < T; ++t) {
+        const npy_intp n = n_rows[t];
+        /* Joining rows get copies of the last row, written right behind it: there lies the
+         * block of this step, which is still free (at t = 0, the rest of the workspace). */
+        for (npy_intp i = n_before; i < n; ++i) {
+            memcpy(before + i * H, before + (n_before - 1) * H, H * sizeof(real));
+            if (stochastic)
+                memcpy(c_of_before + i * H, c_of_before + (n_before - 1) * H, H * sizeof(real));
+        }
+        product(n, H, H, before, rec_mean, real(1), a + row * H);
+        if (stochastic) {
+            product(n, H, H, c_of_before, rec_variance, real(1), v + row * H);
+            tanh_moments(n * H, s, p_rec, a + row * H, v + row * H, mean + row * H,
+                         variance + row * H, c + row * H);
+        } else {
+            tanh_plain(n * H, s, a + row * H, mean + row * H);
+        }
+        before = mean + row * H;
+        c_of_before = c + row * H;
+        n_before = n;
+        row += n;
+    }
+    return 0;
+}

@@ -1,0 +1,103 @@
+r"""rmsprop with Nesterov momentum and gradient clipping.
+
+With parameters theta, velocity u (0 at first) and mean square r (1 at first), one update is
+
+.. math::
+
+    \theta' &= \theta - \beta u \\
+    g &= \nabla L(\theta') \cdot \min(1, c / \lVert \nabla L(\theta') \rVert) \\
+    r &\leftarrow \gamma r + (1 - \gamma) g^2 \\
+    w &= \alpha g / \sqrt{r + \epsilon} \\
+    \theta &\leftarrow \theta' - w, \qquad u \leftarrow \beta u + w
+
+with step rate alpha, momentum beta, decay gamma, clipping norm c over all parameters together,
+and epsilon = 1e-8.
+
+References
+----------
+Tieleman and Hinton 2012, lecture 6.5. Sutskever 2013, thesis, section 7.2. Pascanu et al. 2012
+for the clipping. The paper names the combination and leaves its form open; this is the one of
+the authors' published code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fdrnn.model.moments import Expression
+from fdrnn.model.toolchain import theano
+
+T = theano.tensor
+
+EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """Shared variables, by parameter name.
+
+    Attributes
+    ----------
+    velocity
+        u, 0 at first.
+    mean_square
+        r, 1 at first.
+    """
+
+    velocity: Mapping[str, Any]
+    mean_square: Mapping[str, Any]
+
+
+def rmsprop_nesterov(
+    loss_at: Callable[[Mapping[str, Expression]], Expression],
+    parameters: Mapping[str, Any],
+    state: OptimizerState,
+    step_rate: Expression,
+    momentum: Expression,
+    decay: Expression,
+    clip_norm: Expression,
+) -> tuple[Expression, Expression, list[tuple[Any, Expression]]]:
+    """Build one update.
+
+    Parameters
+    ----------
+    loss_at
+        Maps parameter expressions to the 0-d loss.
+    parameters
+        Shared variables by name.
+    state
+        Shared variables of the same shapes.
+    step_rate, momentum, decay, clip_norm
+        alpha, beta, gamma, c: 0-d, of the parameters' dtype.
+
+    Returns
+    -------
+    loss
+        At the look-ahead parameters theta'.
+    gradient_norm
+        Euclidean norm of the gradient over all parameters, before clipping.
+    updates
+        For ``theano.function``.
+    """
+    names = list(parameters)
+    drift = {name: momentum * state.velocity[name] for name in names}
+    ahead = {name: parameters[name] - drift[name] for name in names}
+    loss = loss_at(ahead)
+    gradients = dict(zip(names, theano.grad(loss, [ahead[name] for name in names]), strict=True))
+    norm = T.sqrt(sum(T.sum(gradient**2) for gradient in gradients.values()))
+    one = T.constant(1.0, dtype=norm.dtype)
+    epsilon = T.constant(EPSILON, dtype=norm.dtype)
+    shrink = clip_norm / T.maximum(norm, clip_norm)
+    updates = []
+    for name in names:
+        gradient = shrink * gradients[name]
+        mean_square = decay * state.mean_square[name] + (one - decay) * gradient**2
+        step = step_rate * gradient / T.sqrt(mean_square + epsilon)
+        updates += [
+            (state.mean_square[name], mean_square),
+            (parameters[name], ahead[name] - step),
+            (state.velocity[name], drift[name] + step),
+        ]
+    return loss, norm, updates

@@ -1,0 +1,93 @@
+"""What training a network yields: one record per epoch and one result per run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch of training; every NLL in nats per predicted step.
+
+    Attributes
+    ----------
+    epoch
+        1 for the first.
+    train_nll
+        Mean loss over the epoch's minibatches, under the study's padding rule, at the
+        parameters of each update.
+    valid_nll_counted, valid_nll_masked
+        Validation NLL at the end of the epoch with the prepended zeros counted, and without.
+    spectral_radius, spectral_radius_squared
+        Spectral radius of W_rec and of its elementwise square.
+    gradient_norm
+        Mean over the minibatches of the gradient's Euclidean norm before clipping.
+    seconds
+        Wall time of the epoch: training, validation and these statistics.
+    """
+
+    epoch: int
+    train_nll: float
+    valid_nll_counted: float
+    valid_nll_masked: float
+    spectral_radius: float
+    spectral_radius_squared: float
+    gradient_norm: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrialResult:
+    """The end of a training run, at its best-validation parameters.
+
+    NLL are in nats per predicted step and infinite (test: None) where no epoch had a finite
+    validation NLL, so that there are no best parameters.
+
+    Attributes
+    ----------
+    diverged
+        Whether a loss, gradient or parameter was not finite, or the validation NLL passed twice
+        its best.
+    n_epochs
+        Epochs trained.
+    best_epoch
+        Epoch of the lowest validation NLL under the study's padding rule; 0 if none was finite.
+    valid_nll
+        That validation NLL, the one which selects.
+    valid_nll_counted, valid_nll_masked
+        Both validation NLL at `best_epoch`.
+    test_nll_sums
+        float64, shape (n_test,): NLL in nats summed over the predicted steps of each test
+        sequence, in the data set's order; empty if there are no best parameters.
+    test_steps
+        int64, shape (n_test,): predicted steps (frames less one) of each test sequence.
+    parameters
+        Best-validation parameters by name, float32.
+    """
+
+    diverged: bool
+    n_epochs: int
+    best_epoch: int
+    valid_nll: float
+    valid_nll_counted: float
+    valid_nll_masked: float
+    test_nll_sums: npt.NDArray[np.float64]
+    test_steps: npt.NDArray[np.int64]
+    parameters: dict[str, npt.NDArray[np.float32]]
+
+    @property
+    def test_nll_pooled(self) -> float | None:
+        """Test NLL averaged over all predicted steps of all sequences."""
+        steps = int(self.test_steps.sum())
+        return float(self.test_nll_sums.sum()) / steps if steps else None
+
+    @property
+    def test_nll_sequence_mean(self) -> float | None:
+        """Mean over sequences of each one's NLL per predicted step (the paper's formula)."""
+        scored = self.test_steps > 0
+        if not scored.any():
+            return None
+        return float(np.mean(self.test_nll_sums[scored] / self.test_steps[scored]))

@@ -1,0 +1,173 @@
+"""What is searched and what is fixed: the two sets of numbers that define a training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+PADDING_RULES = ("counted", "masked")
+INIT_SCALES = ("variance", "std")
+
+
+def _require(holds: bool, key: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"{key} must be {rule}, got {value!r}")
+
+
+def _is_rate(value: float) -> bool:
+    return 0.0 <= value < 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """The hyperparameters of Table 2 that every network has.
+
+    Attributes
+    ----------
+    n_hidden
+        Hidden units, at least 1.
+    step_rate
+        rmsprop's step rate alpha, positive.
+    momentum
+        Nesterov momentum beta, in [0, 1).
+    decay
+        rmsprop's decay gamma of the mean square, in [0, 1).
+    sigma2_rec_out
+        Variance of the initial entries of W_rec (before rescaling) and W_out, positive.
+    sigma2_in
+        Variance of the initial entries of W_in, positive.
+    spectral_radius
+        Spectral radius to which the initial W_rec is rescaled, positive.
+    max_incoming
+        nu: incoming recurrent connections kept per unit, None for no limit.
+    """
+
+    n_hidden: int
+    step_rate: float
+    momentum: float
+    decay: float
+    sigma2_rec_out: float
+    sigma2_in: float
+    spectral_radius: float
+    max_incoming: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.n_hidden >= 1, "n_hidden", self.n_hidden, "at least 1")
+        _require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
+        _require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
+        for key in ("step_rate", "sigma2_rec_out", "sigma2_in", "spectral_radius"):
+            value = getattr(self, key)
+            _require(value > 0 and math.isfinite(value), key, value, "positive and finite")
+        _require(
+            self.max_incoming is None or self.max_incoming >= 1,
+            "max_incoming",
+            self.max_incoming,
+            "at least 1, or None for no limit",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastDropoutHyperparameters(Hyperparameters):
+    """Table 2 in full: `Hyperparameters` and the dropout rates.
+
+    Attributes
+    ----------
+    dropout_input, dropout_hidden_to_hidden
+        Dropout rates (1 - p_keep), in [0, 1).
+    fast_dropout_final_layer
+        Whether the final layer uses fast dropout; if not it is an ordinary forward pass that
+        ignores the hidden variance and has no rate.
+    dropout_hidden_to_output
+        Dropout rate of the final layer in [0, 1); None exactly if
+        `fast_dropout_final_layer` is false.
+    """
+
+    dropout_input: float
+    dropout_hidden_to_hidden: float
+    fast_dropout_final_layer: bool
+    dropout_hidden_to_output: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("dropout_input", "dropout_hidden_to_hidden"):
+            value = getattr(self, key)
+            _require(_is_rate(value), key, value, "a dropout rate in [0, 1)")
+        rate = self.dropout_hidden_to_output
+        if self.fast_dropout_final_layer:
+            _require(
+                rate is not None and _is_rate(rate),
+                "dropout_hidden_to_output",
+                rate,
+                "a dropout rate in [0, 1) when fast_dropout_final_layer is true",
+            )
+        else:
+            _require(
+                rate is None,
+                "dropout_hidden_to_output",
+                rate,
+                "absent when fast_dropout_final_layer is false",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What the paper leaves open, the same for every trial of a study.
+
+    Attributes
+    ----------
+    batch_size
+        Chunks per minibatch, at least 1.
+    patience
+        Training stops after this many epochs without a better validation NLL, at least 1.
+    max_epochs
+        Training stops after this many epochs, at least 1.
+    padding
+        Whether prepended zeros count in the training and validation loss: ``"counted"`` (as the
+        authors did) or ``"masked"``.
+    chunk_length
+        Frames of a training or validation chunk, at least 2; the paper's 100.
+    clip_norm
+        Gradient norm above which the gradient is rescaled to it, positive; the paper's 225.
+    init_scale
+        Reading of sigma^2: ``"variance"`` as printed, ``"std"`` as the authors' code used it.
+    step_rate_decay
+        Factor on the step rate after each epoch, in (0, 1]; 1 is off.
+    parameter_average
+        Decay per update of the exponential average of the parameters that validation and test
+        use, in [0, 1); 0 is off.
+    """
+
+    batch_size: int = 27
+    patience: int = 30
+    max_epochs: int = 300
+    padding: str = "counted"
+    chunk_length: int = 100
+    clip_norm: float = 225.0
+    init_scale: str = "variance"
+    step_rate_decay: float = 1.0
+    parameter_average: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key, least in (("batch_size", 1), ("patience", 1), ("max_epochs", 1)):
+            _require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
+        _require(self.chunk_length >= 2, "chunk_length", self.chunk_length, "at least 2")
+        _require(self.padding in PADDING_RULES, "padding", self.padding, f"in {PADDING_RULES}")
+        _require(self.init_scale in INIT_SCALES, "init_scale", self.init_scale, f"in {INIT_SCALES}")
+        _require(
+            self.clip_norm > 0 and math.isfinite(self.clip_norm),
+            "clip_norm",
+            self.clip_norm,
+            "positive and finite",
+        )
+        _require(
+            0.0 < self.step_rate_decay <= 1.0,
+            "step_rate_decay",
+            self.step_rate_decay,
+            "in (0, 1]; 1 is off",
+        )
+        _require(
+            _is_rate(self.parameter_average),
+            "parameter_average",
+            self.parameter_average,
+            "in [0, 1); 0 is off",
+        )

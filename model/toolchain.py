@@ -1,0 +1,97 @@
+"""Theano with its compiler and BLAS: the one place that configures and imports it.
+
+Theano reads its configuration once, at its first import, and refuses to be imported without
+BLAS flags. Every module that needs it therefore takes it from here::
+
+    from fdrnn.model.toolchain import theano
+
+The BLAS is the OpenBLAS of the ``scipy-openblas32`` wheel; its symbols carry the prefix
+``scipy_``, which compiler definitions put in. Compiled modules go to ``compile`` in the user's
+cache directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
+``THEANO_FLAGS`` are kept and take precedence.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import scipy_openblas32
+
+from fdrnn.model.errors import ToolchainError
+
+_BLAS_ROUTINES = ("gemm", "gemv", "ger", "dot")
+_LOCK_WAIT_S = 600
+
+
+def check_toolchain() -> None:
+    """Check that native operations can be compiled here.
+
+    Raises
+    ------
+    ToolchainError
+        If there is no C++ compiler or no Python headers; the line says what to install.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ToolchainError(
+            f"no C++ compiler: {compiler!r} is not on the PATH; install one "
+            "(Debian: apt-get install g++) or name it in the environment variable CXX"
+        )
+    include = Path(sysconfig.get_path("include"))
+    if not (include / "Python.h").is_file():
+        raise ToolchainError(
+            f"no Python headers: {include / 'Python.h'} is missing; install them "
+            "(Debian: apt-get install python3.11-dev)"
+        )
+
+
+def compile_directory() -> Path:
+    """Directory of the compiled modules."""
+    cache = os.environ.get("FDRNN_CACHE_DIR") or platformdirs.user_cache_dir("fdrnn")
+    return Path(cache).expanduser().absolute() / "compile"
+
+
+def _escape(text: str) -> str:
+    # Theano splits its flags at commas.
+    return text.replace(",", r"\,")
+
+
+def _flags() -> str:
+    library = scipy_openblas32.get_lib_dir()
+    prefixes = [f"-D{kind}{name}_=scipy_{kind}{name}_" for kind in "sd" for name in _BLAS_ROUTINES]
+    # Without the first of these no loop that takes a square root is vectorised.
+    cxx = ["-fno-math-errno", *prefixes]
+    if platform.machine() == "x86_64":
+        cxx.append("-mprefer-vector-width=512")
+    ours = {
+        "device": "cpu",
+        "floatX": "float32",
+        "warn_float64": "raise",
+        "allow_gc": "False",
+        "cxx": os.environ.get("CXX", "g++"),
+        "base_compiledir": str(compile_directory()),
+        "compile__wait": "1",
+        "compile__timeout": str(_LOCK_WAIT_S),
+        "gcc__cxxflags": " ".join(cxx),
+        "blas__ldflags": f"-L{library} -l{scipy_openblas32.get_library()} -Wl,-rpath,{library}",
+    }
+    given = os.environ.get("THEANO_FLAGS", "")
+    flags = ",".join(f"{key}={_escape(value)}" for key, value in ours.items())
+    return f"{flags},{given}" if given else flags
+
+
+def _import_theano() -> Any:
+    check_toolchain()
+    os.environ["THEANO_FLAGS"] = _flags()
+    import theano  # noqa: PLC0415 - must follow the flags
+
+    return theano
+
+
+theano = _import_theano()

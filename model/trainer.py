@@ -1,0 +1,240 @@
+"""A training run: epochs, stopping, divergence, and a state from which it goes on.
+
+The order of the data depends on (seed, epoch) alone, so the state needs no random generator: a
+run restored from the state of its last finished epoch continues with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from fdrnn.datasets import Dataset, chunk
+from fdrnn.model.checkpoint import Checkpoint, Progress
+from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
+from fdrnn.model.initialization import Parameters, initial_parameters
+from fdrnn.model.network import network
+from fdrnn.model.packing import pack_chunks
+from fdrnn.model.results import EpochRecord, TrialResult
+from fdrnn.model.settings import Hyperparameters, TrainingSettings
+from fdrnn.model.spectral import spectral_radius
+
+DIVERGENCE_FACTOR = 2.0
+"""A run has diverged when its validation NLL passes this many times its best."""
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error
+    """Training was asked to stop within an epoch; the state is that before the epoch."""
+
+
+def _never() -> bool:
+    return False
+
+
+class Trainer:
+    """One training run of one configuration.
+
+    Trainers share the compiled network of their variant, but nothing that lasts: each holds its
+    own state and loads it at the start of an epoch.
+
+    Parameters
+    ----------
+    dataset
+        Its training and validation splits are cut into chunks; the test split stays whole.
+    variant
+        A name of `fdrnn.model.VARIANTS`.
+    hyperparameters
+        Of the variant's class.
+    settings
+        What is the same for every trial of a study.
+    seed
+        Of the initial parameters and of the order of the data, not negative.
+
+    Examples
+    --------
+    ::
+
+        trainer = Trainer(dataset, "fast_dropout", hyperparameters, settings, seed=0)
+        while not trainer.finished:
+            record = trainer.run_epoch()
+        print(trainer.result().test_nll_pooled)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        variant: str,
+        hyperparameters: Hyperparameters,
+        settings: TrainingSettings,
+        seed: int,
+    ) -> None:
+        self._network = network(variant)
+        expected = self._network.variant.hyperparameters
+        if type(hyperparameters) is not expected:
+            raise TypeError(
+                f"variant {variant!r} takes {expected.__name__}, "
+                f"got {type(hyperparameters).__name__}"
+            )
+        self._hyperparameters = hyperparameters
+        self._settings = settings
+        self._seed = seed
+        self._test = dataset.test
+        self._chunks = chunk(dataset.train, settings.chunk_length)
+        self._validation = pack_for_validation(chunk(dataset.valid, settings.chunk_length))
+        self._identity = repr((variant, hyperparameters, settings, seed, dataset.fingerprint))
+        parameters = initial_parameters(
+            hyperparameters, dataset.n_features, settings.init_scale, seed
+        )
+        self._state = Checkpoint(
+            progress=Progress(),
+            parameters=parameters,
+            velocity={name: np.zeros_like(value) for name, value in parameters.items()},
+            mean_square={name: np.ones_like(value) for name, value in parameters.items()},
+            average=dict(parameters) if settings.parameter_average else {},
+            best={},
+        )
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self._state.progress.epoch
+
+    @property
+    def best_valid_nll(self) -> float:
+        """Lowest validation NLL so far under the study's padding rule; infinite before one."""
+        return self._state.progress.best_valid_nll
+
+    @property
+    def finished(self) -> bool:
+        """Whether patience or epochs are used up, or the run has diverged."""
+        progress = self._state.progress
+        return (
+            progress.diverged
+            or progress.epoch >= self._settings.max_epochs
+            or progress.epoch - progress.best_epoch >= self._settings.patience
+        )
+
+    def state(self) -> bytes:
+        """Return the state after the last finished epoch, for `restore`."""
+        return self._state.to_bytes(self._identity)
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a state of the same run.
+
+        Raises
+        ------
+        CheckpointError
+            If the state is damaged or of a run with another configuration, seed or data set.
+        """
+        self._state = Checkpoint.from_bytes(state, self._identity)
+
+    def run_epoch(self, interrupted: Callable[[], bool] = _never) -> EpochRecord:
+        """Train for one epoch and validate.
+
+        Parameters
+        ----------
+        interrupted
+            Asked before each minibatch; true raises `TrainingInterrupted`.
+
+        Raises
+        ------
+        TrainingInterrupted
+            The epoch is lost, the state is that before it.
+        """
+        begin_s = time.perf_counter()
+        before = self._state
+        network, settings = self._network, self._settings
+        epoch = before.progress.epoch + 1
+        step_rate = self._hyperparameters.step_rate * settings.step_rate_decay ** (epoch - 1)
+        network.configure(self._hyperparameters, step_rate, settings.clip_norm)
+        network.set_parameters(before.parameters)
+        network.set_optimizer(before.velocity, before.mean_square)
+        average = {name: value.copy() for name, value in before.average.items()}
+
+        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._chunks.starts))
+        updates = before.progress.updates
+        losses, steps, norms = [], [], []
+        for begin in range(0, len(order), settings.batch_size):
+            if interrupted():
+                raise TrainingInterrupted
+            batch = pack_chunks(self._chunks, order[begin : begin + settings.batch_size])
+            loss, norm = network.train(batch, settings.padding)
+            losses.append(loss)
+            norms.append(norm)
+            steps.append(float(batch.weights(settings.padding).sum(dtype=np.float64)))
+            updates += 1
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                break
+            if average:
+                self._update_average(average, updates)
+
+        parameters = network.parameters()
+        velocity, mean_square = network.optimizer()
+        if average:
+            network.set_parameters(average)
+        evaluated = average or parameters
+        counted, masked = validation_nll(network, self._validation)
+        progress = replace(before.progress, epoch=epoch, updates=updates)
+        valid = counted if settings.padding == "counted" else masked
+        finite = (
+            math.isfinite(losses[-1])
+            and math.isfinite(norms[-1])
+            and math.isfinite(valid)
+            and all(np.isfinite(value).all() for value in parameters.values())
+        )
+        best = before.best
+        if not finite or valid > DIVERGENCE_FACTOR * progress.best_valid_nll:
+            progress = replace(progress, diverged=True)
+        elif valid < progress.best_valid_nll:
+            progress = replace(
+                progress,
+                best_epoch=epoch,
+                best_valid_nll=valid,
+                best_valid_nll_counted=counted,
+                best_valid_nll_masked=masked,
+            )
+            best = {name: value.copy() for name, value in evaluated.items()}
+        self._state = Checkpoint(progress, parameters, velocity, mean_square, average, best)
+        recurrent = parameters["W_rec"].astype(np.float64)
+        return EpochRecord(
+            epoch=epoch,
+            train_nll=float(np.average(losses, weights=np.maximum(steps, 1e-12))),
+            valid_nll_counted=counted,
+            valid_nll_masked=masked,
+            spectral_radius=spectral_radius(recurrent),
+            spectral_radius_squared=spectral_radius(recurrent**2),
+            gradient_norm=float(np.mean(norms)),
+            seconds=time.perf_counter() - begin_s,
+        )
+
+    def _update_average(self, average: Parameters, updates: int) -> None:
+        # The mean of all parameters so far, until that forgets more slowly than the setting.
+        keep = np.float32(min(self._settings.parameter_average, 1.0 - 1.0 / updates))
+        for name, value in self._network.parameters().items():
+            average[name] += (np.float32(1.0) - keep) * (value - average[name])
+
+    def result(self) -> TrialResult:
+        """Score the test set at the best-validation parameters."""
+        state, progress = self._state, self._state.progress
+        sums, steps = np.zeros(0), np.zeros(0, np.int64)
+        if state.best:
+            self._network.configure(
+                self._hyperparameters, self._hyperparameters.step_rate, self._settings.clip_norm
+            )
+            self._network.set_parameters(state.best)
+            sums, steps = sequence_nll(self._network, self._test)
+        return TrialResult(
+            diverged=progress.diverged,
+            n_epochs=progress.epoch,
+            best_epoch=progress.best_epoch,
+            valid_nll=progress.best_valid_nll,
+            valid_nll_counted=progress.best_valid_nll_counted,
+            valid_nll_masked=progress.best_valid_nll_masked,
+            test_nll_sums=sums,
+            test_steps=steps,
+            parameters=state.best,
+        )

@@ -1,0 +1,69 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fdrnn.model import Hyperparameters
+from fdrnn.model.initialization import initial_parameters
+
+HYPERPARAMETERS = Hyperparameters(
+    n_hidden=150,
+    step_rate=0.01,
+    momentum=0.9,
+    decay=0.8,
+    sigma2_rec_out=0.01,
+    sigma2_in=0.0004,
+    spectral_radius=1.1,
+    max_incoming=25,
+)
+
+
+def test_shapes_and_biases():
+    p = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    shapes = {name: value.shape for name, value in p.items()}
+    assert shapes == {
+        "W_in": (88, 150),
+        "W_rec": (150, 150),
+        "b_h": (150,),
+        "h0": (1, 150),
+        "W_out": (150, 88),
+        "b_y": (88,),
+    }
+    assert all(value.dtype == np.float32 for value in p.values())
+    assert not p["b_h"].any()
+    assert not p["h0"].any()
+    np.testing.assert_array_equal(p["b_y"], np.float32(-0.8))
+
+
+@pytest.mark.parametrize(
+    ("init_scale", "w_in", "w_out"), [("variance", 0.02, 0.1), ("std", 0.0004, 0.01)]
+)
+def test_sigma2_is_a_variance_or_a_deviation(init_scale, w_in, w_out):
+    p = initial_parameters(HYPERPARAMETERS, 88, init_scale, 0)
+    assert p["W_in"].std() == pytest.approx(w_in, rel=0.03)
+    assert p["W_out"].std() == pytest.approx(w_out, rel=0.03)
+
+
+@pytest.mark.parametrize("max_incoming", [1, 15, 25, 150, 600, None])
+def test_incoming_connections_and_spectral_radius(max_incoming):
+    hyperparameters = dataclasses.replace(HYPERPARAMETERS, max_incoming=max_incoming)
+    W = initial_parameters(hyperparameters, 88, "variance", 0)["W_rec"]
+    incoming = (W != 0).sum(axis=0)
+    np.testing.assert_array_equal(incoming, min(max_incoming or 150, 150))
+    assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(1.1, rel=1e-5)
+
+
+def test_connections_are_spread_over_the_units():
+    W = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)["W_rec"]
+    outgoing = (W != 0).sum(axis=1)
+    assert outgoing.min() > 8
+    assert outgoing.max() < 50
+
+
+def test_seed_decides():
+    first, same, other = (
+        initial_parameters(HYPERPARAMETERS, 88, "variance", seed) for seed in (5, 5, 6)
+    )
+    for name in ("W_in", "W_rec", "W_out"):
+        np.testing.assert_array_equal(first[name], same[name])
+        assert (first[name] != other[name]).any()
