@@ -5,9 +5,8 @@ BLAS flags. Every module that needs it therefore takes it from here::
 
     from fdrnn.model.toolchain import theano
 
-The BLAS is the OpenBLAS of the ``scipy-openblas32`` wheel; its symbols carry the prefix
-``scipy_``, which compiler definitions put in. Compiled modules go to ``compile`` in the user's
-cache directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
+The BLAS is chosen by `fdrnn.model.blas`. Compiled modules go to ``compile`` in the user's cache
+directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
 ``THEANO_FLAGS`` are kept and take precedence.
 """
 
@@ -20,12 +19,10 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-import scipy_openblas32
-
+from fdrnn.datasets import cache_directory
+from fdrnn.model.blas import linked_blas
 from fdrnn.model.errors import ToolchainError
 
-_BLAS_ROUTINES = ("gemm", "gemv", "ger", "dot")
 _LOCK_WAIT_S = 600
 
 
@@ -53,8 +50,7 @@ def check_toolchain() -> None:
 
 def compile_directory() -> Path:
     """Directory of the compiled modules."""
-    cache = os.environ.get("FDRNN_CACHE_DIR") or platformdirs.user_cache_dir("fdrnn")
-    return Path(cache).expanduser().absolute() / "compile"
+    return cache_directory() / "compile"
 
 
 def _escape(text: str) -> str:
@@ -63,10 +59,9 @@ def _escape(text: str) -> str:
 
 
 def _flags() -> str:
-    library = scipy_openblas32.get_lib_dir()
-    prefixes = [f"-D{kind}{name}_=scipy_{kind}{name}_" for kind in "sd" for name in _BLAS_ROUTINES]
+    blas = linked_blas()
     # Without the first of these no loop that takes a square root is vectorised.
-    cxx = ["-fno-math-errno", *prefixes]
+    cxx = ["-fno-math-errno", *blas.definitions]
     if platform.machine() == "x86_64":
         cxx.append("-mprefer-vector-width=512")
     ours = {
@@ -79,7 +74,7 @@ def _flags() -> str:
         "compile__wait": "1",
         "compile__timeout": str(_LOCK_WAIT_S),
         "gcc__cxxflags": " ".join(cxx),
-        "blas__ldflags": f"-L{library} -l{scipy_openblas32.get_library()} -Wl,-rpath,{library}",
+        "blas__ldflags": blas.link_flags,
     }
     given = os.environ.get("THEANO_FLAGS", "")
     flags = ",".join(f"{key}={_escape(value)}" for key, value in ours.items())
@@ -88,9 +83,20 @@ def _flags() -> str:
 
 def _import_theano() -> Any:
     check_toolchain()
+    # MKL reads these when it is loaded: no threads of its own unless they are asked for, and
+    # results that do not depend on where in memory an array lies.
+    os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
+    os.environ.setdefault("MKL_CBWR", "AUTO")
+    given = os.environ.get("THEANO_FLAGS")
     os.environ["THEANO_FLAGS"] = _flags()
-    import theano  # noqa: PLC0415 - must follow the flags
-
+    try:
+        import theano  # noqa: PLC0415 - must follow the flags
+    finally:
+        # Processes started from here find what the user set, and make their own.
+        if given is None:
+            del os.environ["THEANO_FLAGS"]
+        else:
+            os.environ["THEANO_FLAGS"] = given
     return theano
 
 

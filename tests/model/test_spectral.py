@@ -4,6 +4,10 @@ import pytest
 from fdrnn.model.spectral import spectral_radius
 
 
+def dense(matrix):
+    return np.abs(np.linalg.eigvals(matrix)).max()
+
+
 def test_known_matrices():
     rotation = np.array([[0.0, 3.0], [-3.0, 0.0]])
     assert spectral_radius(rotation) == pytest.approx(3.0)
@@ -11,6 +15,40 @@ def test_known_matrices():
     nilpotent = np.array([[1.0, -1.0], [1.0, -1.0]])
     assert spectral_radius(nilpotent) == pytest.approx(0.0, abs=1e-7)
     assert spectral_radius(nilpotent**2) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("incoming", [15, 50, None])
+@pytest.mark.parametrize("order", [129, 200, 401])
+def test_large_matrices_against_a_dense_solve(order, incoming):
+    """Initial matrices (sparse, eigenvalues all over a disc), grown ones, and their squares."""
+    rng = np.random.default_rng(order)
+    for _ in range(3):
+        initial = rng.normal(0, 1.2 / np.sqrt(order), (order, order))
+        if incoming:
+            initial *= rng.random((order, order)).argsort(axis=0).argsort(axis=0) < incoming
+        grown = initial + 8 / order * np.outer(*rng.normal(size=(2, order)))
+        for matrix in (initial, grown, initial**2, grown**2):
+            assert spectral_radius(matrix) == pytest.approx(dense(matrix), rel=1e-4)
+
+
+def test_large_complex_pair():
+    order = 300
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(0, 0.5 / np.sqrt(order), (order, order))
+    basis, _ = np.linalg.qr(rng.normal(size=(order, 2)))
+    matrix += basis @ np.array([[0.0, 4.0], [-4.0, 0.0]]) @ basis.T
+    values = np.linalg.eigvals(matrix)
+    assert abs(values[np.abs(values).argmax()].imag) > 1
+    assert spectral_radius(matrix) == pytest.approx(dense(matrix), rel=1e-4)
+
+
+def test_equal_matrices_have_equal_radii():
+    matrix = np.random.default_rng(0).normal(size=(250, 250))
+    assert spectral_radius(matrix) == spectral_radius(matrix.copy())
+
+
+def test_zero_matrix():
+    assert spectral_radius(np.zeros((300, 300))) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_not_finite():
