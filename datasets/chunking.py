@@ -1,0 +1,96 @@
+"""Cutting sequences into chunks of one length, as training and validation use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+DEFAULT_CHUNK_LENGTH = 100
+"""Frames of a chunk in the paper."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunks:
+    """Pieces of sequences, made equally long by zeros in front.
+
+    Attributes
+    ----------
+    frames
+        uint8, shape (n_chunks, chunk_length, n_features).
+    starts
+        int64, shape (n_chunks,): index of each chunk's first real frame, which is the number of
+        zero frames prepended to it; from 0 to chunk_length - 1.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 3 or self.starts.shape != self.frames.shape[:1]:
+            raise ValueError(
+                "frames must be (n_chunks, chunk_length, n_features) and starts (n_chunks,), "
+                f"got {self.frames.shape} and {self.starts.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def count_chunks(sequences: Sequence[npt.NDArray[np.uint8]], length: int) -> int:
+    """Count the chunks that `chunk` makes: ceil(n_frames / length) of each sequence."""
+    return sum(-(-len(sequence) // length) for sequence in sequences)
+
+
+def chunk(sequences: Sequence[npt.NDArray[np.uint8]], length: int = DEFAULT_CHUNK_LENGTH) -> Chunks:
+    """Cut each sequence into consecutive chunks and pad the short ones in front.
+
+    A sequence is cut from its beginning, so that only its last chunk can be short; it is kept
+    even if it is a single frame. Chunks stand in the order of their sequences.
+
+    Parameters
+    ----------
+    sequences
+        At least one uint8 array of shape (n_frames, n_features), of any n_frames >= 1 and one
+        n_features.
+    length
+        Frames of a chunk, at least 1.
+
+    Returns
+    -------
+    Chunks
+        All chunks.
+
+    Raises
+    ------
+    ValueError
+        If there is no sequence or `length` is less than 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> chunks = chunk([np.ones((5, 2), np.uint8)], length=3)
+    >>> chunks.frames[:, :, 0]
+    array([[1, 1, 1],
+           [0, 1, 1]], dtype=uint8)
+    >>> chunks.starts
+    array([0, 1])
+    """
+    if length < 1:
+        raise ValueError(f"a chunk's length must be at least 1, got {length}")
+    if not sequences:
+        raise ValueError("chunking needs at least one sequence, got none")
+    n_chunks = count_chunks(sequences, length)
+    frames = np.zeros((n_chunks, length, sequences[0].shape[1]), np.uint8)
+    starts = np.zeros(n_chunks, np.int64)
+    pieces = (
+        sequence[begin : begin + length]
+        for sequence in sequences
+        for begin in range(0, len(sequence), length)
+    )
+    for index, piece in enumerate(pieces):
+        starts[index] = length - len(piece)
+        frames[index, starts[index] :] = piece
+    return Chunks(frames, starts)

@@ -1,0 +1,108 @@
+"""Fetching benchmark files into the user's cache.
+
+A file reaches the cache under its name only once it is complete and its SHA-256 is right, so
+processes that fetch at the same time do not disturb each other, and an interrupted download
+leaves nothing that could be taken for the file. A cached file that was damaged later is
+reported in the log and fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+from fdrnn.datasets.benchmarks import Benchmark, BenchmarkFile
+from fdrnn.datasets.cache import data_directory, make_directory
+from fdrnn.datasets.errors import FetchError
+
+_TIMEOUT_S = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+def cached_file(benchmark: Benchmark) -> BenchmarkFile | None:
+    """Return the form of a benchmark that the cache holds, None if it holds neither.
+
+    Its checksum is not looked at.
+    """
+    directory = data_directory()
+    return next((file for file in benchmark.files if (directory / file.name).is_file()), None)
+
+
+def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> BenchmarkFile:
+    """Make sure that the cache holds an intact file of a benchmark.
+
+    Nothing is fetched if one is there. Else the mirrors of the .mat form are tried in turn,
+    then those of the .pickle form.
+
+    Parameters
+    ----------
+    benchmark
+        The set.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    BenchmarkFile
+        The form that lies in `data_directory`.
+
+    Raises
+    ------
+    FetchError
+        If no mirror delivered a file with the right checksum; the line says what each did.
+    CacheError
+        If the cache directory cannot be written.
+    """
+    directory = data_directory()
+    make_directory(directory)
+    for file in benchmark.files:
+        if _holds_intact(directory / file.name, file):
+            return file
+    failures = []
+    for file in benchmark.files:
+        for url in file.urls:
+            failure = _download(url, file, directory, progress)
+            if failure is None:
+                return file
+            failures.append(f"{url}: {failure}")
+    names = " or ".join(repr(file.name) for file in benchmark.files)
+    raise FetchError(
+        f"{benchmark.title} could not be fetched ({'; '.join(failures)}). Check the network and "
+        f"try again, or put {names} into a folder and name it with --data-dir or "
+        "FDRNN_DATA_DIR; the data set 'bach' needs no network"
+    )
+
+
+def _holds_intact(path: Path, file: BenchmarkFile) -> bool:
+    if not path.is_file():
+        return False
+    if hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256:
+        return True
+    _log.warning("%s is damaged (wrong SHA-256): removed, to be fetched again", path)
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _download(url: str, file: BenchmarkFile, directory: Path, progress: bool) -> str | None:
+    """Download one file; return what went wrong, None if nothing did."""
+    import pooch  # noqa: PLC0415 - slow to import, and needed for a download alone
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=f"sha256:{file.sha256}",
+            fname=file.name,
+            path=directory,
+            downloader=pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_S),
+        )
+    except OSError as error:  # the base of every error of the HTTP library, too
+        response = getattr(error, "response", None)
+        if response is not None:
+            return f"HTTP status {response.status_code}"
+        return error.strerror or f"no connection ({type(error).__name__})"
+    except ValueError:
+        return "the file received has the wrong checksum"
+    return None

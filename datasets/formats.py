@@ -1,0 +1,212 @@
+"""Data files: .npz, .mat and .pickle, all holding binary sequences in three splits.
+
+``.npz`` (numpy, no pickled objects), for data of any width::
+
+    np.savez_compressed(
+        "mine.npz",
+        train=np.concatenate(train),                  # (n_frames in all, n_features), 0 and 1
+        train_lengths=[len(roll) for roll in train],  # frames of each sequence
+        ...,                                          # and so for valid and test
+        lowest_midi_note=21,                          # if column 0 is a note; leave it out else
+    )
+
+``.mat`` (MATLAB, up to version 7), for data of any width: cell arrays ``traindata``,
+``validdata`` and ``testdata``, each cell a matrix (n_frames, n_features) of 0 and 1; and
+``lowest_midi_note`` as above.
+
+``.pickle`` or ``.pkl``, for piano-rolls of 88 notes: see `fdrnn.datasets.pickles`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE
+from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
+from fdrnn.datasets.errors import DataError, MissingFileError
+from fdrnn.datasets.pickles import parse_pickle
+
+SUFFIXES = (".npz", ".mat", ".pickle", ".pkl")
+"""File name suffixes of the forms that are read."""
+
+_LOWEST = "lowest_midi_note"
+
+
+def read_dataset(
+    path: Path,
+    *,
+    name: str,
+    title: str,
+    note: str = "",
+    sha256: str | None = None,
+    lowest_midi_note: int | None = None,
+) -> Dataset:
+    """Read a data file of any of the forms.
+
+    Parameters
+    ----------
+    path
+        The file; its suffix says its form.
+    name, title, note
+        As `Dataset` has them.
+    sha256
+        Checksum that the file must have, in hexadecimal; it is checked before anything is
+        parsed. None accepts any file.
+    lowest_midi_note
+        MIDI number of column 0 if the file does not say it.
+
+    Returns
+    -------
+    Dataset
+        The file's sequences.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    DataError
+        If it cannot be read, has another checksum, is damaged or breaks a rule of its form.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: a data file must end in one of {', '.join(SUFFIXES)}")
+    data = _read_bytes(path)
+    if sha256 is not None:
+        _check_sha256(data, sha256, path)
+    splits, lowest = _parse(data, path, trusted=sha256 is not None)
+    return Dataset(
+        name=name,
+        title=title,
+        train=splits["train"],
+        valid=splits["valid"],
+        test=splits["test"],
+        lowest_midi_note=lowest_midi_note if lowest is None else lowest,
+        note=note,
+    )
+
+
+def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
+    """Write a data set as .npz, in the form that `read_dataset` reads.
+
+    Name, title and note are not part of the form.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for split in SPLITS:
+        sequences = dataset.split(split)
+        arrays[split] = np.concatenate(sequences)
+        arrays[f"{split}_lengths"] = np.array([len(sequence) for sequence in sequences])
+    if dataset.lowest_midi_note is not None:
+        arrays[_LOWEST] = np.array(dataset.lowest_midi_note)
+    np.savez_compressed(file, **arrays)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"there is no data file {path}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_sha256(data: bytes, expected: str, path: Path) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{path} has the wrong checksum: SHA-256 {found}, expected {expected}; it is damaged "
+            "or another file: replace it, or name no data folder to have it fetched"
+        )
+
+
+def _parse(data: bytes, path: Path, *, trusted: bool) -> tuple[dict[str, Sequences], int | None]:
+    suffix = path.suffix.lower()
+    if suffix in (".pickle", ".pkl"):
+        return parse_pickle(data, str(path), trusted=trusted), LOWEST_PIANO_NOTE
+    variables = _load_npz(data, path) if suffix == ".npz" else _load_mat(data, path)
+    pieces = _npz_sequences if suffix == ".npz" else _mat_sequences
+    splits = {split: pieces(variables, split, path) for split in SPLITS}
+    return splits, _lowest_midi_note(variables, path)
+
+
+def _load_npz(data: bytes, path: Path) -> dict[str, Any]:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise DataError(f"{path} is damaged or no .npz file")
+    try:
+        archive = np.load(io.BytesIO(data), allow_pickle=False)
+        return {key: archive[key] for key in archive.files}
+    except Exception as error:  # damaged bytes make zip and numpy raise anything
+        raise DataError(
+            f"{path}: the .npz file is damaged or holds objects, which are not read ({error})"
+        ) from error
+
+
+def _load_mat(data: bytes, path: Path) -> dict[str, Any]:
+    import scipy.io  # noqa: PLC0415 - slow to import, and needed for .mat alone
+
+    try:
+        return dict(scipy.io.loadmat(io.BytesIO(data)))  # type: ignore[arg-type]  # stubs too narrow
+    except NotImplementedError as error:
+        raise DataError(
+            f"{path}: .mat files of version 7.3 are not read; save it with version 7"
+        ) from error
+    except Exception as error:  # damaged bytes make the parser raise anything
+        raise DataError(f"{path}: the .mat file is damaged or of another form ({error})") from error
+
+
+def _npz_sequences(variables: dict[str, Any], split: str, path: Path) -> Sequences:
+    frames = _variable(variables, split, path)
+    lengths = _variable(variables, f"{split}_lengths", path)
+    where = f"{path}: {split}"
+    if frames.ndim != 2:
+        raise DataError(f"{where} must be of shape (n_frames, n_features), got {frames.shape}")
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
+        raise DataError(f"{where}_lengths must be a row of positive integers")
+    if int(lengths.sum()) != len(frames):
+        raise DataError(
+            f"{where}_lengths must sum to the {len(frames)} frames of {split}, "
+            f"got {int(lengths.sum())}"
+        )
+    return tuple(np.split(_binary(frames, where), np.cumsum(lengths)[:-1]))
+
+
+def _mat_sequences(variables: dict[str, Any], split: str, path: Path) -> Sequences:
+    key = f"{split}data"
+    cells = _variable(variables, key, path)
+    if cells.dtype != object or cells.size != max(cells.shape, default=0):
+        raise DataError(f"{path}: {key} must be a row of cells, one matrix in each")
+    return tuple(
+        _binary(cell, f"{path}: sequence {index} of {key}")
+        for index, cell in enumerate(cells.ravel())
+    )
+
+
+def _variable(variables: dict[str, Any], key: str, path: Path) -> npt.NDArray[Any]:
+    value = variables.get(key)
+    if not isinstance(value, np.ndarray):
+        names = ", ".join(sorted(name for name in variables if not name.startswith("__")))
+        raise DataError(f"{path} must hold an array {key!r}; it holds {names or 'nothing'}")
+    return value
+
+
+def _binary(values: object, where: str) -> npt.NDArray[np.uint8]:
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise DataError(f"{where} must be a matrix (n_frames, n_features) of numbers")
+    is_binary = (values == 0) | (values == 1)
+    if not is_binary.all():
+        raise DataError(f"{where} must hold 0 and 1 only, found {values[~is_binary][0]}")
+    return np.ascontiguousarray(values, np.uint8)
+
+
+def _lowest_midi_note(variables: dict[str, Any], path: Path) -> int | None:
+    if _LOWEST not in variables:
+        return None
+    value = np.asarray(variables[_LOWEST])
+    if value.size != 1 or value.dtype.kind not in "iu" or not 0 <= value.item() <= 127:
+        raise DataError(f"{path}: {_LOWEST} must be one integer from 0 to 127")
+    return int(value.item())

@@ -1,0 +1,208 @@
+"""Known data sets by name, a user's own by path: where they come from, and loading them.
+
+A benchmark comes from the first of these that applies:
+
+1. the folder that the caller names (``--data-dir``), or else the environment's
+   ``FDRNN_DATA_DIR``: it must hold one of the benchmark's files, by its published name; nothing
+   is fetched instead;
+2. the cache directory, if it holds one;
+3. the mirrors, by way of the cache.
+
+In each case the SHA-256 is checked before anything is parsed. The set ``bach`` comes from the
+music21 package by way of the cache, whatever folder is named.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdrnn.datasets import bach
+from fdrnn.datasets.benchmarks import BENCHMARKS, LOWEST_PIANO_NOTE, Benchmark, BenchmarkFile
+from fdrnn.datasets.cache import data_directory
+from fdrnn.datasets.dataset import Dataset
+from fdrnn.datasets.errors import MissingFileError, UnknownNameError
+from fdrnn.datasets.fetching import cached_file, fetch_benchmark
+from fdrnn.datasets.formats import SUFFIXES, read_dataset
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A known data set and where it would come from now.
+
+    Attributes
+    ----------
+    name, title
+        Its name on the command line and in reports.
+    origin
+        ``"folder"``, ``"cache"``, ``"download"``, ``"package"`` (made from an installed package
+        at first use), or ``"missing"`` (a folder is named, and lacks it).
+    path
+        The file, or for ``"missing"`` the folder; None for a download and a package.
+    note
+        What a report must say of it, empty for nothing.
+    """
+
+    name: str
+    title: str
+    origin: str
+    path: Path | None
+    note: str = ""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the known data sets."""
+    return (bach.NAME, *BENCHMARKS)
+
+
+def is_path(name_or_path: str) -> bool:
+    """Tell whether `name_or_path` means a file: it has a separator or the suffix of a data file."""
+    separators = {os.sep, os.altsep} - {None}
+    return name_or_path.lower().endswith(SUFFIXES) or any(
+        separator in name_or_path for separator in separators if separator
+    )
+
+
+def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
+    """Load a known data set or a user's own file.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `names`, or the path of a file of one of the forms of `fdrnn.datasets.formats`; a
+        text with a path separator or such a suffix is a path.
+    data_dir
+        The folder with the benchmarks' files; None for the environment's ``FDRNN_DATA_DIR``,
+        and if that is unset too, for the cache and the mirrors.
+    progress
+        Whether to show a progress bar on standard error while something is fetched or parsed.
+
+    Returns
+    -------
+    Dataset
+        The data set; its `name` is `name_or_path`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no data set of that name; the nearest is suggested.
+    MissingFileError
+        If the file does not exist, or the folder lacks the benchmark.
+    DataError
+        If the file is damaged, has the wrong checksum or breaks a rule of its form.
+    FetchError
+        If it has to be fetched and no mirror delivers it intact.
+    CacheError
+        If the cache directory cannot be written.
+
+    Examples
+    --------
+    >>> load("bach").title
+    'Bach chorales (music21)'
+    """
+    if is_path(name_or_path):
+        path = Path(name_or_path).expanduser()
+        return read_dataset(path, name=name_or_path, title=path.name)
+    if name_or_path == bach.NAME:
+        return bach.load_bach(progress=progress)
+    benchmark = _benchmark(name_or_path)
+    folder = _named_folder(data_dir)
+    if folder is None:
+        folder, file = data_directory(), fetch_benchmark(benchmark, progress=progress)
+    else:
+        file = _file_in(folder, benchmark)
+    return read_dataset(
+        folder / file.name,
+        name=benchmark.name,
+        title=benchmark.title,
+        sha256=file.sha256,
+        lowest_midi_note=LOWEST_PIANO_NOTE,
+    )
+
+
+def fetch(name: str, *, progress: bool = False) -> Path:
+    """Make sure that the cache holds a known data set, so that loading it needs no network.
+
+    Parameters
+    ----------
+    name
+        One of `names`.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Path
+        The file in the cache, its checksum verified.
+
+    Raises
+    ------
+    UnknownNameError, FetchError, DataError, CacheError
+        As for `load`.
+    """
+    if name == bach.NAME:
+        bach.load_bach(progress=progress)
+        return bach.cached_path()
+    return data_directory() / fetch_benchmark(_benchmark(name), progress=progress).name
+
+
+def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
+    """Tell of each known data set where `load` would take it from now.
+
+    Files are looked for but not opened, so a damaged one is only found by `load`.
+
+    Parameters
+    ----------
+    data_dir
+        As for `load`.
+    """
+    made = bach.cached_path()
+    known = [
+        KnownDataset(bach.NAME, bach.TITLE, "cache", made, bach.NOTE)
+        if made.is_file()
+        else KnownDataset(bach.NAME, bach.TITLE, "package", None, bach.NOTE)
+    ]
+    folder = _named_folder(data_dir)
+    for benchmark in BENCHMARKS.values():
+        origin, path = _origin(benchmark, folder)
+        known.append(KnownDataset(benchmark.name, benchmark.title, origin, path))
+    return tuple(known)
+
+
+def _origin(benchmark: Benchmark, folder: Path | None) -> tuple[str, Path | None]:
+    if folder is not None:
+        try:
+            return "folder", folder / _file_in(folder, benchmark).name
+        except MissingFileError:
+            return "missing", folder
+    cached = cached_file(benchmark)
+    return ("download", None) if cached is None else ("cache", data_directory() / cached.name)
+
+
+def _benchmark(name: str) -> Benchmark:
+    if name not in BENCHMARKS:
+        raise UnknownNameError(
+            "data set", name, names(), f"or give the path of a {', '.join(SUFFIXES)} file"
+        )
+    return BENCHMARKS[name]
+
+
+def _named_folder(data_dir: Path | None) -> Path | None:
+    named = data_dir or os.environ.get("FDRNN_DATA_DIR")
+    return Path(named).expanduser() if named else None
+
+
+def _file_in(folder: Path, benchmark: Benchmark) -> BenchmarkFile:
+    for file in benchmark.files:
+        if (folder / file.name).is_file():
+            return file
+    problem = (
+        f"holds neither {benchmark.mat.name!r} nor {benchmark.pickle.name!r}"
+        if folder.is_dir()
+        else "does not exist"
+    )
+    raise MissingFileError(
+        f"{benchmark.title}: the data folder {folder} {problem}; put a file there, or name no "
+        "folder (--data-dir, FDRNN_DATA_DIR) to have it fetched"
+    )

@@ -1,0 +1,21 @@
+"""Fixtures of every package's tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fdrnn.datasets import BENCHMARKS
+
+
+@pytest.fixture(scope="session")
+def real_data_dir() -> Path:
+    """Folder with the four benchmark .mat files; the test is skipped where there is none."""
+    beside_checkout = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("FDRNN_DATA_DIR") or beside_checkout)
+    missing = [b.mat.name for b in BENCHMARKS.values() if not (folder / b.mat.name).is_file()]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} in {folder}; name their folder in FDRNN_DATA_DIR")
+    return folder

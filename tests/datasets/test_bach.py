@@ -1,0 +1,187 @@
+"""Bach's chorales, against music21's own parser and key analysis."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fdrnn.datasets import SPLITS, describe, fetch, load
+from fdrnn.datasets.bach import cached_path, sample, split_of, transposition
+from fdrnn.datasets.musicxml import Note, read_parts
+
+CHORALES = ("bwv10.7", "bwv269", "bwv153.1", "bwv40.8", "bwv343", "bwv69.6")
+
+
+@pytest.fixture(scope="module", params=CHORALES)
+def score(request):
+    """A score's file and what music21 makes of it."""
+    from music21 import common, converter  # noqa: PLC0415 - slow
+
+    folder = Path(common.getCorpusFilePath()) / "bach"
+    path = next(
+        p for p in (folder / f"{request.param}{end}" for end in (".mxl", ".xml")) if p.is_file()
+    )
+    return path, converter.parse(path, forceSource=True)
+
+
+def music21_notes(part):
+    flat = part.flatten().notes
+    return [
+        (Fraction(element.offset), Fraction(element.duration.quarterLength), pitch.midi)
+        for element in flat
+        if not element.duration.isGrace
+        for pitch in element.pitches
+    ]
+
+
+def naive_frames(notes, semitones):
+    """Sets of sounding notes at each quarter note, without the silent ends."""
+    end = max(onset + duration for onset, duration, _ in notes)
+    frames = [
+        {midi + semitones for onset, duration, midi in notes if onset <= t < onset + duration}
+        for t in range(int(end) + 1)
+    ]
+    while not frames[0]:
+        frames.pop(0)
+    while not frames[-1]:
+        frames.pop()
+    return frames
+
+
+def semitones_by_music21(score):
+    key = score.analyze("key")
+    target = 0 if key.mode == "major" else 9
+    return (target - key.tonic.pitchClass + 6) % 12 - 6
+
+
+def frames_of(roll):
+    return [set((np.flatnonzero(row) + 21).tolist()) for row in roll]
+
+
+def test_notes_and_times_are_those_that_music21_reads(score):
+    path, parsed = score
+    parts = read_parts(path)
+    assert len(parts) == len(parsed.parts)
+    for part, reference in zip(parts, parsed.parts, strict=True):
+        assert sorted(map(tuple, part)) == sorted(music21_notes(reference))
+
+
+def test_the_transposition_is_that_of_music21s_key(score):
+    path, parsed = score
+    notes = [note for part in read_parts(path) for note in part]
+    assert transposition(notes) == semitones_by_music21(parsed)
+
+
+def test_a_chorale_of_four_parts_stands_in_the_split_of_its_name(score, bach_cache):
+    path, parsed = score
+    _, bach = bach_cache
+    notes = [note for part in parsed.parts for note in music21_notes(part)]
+    expected = naive_frames(notes, semitones_by_music21(parsed))
+    found = [split for split in SPLITS for roll in bach.split(split) if frames_of(roll) == expected]
+    number = int(hashlib.sha256(f"bach/{path.stem}".encode()).hexdigest()[:8], 16) % 5
+    by_rule = ["train", "train", "train", "valid", "test"][number]
+    assert found == ([by_rule] if len(parsed.parts) == 4 else [])
+
+
+def test_a_frame_holds_the_notes_that_have_begun_and_not_ended():
+    half = Fraction(1, 2)
+    notes = [Note(half, half, 60), Note(Fraction(1), Fraction(3, 2), 64), Note(half, half * 6, 67)]
+    assert frames_of(sample(notes)) == [{64, 67}, {64, 67}, {67}]
+    assert frames_of(sample(notes, semitones=-2)) == [{62, 65}, {62, 65}, {65}]
+
+
+@pytest.mark.parametrize("shift", range(12))
+def test_a_scale_is_carried_to_c_major_or_a_minor_from_any_key(shift):
+    major = [(0, 4), (2, 2), (4, 3), (5, 2), (7, 4), (9, 2), (11, 1)]
+    minor = [(9, 4), (11, 2), (0, 3), (2, 2), (4, 4), (5, 1), (8, 1)]
+    for scale in (major, minor):
+        notes = [Note(Fraction(0), Fraction(d), 60 + step + shift) for step, d in scale]
+        semitones = transposition(notes)
+        assert (shift + semitones) % 12 == 0
+        assert -6 <= semitones <= 5
+
+
+def test_the_set_is_piano_rolls_without_repetition_and_about_60_20_20(bach_cache):
+    _, bach = bach_cache
+    sizes = [len(bach.split(split)) for split in SPLITS]
+    assert sum(sizes) > 300
+    np.testing.assert_allclose(np.array(sizes) / sum(sizes), [0.6, 0.2, 0.2], atol=0.03)
+    rolls = [roll for split in SPLITS for roll in bach.split(split)]
+    assert len({roll.tobytes() for roll in rolls}) == len(rolls)
+    assert bach.n_features == 88
+    assert bach.lowest_midi_note == 21
+    notes_per_frame = np.concatenate(rolls).sum(axis=1)
+    assert notes_per_frame.max() <= 8
+    assert 3.5 < notes_per_frame.mean() <= 4
+    assert "not the JSB Chorales benchmark" in bach.note
+    assert {split_of(f"bach/bwv{n}") for n in range(253, 439)} == set(SPLITS)
+
+
+def test_the_cached_set_is_the_one_first_made_and_needs_no_music21(
+    bach_cache, monkeypatch, tmp_path
+):
+    directory, bach = bach_cache
+    monkeypatch.setenv("FDRNN_CACHE_DIR", str(directory))
+    monkeypatch.setattr("fdrnn.datasets.bach._scores", lambda: pytest.fail("read again"))
+
+    again = load("bach", tmp_path / "any folder")
+
+    assert again.fingerprint == bach.fingerprint
+    assert (again.name, again.title, again.note) == (bach.name, bach.title, bach.note)
+    assert fetch("bach") == cached_path()
+    entry = describe()[0]
+    assert (entry.name, entry.origin, entry.path) == ("bach", "cache", cached_path())
+
+
+@pytest.fixture
+def few_scores(monkeypatch):
+    """Make the set of its first 12 scores, in a cache of its own."""
+    from fdrnn.datasets import bach  # noqa: PLC0415 - the module that is changed here
+
+    scores = bach._scores()[:12]
+    monkeypatch.setattr(bach, "_scores", lambda: scores)
+
+
+@pytest.mark.usefixtures("few_scores")
+def test_a_damaged_cached_set_is_named_and_made_anew(caplog, capfd):
+    made = load("bach")
+    cached_path().write_bytes(cached_path().read_bytes()[:500])
+    with caplog.at_level(logging.WARNING):
+        again = load("bach")
+    assert again.fingerprint == made.fingerprint
+    assert str(cached_path()) in caplog.text
+    caplog.clear()
+    assert load("bach").fingerprint == made.fingerprint
+    assert caplog.text == ""
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("few_scores")
+def test_several_that_make_it_at_once_get_the_same(capfd):
+    fingerprints = []
+    threads = [
+        threading.Thread(target=lambda: fingerprints.append(load("bach").fingerprint))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fingerprints) == 4
+    assert len(set(fingerprints)) == 1
+    assert [path.name for path in cached_path().parent.iterdir()] == [cached_path().name]
+
+
+@pytest.mark.usefixtures("few_scores")
+def test_the_progress_bar_goes_to_standard_error(capfd):
+    load("bach", progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "reading Bach chorales" in shown.err
+    assert "12/12" in shown.err

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import scipy.io
+
+from fdrnn.datasets import BENCHMARKS, SPLITS, DataError, MissingFileError, load, write_npz
+from oracles.data_files import cells, write_mat, write_pickle
+
+
+def npz_arrays(dataset):
+    file = io.BytesIO()
+    write_npz(file, dataset)
+    return dict(np.load(io.BytesIO(file.getvalue()), allow_pickle=False))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".pickle", ".pkl", ".NPZ"])
+def test_one_data_set_in_every_form_has_one_fingerprint(small, tmp_path, suffix):
+    path = tmp_path / f"mine{suffix}"
+    if suffix.lower() == ".npz":
+        with path.open("wb") as file:
+            write_npz(file, small)
+    elif suffix == ".mat":
+        write_mat(path, small, lowest_midi_note=21)
+    else:
+        write_pickle(path, small)
+
+    data = load(str(path))
+
+    assert data.fingerprint == small.fingerprint
+    assert data.lowest_midi_note == 21
+    assert (data.name, data.title, data.note) == (str(path), path.name, "")
+
+
+def test_a_benchmark_mat_file_and_a_pickle_of_its_notes_are_equal(real_data_dir, tmp_path):
+    jsb = load("jsb", real_data_dir)
+    write_pickle(tmp_path / "jsb.pickle", jsb, protocol=0)
+    assert load(str(tmp_path / "jsb.pickle")).fingerprint == jsb.fingerprint
+    by_path = load(str(real_data_dir / BENCHMARKS["jsb"].mat.name))
+    assert by_path.fingerprint == jsb.fingerprint
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float64])
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+def test_any_width_and_any_type_of_number(tmp_path, suffix, dtype):
+    rolls = {split: [np.eye(5, dtype=dtype), np.ones((2, 5), dtype)] for split in SPLITS}
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".npz":
+        arrays = {split: np.concatenate(rolls[split]) for split in SPLITS}
+        np.savez(path, **arrays, **{f"{split}_lengths": [5, 2] for split in SPLITS})
+    else:
+        scipy.io.savemat(path, {f"{split}data": cells(rolls[split]) for split in SPLITS})
+
+    data = load(str(path))
+
+    assert data.n_features == 5
+    assert data.lowest_midi_note is None
+    assert [len(s) for s in data.test] == [5, 2]
+    np.testing.assert_array_equal(data.valid[0], np.eye(5))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".pickle"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_truncated_files_are_told_in_one_line(small, tmp_path, suffix, share):
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".npz":
+        write_npz(path, small)
+    else:
+        {".mat": write_mat, ".pickle": write_pickle}[suffix](path, small)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+
+    with pytest.raises(DataError, match="damaged") as caught:
+        load(str(path))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".pickle"])
+def test_flipped_bytes_never_escape_as_another_error(small, tmp_path, suffix):
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".npz":
+        write_npz(path, small)
+    else:
+        {".mat": write_mat, ".pickle": write_pickle}[suffix](path, small)
+    original = np.frombuffer(path.read_bytes(), np.uint8)
+    random = np.random.default_rng(1)
+    n_refused = 0
+    for _ in range(60):
+        damaged = original.copy()
+        places = random.integers(0, len(damaged), 4)
+        damaged[places] = random.integers(0, 256, 4)
+        path.write_bytes(damaged.tobytes())
+        try:
+            load(str(path))
+        except DataError as error:
+            n_refused += 1
+            assert "\n" not in str(error)
+    assert n_refused > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test": None}, "must hold an array 'test'; it holds"),
+        ({"test_lengths": None}, "must hold an array 'test_lengths'"),
+        ({"test": np.full((9, 88), 2)}, "0 and 1 only, found 2"),
+        ({"test": np.full((9, 88), 0.5)}, r"0 and 1 only, found 0\.5"),
+        ({"test": np.full((9, 88), np.nan)}, "0 and 1 only, found nan"),
+        ({"test": np.zeros(9)}, r"of shape \(n_frames, n_features\), got \(9,\)"),
+        ({"test_lengths": np.array([4, 4])}, "sum to the 9 frames of test, got 8"),
+        ({"test_lengths": np.array([9, 0])}, "positive integers"),
+        ({"test_lengths": np.array([9.0])}, "positive integers"),
+        ({"test": np.full((9, 88), "a")}, "of numbers"),
+        ({"test": np.zeros((9, 87))}, r"one width, found \[87, 88\]"),
+        ({"lowest_midi_note": np.array(200)}, "one integer from 0 to 127"),
+        ({"test": np.array([{}, {}], object)}, "holds objects, which are not read"),
+    ],
+)
+def test_an_npz_that_breaks_a_rule_is_refused_with_the_rule(small, tmp_path, change, message):
+    arrays = {**npz_arrays(small), **change}
+    path = tmp_path / "mine.npz"
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    with pytest.raises(DataError, match=message):
+        load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"x": np.eye(3)}, "must hold an array 'traindata'; it holds x"),
+        ({"traindata": np.eye(3)}, "traindata must be a row of cells"),
+        ({"traindata": cells([np.eye(3), "text"])}, "sequence 1 of traindata must be a matrix"),
+        ({"traindata": cells([np.eye(3) * 7])}, "sequence 0 of traindata .* found 7"),
+    ],
+)
+def test_a_mat_that_breaks_a_rule_is_refused_with_the_rule(tmp_path, variables, message):
+    path = tmp_path / "mine.mat"
+    scipy.io.savemat(path, variables)
+    with pytest.raises(DataError, match=message):
+        load(str(path))
+
+
+def test_a_mat_of_version_7_3_is_refused_with_the_way_out(tmp_path):
+    path = tmp_path / "mine.mat"
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    path.write_bytes(header + b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(DataError, match="save it with version 7"):
+        load(str(path))
+
+
+def test_files_that_are_not_there_or_not_of_a_form(tmp_path):
+    with pytest.raises(MissingFileError, match=r"no data file .*mine\.npz"):
+        load(str(tmp_path / "mine.npz"))
+    with pytest.raises(DataError, match=r"must end in one of \.npz, \.mat, \.pickle, \.pkl"):
+        load(str(tmp_path / "mine.csv"))
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        load(str(tmp_path / "folder.npz"))
