@@ -7,11 +7,9 @@ must not be compared with published ones.
 Recipe (version `RECIPE`):
 
 1. The chorales that ``music21.corpus.chorales.Iterator`` lists, each name once, in alphabetical
-   order. A name is kept if the corpus has a MusicXML file of exactly that name and the score
-   has four parts.
-2. A chorale's key is the one of 24 whose profile (Aarden 2003) correlates best with the
-   durations of its twelve pitch classes. It is transposed by -6 to 5 semitones, so that major
-   keys become C major and minor keys A minor.
+   order, as music21 parses them. A chorale is kept if its score has four parts.
+2. Each is transposed by -6 to 5 semitones, so that the key that music21's analysis finds (by the
+   profiles of Aarden 2003) becomes C major or A minor.
 3. At each quarter note from the beginning, a frame holds the notes that sound: those that have
    begun and not yet ended. Silent frames at either end are dropped. Columns are the MIDI notes
    21 to 108.
@@ -23,9 +21,8 @@ Recipe (version `RECIPE`):
 Chorales that are merely alike stay: two settings of one tune may stand in different splits and
 have up to 72 % of their frames in common.
 
-music21's own parser takes half a minute for these scores, `fdrnn.datasets.musicxml` a few
-seconds, and both see the same notes. The result is kept in the cache, for each music21 version
-and recipe; if the cached file is damaged, the log says so and it is made anew.
+Parsing takes about half a minute. The result is kept in the cache, for each music21 version and
+recipe; if the cached file is damaged, the log says so and the set is made anew.
 """
 
 from __future__ import annotations
@@ -35,7 +32,9 @@ import importlib.metadata
 import logging
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +44,6 @@ from fdrnn.datasets.cache import data_directory, write_atomically
 from fdrnn.datasets.dataset import Dataset, Sequences
 from fdrnn.datasets.errors import DataError, MissingFileError
 from fdrnn.datasets.formats import read_dataset, write_npz
-from fdrnn.datasets.musicxml import Note, read_parts
 
 NAME = "bach"
 TITLE = "Bach chorales (music21)"
@@ -55,17 +53,6 @@ RECIPE = 1
 _N_PARTS = 4
 _SPLIT_OF_REMAINDER = ("train", "train", "train", "valid", "test")
 
-# Aarden (2003), Dynamic melodic expectancy: weight of each scale degree in semitones above the
-# tonic, fitted to the Essen folk song collection; music21's own default. On these chorales its
-# tonic is the final bass note more often than that of other published profiles.
-_MAJOR = (
-    17.7661, 0.145624, 14.9265, 0.160186, 19.8049, 11.3587,
-    0.291248, 22.062, 0.145624, 8.15494, 0.232998, 4.95122,
-)  # fmt: skip
-_MINOR = (
-    18.2648, 0.737619, 14.0499, 16.8599, 0.702494, 14.4362,
-    0.702494, 18.6161, 4.56621, 1.93186, 7.37619, 1.75623,
-)  # fmt: skip
 _A = 9
 
 _log = logging.getLogger(__name__)
@@ -105,17 +92,16 @@ def cached_path() -> Path:
 
 
 def _make(progress: bool) -> Dataset:
-    from tqdm import tqdm  # noqa: PLC0415 - as below
+    from tqdm import tqdm  # noqa: PLC0415 - as in _names
 
     splits: dict[str, list[npt.NDArray[np.uint8]]] = {"train": [], "valid": [], "test": []}
     seen = set()
-    scores = tqdm(_scores(), desc="reading Bach chorales", unit="score", disable=not progress)
-    for name, path in scores:
-        parts = read_parts(path)
-        if len(parts) != _N_PARTS:
+    names = tqdm(_names(), desc="reading Bach chorales", unit="score", disable=not progress)
+    for name in names:
+        score = _parse(name)
+        if len(score.parts) != _N_PARTS:
             continue
-        notes = [note for part in parts for note in part]
-        roll = sample(notes, transposition(notes))
+        roll = sample(notes_of(score), transposition(score))
         if roll.tobytes() not in seen:
             seen.add(roll.tobytes())
             splits[split_of(name)].append(roll)
@@ -131,17 +117,48 @@ def _make(progress: bool) -> Dataset:
     )
 
 
-def _scores() -> list[tuple[str, Path]]:
-    """Names and files of the listed chorales, in alphabetical order of the names."""
-    from music21 import common, corpus  # noqa: PLC0415 - slow, and needed once per cache
+def _names() -> list[str]:
+    from music21 import corpus  # noqa: PLC0415 - slow, and needed once per cache
 
-    root = Path(common.getCorpusFilePath())
-    names = sorted(set(corpus.chorales.Iterator(returnType="filename")))
-    files = ((name, root / f"{name}{suffix}") for name in names for suffix in (".mxl", ".xml"))
-    scores = [(name, path) for name, path in files if path.is_file()]
-    if not scores:
-        raise DataError(f"music21 has no chorales in {root}; install it again")
-    return scores
+    return sorted(set(corpus.chorales.Iterator(returnType="filename")))
+
+
+def _parse(name: str) -> Any:
+    from music21 import corpus, exceptions21  # noqa: PLC0415 - as in _names
+
+    try:
+        return corpus.parse(name)
+    except exceptions21.Music21Exception as error:
+        raise DataError(
+            f"music21 cannot read its score {name}: {error}; install it again"
+        ) from error
+
+
+class Note(NamedTuple):
+    """A sounding note.
+
+    Attributes
+    ----------
+    onset, duration
+        In quarter notes from the beginning of the score.
+    midi
+        MIDI number of the pitch, 60 for middle C.
+    """
+
+    onset: float | Fraction
+    duration: float | Fraction
+    midi: int
+
+
+def notes_of(score: Any) -> list[Note]:
+    """Return the notes of all parts of a music21 score; grace notes, which take no time, not."""
+    return [
+        Note(element.offset, element.quarterLength, pitch.midi)
+        for part in score.parts
+        for element in part.flatten().notes
+        if not element.duration.isGrace
+        for pitch in element.pitches
+    ]
 
 
 def split_of(name: str) -> str:
@@ -150,20 +167,11 @@ def split_of(name: str) -> str:
     return _SPLIT_OF_REMAINDER[number % len(_SPLIT_OF_REMAINDER)]
 
 
-def transposition(notes: Iterable[Note]) -> int:
-    """Return the semitones, -6 to 5, that carry notes to C major or A minor.
-
-    The key is the one whose profile correlates best with the durations of the pitch classes.
-    """
-    durations = np.zeros(12)
-    for note in notes:
-        durations[note.midi % 12] += float(note.duration)
-    best = max(
-        (float(np.corrcoef(durations, np.roll(profile, tonic))[0, 1]), target - tonic)
-        for profile, target in ((_MAJOR, 0), (_MINOR, _A))
-        for tonic in range(12)
-    )
-    return (best[1] + 6) % 12 - 6
+def transposition(score: Any) -> int:
+    """Return the semitones, -6 to 5, that carry a music21 score to C major or A minor."""
+    key = score.analyze("key")
+    target = 0 if key.mode == "major" else _A
+    return int((target - key.tonic.pitchClass + 6) % 12 - 6)
 
 
 def sample(notes: Iterable[Note], semitones: int = 0) -> npt.NDArray[np.uint8]:
