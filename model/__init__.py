@@ -4,7 +4,7 @@ This face is light: names, hyperparameters and results. What compiles is importe
 `fdrnn.model.trainer` above all, which alone a study needs.
 """
 
-from fdrnn.model.errors import CheckpointError, ToolchainError
+from fdrnn.model.errors import CheckpointError, ToolchainError, TrainingInterrupted
 from fdrnn.model.results import EpochRecord, TrialResult
 from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters, TrainingSettings
 from fdrnn.model.variants import VARIANTS, Variant
@@ -16,6 +16,7 @@ __all__ = [
     "FastDropoutHyperparameters",
     "Hyperparameters",
     "ToolchainError",
+    "TrainingInterrupted",
     "TrainingSettings",
     "TrialResult",
     "Variant",

@@ -16,3 +16,7 @@ class ToolchainError(FdrnnError, RuntimeError):
 
 class CheckpointError(FdrnnError, ValueError):
     """A training state that is damaged or belongs to another run."""
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error
+    """Training was asked to stop within an epoch; the state is that before the epoch."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
+from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
@@ -25,10 +26,6 @@ from fdrnn.model.spectral import spectral_radius
 
 DIVERGENCE_FACTOR = 2.0
 """A run has diverged when its validation NLL passes this many times its best."""
-
-
-class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error
-    """Training was asked to stop within an epoch; the state is that before the epoch."""
 
 
 def _never() -> bool:

@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 
 from fdrnn.datasets import Dataset
-from fdrnn.model import CheckpointError, FastDropoutHyperparameters, Hyperparameters
+from fdrnn.model import (
+    CheckpointError,
+    FastDropoutHyperparameters,
+    Hyperparameters,
+    TrainingInterrupted,
+)
 from fdrnn.model import TrainingSettings as Settings
-from fdrnn.model.trainer import Trainer, TrainingInterrupted
+from fdrnn.model.trainer import Trainer
 from oracles.numpy_network import NumpyNetwork
 
 HYPERPARAMETERS = FastDropoutHyperparameters(

@@ -1,0 +1,87 @@
+"""One training step on random data: ours, and the numbers that an other one must match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.model.initialization import Parameters, initial_parameters
+from fdrnn.model.network import network
+from fdrnn.model.packing import PackedChunks
+from fdrnn.model.settings import FastDropoutHyperparameters
+
+CLIP_NORM = 225.0
+
+HYPERPARAMETERS = FastDropoutHyperparameters(
+    n_hidden=400,
+    step_rate=0.001,
+    momentum=0.9,
+    decay=0.9,
+    sigma2_rec_out=0.001,
+    sigma2_in=0.01,
+    spectral_radius=1.2,
+    max_incoming=15,
+    dropout_input=0.1,
+    dropout_hidden_to_hidden=0.5,
+    fast_dropout_final_layer=True,
+    dropout_hidden_to_output=0.2,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch without padding.
+
+    Attributes
+    ----------
+    x, target
+        float32, shape (T, B, D), values 0 and 1.
+    """
+
+    x: npt.NDArray[np.float32]
+    target: npt.NDArray[np.float32]
+
+
+def random_batch(batch_size: int, n_steps: int, n_features: int) -> Batch:
+    """Draw a batch with about 4 notes of 88 in a frame."""
+    rng = np.random.default_rng(1)
+    frames = (rng.random((n_steps + 1, batch_size, n_features)) < 0.045).astype(np.float32)
+    return Batch(np.ascontiguousarray(frames[:-1]), np.ascontiguousarray(frames[1:]))
+
+
+def training_step(
+    hyperparameters: FastDropoutHyperparameters, parameters: Parameters, batch: Batch
+) -> Callable[[], tuple[float, float]]:
+    """Return a function that makes one update and returns loss and gradient norm.
+
+    Every row is computed: no padding is shared.
+    """
+    n_steps, batch_size, n_features = batch.x.shape
+    compiled = network("fast_dropout")
+    ones = np.ones(n_steps * batch_size, np.float32)
+    packed = PackedChunks(
+        x=batch.x.reshape(-1, n_features),
+        target=batch.target.reshape(-1, n_features),
+        n_rows=np.full(n_steps, batch_size, np.int64),
+        counted=ones,
+        masked=ones,
+    )
+    zeros = {name: np.zeros_like(value) for name, value in parameters.items()}
+    squares = {name: np.ones_like(value) for name, value in parameters.items()}
+
+    def step() -> tuple[float, float]:
+        return compiled.train(packed, "counted")
+
+    compiled.configure(hyperparameters, hyperparameters.step_rate, CLIP_NORM)
+    compiled.set_parameters(parameters)
+    compiled.set_optimizer(zeros, squares)
+    return step
+
+
+def start(n_hidden: int, n_features: int) -> tuple[FastDropoutHyperparameters, Parameters]:
+    """Return hyperparameters and initial parameters of a network of this size."""
+    hyperparameters = replace(HYPERPARAMETERS, n_hidden=n_hidden)
+    return hyperparameters, initial_parameters(hyperparameters, n_features, "variance", seed=0)

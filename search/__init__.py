@@ -1,0 +1,70 @@
+"""Random search over hyperparameters: definitions, the store, workers, and frames to read.
+
+A study in short::
+
+    from fdrnn.datasets import load
+    from fdrnn.search import StudyDefinition, create_study, open_store, run_workers, trials
+
+    store = open_store("sqlite:///fdrnn.sqlite3", create=True)
+    create_study(store, definition, load(definition.data).fingerprint)
+    run_workers("sqlite:///fdrnn.sqlite3", definition.name)
+    print(trials(store, definition.name))
+
+Importing this package imports neither Theano nor the dashboard.
+"""
+
+from fdrnn.search.database import default_storage_url
+from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.driver import create_study
+from fdrnn.search.errors import (
+    DefinitionError,
+    LeaseLostError,
+    StoreError,
+    StudyConflictError,
+    WorkerError,
+)
+from fdrnn.search.events import EventKind, WorkerEvent
+from fdrnn.search.frames import curves, parameters, selected, test_sequences, trials
+from fdrnn.search.machine import usable_cores
+from fdrnn.search.pool import run_workers
+from fdrnn.search.progress import FailedTrial, RunningTrial, StudyProgress, study_progress
+from fdrnn.search.sampler import draw
+from fdrnn.search.space import SPACES, Configuration, Space
+from fdrnn.search.store import Store, StoredStudy, open_store
+from fdrnn.search.training import Trainer, Training
+from fdrnn.search.worker import WorkerSettings, work
+
+__all__ = [
+    "SPACES",
+    "Configuration",
+    "DefinitionError",
+    "EventKind",
+    "FailedTrial",
+    "LeaseLostError",
+    "RunningTrial",
+    "Space",
+    "Store",
+    "StoreError",
+    "StoredStudy",
+    "StudyConflictError",
+    "StudyDefinition",
+    "StudyProgress",
+    "Trainer",
+    "Training",
+    "WorkerError",
+    "WorkerEvent",
+    "WorkerSettings",
+    "create_study",
+    "curves",
+    "default_storage_url",
+    "draw",
+    "open_store",
+    "parameters",
+    "run_workers",
+    "selected",
+    "study_progress",
+    "test_sequences",
+    "trials",
+    "usable_cores",
+    "work",
+]

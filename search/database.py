@@ -1,0 +1,215 @@
+"""One database, SQLite or PostgreSQL: connections, transactions and the lock of initialization.
+
+SQLite's write transactions begin with BEGIN IMMEDIATE, so that a claim's look and its update are
+one step, and wait for each other. It keeps its rollback journal: a store is then one file, which
+may be copied or stand on a read-only disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from fdrnn.search.errors import StoreError
+
+_BUSY_TIMEOUT_S = 60
+_CONNECT_TIMEOUT_S = 10
+_ADVISORY_LOCK = 0x6664726E6E  # "fdrnn"
+_READ_ONLY = "fdrnn_read_only"
+_WAY_OUT = "check --storage or FDRNN_STORAGE"
+
+
+def default_storage_url() -> str:
+    """Return the URL of the store where none is named: a SQLite file in the working directory."""
+    return "sqlite:///fdrnn.sqlite3"
+
+
+class now_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Seconds since 1970 by the clock of the database, to a millisecond or better."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now_s, "sqlite")
+def _sqlite_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now_s, "postgresql")
+def _postgresql_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+
+
+def _parse(storage: str) -> URL:
+    text = storage if "://" in storage else f"sqlite:///{storage}"
+    try:
+        url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise StoreError(
+            "the store's URL cannot be read; it must look like sqlite:///FILE or "
+            f"postgresql://USER@HOST/DATABASE; {_WAY_OUT}"
+        ) from error
+    backend = url.get_backend_name()
+    if backend not in {"sqlite", "postgresql"}:
+        raise StoreError(f"a store must be SQLite or PostgreSQL, got {backend!r}; {_WAY_OUT}")
+    if backend == "sqlite":
+        if url.database in {None, "", ":memory:"}:
+            raise StoreError(
+                "a store must be a file, because workers are processes of their own, "
+                f"got {text!r}; {_WAY_OUT}"
+            )
+        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
+    return url
+
+
+class Database:
+    """A database and the ways to use it.
+
+    Parameters
+    ----------
+    storage
+        A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file. PostgreSQL is
+        reached by psycopg 3 unless the URL names another driver.
+
+    Attributes
+    ----------
+    url
+        The full URL, which may hold a password: not for display.
+    shown
+        The store as errors and logs may name it.
+
+    Raises
+    ------
+    StoreError
+        If the URL cannot be read, names another kind of database or a missing driver.
+    """
+
+    def __init__(self, storage: str) -> None:
+        url = _parse(storage)
+        self.url = url.render_as_string(hide_password=False)
+        self.file = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+        bare = url.difference_update_query(["password", "sslpassword"])
+        self.shown = str(self.file) if self.file else bare.render_as_string(hide_password=True)
+        self.engine_options = _engine_options(url)
+        try:
+            self.engine = sa.create_engine(url, **self.engine_options)
+        except (ImportError, sa.exc.ArgumentError) as error:
+            raise StoreError(f"store {self.shown}: no such database driver: {error}") from error
+        self.prepare(self.engine)
+
+    def prepare(self, engine: sa.Engine) -> None:
+        """Give an engine of this database the transactions described in this module."""
+        if self.file:
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads.
+
+        Raises
+        ------
+        StoreError
+            If the database cannot be reached or read.
+        """
+        with (
+            self._translated(),
+            self.engine.connect() as connection,
+            connection.execution_options(**{_READ_ONLY: True}).begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that is committed at the end, or rolled back by an exception.
+
+        Raises
+        ------
+        StoreError
+            If the database cannot be reached or written.
+        """
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep every other process out of its own `exclusive` on this database.
+
+        The lock goes with the process that holds it. It does not nest.
+        """
+        if self.file:
+            with self._file_lock(self.file.with_name(self.file.name + "-lock")):
+                yield
+            return
+        with self._translated():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            with connection:
+                connection.execute(sa.select(sa.func.pg_advisory_lock(_ADVISORY_LOCK)))
+                try:
+                    yield
+                finally:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(_ADVISORY_LOCK)))
+
+    @contextmanager
+    def _file_lock(self, path: Path) -> Iterator[None]:
+        # The holder removes the file, so whoever waited may hold one that is no longer there.
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise StoreError(
+                    f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
+                ) from error
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                break
+            os.close(descriptor)
+        try:
+            yield
+        finally:
+            path.unlink()
+            os.close(descriptor)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DBAPIError as error:
+            reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+            raise StoreError(f"store {self.shown}: {reason}; {_WAY_OUT}") from error
+
+
+def _engine_options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT_S}
+    return options
+
+
+def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
+    # Python's driver would otherwise begin transactions by itself, and deferred ones.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,194 @@
+"""A study's definition: everything that decides its numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.search.errors import DefinitionError
+from fdrnn.search.space import SPACES
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LARGEST_SEED = 2**63 - 1
+_TABLE = "training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDefinition:
+    """What a study searches, on what data, from which seed, trained how.
+
+    Attributes
+    ----------
+    name
+        Name in the store: at most 100 letters, digits, dots, dashes and underscores.
+    data
+        Name of a data set, or the path of a file.
+    variant
+        A name of `fdrnn.model.VARIANTS`.
+    space
+        A name of `fdrnn.search.space.SPACES` whose parameters are the variant's.
+    n_trials
+        Configurations to draw, at least 1.
+    seed
+        Seed of every draw, in 0 .. 2**63 - 1.
+    training
+        What is the same for every trial.
+
+    Raises
+    ------
+    DefinitionError
+        If a value breaks its rule; the line names key, value and rule.
+    UnknownNameError
+        If there is no variant or space of that name.
+    """
+
+    name: str
+    data: str
+    variant: str
+    space: str
+    n_trials: int
+    seed: int
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise DefinitionError(
+                "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin "
+                f"with a letter or digit, got {self.name!r}"
+            )
+        if not self.data:
+            raise DefinitionError("data must name a data set or a file, got ''")
+        if self.variant not in VARIANTS:
+            raise UnknownNameError("variant", self.variant, VARIANTS)
+        if self.space not in SPACES:
+            raise UnknownNameError("space", self.space, SPACES)
+        self._require_fitting_space()
+        if self.n_trials < 1:
+            raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {self.seed}")
+
+    def _require_fitting_space(self) -> None:
+        fitting = [name for name in SPACES if _fits(name, self.variant)]
+        if self.space not in fitting:
+            raise DefinitionError(
+                f"space must have the hyperparameters of variant {self.variant!r} "
+                f"({' or '.join(map(repr, fitting))} does), got {self.space!r}"
+            )
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], default_name: str = "") -> StudyDefinition:
+        """Read a definition from parsed TOML or JSON.
+
+        Parameters
+        ----------
+        mapping
+            Keys ``name`` (optional), ``data``, ``variant``, ``space``, ``n_trials``, ``seed``,
+            and ``training``, a mapping of `TrainingSettings` fields (optional).
+        default_name
+            Name where the mapping has none, for example the stem of the file.
+
+        Raises
+        ------
+        DefinitionError
+            If a key is unknown (the nearest is suggested) or missing, or a value is of another
+            type or out of range.
+        UnknownNameError
+            If there is no variant or space of that name.
+        """
+        values = {"name": default_name, **mapping}
+        training = values.pop(_TABLE, {})
+        if not isinstance(training, Mapping):
+            raise DefinitionError(f"training must be a table, got {training!r}")
+        known = _types(cls)
+        del known[_TABLE]
+        _require_known(values, [*known, _TABLE], prefix="")
+        missing = [key for key in known if key not in values]
+        if missing:
+            raise DefinitionError(f"{missing[0]} is missing; a study definition must set it")
+        typed = _typed(values, known, prefix="")
+        typed_training = _typed_training(training)
+        return cls(**typed, training=typed_training)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the mapping from which `from_mapping` makes an equal definition."""
+        return dataclasses.asdict(self)
+
+    def differences(self, stored: StudyDefinition) -> list[str]:
+        """Say what sets this definition apart from the one in the store.
+
+        Parameters
+        ----------
+        stored
+            The other definition.
+
+        Returns
+        -------
+        list of str
+            ``"key: here X, in the store Y"`` per key; ``name`` and ``n_trials`` are not
+            compared, because another number of trials makes no other study.
+        """
+        here, there = _flat(self), _flat(stored)
+        return [
+            f"{key}: here {here[key]!r}, in the store {there[key]!r}"
+            for key in here
+            if key not in {"name", "n_trials"} and here[key] != there[key]
+        ]
+
+
+def _fits(space: str, variant: str) -> bool:
+    fields = {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
+    return set(SPACES[space].names) == fields
+
+
+def _flat(definition: StudyDefinition) -> dict[str, Any]:
+    mapping = definition.to_mapping()
+    training = mapping.pop(_TABLE)
+    return mapping | {f"{_TABLE}.{key}": value for key, value in training.items()}
+
+
+def _types(cls: type[Any]) -> dict[str, type]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _typed_training(values: Mapping[str, Any]) -> TrainingSettings:
+    prefix = f"{_TABLE}."
+    known = _types(TrainingSettings)
+    _require_known(values, known, prefix)
+    try:
+        return TrainingSettings(**_typed(values, known, prefix))
+    except DefinitionError:
+        raise
+    except ValueError as error:
+        raise DefinitionError(f"{prefix}{error}") from error
+
+
+def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str) -> None:
+    known = list(known)
+    for key in values:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1)
+            guess = f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
+            raise DefinitionError(f"unknown key {prefix}{key}{guess} (known: {', '.join(known)})")
+
+
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text"}
+
+
+def _typed(values: Mapping[str, Any], types: Mapping[str, type], prefix: str) -> dict[str, Any]:
+    typed = {}
+    for key, value in values.items():
+        expected = types[key]
+        accepted = (int, float) if expected is float else expected
+        # bool is a subclass of int, yet `seed = true` is a mistake.
+        if isinstance(value, bool) or not isinstance(value, accepted):
+            raise DefinitionError(f"{prefix}{key} must be {_TYPE_NAMES[expected]}, got {value!r}")
+        typed[key] = expected(value)
+    return typed

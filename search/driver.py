@@ -1,0 +1,86 @@
+"""Making studies: their configurations are drawn once, from the study's seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.errors import StudyConflictError
+from fdrnn.search.mirror import Mirror
+from fdrnn.search.sampler import draw
+from fdrnn.search.space import SPACES, Configuration
+from fdrnn.search.store import Store, StoredStudy
+
+
+def create_study(store: Store, definition: StudyDefinition, fingerprint: str) -> StoredStudy:
+    """Make a study, or extend it, or find that it is there already.
+
+    Any number of processes may do so at once. A study of that name with the same definition and
+    data is left as it is; more trials than it has are added to it, without a change to those it
+    has; fewer leave it as it is.
+
+    Parameters
+    ----------
+    store
+        The store.
+    definition
+        The study's definition.
+    fingerprint
+        `fdrnn.datasets.Dataset.fingerprint` of its data set.
+
+    Returns
+    -------
+    StoredStudy
+        The study in the store; its definition's `n_trials` is the number of configurations it
+        has, which may be more than asked for.
+
+    Raises
+    ------
+    StudyConflictError
+        If the study differs from the one in the store in anything but its number of trials; the
+        line says in what.
+    StoreError
+        If the store fails.
+    """
+    stored = store.find(definition.name)
+    if stored is None or definition.n_trials > stored.definition.n_trials:
+        with store.database.exclusive():
+            _create_or_extend(store, definition, fingerprint)
+        stored = store.study(definition.name)
+    _require_same(store, definition, fingerprint, stored)
+    Mirror(store.database, stored).sync()
+    return stored
+
+
+def _create_or_extend(store: Store, definition: StudyDefinition, fingerprint: str) -> None:
+    stored = store.find(definition.name)
+    if stored is None:
+        store.add_study(definition, fingerprint, _draw(definition, first=0))
+        return
+    _require_same(store, definition, fingerprint, stored)
+    n_drawn = stored.definition.n_trials
+    if definition.n_trials > n_drawn:
+        extended = replace(stored.definition, n_trials=definition.n_trials)
+        store.extend_study(stored.study_id, extended, _draw(extended, first=n_drawn))
+
+
+def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
+    indices = range(first, definition.n_trials)
+    return draw(SPACES[definition.space], definition.seed, indices)
+
+
+def _require_same(
+    store: Store, definition: StudyDefinition, fingerprint: str, stored: StoredStudy
+) -> None:
+    differences = definition.differences(stored.definition)
+    if fingerprint != stored.data_fingerprint:
+        differences.append(
+            f"contents of data set {definition.data!r}: here {fingerprint[:12]}..., "
+            f"in the store {stored.data_fingerprint[:12]}..."
+        )
+    if differences:
+        raise StudyConflictError(
+            f"study {definition.name!r} in store {store.database.shown} is another one: "
+            f"{'; '.join(differences)}; keep both by another name (--name) or another store "
+            "(--storage), or go on with the study as it is in the store"
+        )

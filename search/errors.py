@@ -1,0 +1,33 @@
+"""Errors of the search.
+
+FdrnnError
++-- DefinitionError (ValueError)     a study definition that breaks a rule
++-- StudyConflictError (ValueError)  a study of that name with another definition or data
++-- StoreError (ConnectionError)     a store that cannot be reached, read or written
++-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
++-- WorkerError (RuntimeError)       workers that could not go on
+"""
+
+from __future__ import annotations
+
+from fdrnn.datasets.errors import FdrnnError
+
+
+class DefinitionError(FdrnnError, ValueError):
+    """A key or value of a study definition that breaks a rule."""
+
+
+class StudyConflictError(FdrnnError, ValueError):
+    """The store holds a study of the same name that is not the same study."""
+
+
+class StoreError(FdrnnError, ConnectionError):
+    """The store cannot be reached, opened, read or written, or is of another schema."""
+
+
+class LeaseLostError(FdrnnError, RuntimeError):
+    """The lease on a trial was taken over; its former holder may write nothing more."""
+
+
+class WorkerError(FdrnnError, RuntimeError):
+    """Worker processes ended before the study's trials did."""

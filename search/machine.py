@@ -1,0 +1,61 @@
+"""The machine a worker runs on: its name, cores and BLAS, and the version of this code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import threadpoolctl
+
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_CPU_MODEL_KEY = "model name"
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def limit_blas_threads() -> None:
+    """Keep this process's linear algebra to one thread.
+
+    It takes hold of the libraries already loaded, and by this process's environment of those
+    still to be loaded.
+    """
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    threadpoolctl.threadpool_limits(1, user_api="blas")
+
+
+def describe_machine() -> str:
+    """Describe what a result's last bits depend on: the CPU's model and each loaded BLAS.
+
+    Returns
+    -------
+    str
+        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen"``.
+    """
+    libraries = {
+        f"{library['internal_api']} {library['version']} {library.get('architecture', '')}".strip()
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas"
+    }
+    return "; ".join([_cpu_model(), *sorted(libraries)])
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == _CPU_MODEL_KEY:
+            return value.strip()
+    # Not every architecture's kernel names a model.
+    return platform.machine()
+
+
+def code_version() -> str:
+    """Return the version of fdrnn, ``"not installed"`` where it is run from its source alone."""
+    try:
+        return importlib.metadata.version("fdrnn")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

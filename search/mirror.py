@@ -1,0 +1,243 @@
+"""Optuna's tables as a mirror of ours, for optuna-dashboard and Optuna's own evaluators.
+
+Nothing is read back from the mirror. Whatever it missed, because a process was killed or the
+database was away between our write and Optuna's, `Mirror.sync` makes up for; every study that is
+created or worked on begins with it. A trial shows its validation NLL under the study's padding
+rule, never a test NLL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import DuplicatedStudyError, OptunaError, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from fdrnn.model import EpochRecord
+from fdrnn.search import tables
+from fdrnn.search.database import Database
+from fdrnn.search.errors import StoreError
+from fdrnn.search.space import SPACES
+from fdrnn.search.store import StoredStudy
+
+_log = logging.getLogger(__name__)
+
+CONFIG_INDEX = "config_index"
+"""User attribute by which a trial of Optuna is one of ours."""
+
+_REPORT_INTERVAL_S = 5.0
+_REPAIRED_POINTS = 20
+_TRIALS = tables.trials.c
+_ENDED = (tables.FINISHED, tables.FAILED)
+
+
+def create_mirror_tables(database: Database) -> None:
+    """Create Optuna's tables; the caller keeps other processes out."""
+    _open_storage(database, skip_table_creation=False)
+
+
+def _open_storage(database: Database, *, skip_table_creation: bool) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = RDBStorage(
+            database.url,
+            engine_kwargs=database.engine_options,
+            skip_table_creation=skip_table_creation,
+        )
+    except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"store {database.shown}: Optuna's tables: {reason}") from error
+    database.prepare(storage.engine)
+    return storage
+
+
+def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
+    trial = mirrored.get(row.config_index)
+    # A failed trial of Optuna cannot run again: a retried one is mirrored anew.
+    return trial is None or (trial.state == TrialState.FAIL and row.state != tables.FAILED)
+
+
+class Mirror:
+    """A study in Optuna's tables.
+
+    `sync` may fail; what a worker reports (`started`, `report`, `released`, `ended`) is logged
+    where it cannot be written and goes no further, since training does not depend on it.
+
+    Parameters
+    ----------
+    database
+        The store's database.
+    study
+        The study; Optuna's has the same name.
+
+    Raises
+    ------
+    StoreError
+        If Optuna's tables cannot be used.
+    """
+
+    def __init__(self, database: Database, study: StoredStudy) -> None:
+        self._database = database
+        self._study = study
+        self._storage = _open_storage(database, skip_table_creation=True)
+        self._valid_nll = f"valid_nll_{study.definition.training.padding}"
+        self._trial_ids: dict[int, int] = {}
+        self._pending: EpochRecord | None = None
+        self._reported_at = -math.inf
+
+    def sync(self) -> None:
+        """Create the trials that are missing and end those that have ended.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        try:
+            optuna_study_id = self._optuna_study_id()
+            mirrored = self._mirrored(optuna_study_id)
+            if any(_is_missing(row, mirrored) for row in self._rows()):
+                with self._database.exclusive():
+                    mirrored = self._mirrored(optuna_study_id)
+                    for row in self._rows():
+                        if _is_missing(row, mirrored):
+                            self._create_trial(optuna_study_id, row)
+                    mirrored = self._mirrored(optuna_study_id)
+            self._trial_ids = {index: trial._trial_id for index, trial in mirrored.items()}
+            for row in self._rows():
+                trial = mirrored.get(row.config_index)
+                if trial is not None and row.state in _ENDED and not trial.state.is_finished():
+                    self._repair(row)
+        except (OptunaError, sa.exc.SQLAlchemyError) as error:
+            reason = str(error).splitlines()[0]
+            raise StoreError(f"store {self._database.shown}: Optuna's tables: {reason}") from error
+
+    def started(self, config_index: int) -> None:
+        """Show a trial as running."""
+        self._pending, self._reported_at = None, -math.inf
+        with self._tolerated(config_index):
+            if config_index not in self._trial_ids:
+                # The study has been extended since.
+                self.sync()
+            self._set_state(config_index, TrialState.RUNNING)
+
+    def report(self, config_index: int, record: EpochRecord) -> None:
+        """Report an epoch's validation NLL, unless another was reported just before."""
+        self._pending = record
+        if time.monotonic() - self._reported_at >= _REPORT_INTERVAL_S:
+            self._report_pending(config_index)
+
+    def released(self, config_index: int) -> None:
+        """Show a trial as waiting again."""
+        self._report_pending(config_index)
+        with self._tolerated(config_index):
+            self._set_state(config_index, TrialState.WAITING)
+
+    def ended(self, config_index: int) -> None:
+        """Report the last epoch and end the trial as its row in our tables says."""
+        self._report_pending(config_index)
+        with self._tolerated(config_index):
+            (row,) = self._rows(_TRIALS.config_index == config_index)
+            self._end(row)
+
+    def _report_pending(self, config_index: int) -> None:
+        record, self._pending = self._pending, None
+        if record is not None:
+            with self._tolerated(config_index):
+                self._storage.set_trial_intermediate_value(
+                    self._trial_ids[config_index], record.epoch, getattr(record, self._valid_nll)
+                )
+            self._reported_at = time.monotonic()
+
+    def _set_state(self, config_index: int, state: TrialState) -> None:
+        self._storage.set_trial_state_values(self._trial_ids[config_index], state)
+
+    @contextlib.contextmanager
+    def _tolerated(self, config_index: int) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, StoreError, OptunaError, sa.exc.SQLAlchemyError) as error:
+            _log.warning("trial %d is not up to date in Optuna: %s", config_index, error)
+
+    def _optuna_study_id(self) -> int:
+        name = self._study.definition.name
+        try:
+            return self._storage.get_study_id_from_name(name)
+        except KeyError:
+            with contextlib.suppress(DuplicatedStudyError):
+                self._storage.create_new_study([StudyDirection.MINIMIZE], name)
+            return self._storage.get_study_id_from_name(name)
+
+    def _mirrored(self, optuna_study_id: int) -> dict[int, FrozenTrial]:
+        # The last one of a configuration counts: a retried trial has a new one.
+        trials = self._storage.get_all_trials(optuna_study_id, deepcopy=False)
+        return {
+            trial.user_attrs[CONFIG_INDEX]: trial
+            for trial in trials
+            if CONFIG_INDEX in trial.user_attrs
+        }
+
+    def _rows(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
+        query = (
+            sa.select(tables.trials)
+            .where(_TRIALS.study_id == self._study.study_id, *conditions)
+            .order_by(_TRIALS.config_index)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query))
+
+    def _create_trial(self, optuna_study_id: int, row: Any) -> None:
+        space = SPACES[self._study.definition.space]
+        distributions: dict[str, BaseDistribution] = {
+            parameter.name: CategoricalDistribution(parameter.choices)
+            for parameter in space.parameters
+            if parameter.name in row.hyperparameters
+        }
+        waiting = create_trial(
+            state=TrialState.WAITING,
+            params=row.hyperparameters,
+            distributions=distributions,
+            user_attrs={CONFIG_INDEX: row.config_index},
+        )
+        self._storage.create_new_trial(optuna_study_id, waiting)
+
+    def _repair(self, row: Any) -> None:
+        valid_nll = tables.epochs.c[self._valid_nll]
+        query = (
+            sa.select(tables.epochs.c.epoch, valid_nll)
+            .where(tables.epochs.c.trial_id == row.trial_id)
+            .order_by(tables.epochs.c.epoch)
+        )
+        with self._database.read() as connection:
+            curve = connection.execute(query).all()
+        trial_id = self._trial_ids[row.config_index]
+        shown = np.linspace(0, len(curve) - 1, min(_REPAIRED_POINTS, len(curve)))
+        try:
+            for position in shown.round().astype(int):
+                epoch, value = curve[position]
+                self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+            self._end(row)
+        except UpdateFinishedTrialError:
+            # Another process has just ended it.
+            return
+
+    def _end(self, row: Any) -> None:
+        trial_id = self._trial_ids[row.config_index]
+        if row.state == tables.FAILED:
+            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            return
+        # A finished trial's attributes can no longer be set.
+        for key in ("diverged", "n_epochs", "best_epoch"):
+            self._storage.set_trial_user_attr(trial_id, key, getattr(row, key))
+        self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [row.valid_nll])

@@ -1,0 +1,254 @@
+"""Worker processes on this machine: started, watched, replaced and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fdrnn.datasets.errors import FdrnnError
+from fdrnn.search.errors import WorkerError
+from fdrnn.search.events import EventKind, WorkerEvent
+from fdrnn.search.lease import this_worker
+from fdrnn.search.machine import usable_cores
+from fdrnn.search.progress import study_progress
+from fdrnn.search.store import open_store
+from fdrnn.search.worker import OnEvent, WorkerSettings, work
+
+REPLACEMENTS_PER_WORKER = 3
+"""How many dead processes are replaced, times the number of workers."""
+
+_LOOK_S = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_workers(
+    store_url: str,
+    study: str,
+    n_workers: int | None = None,
+    *,
+    data_dir: Path | None = None,
+    on_event: OnEvent = lambda event: None,
+    settings: WorkerSettings | None = None,
+) -> bool:
+    """Work on a study with several processes until no trial of it waits or runs.
+
+    SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
+    and release its trial; a second signal kills them. A worker process that dies is replaced, at
+    most `REPLACEMENTS_PER_WORKER` times the number of workers; the trial it had is taken up once
+    its lease has expired. Workers whose parent dies stop by themselves.
+
+    The processes are spawned: a script that calls this does so under
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    store_url
+        The store.
+    study
+        Name of a study in it.
+    n_workers
+        Number of processes, at least 1; None for one per usable core.
+    data_dir
+        Folder of data files, if the user names one.
+    on_event
+        Called in this process with each event of each worker.
+    settings
+        How the workers use the store; None for the defaults.
+
+    Returns
+    -------
+    bool
+        Whether the workers were stopped by a signal.
+
+    Raises
+    ------
+    ValueError
+        If `n_workers` is below 1.
+    WorkerError
+        If trials are left because workers ended with an error or died too often; the line says
+        which.
+    StoreError
+        If the store cannot be read at the end.
+    """
+    n_workers = usable_cores() if n_workers is None else n_workers
+    if n_workers < 1:
+        raise ValueError(f"n_workers must be at least 1, got {n_workers}")
+    arguments = (store_url, study, data_dir, settings or WorkerSettings())
+    pool = _Pool(n_workers, arguments, on_event)
+    with _on_signals(pool.request_stop):
+        pool.run()
+    if pool.stop_requests:
+        return True
+    if pool.errors:
+        _require_nothing_left(store_url, study, pool.errors)
+    return False
+
+
+def _require_nothing_left(store_url: str, study: str, errors: list[str]) -> None:
+    store = open_store(store_url)
+    try:
+        progress = study_progress(store, study)
+    finally:
+        store.close()
+    n_left = progress.waiting + progress.running
+    if n_left:
+        raise WorkerError(
+            f"study {study!r}: workers ended with {n_left} of {progress.n_trials} trials left: "
+            f"{'; '.join(dict.fromkeys(errors))}"
+        )
+
+
+@dataclass(eq=False)
+class _Child:
+    process: SpawnProcess
+    pipe: Connection
+    name: str = ""
+    said_goodbye: bool = False
+
+
+@dataclass
+class _Pool:
+    n_workers: int
+    arguments: tuple[Any, ...]
+    on_event: OnEvent
+    children: list[_Child] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    stop_requests: int = 0
+    n_replaced: int = 0
+    context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
+
+    def request_stop(self) -> None:
+        self.stop_requests += 1
+        for child in self.children:
+            if self.stop_requests > 1:
+                child.process.kill()
+            else:
+                child.process.terminate()
+
+    def run(self) -> None:
+        try:
+            for _ in range(self.n_workers):
+                self.start()
+            while self.children:
+                self.look()
+        finally:
+            # Only an exception, from `on_event` for example, leaves processes behind.
+            for child in self.children:
+                child.process.terminate()
+            for child in self.children:
+                child.process.join()
+
+    def start(self) -> None:
+        # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
+        process.start()
+        theirs.close()
+        self.children.append(_Child(process, ours))
+        if self.stop_requests:
+            process.terminate()
+
+    def look(self) -> None:
+        pipes = [child.pipe for child in self.children if not child.pipe.closed]
+        wait([*pipes, *(child.process.sentinel for child in self.children)], timeout=_LOOK_S)
+        for child in list(self.children):
+            ended = not child.process.is_alive()
+            self.relay(child)
+            if ended:
+                self.children.remove(child)
+                self.bury(child)
+
+    def relay(self, child: _Child) -> None:
+        while (event := _next_event(child.pipe)) is not None:
+            child.name = event.worker
+            if event.kind is EventKind.STOPPED:
+                child.said_goodbye = True
+                if event.text:
+                    self.errors.append(event.text)
+            self.on_event(event)
+
+    def bury(self, child: _Child) -> None:
+        child.pipe.close()
+        if child.said_goodbye or self.stop_requests:
+            return
+        name = child.name or f"pid {child.process.pid}"
+        how = f"worker {name} died ({_exit(child.process.exitcode)})"
+        if self.n_replaced >= REPLACEMENTS_PER_WORKER * self.n_workers:
+            self.errors.append(how)
+            return
+        self.n_replaced += 1
+        self.on_event(WorkerEvent(worker=name, kind=EventKind.REPLACED, text=how))
+        self.start()
+
+
+def _next_event(pipe: Connection) -> WorkerEvent | None:
+    try:
+        if pipe.closed or not pipe.poll():
+            return None
+        event: WorkerEvent = pipe.recv()
+    except (EOFError, OSError):
+        # The end of the process, in the midst of an event if it was killed there.
+        pipe.close()
+        return None
+    return event
+
+
+def _exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        request_stop()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_child(
+    pipe: Connection,
+    store_url: str,
+    study: str,
+    data_dir: Path | None,
+    settings: WorkerSettings,
+) -> None:
+    stopped = threading.Event()
+    # Ctrl-C reaches the whole process group; the parent passes it on as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    parent = multiprocessing.parent_process()
+
+    def stop() -> bool:
+        return stopped.is_set() or parent is None or not parent.is_alive()
+
+    def send(event: WorkerEvent) -> None:
+        # Without a parent to tell, the worker is about to stop anyway.
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send(event)
+
+    error = ""
+    try:
+        work(store_url, study, data_dir=data_dir, stop=stop, on_event=send, settings=settings)
+    except FdrnnError as failure:
+        error = str(failure)
+    send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))

@@ -1,0 +1,167 @@
+"""Search spaces as data: Table 2 of the paper and its two relatives.
+
+Each parameter is uniform over its listed values and bears the name of the field of
+`fdrnn.model.FastDropoutHyperparameters` that it sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+Choice = bool | int | float | None
+"""A value of a hyperparameter; None is "no limit" for ``max_incoming``."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parameter is drawn only where another one has a certain value.
+
+    Attributes
+    ----------
+    parameter
+        Name of the other parameter.
+    value
+        The value it must have.
+    """
+
+    parameter: str
+    value: Choice
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter and the values it is drawn from.
+
+    Attributes
+    ----------
+    name
+        Field of the hyperparameters that it sets.
+    choices
+        Its values, equally likely, each listed once.
+    only_if
+        Where it is drawn; None for everywhere. Elsewhere the configuration lacks it.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+    only_if: Condition | None = None
+
+    def __post_init__(self) -> None:
+        if not self.choices or len(set(self.choices)) != len(self.choices):
+            raise ValueError(
+                f"{self.name}: choices must be distinct and at least one, got {self.choices}"
+            )
+
+
+@dataclass(frozen=True)
+class Space:
+    """The parameters of a search, in the order in which they are drawn.
+
+    Attributes
+    ----------
+    name
+        As in a study definition.
+    parameters
+        Distinct names; a condition names a parameter that stands before it.
+
+    Raises
+    ------
+    ValueError
+        If a name comes twice or a condition does not look back.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for parameter in self.parameters:
+            if parameter.name in seen:
+                raise ValueError(f"space {self.name}: {parameter.name} stands twice")
+            condition = parameter.only_if
+            if condition is not None and condition.parameter not in seen:
+                raise ValueError(
+                    f"space {self.name}: the condition of {parameter.name} must name a "
+                    f"parameter before it, got {condition.parameter!r}"
+                )
+            seen.add(parameter.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in order."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One draw from a space.
+
+    Attributes
+    ----------
+    index
+        k, from 0.
+    seed
+        Seed of its training run, in [0, 2**31), from the study's seed and k alone.
+    hyperparameters
+        Drawn values by name; a parameter whose condition does not hold is absent.
+    """
+
+    index: int
+    seed: int
+    hyperparameters: dict[str, Choice]
+
+
+_TABLE_2 = Space(
+    "table2",
+    (
+        Parameter("n_hidden", (200, 400, 600)),
+        Parameter("dropout_input", (0.0, 0.1, 0.2)),
+        Parameter("dropout_hidden_to_hidden", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
+        Parameter("fast_dropout_final_layer", (True, False)),
+        Parameter(
+            "dropout_hidden_to_output",
+            (0.0, 0.2, 0.5),
+            only_if=Condition("fast_dropout_final_layer", True),
+        ),
+        Parameter("step_rate", (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)),
+        Parameter("momentum", (0.0, 0.9, 0.95, 0.99, 0.995)),
+        Parameter("decay", (0.8, 0.9)),
+        Parameter("sigma2_rec_out", (0.1, 0.01, 0.001, 0.0001)),
+        Parameter("sigma2_in", (0.1, 0.01, 0.001, 0.0001)),
+        Parameter("spectral_radius", (1.0, 1.05, 1.1, 1.2)),
+        Parameter("max_incoming", (15, 25, 35, 50, None)),
+    ),
+)
+
+_DROPOUT = frozenset(
+    {
+        "dropout_input",
+        "dropout_hidden_to_hidden",
+        "fast_dropout_final_layer",
+        "dropout_hidden_to_output",
+    }
+)
+
+# The authors' library took Table 2's hidden-to-hidden "rate" for the keep rate of the mean, so
+# that the rates it effectively tried go up to 0.9.
+_TABLE_2_WIDE = Space(
+    "table2-wide",
+    tuple(
+        replace(parameter, choices=tuple(tenths / 10 for tenths in range(10)))
+        if parameter.name == "dropout_hidden_to_hidden"
+        else parameter
+        for parameter in _TABLE_2.parameters
+    ),
+)
+
+_TABLE_2_PLAIN = Space(
+    "table2-plain",
+    tuple(parameter for parameter in _TABLE_2.parameters if parameter.name not in _DROPOUT),
+)
+
+SPACES: Mapping[str, Space] = MappingProxyType(
+    {space.name: space for space in (_TABLE_2, _TABLE_2_WIDE, _TABLE_2_PLAIN)}
+)
+"""The spaces that a study can name: ``table2``, ``table2-wide`` and ``table2-plain``."""

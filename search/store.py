@@ -1,0 +1,212 @@
+"""The store: opening it, its studies and their trials.
+
+What a running trial writes goes through its lease (`fdrnn.search.lease`); reading for reports
+stands in `fdrnn.search.frames` and `fdrnn.search.progress`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search import tables
+from fdrnn.search.database import Database, now_s
+from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.errors import StoreError
+from fdrnn.search.machine import code_version
+from fdrnn.search.space import Configuration
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as the store holds it.
+
+    Attributes
+    ----------
+    study_id
+        Its key in the tables.
+    definition
+        Its definition; `n_trials` is the number of configurations drawn.
+    data_fingerprint
+        `fdrnn.datasets.Dataset.fingerprint` of the data it was made for.
+    created_at
+        When, in UTC.
+    code_version
+        Version of fdrnn that made it.
+    """
+
+    study_id: int
+    definition: StudyDefinition
+    data_fingerprint: str
+    created_at: datetime
+    code_version: str
+
+
+class Store:
+    """An initialized store; made by `open_store`.
+
+    Parameters
+    ----------
+    database
+        The database it stands in.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.engine.dispose()
+
+    def study_names(self) -> list[str]:
+        """Return the names of the studies, oldest first."""
+        query = sa.select(tables.studies.c.name).order_by(tables.studies.c.study_id)
+        with self.database.read() as connection:
+            return list(connection.scalars(query))
+
+    def find(self, name: str) -> StoredStudy | None:
+        """Return the study of that name, None if there is none."""
+        query = sa.select(tables.studies).where(tables.studies.c.name == name)
+        with self.database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return StoredStudy(
+            study_id=row.study_id,
+            definition=StudyDefinition.from_mapping(row.definition),
+            data_fingerprint=row.data_fingerprint,
+            created_at=datetime.fromtimestamp(row.created_at, UTC),
+            code_version=row.code_version,
+        )
+
+    def study(self, name: str) -> StoredStudy:
+        """Return the study of that name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none.
+        """
+        found = self.find(name)
+        if found is None:
+            hint = f"store {self.database.shown}; `fdrnn study create` makes a study"
+            raise UnknownNameError("study", name, self.study_names(), hint)
+        return found
+
+    def add_study(
+        self, definition: StudyDefinition, fingerprint: str, trials: Iterable[Configuration]
+    ) -> None:
+        """Add a study with its waiting trials, in one transaction."""
+        with self.database.write() as connection:
+            study_id = connection.execute(
+                tables.studies.insert()
+                .values(
+                    name=definition.name,
+                    definition=definition.to_mapping(),
+                    data_fingerprint=fingerprint,
+                    created_at=now_s(),
+                    code_version=code_version(),
+                )
+                .returning(tables.studies.c.study_id)
+            ).scalar_one()
+            _insert_trials(connection, study_id, trials)
+
+    def extend_study(
+        self, study_id: int, definition: StudyDefinition, trials: Iterable[Configuration]
+    ) -> None:
+        """Replace a study's definition and add waiting trials, in one transaction."""
+        with self.database.write() as connection:
+            connection.execute(
+                tables.studies.update()
+                .where(tables.studies.c.study_id == study_id)
+                .values(definition=definition.to_mapping())
+            )
+            _insert_trials(connection, study_id, trials)
+
+    def requeue_failed(self, study_id: int) -> int:
+        """Let the failed trials of a study wait again; return how many.
+
+        They go on from their last checkpoint.
+        """
+        failed = (tables.trials.c.study_id == study_id) & (tables.trials.c.state == tables.FAILED)
+        with self.database.write() as connection:
+            return connection.execute(
+                tables.trials.update()
+                .where(failed)
+                .values(state=tables.WAITING, error=None, finished_at=None)
+            ).rowcount
+
+
+def _insert_trials(
+    connection: sa.Connection, study_id: int, trials: Iterable[Configuration]
+) -> None:
+    rows = [
+        {
+            "study_id": study_id,
+            "config_index": trial.index,
+            "seed": trial.seed,
+            "hyperparameters": trial.hyperparameters,
+        }
+        for trial in trials
+    ]
+    connection.execute(tables.trials.insert(), rows)
+
+
+def open_store(storage: str, *, create: bool = False) -> Store:
+    """Open a store.
+
+    Parameters
+    ----------
+    storage
+        A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file.
+    create
+        Whether to initialize an empty or absent database. Any number of processes may do so at
+        once: one initializes, the others wait for it.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be reached, is no store (and `create` is false), or is a store of
+        another schema version.
+    """
+    database = Database(storage)
+    if _schema_version(database) is None:
+        if not create:
+            raise StoreError(
+                f"store {database.shown} is empty; `fdrnn run STUDY` or `fdrnn study create "
+                "STUDY` starts one, --storage or FDRNN_STORAGE names another"
+            )
+        with database.exclusive():
+            if _schema_version(database) is None:
+                _initialize(database)
+    version = _schema_version(database)
+    if version != tables.SCHEMA_VERSION:
+        raise StoreError(
+            f"store {database.shown} has schema version {version}, this fdrnn reads version "
+            f"{tables.SCHEMA_VERSION}; use the fdrnn that made it, or another --storage"
+        )
+    return Store(database)
+
+
+def _schema_version(database: Database) -> int | None:
+    if database.file is not None and not database.file.exists():
+        # Connecting would leave an empty file behind.
+        return None
+    with database.read() as connection:
+        if not sa.inspect(connection).has_table(tables.schema.name):
+            return None
+        return connection.scalar(sa.select(tables.schema.c.version))
+
+
+def _initialize(database: Database) -> None:
+    from fdrnn.search.mirror import create_mirror_tables  # noqa: PLC0415 - readers need no Optuna
+
+    create_mirror_tables(database)
+    # The version comes last and with our tables: a database that shows it is complete.
+    with database.write() as connection:
+        tables.metadata.create_all(connection)
+        connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))

@@ -1,0 +1,132 @@
+"""The tables of a store, beside which Optuna keeps its own in the same database.
+
+These tables are the authority for claims, states and results; Optuna's are a mirror for the
+dashboard. Times are seconds since 1970 by the database's clock.
+"""
+
+from __future__ import annotations
+
+import math
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+"""Version of these tables; a store of another version is refused."""
+
+WAITING = "waiting"
+RUNNING = "running"
+FINISHED = "finished"
+FAILED = "failed"
+STATES = (WAITING, RUNNING, FINISHED, FAILED)
+"""Of a trial. A diverged trial is finished; a failed one met a program error."""
+
+
+class Number(sa.types.TypeDecorator[float]):
+    """A float64 for which NaN is stored as NULL, since SQLite has no NaN; infinities stay."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:
+        """Write NaN as NULL."""
+        return None if value is None or math.isnan(value) else float(value)
+
+    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float:
+        """Read NULL as NaN."""
+        return math.nan if value is None else value
+
+
+metadata = sa.MetaData()
+
+
+def _trial_key() -> sa.Column[int]:
+    return sa.Column(
+        "trial_id", sa.ForeignKey("fdrnn_trials.trial_id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+schema = sa.Table("fdrnn_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+studies = sa.Table(
+    "fdrnn_studies",
+    metadata,
+    sa.Column("study_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("definition", sa.JSON, nullable=False),
+    sa.Column("data_fingerprint", sa.String(64), nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("code_version", sa.String(100), nullable=False),
+)
+
+trials = sa.Table(
+    "fdrnn_trials",
+    metadata,
+    sa.Column("trial_id", sa.Integer, primary_key=True),
+    sa.Column(
+        "study_id", sa.ForeignKey("fdrnn_studies.study_id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("config_index", sa.Integer, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("hyperparameters", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False, default=WAITING),
+    # Every claim counts it up; a write of an earlier attempt is refused.
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("worker", sa.String(255)),
+    sa.Column("host", sa.String(255)),
+    sa.Column("pid", sa.Integer),
+    sa.Column("lease_renewed", sa.Double),
+    sa.Column("lease_expires", sa.Double),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.Column("diverged", sa.Boolean),
+    sa.Column("n_epochs", sa.Integer),
+    sa.Column("best_epoch", sa.Integer),
+    sa.Column("valid_nll", Number),
+    sa.Column("valid_nll_counted", Number),
+    sa.Column("valid_nll_masked", Number),
+    sa.Column("machine", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.UniqueConstraint("study_id", "config_index"),
+)
+
+epochs = sa.Table(
+    "fdrnn_epochs",
+    metadata,
+    _trial_key(),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("train_nll", Number),
+    sa.Column("valid_nll_counted", Number),
+    sa.Column("valid_nll_masked", Number),
+    sa.Column("spectral_radius", Number),
+    sa.Column("spectral_radius_squared", Number),
+    sa.Column("gradient_norm", Number),
+    sa.Column("seconds", Number),
+)
+
+test_sequences = sa.Table(
+    "fdrnn_test_sequences",
+    metadata,
+    _trial_key(),
+    sa.Column("sequence_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("nll_sum", Number),
+    sa.Column("n_steps", sa.Integer, nullable=False),
+)
+
+parameters = sa.Table(
+    "fdrnn_parameters",
+    metadata,
+    _trial_key(),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("dtype", sa.String(20), nullable=False),
+    sa.Column("shape", sa.JSON, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+checkpoints = sa.Table(
+    "fdrnn_checkpoints",
+    metadata,
+    _trial_key(),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("written_at", sa.Double, nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)

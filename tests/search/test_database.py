@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from fdrnn.search import StoreError, default_storage_url, open_store
+from fdrnn.search.database import Database, now_s
+from fdrnn.search.tables import Number
+
+
+def test_the_default_is_a_file_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    database = Database(default_storage_url())
+    monkeypatch.chdir("/")
+    assert database.file == tmp_path / "fdrnn.sqlite3"
+    assert database.url == f"sqlite:///{tmp_path}/fdrnn.sqlite3"
+
+
+def test_a_path_is_a_sqlite_file(tmp_path: Path) -> None:
+    assert Database(str(tmp_path / "some.db")).file == tmp_path / "some.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_reached_by_psycopg_3_and_shown_without_its_password(scheme: str) -> None:
+    database = Database(f"{scheme}://ada:secret@db.example/studies?sslmode=require&password=secret")
+    assert database.url.startswith("postgresql+psycopg://ada:secret@db.example/studies?")
+    assert "secret" not in database.shown
+    assert "db.example/studies" in database.shown
+
+
+@pytest.mark.parametrize(
+    ("storage", "message"),
+    [
+        ("mysql://ada@db/studies", "must be SQLite or PostgreSQL, got 'mysql'"),
+        ("://nothing", "URL cannot be read"),
+        ("sqlite://", "must be a file, because workers are processes of their own"),
+        ("sqlite:///:memory:", "must be a file"),
+        ("postgresql+nosuchdriver://db/studies", "no such database driver"),
+        ("sqlite:////no/such/directory/store.sqlite3", "/no/such/directory"),
+        ("postgresql://ada:secret@127.0.0.1:1/studies", "127.0.0.1"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_in_one_line(storage: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message) as caught:
+        open_store(storage, create=True)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a database, but long enough to have a header" * 100)
+    with pytest.raises(StoreError, match=r"notes.txt: file is not a database; check --storage"):
+        open_store(str(notes), create=True)
+
+
+def test_a_write_is_rolled_back_by_an_exception(tmp_path: Path) -> None:
+    database = Database(str(tmp_path / "store.sqlite3"))
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+        raise ZeroDivisionError
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 0
+
+
+def test_the_clock_is_the_databases_in_seconds_since_1970(tmp_path: Path) -> None:
+    with Database(str(tmp_path / "store.sqlite3")).read() as connection:
+        assert connection.scalar(sa.select(now_s())) == pytest.approx(time.time(), abs=2.0)
+    on_postgresql = sa.select(now_s()).compile(dialect=sa.dialects.postgresql.dialect())
+    assert "clock_timestamp" in str(on_postgresql)
+
+
+def test_numbers_that_are_not_finite_survive(tmp_path: Path) -> None:
+    table = sa.Table("t", sa.MetaData(), sa.Column("x", Number))
+    numbers = [float("inf"), float("-inf"), float("nan"), 0.1, 5e-324]
+    with Database(str(tmp_path / "store.sqlite3")).write() as connection:
+        table.create(connection)
+        connection.execute(table.insert(), [{"x": number} for number in numbers])
+        read = list(connection.scalars(sa.select(table.c.x)))
+    assert read == pytest.approx(numbers, rel=0, abs=0, nan_ok=True)
+
+
+def _count_up(storage: str, counter: Path, n_times: int) -> None:
+    database = Database(storage)
+    for _ in range(n_times):
+        with database.exclusive():
+            before = int(counter.read_text())
+            time.sleep(0.001)
+            counter.write_text(str(before + 1))
+
+
+def test_exclusive_keeps_other_processes_out_and_leaves_no_file(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    storage = str(tmp_path / "store.sqlite3")
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_count_up, args=(storage, counter, 50)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert counter.read_text() == "200"
+    assert list(tmp_path.iterdir()) == [counter]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from typing import Any
+
+import pytest
+
+from fdrnn.datasets.errors import FdrnnError, UnknownNameError
+from fdrnn.model import TrainingSettings
+from fdrnn.search import DefinitionError, StudyDefinition
+
+TOML = """
+data = "jsb"
+variant = "fast_dropout"
+space = "table2"
+n_trials = 32
+seed = 2013
+
+[training]
+batch_size = 27
+clip_norm = 200
+padding = "masked"
+"""
+
+
+def mapping(**changes: Any) -> dict[str, Any]:
+    return tomllib.loads(TOML) | changes
+
+
+def test_a_definition_is_read_from_toml() -> None:
+    definition = StudyDefinition.from_mapping(tomllib.loads(TOML), "jsb")
+    assert definition == StudyDefinition(
+        name="jsb",
+        data="jsb",
+        variant="fast_dropout",
+        space="table2",
+        n_trials=32,
+        seed=2013,
+        training=TrainingSettings(batch_size=27, clip_norm=200.0, padding="masked"),
+    )
+    assert isinstance(definition.training.clip_norm, float)
+    assert StudyDefinition.from_mapping(mapping(name="mine"), "jsb").name == "mine"
+
+
+def test_training_may_be_left_out() -> None:
+    without = mapping()
+    del without["training"]
+    assert StudyDefinition.from_mapping(without, "jsb").training == TrainingSettings()
+
+
+def test_the_round_trip_through_json_loses_nothing() -> None:
+    definition = StudyDefinition.from_mapping(mapping(seed=2**63 - 1), "jsb")
+    stored = json.loads(json.dumps(definition.to_mapping()))
+    assert StudyDefinition.from_mapping(stored) == definition
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sead": 1}, r"unknown key sead; did you mean seed\? \(known: name, data, .*training\)"),
+        (
+            {"training": {"batchsize": 1}},
+            r"unknown key training.batchsize; did you mean",
+        ),
+        ({"n_trials": 0}, "n_trials must be at least 1, got 0"),
+        ({"n_trials": True}, "n_trials must be an integer, got True"),
+        ({"n_trials": 1.5}, "n_trials must be an integer, got 1.5"),
+        ({"seed": -1}, r"seed must be in 0 .. 9223372036854775807, got -1"),
+        ({"seed": "one"}, "seed must be an integer, got 'one'"),
+        ({"data": 3}, "data must be a text, got 3"),
+        ({"data": ""}, "data must name a data set or a file, got ''"),
+        ({"name": "a b"}, "name must be 1 to 100 letters, .*, got 'a b'"),
+        ({"name": "../jsb"}, "name must be .*, got '../jsb'"),
+        ({"training": 3}, "training must be a table, got 3"),
+        ({"training": {"batch_size": 0}}, "training.batch_size must be at least 1, got 0"),
+        ({"training": {"batch_size": 1.0}}, "training.batch_size must be an integer, got 1.0"),
+        ({"training": {"clip_norm": True}}, "training.clip_norm must be a number, got True"),
+        ({"training": {"clip_norm": float("nan")}}, "clip_norm must be positive and finite, got"),
+        ({"training": {"padding": "none"}}, r"training.padding must be in .*, got 'none'"),
+        ({"space": "table2-plain"}, r"space must .* 'fast_dropout' \('table2' or 'table2-wide' "),
+        ({"variant": "plain"}, r"'plain' \('table2-plain' does\), got 'table2'"),
+    ],
+)
+def test_a_broken_rule_is_named_with_key_and_value(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DefinitionError, match=message) as caught:
+        StudyDefinition.from_mapping(mapping(**changes), "jsb")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, FdrnnError)
+
+
+@pytest.mark.parametrize("key", ["data", "variant", "space", "n_trials", "seed"])
+def test_a_missing_key_is_named(key: str) -> None:
+    incomplete = mapping()
+    del incomplete[key]
+    with pytest.raises(DefinitionError, match=f"{key} is missing"):
+        StudyDefinition.from_mapping(incomplete, "jsb")
+
+
+def test_the_nearest_variant_and_space_are_suggested() -> None:
+    with pytest.raises(UnknownNameError, match="unknown variant 'plane'; did you mean 'plain'"):
+        StudyDefinition.from_mapping(mapping(variant="plane"), "jsb")
+    with pytest.raises(UnknownNameError, match="unknown space 'tabel2'; did you mean 'table2'"):
+        StudyDefinition.from_mapping(mapping(space="tabel2"), "jsb")
+
+
+def test_differences_name_every_key_but_the_number_of_trials() -> None:
+    here = StudyDefinition.from_mapping(mapping(), "jsb")
+    assert here.differences(here) == []
+    assert here.differences(dataclasses.replace(here, n_trials=64, name="other")) == []
+    stored = dataclasses.replace(here, seed=1, training=TrainingSettings(padding="masked"))
+    assert here.differences(stored) == [
+        "seed: here 2013, in the store 1",
+        "training.clip_norm: here 200.0, in the store 225.0",
+    ]

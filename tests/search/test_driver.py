@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+
+from fdrnn.model import TrainingSettings
+from fdrnn.search import SPACES, Store, StudyConflictError, create_study, draw, trials
+
+
+def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleType) -> None:
+    stored = create_study(store, fake.definition(n_trials=6), "f")
+    assert stored.definition == fake.definition(n_trials=6)
+    table = trials(store, "noise")
+    assert table["state"].tolist() == ["waiting"] * 6
+    for configuration, (_, row) in zip(
+        draw(SPACES["table2"], 7, range(6)), table.iterrows(), strict=True
+    ):
+        assert row["config_index"] == configuration.index
+        assert row["seed"] == configuration.seed
+        for name in SPACES["table2"].names:
+            value = configuration.hyperparameters.get(name)
+            assert row[name] == value or (value is None and row.isna()[name])
+
+
+def test_the_same_study_again_changes_nothing(store: Store, fake: ModuleType) -> None:
+    first = create_study(store, fake.definition(), "f")
+    before = trials(store, "noise")
+    assert create_study(store, fake.definition(), "f") == first
+    assert trials(store, "noise").equals(before)
+
+
+def test_more_trials_extend_and_fewer_leave_it(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition(n_trials=3), "f")
+    before = trials(store, "noise")
+    assert create_study(store, fake.definition(n_trials=8), "f").definition.n_trials == 8
+    after = trials(store, "noise")
+    assert after["config_index"].tolist() == list(range(8))
+    assert after.head(3).equals(before)
+    assert create_study(store, fake.definition(n_trials=2), "f").definition.n_trials == 8
+    assert len(trials(store, "noise")) == 8
+
+
+def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition(), "f" * 64)
+    other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=5))
+    with pytest.raises(StudyConflictError) as caught:
+        create_study(store, other, "0" * 64)
+    line = str(caught.value)
+    assert "\n" not in line
+    for said in (
+        "study 'noise'",
+        "seed: here 8, in the store 7",
+        "training.max_epochs: here 5, in the store 4",
+        "contents of data set 'noise': here 000000000000..., in the store ffffffffffff...",
+        "--name",
+        "--storage",
+    ):
+        assert said in line
+    assert "n_trials" not in line
+    assert len(trials(store, "noise")) == 6
+
+
+def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition("fd"), "f")
+    plain = replace(fake.definition("plain"), variant="plain", space="table2-plain")
+    create_study(store, plain, "f")
+    common = [*SPACES["table2-plain"].names, "seed"]
+    assert trials(store, "fd")[common].equals(trials(store, "plain")[common])

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search import (
+    SPACES,
+    Store,
+    create_study,
+    curves,
+    parameters,
+    selected,
+    test_sequences,
+    trials,
+)
+from fdrnn.search.lease import Lease, claim, this_worker
+
+test_sequences.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def lease(store: Store, fake: ModuleType) -> Lease:
+    study_id = create_study(store, fake.definition(n_trials=3), "f").study_id
+    claimed = claim(store.database, study_id, this_worker(), 60.0)
+    assert claimed is not None
+    return claimed
+
+
+def test_types_do_not_depend_on_how_far_a_study_is(
+    store: Store, fake: ModuleType, lease: Lease
+) -> None:
+    before = trials(store, "noise")
+    assert before["n_epochs"].tolist() == [0, 0, 0]
+    lease.write([fake.record(1, 1), fake.record(1, 2)])
+    lease.finish(fake.result(1, 2), "some CPU")
+    after = trials(store, "noise")
+    expected = ["config_index", "state", "diverged", *SPACES["table2"].names, "n_epochs"]
+    assert list(after.columns[: len(expected)]) == expected
+    assert [str(before.dtypes[name]) for name in before] == [str(t) for t in after.dtypes]
+    types = after.dtypes
+    assert (types["diverged"], types["n_hidden"], types["step_rate"]) == (bool, int, float)
+    assert (types["fast_dropout_final_layer"], types["max_incoming"]) == (bool, float)
+    assert after["n_epochs"].tolist() == [2, 0, 0]
+    assert after["seconds"].tolist() == [0.5, 0.0, 0.0]
+    assert pd.isna(after["best_epoch"].iloc[1])
+
+
+def test_the_averages_are_those_of_the_result(store: Store, fake: ModuleType, lease: Lease) -> None:
+    sums, steps = np.array([10.0, 60.0, 5.0, 0.0]), np.array([2, 6, 10, 0])
+    result = replace(fake.result(1, 1), test_nll_sums=sums, test_steps=steps)
+    lease.finish(result, "some CPU")
+    row = trials(store, "noise").iloc[0]
+    assert row["test_nll_pooled"] == pytest.approx(75 / 18) == result.test_nll_pooled
+    assert row["test_nll_sequence_mean"] == pytest.approx((5 + 10 + 0.5) / 3)
+    assert test_sequences(store, "noise").to_dict("list") == {
+        "config_index": [0, 0, 0, 0],
+        "sequence_index": [0, 1, 2, 3],
+        "nll_sum": sums.tolist(),
+        "n_steps": steps.tolist(),
+    }
+
+
+def test_a_test_nll_that_is_no_number_is_not_averaged_away(
+    store: Store, fake: ModuleType, lease: Lease
+) -> None:
+    sums, steps = np.array([10.0, np.nan, 5.0]), np.array([2, 6, 10])
+    lease.finish(replace(fake.result(1, 1), test_nll_sums=sums, test_steps=steps), "some CPU")
+    row = trials(store, "noise").iloc[0]
+    assert math.isnan(row["test_nll_pooled"])
+    assert math.isnan(row["test_nll_sequence_mean"])
+
+
+def test_parameters_of_unknown_configurations(store: Store, lease: Lease) -> None:
+    assert parameters(store, "noise", 2) == {}
+    with pytest.raises(UnknownNameError, match=r"configuration '3'.* configurations 0 to 2"):
+        parameters(store, "noise", 3)
+
+
+def test_unknown_studies(store: Store) -> None:
+    for read in (trials, curves, test_sequences):
+        with pytest.raises(UnknownNameError, match="unknown study 'none'"):
+            read(store, "none")
+
+
+def table(*rows: tuple[int, str, float, float]) -> pd.DataFrame:
+    columns = ["config_index", "state", "valid_nll", "test_nll_pooled"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_the_lowest_finite_validation_nll_of_a_finished_trial_is_selected() -> None:
+    frame = table(
+        (0, "finished", 9.0, 1.0),
+        (1, "finished", 8.0, 8.0),
+        (2, "finished", 8.0, 2.0),
+        (3, "finished", math.inf, 0.0),
+        (4, "running", 7.0, 0.0),
+        (5, "failed", math.nan, math.nan),
+    )
+    assert selected(frame) == 1
+    assert selected(frame.iloc[::-1]) == 1
+    assert selected(frame.iloc[3:]) is None
+    assert selected(frame.head(0)) is None

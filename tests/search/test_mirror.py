@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import ModuleType
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from fdrnn.search import SPACES, Store, StoreError, create_study, draw
+from fdrnn.search.lease import Lease, claim, this_worker
+from fdrnn.search.mirror import Mirror
+
+
+@pytest.fixture
+def mirror(store: Store, fake: ModuleType) -> Mirror:
+    made = Mirror(store.database, create_study(store, fake.definition(n_trials=3), "f"))
+    made.sync()
+    return made
+
+
+def shown(url: str) -> list[FrozenTrial]:
+    study = optuna.load_study(study_name="noise", storage=url)
+    assert study.direction == optuna.study.StudyDirection.MINIMIZE
+    return study.trials
+
+
+def claimed(store: Store) -> Lease:
+    lease = claim(store.database, store.study("noise").study_id, this_worker(), 60.0)
+    assert lease is not None
+    return lease
+
+
+def test_waiting_trials_show_their_configurations(mirror: Mirror, url: str) -> None:
+    for configuration, trial in zip(draw(SPACES["table2"], 7, range(3)), shown(url), strict=True):
+        assert trial.state == TrialState.WAITING
+        assert trial.user_attrs == {"config_index": configuration.index}
+        assert trial.params == configuration.hyperparameters
+        for parameter in SPACES["table2"].parameters:
+            if parameter.name in trial.params:
+                distribution = trial.distributions[parameter.name]
+                assert isinstance(distribution, optuna.distributions.CategoricalDistribution)
+                assert distribution.choices == parameter.choices
+
+
+def test_a_trial_is_followed_from_its_start_to_its_end(
+    mirror: Mirror, store: Store, url: str, fake: ModuleType
+) -> None:
+    lease = claimed(store)
+    mirror.started(0)
+    assert shown(url)[0].state == TrialState.RUNNING
+    for epoch in range(1, 11):
+        mirror.report(0, fake.record(1, epoch))
+    # The first at once, the others came within 5 seconds.
+    assert list(shown(url)[0].intermediate_values) == [1]
+    mirror.released(0)
+    assert shown(url)[0].state == TrialState.WAITING
+    assert list(shown(url)[0].intermediate_values) == [1, 10]
+    mirror.started(0)
+    mirror.report(0, fake.record(1, 11))
+    lease.finish(fake.result(1, 11), "some CPU")
+    mirror.ended(0)
+    trial = shown(url)[0]
+    result = fake.result(1, 11)
+    assert trial.state == TrialState.COMPLETE
+    assert trial.value == result.valid_nll
+    assert trial.intermediate_values == {
+        epoch: fake.record(1, epoch).valid_nll_counted for epoch in (1, 10, 11)
+    }
+    # A test NLL has no place among what Optuna could select by.
+    assert trial.user_attrs == {
+        "config_index": 0,
+        "diverged": result.diverged,
+        "n_epochs": 11,
+        "best_epoch": result.best_epoch,
+    }
+
+
+def test_a_trial_without_a_finite_nll_is_complete_and_infinite(
+    mirror: Mirror, store: Store, url: str, fake: ModuleType
+) -> None:
+    lease = claimed(store)
+    mirror.started(0)
+    mirror.report(0, replace(fake.record(1, 1), valid_nll_counted=math.inf))
+    lease.finish(replace(fake.result(1, 1), valid_nll=math.inf, diverged=True), "some CPU")
+    mirror.ended(0)
+    trial = shown(url)[0]
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, math.inf)
+    assert trial.intermediate_values == {1: math.inf}
+    assert trial.user_attrs["diverged"] is True
+
+
+def test_what_was_missed_is_made_up_for(
+    mirror: Mirror, store: Store, url: str, fake: ModuleType
+) -> None:
+    # A worker that finished one trial and failed another was killed before it told Optuna.
+    finished, failed = claimed(store), claimed(store)
+    mirror.started(0)
+    finished.write([fake.record(1, epoch) for epoch in range(1, 101)])
+    finished.finish(fake.result(1, 100), "some CPU")
+    failed.fail("Traceback: it broke")
+    mirror.sync()
+    trials = shown(url)
+    assert [trial.state for trial in trials] == [
+        TrialState.COMPLETE,
+        TrialState.FAIL,
+        TrialState.WAITING,
+    ]
+    assert trials[0].value == fake.result(1, 100).valid_nll
+    points = trials[0].intermediate_values
+    assert len(points) == 20
+    assert {1, 100} <= set(points)
+    for epoch, value in points.items():
+        assert value == fake.record(1, epoch).valid_nll_counted
+    mirror.sync()
+    assert shown(url) == trials
+
+
+def test_missing_trials_are_created_once(store: Store, url: str, fake: ModuleType) -> None:
+    stored = create_study(store, fake.definition(n_trials=3), "f")
+    study = optuna.load_study(study_name="noise", storage=url)
+    optuna.delete_study(study_name="noise", storage=url)
+    assert create_study(store, fake.definition(n_trials=3), "f") == stored
+    # A trial that somebody enqueued by hand is none of ours.
+    study = optuna.load_study(study_name="noise", storage=url)
+    study.enqueue_trial({"n_hidden": 200})
+    Mirror(store.database, stored).sync()
+    indices = [trial.user_attrs.get("config_index") for trial in shown(url)]
+    assert indices == [0, 1, 2, None]
+
+
+def test_a_retried_trial_is_mirrored_anew(mirror: Mirror, store: Store, url: str) -> None:
+    claimed(store).fail("Traceback: it broke")
+    mirror.sync()
+    store.requeue_failed(store.study("noise").study_id)
+    mirror.sync()
+    states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
+    assert states[0] == (0, TrialState.FAIL)
+    assert states[3] == (0, TrialState.WAITING)
+    mirror.started(0)
+    assert shown(url)[3].state == TrialState.RUNNING
+
+
+def test_a_failing_mirror_does_not_stop_a_worker(
+    mirror: Mirror, url: str, fake: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    optuna.delete_study(study_name="noise", storage=url)
+    mirror.started(0)
+    mirror.report(0, fake.record(1, 1))
+    mirror.released(0)
+    assert "trial 0 is not up to date in Optuna" in caplog.text
+
+
+def test_optunas_tables_of_another_version_are_one_line(store: Store, fake: ModuleType) -> None:
+    stored = create_study(store, fake.definition(n_trials=3), "f")
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'v9.9.9'")
+    with pytest.raises(StoreError, match="Optuna's tables: ") as caught:
+        Mirror(store.database, stored)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from fdrnn.search import Store, create_study, curves, run_workers, study_progress, trials, work
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(autouse=True)
+def slow_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_EPOCH_S", "0.05")
+
+
+@pytest.fixture
+def study(store: Store, fake: ModuleType) -> str:
+    create_study(store, fake.definition(n_trials=3, n_epochs=12), fake.dataset().fingerprint)
+    return "noise"
+
+
+def events(process: subprocess.Popen[str]) -> Callable[[], list[str]]:
+    assert process.stdout is not None
+    lines = process.stdout
+
+    def following() -> list[str]:
+        line = lines.readline()
+        assert line, f"the pool ended: {process.communicate()}"
+        return line.rstrip("\n").split("|")
+
+    return following
+
+
+def until(following: Callable[[], list[str]], kind: str, epoch: int = 0) -> list[str]:
+    while True:
+        event = following()
+        if event[1] == kind and int(event[3]) >= epoch:
+            return event
+
+
+def assert_finished(store: Store, fake: ModuleType) -> None:
+    table = trials(store, "noise")
+    assert table["state"].tolist() == ["finished"] * 3
+    for row in table.itertuples():
+        assert row.valid_nll == fake.result(row.seed, 12).valid_nll
+    for index, curve in curves(store, "noise").groupby("config_index"):
+        seed = int(table["seed"].iloc[index])
+        expected = [fake.record(seed, epoch).train_nll for epoch in range(1, 13)]
+        assert curve["epoch"].tolist() == list(range(1, 13))
+        assert curve["train_nll"].tolist() == expected
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_goes_on(
+    store: Store, url: str, study: str, fake: ModuleType, start: Start
+) -> None:
+    pool = start("run_script.py", url, 2, 1.0)
+    following = events(pool)
+    victim = until(following, "epoch", epoch=3)
+    os.kill(int(victim[0]), signal.SIGKILL)
+    replaced = until(following, "replaced")
+    assert replaced[0] == victim[0]
+    assert replaced[4].endswith("died (killed by SIGKILL)")
+    output, errors = pool.communicate(timeout=60)
+    assert (pool.returncode, errors) == (0, "")
+    # The victim's trial was claimed once more, from its checkpoint.
+    resumed = [line.split("|") for line in output.splitlines()]
+    claims = [event for event in resumed if event[1:3] == ["claimed", victim[2]]]
+    assert len(claims) == 1
+    assert int(claims[0][3]) >= 3
+    assert_finished(store, fake)
+
+
+def test_a_signal_stops_all_and_another_worker_goes_on(
+    store: Store,
+    url: str,
+    study: str,
+    fake: ModuleType,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = start("run_script.py", url, 2, 60.0)
+    until(events(pool), "epoch", epoch=2)
+    began = time.monotonic()
+    pool.send_signal(signal.SIGINT)
+    output, errors = pool.communicate(timeout=30)
+    assert (pool.returncode, errors) == (130, "")
+    assert time.monotonic() - began < 10.0
+    assert output.count("|released|") + output.count("|stopped|") >= 3
+    progress = study_progress(store, study)
+    assert (progress.running, progress.failed) == (0, 0)
+    assert progress.waiting >= 2
+    monkeypatch.setenv("FAKE_EPOCH_S", "0")
+    work(url, study, settings=fake.settings())
+    assert_finished(store, fake)
+
+
+def test_workers_whose_parent_was_killed_release_their_trials(
+    store: Store, url: str, study: str, start: Start
+) -> None:
+    pool = start("run_script.py", url, 1, 600.0)
+    until(events(pool), "epoch", epoch=1)
+    pool.kill()
+    deadline = time.monotonic() + 15.0
+    while study_progress(store, study).running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert study_progress(store, study).waiting == 3
+
+
+def test_the_error_of_a_worker_is_one_line_of_the_pool(
+    store: Store, url: str, fake: ModuleType, start: Start
+) -> None:
+    create_study(store, fake.definition(n_trials=3), "0" * 64)
+    pool = start("run_script.py", url, 1, 60.0)
+    _, errors = pool.communicate(timeout=60)
+    assert pool.returncode == 2
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("error: study 'noise': workers ended with 3 of 3 trials left: data ")
+
+
+def test_at_least_one_worker(url: str) -> None:
+    with pytest.raises(ValueError, match="n_workers must be at least 1, got 0"):
+        run_workers(url, "noise", 0)

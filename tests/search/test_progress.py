@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search import FailedTrial, Store, create_study, study_progress
+from fdrnn.search.lease import WorkerIdentity, claim
+
+
+def test_an_unknown_study(store: Store) -> None:
+    with pytest.raises(UnknownNameError, match="unknown study 'noise'"):
+        study_progress(store, "noise")
+
+
+def test_every_state_is_counted(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=7), "f").study_id
+    # Another study's trials are not counted.
+    create_study(store, fake.definition("other", n_trials=2), "f")
+    worker = WorkerIdentity("ada-1", "ada", 1)
+    one, two, three, four, five = (claim(store.database, study_id, worker, 60.0) for _ in range(5))
+    assert one and two and three and four and five
+    one.finish(replace(fake.result(1, 3), diverged=True), "some CPU")
+    two.finish(replace(fake.result(2, 3), diverged=False), "some CPU")
+    three.fail("Traceback: it broke")
+    records = [replace(fake.record(4, epoch), valid_nll_counted=np.nan) for epoch in (1, 2)]
+    records += [replace(fake.record(4, 3), valid_nll_counted=8.5)]
+    records += [replace(fake.record(4, 4), valid_nll_counted=9.0)]
+    four.write(records)
+    progress = study_progress(store, "noise")
+    assert progress.n_trials == 7
+    counts = [getattr(progress, s) for s in ("waiting", "running", "finished", "failed")]
+    assert counts == [2, 2, 2, 1]
+    assert progress.diverged == 1
+    assert progress.failed_trials == (FailedTrial(2, "Traceback: it broke"),)
+    training, begun = progress.running_trials
+    assert (training.config_index, training.worker, training.host) == (3, "ada-1", "ada")
+    assert (training.epoch, training.best_valid_nll) == (4, 8.5)
+    assert (begun.config_index, begun.epoch, begun.best_valid_nll) == (4, 0, None)
+    assert 0.0 <= training.lease_age_s < 10.0
+    assert 50.0 < training.lease_left_s <= 60.0

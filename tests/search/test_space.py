@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fdrnn.model import FastDropoutHyperparameters, Hyperparameters
+from fdrnn.search import SPACES, Space
+from fdrnn.search.space import Condition, Parameter
+
+# Table 2, written down once more from the paper.
+TABLE_2 = {
+    "n_hidden": [200, 400, 600],
+    "dropout_input": [0.0, 0.1, 0.2],
+    "dropout_hidden_to_hidden": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+    "fast_dropout_final_layer": [True, False],
+    "dropout_hidden_to_output": [0.0, 0.2, 0.5],
+    "step_rate": [1e-2, 5e-3, 1e-3, 5e-4, 1e-4, 1e-5],
+    "momentum": [0.0, 0.9, 0.95, 0.99, 0.995],
+    "decay": [0.8, 0.9],
+    "sigma2_rec_out": [1e-1, 1e-2, 1e-3, 1e-4],
+    "sigma2_in": [1e-1, 1e-2, 1e-3, 1e-4],
+    "spectral_radius": [1.0, 1.05, 1.1, 1.2],
+    "max_incoming": [15, 25, 35, 50, None],
+}
+
+
+def choices(space: str) -> dict[str, list[object]]:
+    return {parameter.name: list(parameter.choices) for parameter in SPACES[space].parameters}
+
+
+def test_table2_is_the_papers() -> None:
+    assert choices("table2") == TABLE_2
+    conditions = {p.name: p.only_if for p in SPACES["table2"].parameters if p.only_if}
+    assert conditions == {"dropout_hidden_to_output": Condition("fast_dropout_final_layer", True)}
+
+
+def test_wide_differs_in_hidden_to_hidden_dropout_alone() -> None:
+    rates = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert choices("table2-wide") == TABLE_2 | {"dropout_hidden_to_hidden": rates}
+
+
+def test_plain_leaves_out_the_four_dropout_parameters() -> None:
+    dropout = {name for name in TABLE_2 if "dropout" in name}
+    assert len(dropout) == 4
+    kept = {name: values for name, values in TABLE_2.items() if name not in dropout}
+    assert choices("table2-plain") == kept
+
+
+@pytest.mark.parametrize(
+    ("space", "hyperparameters"),
+    [
+        ("table2", FastDropoutHyperparameters),
+        ("table2-wide", FastDropoutHyperparameters),
+        ("table2-plain", Hyperparameters),
+    ],
+)
+def test_parameters_are_the_fields_of_the_hyperparameters(
+    space: str, hyperparameters: type[Hyperparameters]
+) -> None:
+    assert set(SPACES[space].names) == {f.name for f in dataclasses.fields(hyperparameters)}
+
+
+def test_a_space_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="distinct and at least one"):
+        Parameter("decay", (0.8, 0.8))
+    with pytest.raises(ValueError, match="distinct and at least one"):
+        Parameter("decay", ())
+    once = Parameter("decay", (0.8, 0.9))
+    with pytest.raises(ValueError, match="decay stands twice"):
+        Space("odd", (once, once))
+    early = Parameter("momentum", (0.0,), only_if=Condition("decay", 0.8))
+    with pytest.raises(ValueError, match="must name a parameter before it, got 'decay'"):
+        Space("odd", (early, once))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from types import ModuleType
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search import Store, StoreError, create_study, open_store, trials
+from fdrnn.search.tables import SCHEMA_VERSION, schema
+
+
+def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with pytest.raises(StoreError, match=r"store .*store.sqlite3 is empty; `fdrnn run STUDY`"):
+        open_store(str(path))
+    assert not path.exists()
+
+
+def test_a_database_without_our_tables_is_an_empty_store(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    optuna.create_study(storage=url, study_name="somebody's")
+    with pytest.raises(StoreError, match="is empty"):
+        open_store(url)
+    assert open_store(url, create=True).study_names() == []
+
+
+def test_an_initialized_store_is_opened_again(store: Store, url: str) -> None:
+    assert open_store(url).study_names() == []
+    assert open_store(url, create=True).study_names() == []
+
+
+def test_another_schema_version_is_refused(store: Store, url: str) -> None:
+    with store.database.write() as connection:
+        connection.execute(sa.update(schema).values(version=SCHEMA_VERSION + 1))
+    with pytest.raises(StoreError, match=r"has schema version 2, this fdrnn reads version 1"):
+        open_store(url)
+
+
+def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:
+    for name in ("zebra", "ant"):
+        create_study(store, fake.definition(name), "fingerprint")
+    assert store.study_names() == ["zebra", "ant"]
+    assert store.study("ant").definition == fake.definition("ant")
+    assert store.study("ant").data_fingerprint == "fingerprint"
+    assert store.find("bee") is None
+    with pytest.raises(UnknownNameError, match="unknown study 'ante'; did you mean 'ant'"):
+        store.study("ante")
+
+
+def _start(url: str, fake: ModuleType) -> None:
+    create_study(open_store(url, create=True), fake.definition(), fake.dataset().fingerprint)
+
+
+def test_many_starters_on_an_empty_store(url: str, fake: ModuleType) -> None:
+    context = multiprocessing.get_context("fork")
+    starters = [context.Process(target=_start, args=(url, fake)) for _ in range(6)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert [starter.exitcode for starter in starters] == [0] * 6
+    assert trials(open_store(url), "noise")["config_index"].tolist() == list(range(6))
+    mirrored = optuna.load_study(study_name="noise", storage=url).trials
+    assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))

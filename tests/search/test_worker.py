@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from fdrnn.datasets import DataError
+from fdrnn.model import TrainingInterrupted
+from fdrnn.search import (
+    EventKind,
+    Store,
+    StudyConflictError,
+    Training,
+    WorkerEvent,
+    WorkerSettings,
+    create_study,
+    curves,
+    study_progress,
+    tables,
+    trials,
+    work,
+)
+from fdrnn.search.lease import Lease, WorkerIdentity, claim
+
+GONE = WorkerIdentity("gone-1", "gone", 1)
+
+
+class Events(list[WorkerEvent]):
+    def of(self, kind: EventKind) -> list[WorkerEvent]:
+        return [event for event in self if event.kind is kind]
+
+
+@pytest.fixture
+def create(store: Store, fake: ModuleType) -> Callable[..., int]:
+    def create_noise(**changes: Any) -> int:
+        definition = fake.definition(**changes)
+        return create_study(store, definition, fake.dataset().fingerprint).study_id
+
+    return create_noise
+
+
+def with_trainer(fake: ModuleType, trainer: type[Any], **changes: Any) -> WorkerSettings:
+    def make(data: Any, definition: Any, hyperparameters: Any, seed: int) -> Any:
+        return trainer(seed, definition.training.max_epochs)
+
+    training = Training(load_dataset=fake.load_noise, make_trainer=make)
+    settings: WorkerSettings = fake.settings(training=training, **changes)
+    return settings
+
+
+def assert_undisturbed(store: Store, fake: ModuleType, n_trials: int, n_epochs: int) -> None:
+    """Every trial is finished with the numbers that follow from its seed."""
+    table, epochs = trials(store, "noise"), curves(store, "noise")
+    assert table["state"].tolist() == ["finished"] * n_trials
+    assert table["n_epochs"].tolist() == [n_epochs] * n_trials
+    for row in table.itertuples():
+        result = fake.result(row.seed, n_epochs)
+        assert row.valid_nll == result.valid_nll
+        assert row.best_epoch == result.best_epoch
+        assert row.diverged == result.diverged
+        assert row.test_nll_pooled == pytest.approx(result.test_nll_pooled, rel=1e-14)
+        mean = pytest.approx(result.test_nll_sequence_mean, rel=1e-14)
+        assert row.test_nll_sequence_mean == mean
+        curve = epochs[epochs["config_index"] == row.config_index].drop(columns="config_index")
+        expected = [vars(fake.record(row.seed, epoch)) for epoch in range(1, n_epochs + 1)]
+        assert curve.to_dict("records") == expected
+
+
+def test_a_worker_finishes_every_trial_and_makes_up_none(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    create(n_trials=6, n_epochs=4)
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=fake.settings())
+    assert_undisturbed(store, fake, n_trials=6, n_epochs=4)
+    machine = trials(store, "noise")["machine"].unique()
+    assert len(machine) == 1
+    assert "openblas" in machine[0]
+    expected = [EventKind.CLAIMED, *[EventKind.EPOCH] * 4, EventKind.FINISHED] * 6
+    assert [event.kind for event in events] == expected
+    last = events.of(EventKind.EPOCH)[-1]
+    seed = int(trials(store, "noise")["seed"].iloc[5])
+    assert (last.config_index, last.epoch, last.seconds) == (5, 4, 0.25)
+    assert last.valid_nll == fake.record(seed, 4).valid_nll_counted
+    assert last.best_valid_nll == fake.result(seed, 4).valid_nll
+    mirrored = optuna.load_study(study_name="noise", storage=url).trials
+    assert [trial.state for trial in mirrored] == [TrialState.COMPLETE] * 6
+    assert [t.value for t in mirrored] == trials(store, "noise")["valid_nll"].tolist()
+    # Once more there is nothing to do.
+    again = Events()
+    work(url, "noise", on_event=again.append, settings=fake.settings())
+    assert again == []
+
+
+def test_epochs_are_written_in_batches_and_checkpoints_at_intervals(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int], monkeypatch: Any
+) -> None:
+    create(n_trials=1, n_epochs=50)
+    writes: list[tuple[int, bool]] = []
+    original = Lease.write
+
+    def write(lease: Lease, records: Any, checkpoint: bytes | None = None) -> None:
+        writes.append((len(records), checkpoint is not None))
+        original(lease, records, checkpoint)
+
+    monkeypatch.setattr(Lease, "write", write)
+    lazy = fake.settings(write_interval_s=60.0, checkpoint_interval_s=60.0)
+    work(url, "noise", settings=lazy)
+    assert writes == [(50, False)]
+    assert_undisturbed(store, fake, n_trials=1, n_epochs=50)
+
+
+def test_a_stopped_worker_releases_its_trial_and_another_goes_on(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    create(n_trials=2, n_epochs=6)
+    lazy = fake.settings(write_interval_s=60.0, checkpoint_interval_s=60.0)
+    events = Events()
+
+    def enough() -> bool:
+        return len(events.of(EventKind.EPOCH)) >= 3
+
+    work(url, "noise", stop=enough, on_event=events.append, settings=lazy)
+    assert [event.epoch for event in events.of(EventKind.RELEASED)] == [3]
+    progress = study_progress(store, "noise")
+    assert (progress.waiting, progress.running, progress.finished) == (2, 0, 0)
+    assert curves(store, "noise")["epoch"].tolist() == [1, 2, 3]
+    mirrored = optuna.load_study(study_name="noise", storage=url).trials
+    assert mirrored[0].state == TrialState.WAITING
+
+    resumed = Events()
+    work(url, "noise", on_event=resumed.append, settings=lazy)
+    assert resumed[0].kind is EventKind.CLAIMED
+    assert (resumed[0].config_index, resumed[0].epoch) == (0, 3)
+    assert_undisturbed(store, fake, n_trials=2, n_epochs=6)
+
+
+def test_an_interrupted_epoch_is_lost_and_nothing_else(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int], monkeypatch: Any
+) -> None:
+    create(n_trials=1, n_epochs=3)
+    events = Events()
+
+    class Slow(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            if self.epoch == 1 and not stopping:
+                stopping.append(True)
+                assert interrupted()
+                raise TrainingInterrupted
+            return super().run_epoch(interrupted)
+
+    stopping: list[bool] = []
+    stop = lambda: bool(stopping)  # noqa: E731
+    work(url, "noise", stop=stop, on_event=events.append, settings=with_trainer(fake, Slow))
+    assert [event.kind for event in events][-1] is EventKind.RELEASED
+    assert curves(store, "noise")["epoch"].tolist() == [1]
+    work(url, "noise", settings=with_trainer(fake, Slow))
+    assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
+
+
+def test_a_program_error_is_recorded_with_its_traceback_and_the_worker_goes_on(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    create(n_trials=3, n_epochs=2)
+    bad_seed = int(trials(store, "noise")["seed"].iloc[1])
+
+    class Buggy(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            if self.seed == bad_seed:
+                raise ZeroDivisionError("a bug")
+            return super().run_epoch(interrupted)
+
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Buggy))
+    assert trials(store, "noise")["state"].tolist() == ["finished", "failed", "finished"]
+    (failed,) = study_progress(store, "noise").failed_trials
+    assert failed.config_index == 1
+    assert failed.error.startswith("Traceback")
+    assert failed.error.rstrip().endswith("ZeroDivisionError: a bug")
+    (event,) = events.of(EventKind.FAILED)
+    assert (event.config_index, event.text) == (1, "ZeroDivisionError: a bug")
+    mirrored = optuna.load_study(study_name="noise", storage=url).trials
+    assert mirrored[1].state == TrialState.FAIL
+
+
+@pytest.mark.parametrize("trouble", [DataError("no compiler"), MemoryError(), OSError(28, "full")])
+def test_the_machines_trouble_is_no_verdict_on_a_trial(
+    store: Store,
+    url: str,
+    fake: ModuleType,
+    create: Callable[..., int],
+    trouble: Exception,
+) -> None:
+    create(n_trials=2, n_epochs=2)
+
+    class Helpless(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            raise trouble
+
+    with pytest.raises(type(trouble)):
+        work(url, "noise", settings=with_trainer(fake, Helpless))
+    assert trials(store, "noise")["state"].tolist() == ["waiting", "waiting"]
+    work(url, "noise", settings=fake.settings())
+    assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
+
+
+def test_a_damaged_checkpoint_restarts_the_trial_and_says_so(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    study_id = create(n_trials=1, n_epochs=3)
+    seed = int(trials(store, "noise")["seed"].iloc[0])
+    lease = claim(store.database, study_id, GONE, 60.0)
+    assert lease is not None
+    lease.write([fake.record(seed, 1)], b"{damaged")
+    lease.release()
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=fake.settings())
+    assert [event.text for event in events.of(EventKind.RESTARTED)] == ["the checkpoint is damaged"]
+    assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
+
+
+def test_the_trial_of_a_vanished_worker_is_taken_up_when_its_lease_expires(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    study_id = create(n_trials=2, n_epochs=2)
+    assert claim(store.database, study_id, GONE, 1.5) is not None
+    began = time.monotonic()
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=fake.settings())
+    assert time.monotonic() - began > 0.5
+    assert len(events.of(EventKind.WAITING)) == 1
+    assert [event.config_index for event in events.of(EventKind.FINISHED)] == [1, 0]
+    assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
+
+
+def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    study_id = create(n_trials=1, n_epochs=3)
+    thief: list[Any] = []
+
+    class Robbed(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            if not thief:
+                # As if this process had been asleep for longer than its lease.
+                with store.database.write() as connection:
+                    connection.execute(sa.update(tables.trials).values(lease_expires=0.0))
+                thief.append(claim(store.database, study_id, GONE, 1.0))
+            return super().run_epoch(interrupted)
+
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Robbed))
+    kinds = [event.kind for event in events]
+    assert kinds[:2] == [EventKind.CLAIMED, EventKind.LOST]
+    assert kinds[-1] is EventKind.FINISHED
+    assert thief[0].attempt == 2
+    assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
+
+
+def test_other_data_than_the_studys_are_refused(store: Store, url: str, fake: ModuleType) -> None:
+    create_study(store, fake.definition(), "0" * 64)
+    with pytest.raises(StudyConflictError, match=r"data set 'noise' is not the one .* --data-dir"):
+        work(url, "noise", settings=fake.settings())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [("lease_s", 0.0, "positive"), ("wait_s", -1.0, "positive"), ("write_interval_s", -1.0, "0")],
+)
+def test_settings_out_of_range_are_refused(key: str, value: float, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"{key} must be .*{rule}, got {value}"):
+        WorkerSettings(**{key: value})  # type: ignore[arg-type]
