@@ -191,17 +191,23 @@ class RecurrentLayer(_RecurrenceBase):
             raise TypeError(
                 "RecurrentLayer: a, v and c serve its gradient alone; they have none themselves"
             )
-        x, n_rows, mean0, variance0, W_in, W_rec, _, p_in, p_rec, factor = inputs
-        backward = RecurrentLayerGradient(self.stochastic, self.input_scale)
-        dmean0, dvariance0, dW_in, dW_rec, db, _, _ = backward(
-            x, n_rows, mean0, variance0, W_in, W_rec, p_in, p_rec, factor, *outputs,
-            _or_zeros(gradients[0], outputs[0]), _or_zeros(gradients[1], outputs[1]),
-        )  # fmt: skip
+        dmean0, dvariance0, dW_in, dW_rec, db, _, _ = RecurrentLayerGradient(
+            self.stochastic, self.input_scale
+        )(
+            *inputs,
+            *outputs,
+            _or_zeros(gradients[0], outputs[0]),
+            _or_zeros(gradients[1], outputs[1]),
+        )
         return [*_disconnected(2), dmean0, dvariance0, dW_in, dW_rec, db, *_disconnected(3)]
 
 
 class RecurrentLayerGradient(_RecurrenceBase):
-    """Gradient of `RecurrentLayer`; da and dv are those of the pre-synaptic moments."""
+    """Gradient of `RecurrentLayer`, from its inputs, its outputs and the gradients of the first two.
+
+    Outputs: the gradients of the initial mean and variance, W_in, W_rec and b; and da, dv, those
+    of the pre-synaptic moments of every row.
+    """
 
     _kernel = "recurrence_grad"
     _function = "backward"

@@ -8,33 +8,50 @@
  */
 namespace fdrnn {
 
-/* Moments of tanh at pre-synaptic (a, v): 2 E - 1 and 4 V of the sigmoid at (s a, s^2 v). */
+/*
+ * Moments of tanh at pre-synaptic (a + b, v): 2 E - 1 and 4 V of the sigmoid at (s (a + b), s^2 v).
+ * a, v and the results are (n, H), b is (H,).
+ */
 template <typename real>
-inline void tanh_moments(npy_intp size, real s, real p_keep, const real *__restrict a,
-                         const real *__restrict v, real *__restrict mean,
-                         real *__restrict variance, real *__restrict c) {
+inline void tanh_moments(npy_intp n, npy_intp H, real s, real p_keep, const real *__restrict b,
+                         const real *a_, const real *v_, real *mean_, real *variance_,
+                         real *c_) {
     typedef SigmoidMoments<real> K;
     const real q = real(1) - p_keep;
     const real c1 = K::c * s * s, c2 = K::c * K::alpha * K::alpha * s * s;
-    for (npy_intp i = 0; i < size; ++i) {
-        real m = s * a[i];
-        real k1 = real(1) / std::sqrt(real(1) + c1 * v[i]);
-        real k2 = real(1) / std::sqrt(real(1) + c2 * v[i]);
-        real e1 = sigmoid(m * k1);
-        real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
-        real y = real(2) * e1 - real(1);
-        real z = real(4) * (e2 - e1 * e1);
-        z = z < real(0) ? real(0) : z;
-        mean[i] = y;
-        variance[i] = z;
-        c[i] = q * y * y + z;
+    for (npy_intp i = 0; i < n; ++i) {
+        const real *__restrict a = a_ + i * H, *__restrict v = v_ + i * H;
+        real *__restrict mean = mean_ + i * H, *__restrict variance = variance_ + i * H;
+        real *__restrict c = c_ + i * H;
+        for (npy_intp j = 0; j < H; ++j) {
+            real m = s * (a[j] + b[j]);
+            real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
+            real k2 = real(1) / std::sqrt(real(1) + c2 * v[j]);
+            real e1 = sigmoid(m * k1);
+            real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
+            real y = real(2) * e1 - real(1);
+            real z = real(4) * (e2 - e1 * e1);
+            z = z < real(0) ? real(0) : z;
+            mean[j] = y;
+            variance[j] = z;
+            c[j] = q * y * y + z;
+        }
     }
 }
 
 template <typename real>
-inline void tanh_plain(npy_intp size, real s, const real *__restrict a, real *__restrict mean) {
-    for (npy_intp i = 0; i < size; ++i) mean[i] = real(2) * sigmoid(s * a[i]) - real(1);
+inline void tanh_plain(npy_intp n, npy_intp H, real s, const real *__restrict b, const real *a_,
+                       real *mean_) {
+    for (npy_intp i = 0; i < n; ++i) {
+        const real *__restrict a = a_ + i * H;
+        real *__restrict mean = mean_ + i * H;
+        for (npy_intp j = 0; j < H; ++j)
+            mean[j] = real(2) * sigmoid(s * (a[j] + b[j])) - real(1);
+    }
 }
+
+/* Elements of a block whose moments, a and v, stay in the second-level cache until used. */
+const npy_intp INPUT_BLOCK = 65536;
 
 }  // namespace fdrnn
 
@@ -93,17 +110,11 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
 
     scaled(HH, W_rec, mean_factor, rec_mean);
     scaled(DH, W_in, p_in, in_mean);
-    for (npy_intp r = 0; r < R; ++r) memcpy(a + r * H, b, H * sizeof(real));
-    product(R, H, D, x, in_mean, real(1), a);
-    if (stochastic) {
-        scaled_square(HH, W_rec, p_rec, rec_variance);
-        if (p_in < real(1)) {
-            scaled_square(DH, W_in, p_in * (real(1) - p_in), in_variance);
-            scaled_square(R * D, x, real(1), x_squared);
-            product(R, H, D, x_squared, in_variance, real(0), v);
-        } else {
-            memset(v, 0, R * H * sizeof(real));
-        }
+    const bool noisy_input = stochastic && p_in < real(1);
+    if (stochastic) scaled_square(HH, W_rec, p_rec, rec_variance);
+    if (noisy_input) {
+        scaled_square(DH, W_in, p_in * (real(1) - p_in), in_variance);
+        scaled_square(R * D, x, real(1), x_squared);
     }
 
     /* The rows that step 0 continues: the initial state, its last row repeated. */
@@ -112,9 +123,22 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
         variance_input(S * H, p_rec, mean_before, (const real *)PyArray_DATA(variance0_),
                        c_before);
     real *before = mean_before, *c_of_before = c_before;
-    npy_intp n_before = S, row = 0;
+    const npy_intp block = INPUT_BLOCK / H;
+    npy_intp n_before = S, row = 0, projected = 0;
     for (npy_intp t = 0; t < T; ++t) {
         const npy_intp n = n_rows[t];
+        if (projected < row + n) {
+            /* The input's part for this step and some to come, never of a part of a step. */
+            npy_intp end = row + n;
+            for (npy_intp u = t + 1; u < T && end + n_rows[u] <= row + block; ++u)
+                end += n_rows[u];
+            product(end - row, H, D, x + row * D, in_mean, real(0), a + row * H);
+            if (noisy_input)
+                product(end - row, H, D, x_squared + row * D, in_variance, real(0), v + row * H);
+            else if (stochastic)
+                memset(v + row * H, 0, (end - row) * H * sizeof(real));
+            projected = end;
+        }
         /* Joining rows get copies of the last row, written right behind it: there lies the
          * block of this step, which is still free (at t = 0, the rest of the workspace). */
         for (npy_intp i = n_before; i < n; ++i) {
@@ -125,10 +149,10 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
         product(n, H, H, before, rec_mean, real(1), a + row * H);
         if (stochastic) {
             product(n, H, H, c_of_before, rec_variance, real(1), v + row * H);
-            tanh_moments(n * H, s, p_rec, a + row * H, v + row * H, mean + row * H,
+            tanh_moments(n, H, s, p_rec, b, a + row * H, v + row * H, mean + row * H,
                          variance + row * H, c + row * H);
         } else {
-            tanh_plain(n * H, s, a + row * H, mean + row * H);
+            tanh_plain(n, H, s, b, a + row * H, mean + row * H);
         }
         before = mean + row * H;
         c_of_before = c + row * H;

@@ -10,29 +10,42 @@ namespace fdrnn {
 
 /*
  * (da, dv) from (dmean, dvariance), through mean = 2 e1 - 1, variance = 4 max(e2 - e1^2, 0).
- * `bias` accumulates the column sums of da.
+ * What the next step says comes as `future_mean`, and as `future_c` through
+ * c = (1 - p) mean^2 + variance; both NULL at the last step. All are (n, H); `bias` (H,)
+ * accumulates the column sums of da.
  */
-template <typename real>
-inline void tanh_moments_gradient(npy_intp n, npy_intp H, real s, const real *a_, const real *v_,
-                                  const real *mean_, const real *variance_, const real *dmean_,
-                                  const real *dvariance_, real *da_, real *dv_,
+template <bool has_future, typename real>
+inline void tanh_moments_gradient(npy_intp n, npy_intp H, real s, real p_keep,
+                                  const real *__restrict b, const real *a_, const real *v_,
+                                  const real *mean_, const real *variance_, const real *g_mean_,
+                                  const real *g_variance_, const real *future_mean_,
+                                  const real *future_c_, real *da_, real *dv_,
                                   real *__restrict bias) {
     typedef SigmoidMoments<real> K;
+    const real q2 = real(2) * (real(1) - p_keep);
     const real c1 = K::c * s * s, c2 = K::c * K::alpha * K::alpha * s * s;
     for (npy_intp i = 0; i < n; ++i) {
         const real *__restrict a = a_ + i * H, *__restrict v = v_ + i * H;
         const real *__restrict mean = mean_ + i * H, *__restrict variance = variance_ + i * H;
-        const real *__restrict dmean = dmean_ + i * H, *__restrict dvariance = dvariance_ + i * H;
+        const real *__restrict g_mean = g_mean_ + i * H;
+        const real *__restrict g_variance = g_variance_ + i * H;
+        const real *__restrict future_mean = future_mean_ + (has_future ? i * H : 0);
+        const real *__restrict future_c = future_c_ + (has_future ? i * H : 0);
         real *__restrict da = da_ + i * H, *__restrict dv = dv_ + i * H;
         for (npy_intp j = 0; j < H; ++j) {
-            real m = s * a[j];
+            real dmean = g_mean[j], dvariance = g_variance[j];
+            if (has_future) {
+                dmean += future_mean[j] + q2 * mean[j] * future_c[j];
+                dvariance += future_c[j];
+            }
+            real m = s * (a[j] + b[j]);
             real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
             real k2 = real(1) / std::sqrt(real(1) + c2 * v[j]);
             real e1 = real(0.5) * mean[j] + real(0.5);
             real e2 = real(0.25) * variance[j] + e1 * e1;
             /* Where the variance was floored at 0 its gradient is 0. */
-            real dz = variance[j] > real(0) ? real(4) * dvariance[j] : real(0);
-            real g1 = (real(2) * dmean[j] - real(2) * e1 * dz) * e1 * (real(1) - e1) * k1;
+            real dz = variance[j] > real(0) ? real(4) * dvariance : real(0);
+            real g1 = (real(2) * dmean - real(2) * e1 * dz) * e1 * (real(1) - e1) * k1;
             real u = K::alpha * (m - K::beta);
             real g2 = dz * e2 * (real(1) - e2) * k2;
             real d = s * (g1 + K::alpha * g2);
@@ -43,28 +56,24 @@ inline void tanh_moments_gradient(npy_intp n, npy_intp H, real s, const real *a_
     }
 }
 
-template <typename real>
+template <bool has_future, typename real>
 inline void tanh_plain_gradient(npy_intp n, npy_intp H, real s, const real *mean_,
-                                const real *dmean_, real *da_, real *__restrict bias) {
+                                const real *g_mean_, const real *future_mean_, real *da_,
+                                real *__restrict bias) {
     for (npy_intp i = 0; i < n; ++i) {
-        const real *__restrict mean = mean_ + i * H, *__restrict dmean = dmean_ + i * H;
+        const real *__restrict mean = mean_ + i * H, *__restrict g_mean = g_mean_ + i * H;
+        const real *__restrict future_mean = future_mean_ + (has_future ? i * H : 0);
         real *__restrict da = da_ + i * H;
         for (npy_intp j = 0; j < H; ++j) {
-            real d = real(0.5) * s * (real(1) - mean[j] * mean[j]) * dmean[j];
+            real dmean = has_future ? g_mean[j] + future_mean[j] : g_mean[j];
+            real d = real(0.5) * s * (real(1) - mean[j] * mean[j]) * dmean;
             da[j] = d;
             bias[j] += d;
         }
     }
 }
 
-/* out = given + future, both of `size`. */
-template <typename real>
-inline void add(npy_intp size, const real *__restrict given, const real *__restrict future,
-                real *__restrict out) {
-    for (npy_intp i = 0; i < size; ++i) out[i] = given[i] + future[i];
-}
-
-/* Through c = (1 - p) mean^2 + variance: adds to both gradients. */
+/* Through c = (1 - p) mean^2 + variance: dmean += 2 (1 - p) mean dc; dvariance = dc. */
 template <typename real>
 inline void variance_input_gradient(npy_intp size, real p_keep, const real *__restrict mean,
                                     const real *__restrict dc, real *__restrict dmean,
@@ -72,7 +81,7 @@ inline void variance_input_gradient(npy_intp size, real p_keep, const real *__re
     const real q2 = real(2) * (real(1) - p_keep);
     for (npy_intp i = 0; i < size; ++i) {
         dmean[i] += q2 * mean[i] * dc[i];
-        dvariance[i] += dc[i];
+        dvariance[i] = dc[i];
     }
 }
 
@@ -100,8 +109,9 @@ fdrnn::Buffer<DTYPE_INPUT_0> step_buffer;
 
 int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayObject *mean0_,
                              PyArrayObject *variance0_, PyArrayObject *W_in_,
-                             PyArrayObject *W_rec_, PyArrayObject *p_in_, PyArrayObject *p_rec_,
-                             PyArrayObject *mean_factor_, PyArrayObject *mean_,
+                             PyArrayObject *W_rec_, PyArrayObject *b_, PyArrayObject *p_in_,
+                             PyArrayObject *p_rec_, PyArrayObject *mean_factor_,
+                             PyArrayObject *mean_,
                              PyArrayObject *variance_, PyArrayObject *a_, PyArrayObject *v_,
                              PyArrayObject *c_, PyArrayObject *g_mean_,
                              PyArrayObject *g_variance_, PyArrayObject **dmean0_,
@@ -118,7 +128,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     const npy_intp R = PyArray_DIM(x_, 0), D = PyArray_DIM(x_, 1), H = PyArray_DIM(W_rec_, 1);
     const npy_intp V = stochastic ? R : 0;
     if (expect(op, "W_rec", W_rec_, H, H) || expect(op, "W_in", W_in_, D, H) ||
-        expect_packing(op, n_rows_, R) || expect(op, "initial mean", mean0_, -1, H) ||
+        expect_vector(op, "b", b_, H) || expect_packing(op, n_rows_, R) || expect(op, "initial mean", mean0_, -1, H) ||
         expect(op, "mean", mean_, R, H) || expect(op, "variance", variance_, V, H) ||
         expect(op, "a", a_, R, H) || expect(op, "v", v_, V, H) || expect(op, "c", c_, V, H) ||
         expect(op, "gradient of mean", g_mean_, R, H) ||
@@ -134,6 +144,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     const real *mean0 = (const real *)PyArray_DATA(mean0_);
     const real *W_in = (const real *)PyArray_DATA(W_in_);
     const real *W_rec = (const real *)PyArray_DATA(W_rec_);
+    const real *b = (const real *)PyArray_DATA(b_);
     const real *mean = (const real *)PyArray_DATA(mean_);
     const real *variance = (const real *)PyArray_DATA(variance_);
     const real *a = (const real *)PyArray_DATA(a_), *v = (const real *)PyArray_DATA(v_);
@@ -156,7 +167,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     real *dv = output<real>(dv_, type, 2, V, H);
     real *kept = weights.get(3 * HH + DH);
     real *rows = rows_buffer.get(R * D + S * H + (constant ? 0 : 2 * R * H));
-    real *step = step_buffer.get(6 * widest * H);
+    real *step = step_buffer.get(2 * widest * H + 2 * S * H);
     if (!dmean0 || !dvariance0 || !dW_in || !dW_rec || !db || !da || !dv || !kept || !rows ||
         !step)
         return -1;
@@ -166,9 +177,8 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     real *scratch_in = scratch + HH;
     real *x_squared = rows, *c0 = x_squared + R * D;
     real *successors = c0 + S * H;
-    real *dmean = step, *dvariance = dmean + widest * H, *future_mean = dvariance + widest * H,
-         *future_c = future_mean + widest * H, *first_mean = future_c + widest * H,
-         *first_variance = first_mean + widest * H;
+    real *future_mean = step, *future_c = future_mean + widest * H,
+         *first_mean = future_c + widest * H, *first_variance = first_mean + S * H;
     scaled(HH, W_rec, mean_factor, scratch);
     transposed(H, H, scratch, rec_mean);
     if (stochastic) {
@@ -182,32 +192,28 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
         const npy_intp n = n_rows[t], size = n * H;
         row -= n;
         const npy_intp at = row * H;
-        const real *out_mean = g_mean + at, *out_variance = g_variance + at;
         if (t < T - 1) {
             /* What the successors of these rows say: gradients of a and v of step t + 1. */
-            const real *next_mean, *next_variance;
-            if (constant) {
-                next_mean = da + at + size;
-                next_variance = dv + at + size;
-            } else {
-                next_mean = successors + at;
-                next_variance = successors + R * H + at;
-            }
+            const real *next_mean = constant ? da + at + size : successors + at;
             product(n, H, H, next_mean, rec_mean, real(0), future_mean);
-            add(size, out_mean, future_mean, dmean);
-            out_mean = dmean;
             if (stochastic) {
+                const real *next_variance =
+                    constant ? dv + at + size : successors + R * H + at;
                 product(n, H, H, next_variance, rec_variance, real(0), future_c);
-                memcpy(dvariance, out_variance, size * sizeof(real));
-                variance_input_gradient(size, p_rec, mean + at, future_c, dmean, dvariance);
-                out_variance = dvariance;
+                tanh_moments_gradient<true>(n, H, s, p_rec, b, a + at, v + at, mean + at,
+                                            variance + at, g_mean + at, g_variance + at,
+                                            future_mean, future_c, da + at, dv + at, db);
+            } else {
+                tanh_plain_gradient<true>(n, H, s, mean + at, g_mean + at, future_mean, da + at,
+                                          db);
             }
+        } else if (stochastic) {
+            tanh_moments_gradient<false, real>(n, H, s, p_rec, b, a + at, v + at, mean + at,
+                                               variance + at, g_mean + at, g_variance + at, NULL,
+                                               NULL, da + at, dv + at, db);
+        } else {
+            tanh_plain_gradient<false, real>(n, H, s, mean + at, g_mean + at, NULL, da + at, db);
         }
-        if (stochastic)
-            tanh_moments_gradient(n, H, s, a + at, v + at, mean + at, variance + at, out_mean,
-                                  out_variance, da + at, dv + at, db);
-        else
-            tanh_plain_gradient(n, H, s, mean + at, out_mean, da + at, db);
         if (!constant && t > 0) {
             const npy_intp n_before = n_rows[t - 1], before = (row - n_before) * H;
             gather_successors(n_before, n, H, da + at, successors + before);
@@ -219,7 +225,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     /* Initial state: its rows are continued by step 0. */
     gather_successors(S, n_rows[0], H, da, first_mean);
     product(S, H, H, first_mean, rec_mean, real(0), dmean0);
-    memset(dvariance0, 0, S * H * sizeof(real));
+    if (!stochastic) memset(dvariance0, 0, S * H * sizeof(real));
     if (stochastic) {
         gather_successors(S, n_rows[0], H, dv, first_variance);
         product(S, H, H, first_variance, rec_variance, real(0), future_c);

@@ -1,0 +1,1 @@
+"""Study definitions as TOML files, their catalogue, and the command line ``fdrnn``."""

@@ -1,0 +1,93 @@
+"""Study definitions by name or path: the project's own and a user's TOML files.
+
+A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
+``seed`` and a table ``[training]``, whose keys are the fields of
+`fdrnn.model.settings.TrainingSettings`. The project's own stand beside this module.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from fdrnn.datasets.errors import FdrnnError, UnknownNameError
+from fdrnn.search import StudyDefinition
+from fdrnn.studies.errors import StudyFileError
+
+_SUFFIX = ".toml"
+
+
+def names() -> list[str]:
+    """Return the names of the project's own studies, in alphabetical order."""
+    folder = files("fdrnn.studies")
+    return sorted(
+        entry.name.removesuffix(_SUFFIX)
+        for entry in folder.iterdir()
+        if entry.name.endswith(_SUFFIX)
+    )
+
+
+def is_path(name_or_path: str) -> bool:
+    """Tell whether `name_or_path` means a file: it ends with ``.toml`` or holds a slash."""
+    return name_or_path.endswith(_SUFFIX) or "/" in name_or_path
+
+
+def find(name_or_path: str) -> StudyDefinition:
+    """Read a study definition.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `names`, or the path of a TOML file; a text that ends with ``.toml`` or holds a
+        slash is a path. A file's study is named after the file.
+
+    Returns
+    -------
+    StudyDefinition
+        The validated definition.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no study of that name; the nearest is suggested.
+    StudyFileError
+        If the file is missing, unreadable, no TOML, or breaks a rule of the definition; the
+        line names the file and the place.
+
+    Examples
+    --------
+    >>> find("jsb").n_trials
+    32
+    """
+    if is_path(name_or_path):
+        path = Path(name_or_path).expanduser()
+        return _read(path, str(path), path.name.removesuffix(_SUFFIX))
+    if name_or_path not in names():
+        hint = f"or give the path of your own file, ending with {_SUFFIX}"
+        raise UnknownNameError("study", name_or_path, names(), hint)
+    resource = files("fdrnn.studies") / f"{name_or_path}{_SUFFIX}"
+    return _read(resource, name_or_path + _SUFFIX, name_or_path)
+
+
+def _read(source: Traversable | Path, shown: str, default_name: str) -> StudyDefinition:
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyFileError(
+            f"{shown}: there is no such study file (the project's own studies: "
+            f"{', '.join(names())})"
+        ) from error
+    except OSError as error:
+        raise StudyFileError(f"{shown}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
+    try:
+        mapping = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
+    try:
+        return StudyDefinition.from_mapping(mapping, default_name)
+    except FdrnnError as error:
+        raise StudyFileError(f"{shown}: {error}") from error

@@ -1,0 +1,350 @@
+"""Commands, arguments and help of ``fdrnn``.
+
+What a command does stands in the module that it imports when it is called, so that ``--help``
+loads none of the numerical libraries and ``status`` no Theano.
+"""
+# ruff: noqa: PLC0415 - the imports inside the commands are the point of this module
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fdrnn.datasets.errors import FdrnnError
+
+
+class _OneLineErrors(TyperGroup):
+    """A command group that tells an `FdrnnError` in one line and exits with code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Invoke the command; its error becomes a line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except FdrnnError as error:
+            line = " ".join(str(error).split())
+            typer.echo(f"fdrnn: error: {line}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            typer.echo("fdrnn: interrupted; the same command goes on where it stopped", err=True)
+            raise typer.Exit(130) from error
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+_EPILOG = """\
+Examples:
+
+    fdrnn run bach --trials 4 --epochs 20      # real music, needs no download
+
+    fdrnn run jsb                              # 32 trials of the paper's JSB Chorales
+
+    fdrnn study status jsb                     # from another terminal
+
+    fdrnn run my-study.toml --workers 8        # your own definition
+
+Environment:
+
+    FDRNN_STORAGE    URL of the store (default: the file fdrnn.sqlite3 in the working directory)
+
+    FDRNN_DATA_DIR   folder with the data files, instead of a download
+
+    FDRNN_CACHE_DIR  folder of downloads and compiled operations, instead of the user's cache
+
+Exit codes: 0 done; 1 the study has failed trials; 2 a mistake, told in one line; 130 interrupted,
+and the same command goes on.
+"""
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=_CONTEXT,
+    epilog=_EPILOG,
+)
+study_app = typer.Typer(no_args_is_help=True, help="Create a study, see how far one is.")
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
+app.add_typer(study_app, name="study")
+app.add_typer(data_app, name="data")
+
+StudySource = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain) "
+        "or the path of a .toml file.",
+        show_default=False,
+    ),
+]
+StoredStudy = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="A study of the store.", show_default=False),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="FDRNN_STORAGE",
+        help="The store, as an SQLAlchemy URL: sqlite:///FILE, postgresql+psycopg://HOST/DB. "
+        "Without it the file fdrnn.sqlite3 in the working directory. A URL with a password "
+        "belongs in the environment variable, where `ps` does not show it.",
+        show_default=False,
+        show_envvar=True,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        envvar="FDRNN_DATA_DIR",
+        help="Folder with the data files; nothing is downloaded then.",
+        show_default=False,
+    ),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Trials of the study, instead of the definition's n_trials; more than the store has "
+        "extend the study.",
+        show_default=False,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Most epochs of a trial, instead of max_epochs.", show_default=False
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Name of the study in the store, to keep it beside another of its definition's name.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of the report's files; made if missing.")
+]
+_DEFAULT_OUTPUT = Path("fdrnn-report")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from fdrnn.search.machine import code_version
+
+        typer.echo(f"fdrnn {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def fdrnn(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Random search over fast-dropout recurrent networks, after Bayer et al. 2013.
+
+    A study draws configurations once, from its seed, and keeps them in a store; workers train
+    them; a report puts the test NLL of the trial with the lowest validation NLL beside the
+    paper's.
+    """
+    # Optuna's own lines would break into the progress display.
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+
+
+@app.command()
+def run(
+    study: StudySource,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Worker processes; without it one per usable core.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Name = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: Output = _DEFAULT_OUTPUT,
+) -> None:
+    """Create a study, train its trials, report Table 1.
+
+    Ctrl-C stops cleanly: each worker keeps the state of its trial in the store, and the same
+    command goes on from there. A study that is complete is only reported.
+
+    For example:
+
+        fdrnn run bach --trials 4 --epochs 20
+
+        fdrnn run jsb --data-dir ~/music --workers 8
+
+        fdrnn run bach --epochs 5 --name bach-short
+    """
+    from fdrnn.studies.cli.training import Request, run_study
+
+    request = Request(study, trials, epochs, name, storage, data_dir)
+    raise typer.Exit(run_study(request, workers, output))
+
+
+@app.command()
+def worker(
+    study: StoredStudy,
+    workers: Annotated[int, typer.Option(metavar="N", help="Worker processes.")] = 1,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train trials of a study of the store until none waits.
+
+    Start as many as there are cores, on as many machines as reach the store; none trains a trial
+    that another has. The study is made with `fdrnn study create`.
+
+    For example:
+
+        fdrnn worker jsb
+
+        FDRNN_STORAGE=postgresql+psycopg://host/fdrnn fdrnn worker jsb --workers 8
+    """
+    from fdrnn.studies.cli.training import run_worker
+
+    raise typer.Exit(run_worker(study, workers, storage, data_dir))
+
+
+@app.command()
+def report(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]...", help="Studies of the store; all without any.", show_default=False
+        ),
+    ] = None,
+    storage: Storage = None,
+    output: Output = _DEFAULT_OUTPUT,
+) -> None:
+    """Print Table 1 of the store's studies; write it as Markdown and CSV.
+
+    A study that is not complete gets a row that says so.
+    """
+    from fdrnn.studies.cli.reporting import report_studies
+
+    report_studies(studies or [], storage, output)
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to serve on.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Serve optuna-dashboard on the store: live curves in a web browser.
+
+    It has no authentication, and whoever reaches it can change studies: it serves this machine
+    alone unless --host says otherwise.
+    """
+    from fdrnn.studies.cli.dashboard import serve
+
+    serve(host, port, storage)
+
+
+@study_app.command("create")
+def study_create(
+    study: StudySource,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    name: Name = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw a study's configurations and keep them in the store, for workers to train.
+
+    The same study again changes nothing; more --trials extend it; any other difference is
+    refused.
+    """
+    from fdrnn.studies.cli.training import Request, create
+
+    create(Request(study, trials, epochs, name, storage, data_dir))
+
+
+@study_app.command("status")
+def study_status(study: StoredStudy, storage: Storage = None) -> None:
+    """Show how far a study is: counts, running trials, the best so far, failures."""
+    from fdrnn.studies.cli.status import show_status
+
+    raise typer.Exit(show_status(study, storage))
+
+
+@study_app.command("list")
+def study_list(storage: Storage = None) -> None:
+    """List the project's own study definitions and the studies of the store."""
+    from fdrnn.studies.cli.status import list_studies
+
+    list_studies(storage)
+
+
+@data_app.command("list")
+def data_list(data_dir: DataDir = None) -> None:
+    """List the known data sets and where each would come from now."""
+    from fdrnn.studies.cli.data import list_data
+
+    list_data(data_dir)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Known data sets.", show_default=False),
+    ],
+) -> None:
+    """Download data sets into the cache; their checksums are verified.
+
+    For example:
+
+        fdrnn data fetch jsb
+
+        fdrnn data fetch jsb nottingham musedata piano
+    """
+    from fdrnn.studies.cli.data import fetch_data
+
+    fetch_data(names)
+
+
+@data_app.command("show")
+def data_show(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A known data set, or the path of a .npz, .mat or .pickle file.",
+            show_default=False,
+        ),
+    ],
+    png: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw a sequence as a piano-roll.", show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test: where --png looks.")] = "train",
+    sequence: Annotated[
+        int, typer.Option(metavar="I", help="Index (from 0) of the sequence that --png draws.")
+    ] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a data set's statistics; draw one of its sequences.
+
+    For example:
+
+        fdrnn data show bach
+
+        fdrnn data show bach --png roll.png --split test --sequence 3
+    """
+    from fdrnn.studies.cli.data import show_data
+
+    show_data(data, png, split, sequence, data_dir)

@@ -1,0 +1,108 @@
+"""``fdrnn data``: the known data sets, fetching them, statistics and drawings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from fdrnn.datasets import SPLITS, Dataset, KnownDataset, describe, describe_statistics, fetch, load
+from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.errors import OptionError
+
+_ORIGINS = {
+    "folder": "the data folder",
+    "cache": "the cache",
+    "download": "a download, at first use",
+    "package": "the music21 package, parsed at first use",
+    "missing": "nowhere: the data folder lacks it",
+}
+
+
+def list_data(data_dir: Path | None) -> None:
+    """Print the known data sets and where each would come from now.
+
+    Parameters
+    ----------
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+    """
+    known = describe(data_dir)
+    print_table(
+        ("name", "data set", "comes from", "file"),
+        [(one.name, one.title, _ORIGINS[one.origin], _shown(one)) for one in known],
+    )
+    for one in known:
+        if one.note:
+            typer.echo(f"{one.name}: {one.note}")
+
+
+def _shown(known: KnownDataset) -> str:
+    return str(known.path) if known.path else ""
+
+
+def fetch_data(names: Sequence[str]) -> None:
+    """Put data sets into the cache and say where they are.
+
+    Parameters
+    ----------
+    names
+        Known data sets.
+    """
+    for name in names:
+        typer.echo(f"{name}: {fetch(name, progress=sys.stderr.isatty())}")
+
+
+def show_data(
+    data: str, png: Path | None, split: str, sequence: int, data_dir: Path | None
+) -> None:
+    """Print a data set's statistics, and draw one sequence if asked to.
+
+    Parameters
+    ----------
+    data
+        A known name or a path.
+    png
+        File of the drawing; None for none.
+    split, sequence
+        Which sequence to draw, by its index from 0.
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+    """
+    if split not in SPLITS:
+        raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
+    dataset = load(data, data_dir, progress=sys.stderr.isatty())
+    n_sequences = len(dataset.split(split))
+    if not 0 <= sequence < n_sequences:
+        raise OptionError(
+            f"--sequence must be in 0 .. {n_sequences - 1} for the {split} split, got {sequence}"
+        )
+    statistics = describe_statistics(dataset)
+    typer.echo(f"{statistics.title}: {statistics.n_features} features per frame")
+    header, *rows = statistics.table()
+    print_table(header, rows, n_text=1)
+    typer.echo(f"fingerprint {statistics.fingerprint}")
+    if statistics.note:
+        typer.echo(f"note: {statistics.note}")
+    if png is not None:
+        _draw(dataset, png, split, sequence)
+
+
+def _draw(dataset: Dataset, png: Path, split: str, sequence: int) -> None:
+    # Loads matplotlib, which the statistics do without.
+    from fdrnn.datasets.pianoroll import save_pianoroll  # noqa: PLC0415
+
+    try:
+        save_pianoroll(
+            png,
+            dataset.split(split)[sequence],
+            lowest_midi_note=dataset.lowest_midi_note,
+            title=f"{dataset.title}, {split} sequence {sequence}",
+        )
+    except OSError as error:
+        raise OptionError(
+            f"--png: cannot write {png}: {error.strerror}; name another file"
+        ) from error
+    typer.echo(f"drawn: {png}")

@@ -1,0 +1,39 @@
+"""Tables on the standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PIPE_WIDTH = 400
+
+
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
+) -> None:
+    """Print a table; on a terminal it is fitted to its width.
+
+    Parameters
+    ----------
+    header
+        A title per column.
+    rows
+        Cells, as many a row.
+    n_text
+        Columns from this one on are numbers, aligned to the right; None for no such column.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, title in enumerate(header):
+        numeric = n_text is not None and index >= n_text
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # A pipe has no width to fit to.
+        console = Console(highlight=False, width=_PIPE_WIDTH)
+    console.print(table)

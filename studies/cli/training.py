@@ -1,0 +1,203 @@
+"""``fdrnn run``, ``fdrnn worker`` and ``fdrnn study create``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from fdrnn.datasets import load
+from fdrnn.search import (
+    Store,
+    StoredStudy,
+    StoreError,
+    StudyDefinition,
+    create_study,
+    default_storage_url,
+    open_store,
+    run_workers,
+    study_progress,
+)
+from fdrnn.studies import catalogue
+from fdrnn.studies.cli.display import make_display
+from fdrnn.studies.cli.reporting import report_store
+from fdrnn.studies.cli.status import summary_line
+from fdrnn.studies.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Request:
+    """The study that a user asks for.
+
+    Attributes
+    ----------
+    study
+        Name or path of its definition.
+    trials, epochs, name
+        What replaces the definition's ``n_trials``, ``max_epochs`` and name; None for nothing.
+    storage
+        URL of the store; None for the default.
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+
+    Raises
+    ------
+    OptionError
+        If a number is below 1.
+    """
+
+    study: str
+    trials: int | None
+    epochs: int | None
+    name: str | None
+    storage: str | None
+    data_dir: Path | None
+
+    def __post_init__(self) -> None:
+        _require_positive("--trials", self.trials)
+        _require_positive("--epochs", self.epochs)
+
+    @property
+    def storage_url(self) -> str:
+        """URL of the store."""
+        return self.storage or default_storage_url()
+
+    def definition(self) -> StudyDefinition:
+        """Return the definition with what replaces its values."""
+        definition = catalogue.find(self.study)
+        if self.trials is not None:
+            definition = replace(definition, n_trials=self.trials)
+        if self.epochs is not None:
+            training = replace(definition.training, max_epochs=self.epochs)
+            definition = replace(definition, training=training)
+        if self.name is not None:
+            definition = replace(definition, name=self.name)
+        return definition
+
+
+def create(request: Request) -> tuple[Store, StoredStudy]:
+    """Make or extend a study and say what the store now holds.
+
+    Returns
+    -------
+    tuple
+        The store and the study in it.
+    """
+    definition = request.definition()
+    dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
+    store = open_store(request.storage_url, create=True)
+    stored = create_study(store, definition, dataset.fingerprint)
+    n_stored = stored.definition.n_trials
+    _say(f"study {stored.definition.name}: {n_stored} trials in store {store.database.shown}")
+    if n_stored > definition.n_trials:
+        _say(f"it was made with more trials than {definition.n_trials} and keeps them")
+    if dataset.note:
+        _say(f"{dataset.title}: {dataset.note}")
+    return store, stored
+
+
+def run_study(request: Request, n_workers: int | None, output: Path) -> int:
+    """Create a study, work on it and report the store it is in.
+
+    Parameters
+    ----------
+    request
+        The study.
+    n_workers
+        Worker processes; None for one per usable core.
+    output
+        Folder of the report's files.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    _require_positive("--workers", n_workers)
+    # A mistake in the definition is told before Theano is imported.
+    request.definition()
+    _require_toolchain()
+    store, stored = create(request)
+    code = _train(store, stored, request.storage_url, n_workers, request.data_dir)
+    report_store(store, [], output)
+    return code
+
+
+def run_worker(study: str, n_workers: int, storage: str | None, data_dir: Path | None) -> int:
+    """Work on a study of the store.
+
+    Parameters
+    ----------
+    study
+        Its name there.
+    n_workers
+        Worker processes.
+    storage
+        URL of the store; None for the default.
+    data_dir
+        Folder with data files, None where they are cached or fetched.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    _require_positive("--workers", n_workers)
+    storage_url = storage or default_storage_url()
+    store = open_store(storage_url)
+    stored = store.study(study)
+    _require_toolchain()
+    # Here and not by several workers at once, and with its progress shown.
+    load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
+    return _train(store, stored, storage_url, n_workers, data_dir)
+
+
+def _train(
+    store: Store,
+    stored: StoredStudy,
+    storage_url: str,
+    n_workers: int | None,
+    data_dir: Path | None,
+) -> int:
+    name = stored.definition.name
+    progress = study_progress(store, name)
+    if progress.waiting + progress.running:
+
+        def summary() -> str:
+            try:
+                return summary_line(study_progress(store, name))
+            except StoreError as error:
+                return str(error)
+
+        with make_display(summary, stored.definition.training.max_epochs) as display:
+            interrupted = run_workers(
+                storage_url, name, n_workers, data_dir=data_dir, on_event=display.show
+            )
+        if interrupted:
+            raise KeyboardInterrupt
+        progress = study_progress(store, name)
+    if progress.failed:
+        _say(
+            f"fdrnn: study {name}: {progress.failed} of {progress.n_trials} trials failed; "
+            f"`fdrnn study status {name}` shows the errors"
+        )
+        return 1
+    return 0
+
+
+def _require_toolchain() -> None:
+    # Imports Theano, which `study create` does without.
+    from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
+
+    check_toolchain()
+
+
+def _require_positive(option: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise OptionError(f"{option} must be at least 1, got {value}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,37 @@
+"""The command ``fdrnn`` with trainers that make up their numbers instead of using Theano."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+from fake_study import FakeTrainer, settings
+
+from fdrnn.datasets import Dataset
+from fdrnn.model import EpochRecord
+from fdrnn.search import StudyDefinition, Training, run_workers
+from fdrnn.studies.cli import main, training
+
+FAIL = "FAKE_FAIL"
+"""Environment variable: if set, every trial meets a program error."""
+
+
+class Trainer(FakeTrainer):
+    def run_epoch(self, interrupted: Callable[[], bool]) -> EpochRecord:
+        if FAIL in os.environ:
+            raise ZeroDivisionError("made up")
+        return super().run_epoch(interrupted)
+
+
+def make_trainer(
+    data: Dataset, definition: StudyDefinition, hyperparameters: dict[str, object], seed: int
+) -> Trainer:
+    return Trainer(seed, definition.training.max_epochs)
+
+
+if __name__ == "__main__":
+    fake = settings(training=Training(make_trainer=make_trainer))
+    training.run_workers = functools.partial(run_workers, settings=fake)
+    training._require_toolchain = lambda: None
+    main()

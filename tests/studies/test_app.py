@@ -1,0 +1,305 @@
+"""The command line, in this process: help, bad input, and what needs no training."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from fdrnn.search import open_store, trials
+
+Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
+
+COMMANDS = (
+    (),
+    ("run",),
+    ("worker",),
+    ("report",),
+    ("dashboard",),
+    ("study",),
+    ("study", "create"),
+    ("study", "status"),
+    ("study", "list"),
+    ("data",),
+    ("data", "list"),
+    ("data", "fetch"),
+    ("data", "show"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(fdrnn: Run, command: tuple[str, ...]) -> None:
+    result = fdrnn(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_the_help_teaches_by_examples_and_names_the_environment(fdrnn: Run) -> None:
+    text = fdrnn("--help").stdout
+    for expected in (
+        "fdrnn run bach",
+        "FDRNN_STORAGE",
+        "FDRNN_DATA_DIR",
+        "FDRNN_CACHE_DIR",
+        "Exit codes",
+    ):
+        assert expected in text
+
+
+def test_version(fdrnn: Run) -> None:
+    assert fdrnn("--version").stdout.startswith("fdrnn ")
+
+
+def test_misuse_exits_with_2(fdrnn: Run) -> None:
+    assert fdrnn("run").exit_code == 2
+    assert fdrnn("run", "bach", "--no-such-option").exit_code == 2
+    assert fdrnn("run", "bach", "--trials", "many").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("run",), ("study", "create")])
+def test_an_unknown_study_gets_the_nearest(error_line: ErrorLine, command: tuple[str, ...]) -> None:
+    assert "unknown study 'bahc'; did you mean 'bach'?" in error_line(*command, "bahc")
+
+
+def test_an_unknown_data_set_gets_the_nearest(error_line: ErrorLine, study_file: Path) -> None:
+    assert "unknown data set 'jbs'; did you mean 'jsb'?" in error_line("data", "show", "jbs")
+    assert "unknown data set 'jbs'; did you mean 'jsb'?" in error_line("data", "fetch", "jbs")
+    text = study_file.read_text().replace(str(study_file.with_name("noise.npz")), "jbs")
+    study_file.write_text(text)
+    assert "unknown data set 'jbs'; did you mean 'jsb'?" in error_line(
+        "study", "create", study_file
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("max_epochs", "max_epoch", "max_epoch"),
+        ("max_epochs = 4", "max_epochs = 0", "max_epochs must be at least 1, got 0"),
+        ("seed = 7", "seed = -7", "seed must be in 0 .."),
+        ("seed = 7", "seed = ", "not valid TOML"),
+    ],
+)
+def test_a_broken_study_file(
+    error_line: ErrorLine, study_file: Path, old: str, new: str, expected: str
+) -> None:
+    study_file.write_text(study_file.read_text().replace(old, new))
+    line = error_line("run", study_file)
+    assert expected in line
+    assert str(study_file) in line
+
+
+@pytest.mark.parametrize("option", ["--trials", "--epochs", "--workers"])
+@pytest.mark.parametrize("value", ["0", "-3"])
+def test_numbers_below_1(error_line: ErrorLine, option: str, value: str) -> None:
+    line = error_line("run", "bach", option, value)
+    assert f"{option} must be at least 1, got {value}" in line
+
+
+def test_workers_below_1_of_a_worker(error_line: ErrorLine) -> None:
+    assert "--workers must be at least 1, got 0" in error_line("worker", "bach", "--workers", "0")
+
+
+@pytest.mark.parametrize("command", [("report",), ("study", "status", "x"), ("worker", "x")])
+@pytest.mark.parametrize(
+    "storage", ["postgresql://ada:secret@127.0.0.1:1/fdrnn", "sqlite:////dev/null/x", "mysql://h/d"]
+)
+def test_an_unreachable_store(
+    error_line: ErrorLine, command: tuple[str, ...], storage: str
+) -> None:
+    line = error_line(*command, "--storage", storage)
+    assert "store" in line
+    assert "--storage" in line
+    assert "secret" not in line
+
+
+def test_a_study_on_an_unreachable_store(error_line: ErrorLine, study_file: Path) -> None:
+    line = error_line(
+        "study", "create", study_file, "--storage", "postgresql://ada:secret@127.0.0.1:1/fdrnn"
+    )
+    assert "127.0.0.1" in line
+    assert "secret" not in line
+
+
+def test_the_store_of_the_environment(
+    fdrnn: Run, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FDRNN_STORAGE", f"sqlite:///{tmp_path}/other.sqlite3")
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    assert open_store(f"sqlite:///{tmp_path}/other.sqlite3").study_names() == ["mine"]
+    assert not (tmp_path / "fdrnn.sqlite3").exists()
+
+
+def test_create_extend_and_conflict(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    store = open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3")
+    before = trials(store, "mine")
+    assert len(before) == 3
+
+    line = error_line("study", "create", study_file, "--epochs", "5")
+    assert "training.max_epochs: here 5, in the store 4" in line
+    assert "--name" in line
+    assert "--storage" in line
+
+    assert fdrnn("study", "create", study_file, "--trials", "5").exit_code == 0
+    after = trials(store, "mine")
+    assert len(after) == 5
+    assert after["seed"][:3].tolist() == before["seed"].tolist()
+
+    fewer = fdrnn("study", "create", study_file)
+    assert fewer.exit_code == 0
+    assert "made with more trials than 3" in fewer.stderr
+    assert len(trials(store, "mine")) == 5
+
+    both = fdrnn("study", "create", study_file, "--epochs", "5", "--name", "short")
+    assert both.exit_code == 0
+    assert store.study_names() == ["mine", "short"]
+    assert store.study("short").definition.training.max_epochs == 5
+
+
+def test_other_data_under_the_same_name_are_a_conflict(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, noise: Path
+) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    fdrnn("study", "create", study_file)
+    with np.load(noise) as arrays:
+        changed = {name: arrays[name].copy() for name in arrays.files}
+    changed["train"][0] ^= 1
+    np.savez(noise, **changed)
+    assert "contents of data set" in error_line("study", "create", study_file)
+
+
+def test_status_and_list(fdrnn: Run, error_line: ErrorLine, study_file: Path) -> None:
+    fresh = fdrnn("study", "list")
+    assert fresh.exit_code == 0
+    assert "nottingham-plain" in fresh.stdout
+    assert "is empty" in fresh.stdout
+
+    fdrnn("study", "create", study_file)
+    status = fdrnn("study", "status", "mine")
+    assert status.exit_code == 0
+    assert status.stdout.startswith("study mine: 0 of 3 trials finished, 3 waiting\n")
+    assert "seed 7" in status.stdout
+    assert "mine: 0 of 3 trials finished" in fdrnn("study", "list").stdout
+    assert "did you mean 'mine'?" in error_line("study", "status", "mien")
+    assert "did you mean 'mine'?" in error_line("worker", "mien")
+
+
+def test_a_report_on_an_empty_store(error_line: ErrorLine, tmp_path: Path) -> None:
+    assert "is empty" in error_line("report")
+    open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3", create=True).close()
+    assert "holds no study" in error_line("report")
+    assert not (tmp_path / "fdrnn-report").exists()
+
+
+def test_a_report_of_an_untrained_study(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    fdrnn("study", "create", study_file)
+    result = fdrnn("report", "mine", "--output", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "no trial has finished yet" in result.stdout
+    assert (tmp_path / "out" / "table1.md").read_text() == result.stdout.removesuffix("\n")
+    assert (tmp_path / "out" / "table1.csv").is_file()
+    assert "did you mean 'mine'?" in error_line("report", "mien")
+
+
+def test_a_report_that_cannot_be_written(fdrnn: Run, study_file: Path, tmp_path: Path) -> None:
+    fdrnn("study", "create", study_file)
+    (tmp_path / "out").write_text("in the way")
+    result = fdrnn("report", "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "cannot write the report" in line
+    assert "--output" in line
+
+
+def test_a_damaged_data_file(error_line: ErrorLine, study_file: Path, noise: Path) -> None:
+    noise.write_bytes(noise.read_bytes()[:-60])
+    assert str(noise) in error_line("data", "show", noise)
+    assert str(noise) in error_line("study", "create", study_file)
+
+
+def test_a_benchmark_with_a_wrong_checksum_or_missing(
+    error_line: ErrorLine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    assert str(folder) in error_line("data", "show", "jsb", "--data-dir", folder)
+    (folder / "JSB_Chorales.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    line = error_line("study", "create", "jsb", "--data-dir", folder)
+    assert "JSB_Chorales.mat" in line
+    assert "SHA-256" in line
+
+
+def test_no_network(error_line: ErrorLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "--data-dir" in error_line("data", "fetch", "jsb")
+
+
+def test_no_compiler(
+    error_line: ErrorLine, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "no C++ compiler: 'no-such-compiler'" in error_line("run", study_file)
+    assert not (tmp_path / "fdrnn.sqlite3").exists()
+
+
+def test_data_list_and_show(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
+    listed = fdrnn("data", "list", "--data-dir", tmp_path)
+    assert listed.exit_code == 0
+    assert "the data folder lacks it" in listed.stdout
+    assert "bach: not the JSB Chorales benchmark" in listed.stdout
+
+    png = tmp_path / "roll.png"
+    result = fdrnn("data", "show", noise, "--split", "test", "--sequence", "1", "--png", png)
+    assert result.exit_code == 0
+    assert "3 features" in result.stdout
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--split", "all", "--split must be one of train, valid, test, got 'all'"),
+        ("--sequence", "2", "--sequence must be in 0 .. 1 for the train split, got 2"),
+        ("--sequence", "-1", "got -1"),
+    ],
+)
+def test_data_show_of_what_is_not_there(
+    error_line: ErrorLine, noise: Path, option: str, value: str, expected: str
+) -> None:
+    assert expected in error_line("data", "show", noise, option, value)
+
+
+def test_a_drawing_that_cannot_be_written(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
+    result = fdrnn("data", "show", noise, "--png", tmp_path / "none" / "roll.png")
+    assert result.exit_code == 2
+    assert "--png: cannot write" in result.stderr
+
+
+def test_a_dashboard_with_nothing_to_show_or_no_port(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    assert "is empty" in error_line("dashboard")
+    open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3", create=True).close()
+    assert "holds no study" in error_line("dashboard")
+    fdrnn("study", "create", study_file)
+    assert "--port must be in 0 .. 65535" in error_line("dashboard", "--port", "70000")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port}" in error_line("dashboard", "--port", port)
+        beyond = fdrnn("dashboard", "--host", "0.0.0.0", "--port", port)
+    assert beyond.exit_code == 2
+    assert "has no authentication" in beyond.stderr

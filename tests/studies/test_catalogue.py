@@ -1,0 +1,114 @@
+"""The catalogue of study definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from fdrnn.datasets import names as data_names
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.studies.catalogue import find, names
+from fdrnn.studies.errors import StudyFileError
+
+VALID = """\
+data = "bach"
+variant = "fast_dropout"
+space = "table2"
+n_trials = 5
+seed = 3
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
+    expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
+    assert set(names()) == expected
+
+
+@pytest.mark.parametrize("name", data_names())
+def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
+    fd, plain = find(name), find(f"{name}-plain")
+    assert (fd.name, fd.data, fd.variant, fd.space) == (name, name, "fast_dropout", "table2")
+    assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
+    definition = find(name)
+    assert definition.n_trials == 32
+    assert definition.training.batch_size == 27
+    assert definition.training.patience == 30
+    assert definition.training.padding == "counted"
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_keys_that_a_file_shows_as_comments_are_the_defaults(name: str, tmp_path: Path) -> None:
+    text = (files("fdrnn.studies") / f"{name}.toml").read_text()
+    lines = text.splitlines()
+    shown = [i for i, line in enumerate(lines) if line.startswith("# ") and " = " in line]
+    settings = [i for i in shown if i > lines.index("[training]")]
+    assert settings
+    for index in settings:
+        lines[index] = lines[index].removeprefix("# ")
+    assert find(write(tmp_path, "\n".join(lines))).training == find(name).training
+
+
+def test_a_user_s_file_is_named_after_itself(tmp_path: Path) -> None:
+    definition = find(write(tmp_path, VALID))
+    assert definition.name == "mine"
+    assert (definition.n_trials, definition.seed) == (5, 3)
+
+
+def test_a_relative_path_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, VALID)
+    monkeypatch.chdir(tmp_path)
+    assert find("mine.toml").name == "mine"
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown study 'jbs'; did you mean 'jsb'"):
+        find("jbs")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data = \n", r"mine\.toml: not valid TOML: .*line 1"),
+        (VALID + "n_trails = 4\n", r"mine\.toml: .*n_trails.*n_trials"),
+        (VALID + "[training]\nbatch_size = 0\n", r"batch_size.*at least 1.*0"),
+        (VALID + '[training]\npadding = "none"\n', r"padding.*counted.*none"),
+        (VALID.replace("n_trials = 5\n", ""), r"n_trials"),
+        (VALID.replace("5", "0"), r"n_trials.*at least 1.*0"),
+        (VALID.replace("5", "true"), r"n_trials.*integer.*True"),
+        (VALID.replace('"table2"', '"table2-plain"'), r"space.*table2"),
+        (VALID.replace('"fast_dropout"', '"fast_dropuot"'), r"fast_dropuot.*fast_dropout"),
+    ],
+)
+def test_a_broken_file_is_named_with_key_value_and_rule(
+    text: str, expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyFileError, match=expected) as caught:
+        find(write(tmp_path, text))
+    assert str(caught.value).startswith(str(tmp_path / "mine.toml"))
+
+
+def test_a_missing_file_is_told_from_an_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match=r"none\.toml: there is no such study file"):
+        find(str(tmp_path / "none.toml"))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyFileError, match="UTF-8"):
+        find(str(path))
+    with pytest.raises(StudyFileError, match="cannot be read"):
+        find(f"{tmp_path}/")

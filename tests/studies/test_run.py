@@ -1,0 +1,132 @@
+"""Whole runs of the command in processes of their own, with trainers that make up numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from fdrnn.datasets import FdrnnError
+from fdrnn.search import curves, open_store, selected, trials
+
+Start = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., Result]
+
+LIMIT_S = 60
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/fdrnn.sqlite3"
+
+
+def test_run_ends_with_its_table_and_again_only_reports(
+    start: Start, study_file: Path, tmp_path: Path, url: str
+) -> None:
+    first = start("run", study_file, "--workers", "2")
+    out, log = first.communicate(timeout=LIMIT_S)
+    assert first.returncode == 0, log
+    table = trials(open_store(url), "mine")
+    assert table["state"].tolist() == ["finished"] * 3
+    best = selected(table)
+    test_nll = table["test_nll_pooled"][table["config_index"] == best].iloc[0]
+    assert f"| {test_nll:.2f} |" in re.sub(" +", " ", out)
+    assert "3 of 3" in out
+    assert (tmp_path / "fdrnn-report" / "table1.md").read_text() in out
+    for index in range(3):
+        assert f"trial {index} begins" in log
+    assert "Traceback" not in log
+    assert "study mine: 3 of 3 trials finished" in log
+
+    again = start("run", study_file)
+    out_again, log = again.communicate(timeout=LIMIT_S)
+    assert again.returncode == 0
+    assert out_again == out
+    assert "begins" not in log
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
+    start: Start, study_file: Path, url: str
+) -> None:
+    command = ("run", study_file, "--workers", "1", "--epochs", "40")
+    first = start(*command, FAKE_EPOCH_S="0.05")
+    until = time.monotonic() + LIMIT_S
+    while not _has_trained(url):
+        assert time.monotonic() < until
+        assert first.poll() is None
+        time.sleep(0.1)
+    os.killpg(first.pid, signal.SIGINT)
+    _, log = first.communicate(timeout=LIMIT_S)
+    assert first.returncode == 130
+    assert "interrupted; the same command goes on where it stopped" in log
+    assert "is put back" in log
+    assert "Traceback" not in log
+    store = open_store(url)
+    kept = len(curves(store, "mine"))
+    assert set(trials(store, "mine")["state"]) <= {"waiting", "finished"}
+
+    second = start(*command)
+    _, log = second.communicate(timeout=LIMIT_S)
+    assert second.returncode == 0
+    assert "goes on after epoch" in log
+    after = curves(store, "mine")
+    assert len(after) == 3 * 40 > kept
+    assert not after.duplicated(["config_index", "epoch"]).any()
+
+
+def _has_trained(url: str) -> bool:
+    try:
+        return not curves(open_store(url), "mine").empty
+    except FdrnnError:
+        # The store or the study in it is not there yet.
+        return False
+
+
+def test_failed_trials_end_with_code_1_and_status_shows_them(
+    start: Start, fdrnn: Run, study_file: Path
+) -> None:
+    process = start("run", study_file, "--workers", "1", FAKE_FAIL="1")
+    out, log = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 1
+    assert "3 of 3 trials failed; `fdrnn study status mine` shows the errors" in log
+    assert "3 failed with a program error" in out
+    assert "Traceback" not in log
+    status = fdrnn("study", "status", "mine")
+    assert status.exit_code == 1
+    assert "trial 2 failed:\nTraceback" in status.stdout
+    assert "ZeroDivisionError: made up" in status.stdout
+
+
+def test_create_worker_report(start: Start, fdrnn: Run, study_file: Path) -> None:
+    assert fdrnn("study", "create", study_file, "--name", "apart").exit_code == 0
+    worker = start("worker", "apart")
+    _, log = worker.communicate(timeout=LIMIT_S)
+    assert worker.returncode == 0, log
+    assert "3 of 3" in fdrnn("report").stdout
+    status = fdrnn("study", "status", "apart").stdout
+    assert "lowest validation NLL: " in status
+
+
+def test_the_dashboard_serves_the_store(start: Start, fdrnn: Run, study_file: Path) -> None:
+    fdrnn("study", "create", study_file)
+    process = start("dashboard", "--port", "0")
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    address = re.search(r"http://127\.0\.0\.1:\d+/", told)
+    assert address is not None, told
+    with urllib.request.urlopen(f"{address[0]}api/studies", timeout=20) as answer:
+        studies = json.load(answer)["study_summaries"]
+    assert [study["study_name"] for study in studies] == ["mine"]
+    os.killpg(process.pid, signal.SIGINT)
+    _, log = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert "Traceback" not in log
