@@ -14,7 +14,7 @@ stands apart because it loads matplotlib.
 from fdrnn.datasets.benchmarks import BENCHMARKS, Benchmark, BenchmarkFile
 from fdrnn.datasets.cache import cache_directory
 from fdrnn.datasets.chunking import Chunks, chunk
-from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
+from fdrnn.datasets.dataset import SPLITS, DataDescription, Dataset, Sequences
 from fdrnn.datasets.errors import (
     CacheError,
     DataError,
@@ -34,6 +34,7 @@ __all__ = [
     "BenchmarkFile",
     "CacheError",
     "Chunks",
+    "DataDescription",
     "DataError",
     "Dataset",
     "DatasetStatistics",

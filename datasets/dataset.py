@@ -17,6 +17,23 @@ Sequences = tuple[npt.NDArray[np.uint8], ...]
 SPLITS = ("train", "valid", "test")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """What a study remembers of its data, so that a report needs only the store.
+
+    Attributes
+    ----------
+    title, note, n_features, lowest_midi_note, fingerprint
+        As of the `Dataset`.
+    """
+
+    title: str
+    note: str
+    n_features: int
+    lowest_midi_note: int | None
+    fingerprint: str
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Binary sequences in the three splits of a benchmark.
@@ -80,6 +97,17 @@ class Dataset:
     def n_features(self) -> int:
         """Width of a frame (88 for piano-rolls)."""
         return int(self.train[0].shape[1])
+
+    @property
+    def description(self) -> DataDescription:
+        """What a study remembers of this data set."""
+        return DataDescription(
+            title=self.title,
+            note=self.note,
+            n_features=self.n_features,
+            lowest_midi_note=self.lowest_midi_note,
+            fingerprint=self.fingerprint,
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -203,10 +203,11 @@ class RecurrentLayer(_RecurrenceBase):
 
 
 class RecurrentLayerGradient(_RecurrenceBase):
-    """Gradient of `RecurrentLayer`, from its inputs, its outputs and the gradients of the first two.
+    """Gradient of `RecurrentLayer`.
 
-    Outputs: the gradients of the initial mean and variance, W_in, W_rec and b; and da, dv, those
-    of the pre-synaptic moments of every row.
+    Inputs: those of the layer, its outputs, and the gradients of its mean and variance. Outputs:
+    the gradients of the initial mean and variance, W_in, W_rec and b; and da, dv, those of the
+    pre-synaptic moments of every row.
     """
 
     _kernel = "recurrence_grad"

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fdrnn.datasets import bach
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.paper import TABLE_1
-from fdrnn.search import Store, StudyDefinition, frames, selected
+from fdrnn.search import Store, StoredStudy, frames, selected
 
 _VARIANT_ORDER = ("fast_dropout", "authors_cell", "plain")
 
@@ -106,24 +104,18 @@ def table1(store: Store, studies: Sequence[str] = ()) -> list[Row]:
             "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "
             "--storage or FDRNN_STORAGE names another store"
         )
-    rows = []
-    for name in names:
-        stored = store.study(name)
-        rows.append(row(stored.definition, frames.trials(store, name), stored.code_version))
-    return in_reading_order(rows)
+    return in_reading_order(row(store.study(name), frames.trials(store, name)) for name in names)
 
 
-def row(definition: StudyDefinition, trials: pd.DataFrame, code_version: str) -> Row:
+def row(stored: StoredStudy, trials: pd.DataFrame) -> Row:
     """Compute a study's row.
 
     Parameters
     ----------
-    definition
-        The study's definition.
+    stored
+        The study.
     trials
         Its trials as `fdrnn.search.trials` returns them, one per configuration.
-    code_version
-        Version of fdrnn that created the study.
 
     Returns
     -------
@@ -131,6 +123,7 @@ def row(definition: StudyDefinition, trials: pd.DataFrame, code_version: str) ->
         The row; a study without a finished trial that has a finite validation NLL gets no
         numbers of its own, and a note that says why.
     """
+    definition = stored.definition
     finished = trials[trials["state"] == "finished"]
     index = selected(trials)
     best = None if index is None else trials[trials["config_index"] == index].iloc[0]
@@ -139,13 +132,13 @@ def row(definition: StudyDefinition, trials: pd.DataFrame, code_version: str) ->
     n_failed = int((trials["state"] == "failed").sum())
     return Row(
         data=definition.data,
-        title=published.title if published else _title(definition.data),
+        title=stored.data.title,
         study=definition.name,
         variant=definition.variant,
         space=definition.space,
         seed=definition.seed,
         padding=definition.training.padding,
-        code_version=code_version,
+        code_version=stored.code_version,
         trials_planned=len(trials),
         trials_finished=len(finished),
         trials_diverged=n_diverged,
@@ -159,7 +152,7 @@ def row(definition: StudyDefinition, trials: pd.DataFrame, code_version: str) ->
         cited_plain=published.plain if published else None,
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
-        note="; ".join(_notes(definition.data, len(trials), len(finished), n_failed, index)),
+        note="; ".join(_notes(stored, len(trials), len(finished), n_failed, index)),
     )
 
 
@@ -168,15 +161,13 @@ def _nll(trial: pd.Series[Any] | None, column: str) -> float | None:
     return None if trial is None or pd.isna(trial[column]) else float(trial[column])
 
 
-def _title(data: str) -> str:
-    return bach.TITLE if data == bach.NAME else Path(data).name
-
-
 def _notes(
-    data: str, n_planned: int, n_finished: int, n_failed: int, index: int | None
+    stored: StoredStudy, n_planned: int, n_finished: int, n_failed: int, index: int | None
 ) -> Iterator[str]:
-    if data not in TABLE_1:
-        yield bach.NOTE if data == bach.NAME else "own data: the paper has no number for it"
+    if stored.data.note:
+        yield stored.data.note
+    elif stored.definition.data not in TABLE_1:
+        yield "own data: the paper has no number for it"
     if n_finished == 0:
         yield "no trial has finished yet"
     elif index is None:

@@ -6,7 +6,7 @@ A study in short::
     from fdrnn.search import StudyDefinition, create_study, open_store, run_workers, trials
 
     store = open_store("sqlite:///fdrnn.sqlite3", create=True)
-    create_study(store, definition, load(definition.data).fingerprint)
+    create_study(store, definition, load(definition.data).description)
     run_workers("sqlite:///fdrnn.sqlite3", definition.name)
     print(trials(store, definition.name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fdrnn.datasets import DataDescription
 from fdrnn.search.definition import StudyDefinition
 from fdrnn.search.errors import StudyConflictError
 from fdrnn.search.mirror import Mirror
@@ -12,7 +13,7 @@ from fdrnn.search.space import SPACES, Configuration
 from fdrnn.search.store import Store, StoredStudy
 
 
-def create_study(store: Store, definition: StudyDefinition, fingerprint: str) -> StoredStudy:
+def create_study(store: Store, definition: StudyDefinition, data: DataDescription) -> StoredStudy:
     """Make a study, or extend it, or find that it is there already.
 
     Any number of processes may do so at once. A study of that name with the same definition and
@@ -25,8 +26,8 @@ def create_study(store: Store, definition: StudyDefinition, fingerprint: str) ->
         The store.
     definition
         The study's definition.
-    fingerprint
-        `fdrnn.datasets.Dataset.fingerprint` of its data set.
+    data
+        `fdrnn.datasets.Dataset.description` of its data set.
 
     Returns
     -------
@@ -45,19 +46,19 @@ def create_study(store: Store, definition: StudyDefinition, fingerprint: str) ->
     stored = store.find(definition.name)
     if stored is None or definition.n_trials > stored.definition.n_trials:
         with store.database.exclusive():
-            _create_or_extend(store, definition, fingerprint)
+            _create_or_extend(store, definition, data)
         stored = store.study(definition.name)
-    _require_same(store, definition, fingerprint, stored)
+    _require_same(store, definition, data, stored)
     Mirror(store.database, stored).sync()
     return stored
 
 
-def _create_or_extend(store: Store, definition: StudyDefinition, fingerprint: str) -> None:
+def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
     stored = store.find(definition.name)
     if stored is None:
-        store.add_study(definition, fingerprint, _draw(definition, first=0))
+        store.add_study(definition, data, _draw(definition, first=0))
         return
-    _require_same(store, definition, fingerprint, stored)
+    _require_same(store, definition, data, stored)
     n_drawn = stored.definition.n_trials
     if definition.n_trials > n_drawn:
         extended = replace(stored.definition, n_trials=definition.n_trials)
@@ -70,13 +71,13 @@ def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
 
 
 def _require_same(
-    store: Store, definition: StudyDefinition, fingerprint: str, stored: StoredStudy
+    store: Store, definition: StudyDefinition, data: DataDescription, stored: StoredStudy
 ) -> None:
     differences = definition.differences(stored.definition)
-    if fingerprint != stored.data_fingerprint:
+    if data.fingerprint != stored.data.fingerprint:
         differences.append(
-            f"contents of data set {definition.data!r}: here {fingerprint[:12]}..., "
-            f"in the store {stored.data_fingerprint[:12]}..."
+            f"contents of data set {definition.data!r}: here {data.fingerprint[:12]}..., "
+            f"in the store {stored.data.fingerprint[:12]}..."
         )
     if differences:
         raise StudyConflictError(

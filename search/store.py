@@ -7,11 +7,12 @@ stands in `fdrnn.search.frames` and `fdrnn.search.progress`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s
@@ -31,8 +32,8 @@ class StoredStudy:
         Its key in the tables.
     definition
         Its definition; `n_trials` is the number of configurations drawn.
-    data_fingerprint
-        `fdrnn.datasets.Dataset.fingerprint` of the data it was made for.
+    data
+        Description of the data it was made for.
     created_at
         When, in UTC.
     code_version
@@ -41,7 +42,7 @@ class StoredStudy:
 
     study_id: int
     definition: StudyDefinition
-    data_fingerprint: str
+    data: DataDescription
     created_at: datetime
     code_version: str
 
@@ -78,7 +79,7 @@ class Store:
         return StoredStudy(
             study_id=row.study_id,
             definition=StudyDefinition.from_mapping(row.definition),
-            data_fingerprint=row.data_fingerprint,
+            data=DataDescription(**row.data),
             created_at=datetime.fromtimestamp(row.created_at, UTC),
             code_version=row.code_version,
         )
@@ -98,7 +99,7 @@ class Store:
         return found
 
     def add_study(
-        self, definition: StudyDefinition, fingerprint: str, trials: Iterable[Configuration]
+        self, definition: StudyDefinition, data: DataDescription, trials: Iterable[Configuration]
     ) -> None:
         """Add a study with its waiting trials, in one transaction."""
         with self.database.write() as connection:
@@ -107,7 +108,7 @@ class Store:
                 .values(
                     name=definition.name,
                     definition=definition.to_mapping(),
-                    data_fingerprint=fingerprint,
+                    data=asdict(data),
                     created_at=now_s(),
                     code_version=code_version(),
                 )

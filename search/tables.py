@@ -53,7 +53,8 @@ studies = sa.Table(
     sa.Column("study_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("definition", sa.JSON, nullable=False),
-    sa.Column("data_fingerprint", sa.String(64), nullable=False),
+    # A `fdrnn.datasets.DataDescription`, so that reports need no data.
+    sa.Column("data", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("code_version", sa.String(100), nullable=False),
 )

@@ -21,6 +21,7 @@ from fdrnn.search import EventKind, WorkerEvent
 
 _SUMMARY_INTERVAL_S = 1.0
 _EPOCH_LINE_INTERVAL_S = 10.0
+_START = "workers start; the first run on a machine compiles for a minute or so"
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -139,6 +140,7 @@ class LogDisplay(Display):
 
     def __enter__(self) -> LogDisplay:
         self._line(self._summary())
+        self._line(_START)
         return self
 
     def __exit__(
@@ -223,7 +225,7 @@ class LiveDisplay(Display):
         """Draw the lines."""
         yield Text(self._study_line, style="bold")
         if not self._heard:
-            yield Text("workers start; the first run on a machine compiles for a minute or so")
+            yield Text(_START)
         table = Table.grid(padding=(0, 2))
         for worker, event in self._latest.items():
             table.add_row(self._name(worker), *self._cells(event))

@@ -88,7 +88,7 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
     definition = request.definition()
     dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     store = open_store(request.storage_url, create=True)
-    stored = create_study(store, definition, dataset.fingerprint)
+    stored = create_study(store, definition, dataset.description)
     n_stored = stored.definition.n_trials
     _say(f"study {stored.definition.name}: {n_stored} trials in store {store.database.shown}")
     if n_stored > definition.n_trials:

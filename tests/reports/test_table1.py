@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
+from fdrnn.datasets import DataDescription
 from fdrnn.reports import table1
-from fdrnn.search import StudyDefinition
+from fdrnn.search import StoredStudy, StudyDefinition
 
 WAITING: dict[str, object] = {"state": "waiting"}
 FAILED: dict[str, object] = {"state": "failed"}
@@ -55,8 +57,28 @@ def definition(data: str = "jsb", variant: str = "fast_dropout", name: str = "")
     )
 
 
+TITLES = {"jsb": "JSB Chorales", "nottingham": "Nottingham", "bach": "Bach chorales (music21)"}
+NOTES = {"bach": "not the JSB Chorales benchmark"}
+
+
+def stored(study: StudyDefinition) -> StoredStudy:
+    return StoredStudy(
+        study_id=1,
+        definition=study,
+        data=DataDescription(
+            title=TITLES.get(study.data, study.data),
+            note=NOTES.get(study.data, ""),
+            n_features=88,
+            lowest_midi_note=21,
+            fingerprint="0" * 64,
+        ),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        code_version="0.1.0",
+    )
+
+
 def row(*trials: Mapping[str, object], data: str = "jsb") -> table1.Row:
-    return table1.row(definition(data), frame(*trials), "0.1.0")
+    return table1.row(stored(definition(data)), frame(*trials))
 
 
 def test_the_validation_nll_selects_whatever_the_test_nll_says() -> None:
@@ -144,7 +166,7 @@ def test_a_test_split_without_a_predicted_step_has_no_nll() -> None:
 
 def test_reading_order_is_the_paper_s_then_others_with_fd_before_plain() -> None:
     rows = [
-        table1.row(definition(data, variant, name), frame(WAITING), "0.1.0")
+        table1.row(stored(definition(data, variant, name)), frame(WAITING))
         for data, variant, name in (
             ("bach", "fast_dropout", "bach"),
             ("jsb", "plain", "jsb-plain"),

@@ -113,6 +113,9 @@ def dataset() -> Dataset:
     )
 
 
+DATA = dataset().description
+
+
 def load_noise(name_or_path: str, data_dir: Path | None) -> Dataset:
     return dataset()
 

@@ -10,7 +10,7 @@ from fdrnn.search import SPACES, Store, StudyConflictError, create_study, draw, 
 
 
 def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleType) -> None:
-    stored = create_study(store, fake.definition(n_trials=6), "f")
+    stored = create_study(store, fake.definition(n_trials=6), fake.DATA)
     assert stored.definition == fake.definition(n_trials=6)
     table = trials(store, "noise")
     assert table["state"].tolist() == ["waiting"] * 6
@@ -25,28 +25,28 @@ def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleTy
 
 
 def test_the_same_study_again_changes_nothing(store: Store, fake: ModuleType) -> None:
-    first = create_study(store, fake.definition(), "f")
+    first = create_study(store, fake.definition(), fake.DATA)
     before = trials(store, "noise")
-    assert create_study(store, fake.definition(), "f") == first
+    assert create_study(store, fake.definition(), fake.DATA) == first
     assert trials(store, "noise").equals(before)
 
 
 def test_more_trials_extend_and_fewer_leave_it(store: Store, fake: ModuleType) -> None:
-    create_study(store, fake.definition(n_trials=3), "f")
+    create_study(store, fake.definition(n_trials=3), fake.DATA)
     before = trials(store, "noise")
-    assert create_study(store, fake.definition(n_trials=8), "f").definition.n_trials == 8
+    assert create_study(store, fake.definition(n_trials=8), fake.DATA).definition.n_trials == 8
     after = trials(store, "noise")
     assert after["config_index"].tolist() == list(range(8))
     assert after.head(3).equals(before)
-    assert create_study(store, fake.definition(n_trials=2), "f").definition.n_trials == 8
+    assert create_study(store, fake.definition(n_trials=2), fake.DATA).definition.n_trials == 8
     assert len(trials(store, "noise")) == 8
 
 
 def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
-    create_study(store, fake.definition(), "f" * 64)
+    create_study(store, fake.definition(), replace(fake.DATA, fingerprint="f" * 64))
     other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=5))
     with pytest.raises(StudyConflictError) as caught:
-        create_study(store, other, "0" * 64)
+        create_study(store, other, replace(fake.DATA, fingerprint="0" * 64))
     line = str(caught.value)
     assert "\n" not in line
     for said in (
@@ -63,8 +63,8 @@ def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType
 
 
 def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -> None:
-    create_study(store, fake.definition("fd"), "f")
+    create_study(store, fake.definition("fd"), fake.DATA)
     plain = replace(fake.definition("plain"), variant="plain", space="table2-plain")
-    create_study(store, plain, "f")
+    create_study(store, plain, fake.DATA)
     common = [*SPACES["table2-plain"].names, "seed"]
     assert trials(store, "fd")[common].equals(trials(store, "plain")[common])

@@ -26,7 +26,7 @@ test_sequences.__test__ = False  # type: ignore[attr-defined]
 
 @pytest.fixture
 def lease(store: Store, fake: ModuleType) -> Lease:
-    study_id = create_study(store, fake.definition(n_trials=3), "f").study_id
+    study_id = create_study(store, fake.definition(n_trials=3), fake.DATA).study_id
     claimed = claim(store.database, study_id, this_worker(), 60.0)
     assert claimed is not None
     return claimed

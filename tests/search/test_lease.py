@@ -43,7 +43,7 @@ BOB = WorkerIdentity("bob-2", "bob", 2)
 
 @pytest.fixture
 def study_id(store: Store, fake: ModuleType) -> int:
-    return int(create_study(store, fake.definition(n_trials=2), "f").study_id)
+    return int(create_study(store, fake.definition(n_trials=2), fake.DATA).study_id)
 
 
 def claimed(store: Store, study_id: int, worker: WorkerIdentity, lease_s: float = 60.0) -> Lease:
@@ -220,7 +220,7 @@ def _claim_all(url: str, name: str, claimed_by: Path) -> None:
 def test_no_trial_is_claimed_twice_by_several_processes(
     url: str, store: Store, fake: ModuleType, tmp_path: Path
 ) -> None:
-    create_study(store, fake.definition("many", n_trials=40), "f")
+    create_study(store, fake.definition("many", n_trials=40), fake.DATA)
     store.close()
     claimed_by = tmp_path / "claimed"
     claimed_by.mkdir()

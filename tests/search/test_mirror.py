@@ -15,7 +15,7 @@ from fdrnn.search.mirror import Mirror
 
 @pytest.fixture
 def mirror(store: Store, fake: ModuleType) -> Mirror:
-    made = Mirror(store.database, create_study(store, fake.definition(n_trials=3), "f"))
+    made = Mirror(store.database, create_study(store, fake.definition(n_trials=3), fake.DATA))
     made.sync()
     return made
 
@@ -118,10 +118,10 @@ def test_what_was_missed_is_made_up_for(
 
 
 def test_missing_trials_are_created_once(store: Store, url: str, fake: ModuleType) -> None:
-    stored = create_study(store, fake.definition(n_trials=3), "f")
+    stored = create_study(store, fake.definition(n_trials=3), fake.DATA)
     study = optuna.load_study(study_name="noise", storage=url)
     optuna.delete_study(study_name="noise", storage=url)
-    assert create_study(store, fake.definition(n_trials=3), "f") == stored
+    assert create_study(store, fake.definition(n_trials=3), fake.DATA) == stored
     # A trial that somebody enqueued by hand is none of ours.
     study = optuna.load_study(study_name="noise", storage=url)
     study.enqueue_trial({"n_hidden": 200})
@@ -153,7 +153,7 @@ def test_a_failing_mirror_does_not_stop_a_worker(
 
 
 def test_optunas_tables_of_another_version_are_one_line(store: Store, fake: ModuleType) -> None:
-    stored = create_study(store, fake.definition(n_trials=3), "f")
+    stored = create_study(store, fake.definition(n_trials=3), fake.DATA)
     with store.database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'v9.9.9'")
     with pytest.raises(StoreError, match="Optuna's tables: ") as caught:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -21,7 +22,7 @@ def slow_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def study(store: Store, fake: ModuleType) -> str:
-    create_study(store, fake.definition(n_trials=3, n_epochs=12), fake.dataset().fingerprint)
+    create_study(store, fake.definition(n_trials=3, n_epochs=12), fake.DATA)
     return "noise"
 
 
@@ -115,7 +116,11 @@ def test_workers_whose_parent_was_killed_release_their_trials(
 def test_the_error_of_a_worker_is_one_line_of_the_pool(
     store: Store, url: str, fake: ModuleType, start: Start
 ) -> None:
-    create_study(store, fake.definition(n_trials=3), "0" * 64)
+    create_study(
+        store,
+        fake.definition(n_trials=3),
+        replace(fake.DATA, fingerprint="0" * 64),
+    )
     pool = start("run_script.py", url, 1, 60.0)
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == 2

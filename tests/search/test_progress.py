@@ -17,9 +17,9 @@ def test_an_unknown_study(store: Store) -> None:
 
 
 def test_every_state_is_counted(store: Store, fake: ModuleType) -> None:
-    study_id = create_study(store, fake.definition(n_trials=7), "f").study_id
+    study_id = create_study(store, fake.definition(n_trials=7), fake.DATA).study_id
     # Another study's trials are not counted.
-    create_study(store, fake.definition("other", n_trials=2), "f")
+    create_study(store, fake.definition("other", n_trials=2), fake.DATA)
     worker = WorkerIdentity("ada-1", "ada", 1)
     one, two, three, four, five = (claim(store.database, study_id, worker, 60.0) for _ in range(5))
     assert one and two and three and four and five

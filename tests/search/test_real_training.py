@@ -49,7 +49,7 @@ def test_a_study_stopped_at_every_epoch_has_the_bits_of_an_undisturbed_one(tmp_p
     for disturbed in (False, True):
         url = f"sqlite:///{tmp_path / f'{disturbed}.sqlite3'}"
         store = open_store(url, create=True)
-        create_study(store, definition, noise.fingerprint)
+        create_study(store, definition, noise.description)
         while (trials(store, "noise")["state"] != "finished").any():
             events: list[WorkerEvent] = []
 

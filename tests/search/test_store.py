@@ -42,17 +42,17 @@ def test_another_schema_version_is_refused(store: Store, url: str) -> None:
 
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:
     for name in ("zebra", "ant"):
-        create_study(store, fake.definition(name), "fingerprint")
+        create_study(store, fake.definition(name), fake.DATA)
     assert store.study_names() == ["zebra", "ant"]
     assert store.study("ant").definition == fake.definition("ant")
-    assert store.study("ant").data_fingerprint == "fingerprint"
+    assert store.study("ant").data == fake.DATA
     assert store.find("bee") is None
     with pytest.raises(UnknownNameError, match="unknown study 'ante'; did you mean 'ant'"):
         store.study("ante")
 
 
 def _start(url: str, fake: ModuleType) -> None:
-    create_study(open_store(url, create=True), fake.definition(), fake.dataset().fingerprint)
+    create_study(open_store(url, create=True), fake.definition(), fake.DATA)
 
 
 def test_many_starters_on_an_empty_store(url: str, fake: ModuleType) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -40,7 +41,7 @@ class Events(list[WorkerEvent]):
 def create(store: Store, fake: ModuleType) -> Callable[..., int]:
     def create_noise(**changes: Any) -> int:
         definition = fake.definition(**changes)
-        return create_study(store, definition, fake.dataset().fingerprint).study_id
+        return create_study(store, definition, fake.DATA).study_id
 
     return create_noise
 
@@ -264,7 +265,7 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
 
 
 def test_other_data_than_the_studys_are_refused(store: Store, url: str, fake: ModuleType) -> None:
-    create_study(store, fake.definition(), "0" * 64)
+    create_study(store, fake.definition(), replace(fake.DATA, fingerprint="0" * 64))
     with pytest.raises(StudyConflictError, match=r"data set 'noise' is not the one .* --data-dir"):
         work(url, "noise", settings=fake.settings())
 

@@ -77,6 +77,7 @@ def test_the_log_tells_begin_and_end_but_not_every_epoch() -> None:
     lines = [line.split(" ", 1)[1] for line in text.splitlines()]
     assert lines == [
         summary(),
+        "workers start; the first run on a machine compiles for a minute or so",
         "worker 1: trial 3 begins",
         "worker 1: trial 3: epoch 1 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
