@@ -69,7 +69,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(
     assert replaced[4].endswith("died (killed by SIGKILL)")
     output, errors = pool.communicate(timeout=60)
     assert (pool.returncode, errors) == (0, "")
-    # The trial of the victim was claimed again (more than once on a machine too slow for its leases).
+    # The victim's trial was claimed again, and again if the machine is too slow for the lease.
     resumed = [line.split("|") for line in output.splitlines()]
     claims = [event for event in resumed if event[1:3] == ["claimed", victim[2]]]
     assert claims
