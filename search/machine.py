@@ -18,14 +18,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def limit_blas_threads() -> None:
-    """Keep this process's linear algebra to one thread.
+def limit_blas_threads(n_threads: int) -> None:
+    """Keep this process's linear algebra to so many threads.
 
     It takes hold of the libraries already loaded, and by this process's environment of those
     still to be loaded.
     """
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    threadpoolctl.threadpool_limits(1, user_api="blas")
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(n_threads)))
+    os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if n_threads == 1 else "INTEL"
+    threadpoolctl.threadpool_limits(n_threads, user_api="blas")
 
 
 def describe_machine() -> str:
@@ -34,10 +35,15 @@ def describe_machine() -> str:
     Returns
     -------
     str
-        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen"``.
+        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen, 1 thread"``.
     """
     libraries = {
-        f"{library['internal_api']} {library['version']} {library.get('architecture', '')}".strip()
+        " ".join(
+            str(library[key])
+            for key in ("internal_api", "version", "architecture")
+            if library.get(key)
+        )
+        + f", {library['num_threads']} thread{'s' if library['num_threads'] > 1 else ''}"
         for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas"
     }

@@ -56,7 +56,7 @@ def run_workers(
     study
         Name of a study in it.
     n_workers
-        Number of processes, at least 1; None for one per usable core.
+        Number of processes, at least 1; None for as many as the usable cores have room for.
     data_dir
         Folder of data files, if the user names one.
     on_event
@@ -79,10 +79,12 @@ def run_workers(
     StoreError
         If the store cannot be read at the end.
     """
-    n_workers = usable_cores() if n_workers is None else n_workers
+    settings = settings or WorkerSettings()
+    if n_workers is None:
+        n_workers = max(usable_cores() // settings.threads, 1)
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
-    arguments = (store_url, study, data_dir, settings or WorkerSettings())
+    arguments = (store_url, study, data_dir, settings)
     pool = _Pool(n_workers, arguments, on_event)
     with _on_signals(pool.request_stop):
         pool.run()

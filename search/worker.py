@@ -41,7 +41,7 @@ _LEAST_WAIT_S = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """How a worker uses the store; nothing here changes a result.
+    """How a worker uses the store and the machine; nothing but `threads` changes a result.
 
     Attributes
     ----------
@@ -53,6 +53,8 @@ class WorkerSettings:
         Seconds for which epochs may be collected before they are written.
     wait_s
         Seconds at most between two looks at the trials of other workers.
+    threads
+        Threads of the linear algebra, at least 1. Another number changes the last bits.
     training
         How data are loaded and trainers made.
 
@@ -66,6 +68,7 @@ class WorkerSettings:
     checkpoint_interval_s: float = 60.0
     write_interval_s: float = 2.0
     wait_s: float = 2.0
+    threads: int = 1
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
@@ -79,6 +82,8 @@ class WorkerSettings:
             if value < 0 or (positive and value == 0):
                 rule = "positive" if positive else "at least 0"
                 raise ValueError(f"{key} must be {rule}, got {value!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
 
 
 def work(
@@ -92,8 +97,8 @@ def work(
 ) -> None:
     """Train waiting trials of a study, in this process, until none waits and none runs.
 
-    The process is kept to one BLAS thread. While trials of other workers run, it waits for them
-    to end, or takes them up when their leases expire.
+    The process keeps to the settings' number of BLAS threads. While trials of other workers run,
+    it waits for them to end, or takes them up when their leases expire.
 
     Parameters
     ----------
@@ -117,8 +122,8 @@ def work(
         If the store or the data set fails, or nothing can be trained on this machine. A trial
         in hand is released, or left to its lease where the store is gone.
     """
-    limit_blas_threads()
     settings = settings or WorkerSettings()
+    limit_blas_threads(settings.threads)
     store = open_store(store_url)
     try:
         stored = store.study(study)

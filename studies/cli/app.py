@@ -127,6 +127,14 @@ Name = Annotated[
         show_default=False,
     ),
 ]
+Threads = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Threads of each worker's linear algebra. One worker per core with one thread each "
+        "trains a study fastest; another number changes the last bits of the results.",
+    ),
+]
 Output = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder of the report's files; made if missing.")
 ]
@@ -167,10 +175,11 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            help="Worker processes; without it one per usable core.",
+            help="Worker processes; without it as many as the usable cores have room for.",
             show_default=False,
         ),
     ] = None,
+    threads: Threads = 1,
     name: Name = None,
     storage: Storage = None,
     data_dir: DataDir = None,
@@ -192,13 +201,14 @@ def run(
     from fdrnn.studies.cli.training import Request, run_study
 
     request = Request(study, trials, epochs, name, storage, data_dir)
-    raise typer.Exit(run_study(request, workers, output))
+    raise typer.Exit(run_study(request, workers, threads, output))
 
 
 @app.command()
 def worker(
     study: StoredStudy,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes.")] = 1,
+    threads: Threads = 1,
     storage: Storage = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -215,7 +225,7 @@ def worker(
     """
     from fdrnn.studies.cli.training import run_worker
 
-    raise typer.Exit(run_worker(study, workers, storage, data_dir))
+    raise typer.Exit(run_worker(study, workers, threads, storage, data_dir))
 
 
 @app.command()
@@ -236,6 +246,31 @@ def report(
     from fdrnn.studies.cli.reporting import report_studies
 
     report_studies(studies or [], storage, output)
+
+
+@app.command()
+def bench(
+    data: Annotated[
+        str,
+        typer.Option(metavar="DATA", help="Data set of the epochs: a known one, or a path."),
+    ] = "jsb",
+    rounds: Annotated[int, typer.Option(metavar="N", help="Interleaved rounds.")] = 7,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the smallest network, to see that it runs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Time training beside the matrix products that it cannot do without.
+
+    One thread, interleaved rounds, medians: training steps beside their products alone (and
+    beside PyTorch with the extra fdrnn[bench]), an epoch's parts on a real data set, compilation,
+    memory, and one worker beside as many as there are cores. Ten minutes or so; leave the machine
+    alone meanwhile.
+    """
+    from fdrnn.studies.cli.bench import run_benchmark
+
+    run_benchmark(data, data_dir, rounds, quick, as_json)
 
 
 @app.command()

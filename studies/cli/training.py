@@ -14,6 +14,7 @@ from fdrnn.search import (
     StoredStudy,
     StoreError,
     StudyDefinition,
+    WorkerSettings,
     create_study,
     default_storage_url,
     open_store,
@@ -98,7 +99,7 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
     return store, stored
 
 
-def run_study(request: Request, n_workers: int | None, output: Path) -> int:
+def run_study(request: Request, n_workers: int | None, threads: int, output: Path) -> int:
     """Create a study, work on it and report the store it is in.
 
     Parameters
@@ -106,7 +107,9 @@ def run_study(request: Request, n_workers: int | None, output: Path) -> int:
     request
         The study.
     n_workers
-        Worker processes; None for one per usable core.
+        Worker processes; None for as many as the usable cores have room for.
+    threads
+        Threads of each worker.
     output
         Folder of the report's files.
 
@@ -116,16 +119,19 @@ def run_study(request: Request, n_workers: int | None, output: Path) -> int:
         Exit code.
     """
     _require_positive("--workers", n_workers)
+    _require_positive("--threads", threads)
     # A mistake in the definition is told before Theano is imported.
     request.definition()
     _require_toolchain()
     store, stored = create(request)
-    code = _train(store, stored, request.storage_url, n_workers, request.data_dir)
+    code = _train(store, stored, request.storage_url, n_workers, threads, request.data_dir)
     report_store(store, [], output)
     return code
 
 
-def run_worker(study: str, n_workers: int, storage: str | None, data_dir: Path | None) -> int:
+def run_worker(
+    study: str, n_workers: int, threads: int, storage: str | None, data_dir: Path | None
+) -> int:
     """Work on a study of the store.
 
     Parameters
@@ -134,6 +140,8 @@ def run_worker(study: str, n_workers: int, storage: str | None, data_dir: Path |
         Its name there.
     n_workers
         Worker processes.
+    threads
+        Threads of each worker.
     storage
         URL of the store; None for the default.
     data_dir
@@ -145,13 +153,14 @@ def run_worker(study: str, n_workers: int, storage: str | None, data_dir: Path |
         Exit code.
     """
     _require_positive("--workers", n_workers)
+    _require_positive("--threads", threads)
     storage_url = storage or default_storage_url()
     store = open_store(storage_url)
     stored = store.study(study)
     _require_toolchain()
     # Here and not by several workers at once, and with its progress shown.
     load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
-    return _train(store, stored, storage_url, n_workers, data_dir)
+    return _train(store, stored, storage_url, n_workers, threads, data_dir)
 
 
 def _train(
@@ -159,6 +168,7 @@ def _train(
     stored: StoredStudy,
     storage_url: str,
     n_workers: int | None,
+    threads: int,
     data_dir: Path | None,
 ) -> int:
     name = stored.definition.name
@@ -173,7 +183,12 @@ def _train(
 
         with make_display(summary, stored.definition.training.max_epochs) as display:
             interrupted = run_workers(
-                storage_url, name, n_workers, data_dir=data_dir, on_event=display.show
+                storage_url,
+                name,
+                n_workers,
+                data_dir=data_dir,
+                on_event=display.show,
+                settings=WorkerSettings(threads=threads),
             )
         if interrupted:
             raise KeyboardInterrupt

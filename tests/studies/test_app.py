@@ -93,7 +93,7 @@ def test_a_broken_study_file(
     assert str(study_file) in line
 
 
-@pytest.mark.parametrize("option", ["--trials", "--epochs", "--workers"])
+@pytest.mark.parametrize("option", ["--trials", "--epochs", "--workers", "--threads"])
 @pytest.mark.parametrize("value", ["0", "-3"])
 def test_numbers_below_1(error_line: ErrorLine, option: str, value: str) -> None:
     line = error_line("run", "bach", option, value)

@@ -1,0 +1,78 @@
+"""What a study's bookkeeping costs beside its training."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdrnn.datasets import Dataset
+from fdrnn.model import FastDropoutHyperparameters, TrainingSettings
+from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.driver import create_study
+from fdrnn.search.events import EventKind, WorkerEvent
+from fdrnn.search.space import Choice
+from fdrnn.search.store import open_store
+from fdrnn.search.training import Trainer, Training
+from fdrnn.search.worker import WorkerSettings, work
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreCost:
+    """The store's part in a trial on SQLite, over all epochs but the first.
+
+    Attributes
+    ----------
+    epochs_s
+        Wall time of the epochs themselves: training, validation, spectral radii.
+    store_s
+        Wall time between them: curves, checkpoints, Optuna.
+    """
+
+    epochs_s: float
+    store_s: float
+
+    @property
+    def ratio(self) -> float:
+        """Store by epochs."""
+        return self.store_s / self.epochs_s
+
+
+def time_store(
+    dataset: Dataset, hyperparameters: FastDropoutHyperparameters, n_epochs: int
+) -> StoreCost:
+    """Work on a study of one trial in this process, in a store that is thrown away."""
+
+    def make_trainer(
+        data: Dataset, definition: StudyDefinition, drawn: dict[str, Choice], seed: int
+    ) -> Trainer:
+        from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano
+
+        return trainer.Trainer(data, definition.variant, hyperparameters, definition.training, seed)
+
+    told: list[tuple[float, WorkerEvent]] = []
+    training = Training(load_dataset=lambda name, folder: dataset, make_trainer=make_trainer)
+    definition = StudyDefinition(
+        name="benchmark",
+        data=dataset.name,
+        variant="fast_dropout",
+        space="table2",
+        n_trials=1,
+        seed=0,
+        training=TrainingSettings(max_epochs=n_epochs, patience=n_epochs),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'store.sqlite3'}"
+        store = open_store(url, create=True)
+        create_study(store, definition, dataset.description)
+        store.close()
+        work(
+            url,
+            definition.name,
+            on_event=lambda event: told.append((time.perf_counter(), event)),
+            settings=WorkerSettings(training=training),
+        )
+    epochs = [(at, event.seconds) for at, event in told if event.kind is EventKind.EPOCH]
+    epochs_s = sum(seconds for _, seconds in epochs[1:])
+    return StoreCost(epochs_s=epochs_s, store_s=epochs[-1][0] - epochs[0][0] - epochs_s)

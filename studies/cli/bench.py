@@ -1,0 +1,214 @@
+"""``fdrnn bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from fdrnn.datasets import Dataset, load
+from fdrnn.model.benchmark.epoch import EpochTimes, time_epoch
+from fdrnn.model.benchmark.processes import CompileTimes, TrialCost, run_trials, time_compilation
+from fdrnn.model.benchmark.rounds import Timing
+from fdrnn.model.benchmark.step import start
+from fdrnn.model.benchmark.steps import StepTimes, time_step
+from fdrnn.search.benchmark import StoreCost, time_store
+from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
+from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.errors import OptionError
+
+_BATCH_SIZE = 27
+_LARGEST = 600
+_STORE_EPOCHS = 30
+_TRIAL_EPOCHS = 5
+_THROUGHPUT_ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """Trials per hour of one worker and of as many as there are cores.
+
+    Attributes
+    ----------
+    n_workers
+        Their number.
+    one, all
+        Trials per hour, medians over the rounds.
+    """
+
+    n_workers: int
+    one: float
+    all: float
+
+    @property
+    def ratio(self) -> float:
+        """All by one."""
+        return self.all / self.one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Everything that was measured; the parts that need processes are None with ``--quick``."""
+
+    machine: str
+    data: str
+    steps: list[StepTimes]
+    epochs: list[EpochTimes]
+    store: StoreCost
+    compilation: CompileTimes | None
+    trial: TrialCost | None
+    throughput: Throughput | None
+
+
+def run_benchmark(
+    data: str, data_dir: Path | None, n_rounds: int, quick: bool, as_json: bool
+) -> None:
+    """Measure and print.
+
+    Raises
+    ------
+    OptionError
+        If `n_rounds` is below 1.
+    """
+    if n_rounds < 1:
+        raise OptionError(f"--rounds must be at least 1, got {n_rounds}")
+    limit_blas_threads(1)
+    dataset = load(data, data_dir, progress=sys.stderr.isatty())
+    result = _measure(dataset, data, data_dir, n_rounds, quick)
+    if as_json:
+        typer.echo(json.dumps(_plain(result), indent=2))
+    else:
+        _print(result)
+
+
+def _measure(
+    dataset: Dataset, data: str, data_dir: Path | None, n_rounds: int, quick: bool
+) -> Benchmark:
+    sizes = (200,) if quick else (200, 400, _LARGEST)
+    steps = [
+        _told(f"step, B = {batch_size}, H = {n_hidden}", time_step, batch_size, n_hidden, n_rounds)
+        for batch_size in ((9,) if quick else (9, _BATCH_SIZE, 100))
+        for n_hidden in sizes
+    ]
+    epochs = [
+        _told(f"epoch, H = {n_hidden}", time_epoch, dataset, n_hidden, _BATCH_SIZE, n_rounds)
+        for n_hidden in sizes
+    ]
+    hyperparameters, _ = start(sizes[0] if quick else 400, dataset.n_features)
+    n_epochs = 3 if quick else _STORE_EPOCHS
+    store = _told("store", time_store, dataset, hyperparameters, n_epochs)
+    machine = describe_machine()
+    compilation = trial = throughput = None
+    if not quick:
+        compilation = _told("compilation", time_compilation)
+        (trial,) = _told("memory", run_trials, 1, data, data_dir, _LARGEST, 1)
+        throughput = _told("workers", _throughput, data, data_dir)
+    return Benchmark(
+        machine=machine,
+        data=dataset.title,
+        steps=steps,
+        epochs=epochs,
+        store=store,
+        compilation=compilation,
+        trial=trial,
+        throughput=throughput,
+    )
+
+
+def _told(what: str, measure: Callable[..., Any], *arguments: object) -> Any:
+    typer.echo(f"measuring: {what}", err=True)
+    return measure(*arguments)
+
+
+def _throughput(data: str, data_dir: Path | None) -> Throughput:
+    n_workers = usable_cores()
+    per_hour: dict[int, list[float]] = {1: [], n_workers: []}
+    for _ in range(_THROUGHPUT_ROUNDS):
+        for n_processes, found in per_hour.items():
+            costs = run_trials(n_processes, data, data_dir, 400, _TRIAL_EPOCHS)
+            found.append(sum(3600 / cost.seconds for cost in costs))
+    medians = {n: sorted(found)[len(found) // 2] for n, found in per_hour.items()}
+    return Throughput(n_workers=n_workers, one=medians[1], all=medians[n_workers])
+
+
+def _plain(result: Benchmark) -> dict[str, Any]:
+    plain = asdict(result)
+    plain["store"]["ratio"] = result.store.ratio
+    if result.throughput is not None:
+        plain["throughput"]["ratio"] = result.throughput.ratio
+    return plain
+
+
+def _ms(timing: Timing | None) -> str:
+    if timing is None:
+        return "-"
+    return f"{timing.median_s * 1e3:.1f} ({timing.least_s * 1e3:.1f}-{timing.most_s * 1e3:.1f})"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _print(result: Benchmark) -> None:
+    typer.echo(f"{result.machine}\n")
+    typer.echo("Training step, T = 100, 88 in and out; ms, median (least-most)")
+    print_table(
+        ("B", "H", "products alone", "step", "step/products", "PyTorch eager", "PyTorch/step"),
+        [
+            (
+                str(step.batch_size),
+                str(step.n_hidden),
+                _ms(step.products),
+                _ms(step.step),
+                _ratio(step.floor_ratio),
+                _ms(step.eager),
+                _ratio(step.eager_ratio),
+            )
+            for step in result.steps
+        ],
+    )
+    typer.echo(f"\nEpoch of {result.data}, B = {_BATCH_SIZE}; ms, median (least-most)")
+    print_table(
+        ("H", "training", "every row", "training/every row", "validation", "test set",
+         "test/training", "spectral radii", "radii/passes"),
+        [
+            (
+                str(epoch.n_hidden),
+                _ms(epoch.training),
+                _ms(epoch.training_unshared),
+                _ratio(epoch.sharing_ratio),
+                _ms(epoch.validation),
+                _ms(epoch.test),
+                _ratio(epoch.test_ratio),
+                _ms(epoch.spectral_radii),
+                _ratio(epoch.bookkeeping_ratio),
+            )
+            for epoch in result.epochs
+        ],
+    )  # fmt: skip
+    typer.echo("")
+    for line in _single_figures(result):
+        typer.echo(line)
+
+
+def _single_figures(result: Benchmark) -> Sequence[str]:
+    lines = [f"store beside the epochs of a trial: {result.store.ratio:.3f}"]
+    if result.compilation is not None:
+        times = result.compilation
+        lines.append(f"compilation: cold {times.cold_s:.1f} s, warm {times.warm_s:.1f} s")
+    if result.trial is not None:
+        lines.append(
+            f"peak memory of a trial, H = {_LARGEST}: {result.trial.peak_bytes / 1e9:.2f} GB"
+        )
+    if result.throughput is not None:
+        found = result.throughput
+        lines.append(
+            f"trials of {_TRIAL_EPOCHS} epochs per hour, H = 400: 1 worker {found.one:.0f}, "
+            f"{found.n_workers} workers {found.all:.0f}, ratio {found.ratio:.2f}"
+        )
+    return lines

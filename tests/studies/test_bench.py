@@ -1,0 +1,52 @@
+"""The benchmark runs and its numbers hang together; how fast anything is, no test asks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fdrnn.datasets import Dataset, write_npz
+from fdrnn.studies.cli.app import app
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    rolls = tuple((random.random((n, 88)) < 0.05).astype(np.uint8) for n in (120, 30, 7))
+    path = tmp_path / "noise.npz"
+    with path.open("wb") as file:
+        write_npz(file, Dataset("noise", "Noise", rolls, rolls, rolls))
+    return path
+
+
+def test_quick_benchmark_as_json(noise: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["bench", "--quick", "--rounds", "2", "--json", "--data", str(noise)]
+    )
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    (step,) = result["steps"]
+    assert (step["batch_size"], step["n_hidden"]) == (9, 200)
+    for timing in (step["products"], step["step"]):
+        assert 0 < timing["least_s"] <= timing["median_s"] <= timing["most_s"]
+    (epoch,) = result["epochs"]
+    assert epoch["sharing_ratio"] > 0
+    assert "openblas" in result["machine"] or "mkl" in result["machine"]
+    assert result["compilation"] is None
+
+
+def test_quick_benchmark_as_tables(noise: Path) -> None:
+    done = CliRunner().invoke(app, ["bench", "--quick", "--rounds", "1", "--data", str(noise)])
+    assert done.exit_code == 0, done.output
+    for text in ("products alone", "PyTorch/step", "test/training", "store beside the epochs"):
+        assert text in done.stdout
+
+
+def test_no_rounds() -> None:
+    done = CliRunner().invoke(app, ["bench", "--rounds", "0"])
+    assert done.exit_code == 2
+    assert "--rounds must be at least 1, got 0" in done.output
