@@ -59,6 +59,8 @@ class Network:
         scalars = (*_RATES, *_OPTIMIZER)
         self._scalars = {name: theano.shared(np.float32(1), name=name) for name in scalars}
         self._fast_output = theano.shared(np.int8(1), name="fast_dropout_final_layer")
+        # A shared variable, because Theano compiles an allocation anew in every process.
+        self._no_variance = theano.shared(np.zeros((1, 1), np.float32), name="no variance")
         self._train = self._compile_train()
         self._score = self._compile_score()
 
@@ -102,8 +104,9 @@ class Network:
         weights, n_rows = T.fvector("weights"), T.lvector("n_rows")
 
         def loss_at(parameters: Mapping[str, Expression]) -> Expression:
-            h0 = parameters["h0"]
-            nll, _, _ = self._nll(parameters, x, target, n_rows, h0, T.zeros_like(h0))
+            nll, _, _ = self._nll(
+                parameters, x, target, n_rows, parameters["h0"], self._no_variance
+            )
             return T.dot(weights, nll)
 
         loss, norm, updates = rmsprop_nesterov(
@@ -118,8 +121,7 @@ class Network:
         x, target, n_rows = T.fmatrix("x"), T.fmatrix("target"), T.lvector("n_rows")
         mean0, variance0 = T.fmatrix("mean0"), T.fmatrix("variance0")
         nll, mean, variance = self._nll(self._parameters, x, target, n_rows, mean0, variance0)
-        ends = n_rows[-1]
-        outputs = [nll, mean[-ends:], variance[-ends:]]
+        outputs = [nll, theano.Out(mean, borrow=True), theano.Out(variance, borrow=True)]
         return theano.function([x, target, n_rows, mean0, variance0], outputs)
 
     # -- values --------------------------------------------------------------------------
@@ -154,6 +156,7 @@ class Network:
     def set_parameters(self, parameters: Parameters) -> None:
         """Copy these values in."""
         _copy_in(self._parameters, parameters)
+        self._no_variance.set_value(np.zeros_like(parameters["h0"]))
 
     def parameters(self) -> Parameters:
         """Return a copy of the parameters."""
@@ -203,7 +206,9 @@ class Network:
         """
         variance = state.variance if self.variant.stochastic else np.zeros_like(state.mean)
         nll, mean, variance = self._score(rows.x, rows.target, rows.n_rows, state.mean, variance)
-        return nll, State(mean, variance)
+        # The arrays are the function's own buffers: what is kept of them is copied.
+        last = slice(len(mean) - int(rows.n_rows[-1]), None)
+        return nll, State(mean[last].copy(), variance[last].copy())
 
 
 @cache

@@ -8,7 +8,6 @@ compiles nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +28,10 @@ _COMPILE_ARGS = ["-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"
 class _NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     """An operation whose C stands in files of `native/`, linked with the BLAS."""
 
+    # Not empty: Theano takes an operation without properties for one that has no version, and
+    # compiles it in every process.
+    __props__: tuple[str, ...] = ("func_name",)
+
     _kernel: str
     _function: str
 
@@ -39,14 +42,6 @@ class _NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
 
     def perform(self, *_: object) -> None:
         raise ToolchainError(f"{type(self).__name__} runs as compiled C only; see its cxx flag")
-
-    def c_code_cache_version(self, **_: object) -> tuple[int, ...]:
-        # The inherited version hashes strings with a seed that differs between processes.
-        digest = hashlib.sha256("".join(self.func_codes).encode()).digest()
-        return (int.from_bytes(digest[:8], "big"), *self._params_version())
-
-    def _params_version(self) -> tuple[Any, ...]:
-        return ()
 
     def c_compile_args(self, **_: object) -> list[str]:
         flags: list[str] = theano.tensor.blas.ldflags(libs=False, flags=True)
@@ -79,9 +74,6 @@ class _RecurrenceBase(_NativeOp):
         self.stochastic = stochastic
         self.input_scale = input_scale
         super().__init__()
-
-    def _params_version(self) -> tuple[Any, ...]:
-        return (self.params_type.c_code_cache_version(),)
 
 
 def _as_inputs(
@@ -236,7 +228,6 @@ class BernoulliOutput(_NativeOp):
         As for `RecurrentLayer`.
     """
 
-    __props__ = ()
     _kernel = "output"
     _function = "forward"
 
@@ -286,7 +277,6 @@ class BernoulliOutput(_NativeOp):
 class BernoulliOutputGradient(_NativeOp):
     """Gradient of `BernoulliOutput` with respect to hidden moments, W and b."""
 
-    __props__ = ()
     _kernel = "output_grad"
     _function = "backward"
 

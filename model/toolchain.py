@@ -12,6 +12,7 @@ directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the envi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -97,7 +98,19 @@ def _import_theano() -> Any:
             del os.environ["THEANO_FLAGS"]
         else:
             os.environ["THEANO_FLAGS"] = given
+    theano.graph.op.ExternalCOp.c_code_cache_version = _source_version
     return theano
+
+
+def _source_version(op: Any, **_: object) -> tuple[Any, ...]:
+    """Version of a `theano.graph.op.ExternalCOp`: a digest of its sources.
+
+    Theano's own hashes strings, by a seed that differs between processes, so that every process
+    would compile these operations again, Theano's own ones included.
+    """
+    digest = hashlib.sha256("".join(op.func_codes).encode()).hexdigest()
+    params = getattr(op, "params_type", None)
+    return (digest, params.c_code_cache_version()) if params else (digest,)
 
 
 theano = _import_theano()

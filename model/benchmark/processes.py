@@ -13,7 +13,7 @@ from pathlib import Path
 
 _COMPILE = "from fdrnn.model.network import network; network('fast_dropout')"
 _TRIAL = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from dataclasses import replace
 from fdrnn.datasets import load
@@ -31,7 +31,9 @@ while not trainer.finished:
     trainer.run_epoch()
 trainer.result()
 seconds = time.perf_counter() - begin
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+# Not ru_maxrss, which begins with the memory of the process that started this one.
+status = Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
 print(json.dumps([seconds, peak]))
 """
 

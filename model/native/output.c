@@ -16,13 +16,16 @@ inline void bernoulli_nll(npy_intp n, npy_intp D, bool fast, const real *z_mean,
         const real *__restrict zm = z_mean + i * D, *__restrict zv = z_variance + i * D;
         const real *__restrict x = target + i * D;
         real sum = 0;
-        if (fast)
+        if (fast) {
+#pragma GCC ivdep
             for (npy_intp j = 0; j < D; ++j) {
                 real u = zm[j] / std::sqrt(real(1) + k * zv[j]);
                 sum += softplus(u) - x[j] * u;
             }
-        else
+        } else {
+#pragma GCC ivdep
             for (npy_intp j = 0; j < D; ++j) sum += softplus(zm[j]) - x[j] * zm[j];
+        }
         nll[i] = sum;
     }
 }

@@ -13,7 +13,8 @@ inline void bernoulli_gradient(npy_intp n, npy_intp D, bool fast, const real *g,
         const real *__restrict x = target + i * D;
         real *__restrict dm = dz_mean + i * D, *__restrict dv = dz_variance + i * D;
         const real weight = g[i];
-        if (fast)
+        if (fast) {
+#pragma GCC ivdep
             for (npy_intp j = 0; j < D; ++j) {
                 real k = real(1) / std::sqrt(real(1) + c * zv[j]);
                 real d = weight * (sigmoid(zm[j] * k) - x[j]) * k;
@@ -21,12 +22,14 @@ inline void bernoulli_gradient(npy_intp n, npy_intp D, bool fast, const real *g,
                 dv[j] = real(-0.5) * c * d * zm[j] * k * k;
                 bias[j] += d;
             }
-        else
+        } else {
+#pragma GCC ivdep
             for (npy_intp j = 0; j < D; ++j) {
                 real d = weight * (sigmoid(zm[j]) - x[j]);
                 dm[j] = d;
                 bias[j] += d;
             }
+        }
     }
 }
 
@@ -35,6 +38,7 @@ template <typename real>
 inline void mean_through_variance(npy_intp size, real p_keep, const real *__restrict mean,
                                   const real *__restrict dc, real *__restrict dmean) {
     const real q2 = real(2) * (real(1) - p_keep);
+#pragma GCC ivdep
     for (npy_intp i = 0; i < size; ++i) dmean[i] += q2 * mean[i] * dc[i];
 }
 

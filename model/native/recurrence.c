@@ -23,6 +23,7 @@ inline void tanh_moments(npy_intp n, npy_intp H, real s, real p_keep, const real
         const real *__restrict a = a_ + i * H, *__restrict v = v_ + i * H;
         real *__restrict mean = mean_ + i * H, *__restrict variance = variance_ + i * H;
         real *__restrict c = c_ + i * H;
+#pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real m = s * (a[j] + b[j]);
             real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
@@ -45,6 +46,7 @@ inline void tanh_plain(npy_intp n, npy_intp H, real s, const real *__restrict b,
     for (npy_intp i = 0; i < n; ++i) {
         const real *__restrict a = a_ + i * H;
         real *__restrict mean = mean_ + i * H;
+#pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j)
             mean[j] = real(2) * sigmoid(s * (a[j] + b[j])) - real(1);
     }

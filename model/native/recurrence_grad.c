@@ -32,6 +32,7 @@ inline void tanh_moments_gradient(npy_intp n, npy_intp H, real s, real p_keep,
         const real *__restrict future_mean = future_mean_ + (has_future ? i * H : 0);
         const real *__restrict future_c = future_c_ + (has_future ? i * H : 0);
         real *__restrict da = da_ + i * H, *__restrict dv = dv_ + i * H;
+#pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real dmean = g_mean[j], dvariance = g_variance[j];
             if (has_future) {
@@ -64,6 +65,7 @@ inline void tanh_plain_gradient(npy_intp n, npy_intp H, real s, const real *mean
         const real *__restrict mean = mean_ + i * H, *__restrict g_mean = g_mean_ + i * H;
         const real *__restrict future_mean = future_mean_ + (has_future ? i * H : 0);
         real *__restrict da = da_ + i * H;
+#pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real dmean = has_future ? g_mean[j] + future_mean[j] : g_mean[j];
             real d = real(0.5) * s * (real(1) - mean[j] * mean[j]) * dmean;
@@ -79,6 +81,7 @@ inline void variance_input_gradient(npy_intp size, real p_keep, const real *__re
                                     const real *__restrict dc, real *__restrict dmean,
                                     real *__restrict dvariance) {
     const real q2 = real(2) * (real(1) - p_keep);
+#pragma GCC ivdep
     for (npy_intp i = 0; i < size; ++i) {
         dmean[i] += q2 * mean[i] * dc[i];
         dvariance[i] = dc[i];
@@ -96,6 +99,7 @@ inline void gather_successors(npy_intp n_before, npy_intp n, npy_intp H, const r
     real *__restrict last = successor + (n_before - 1) * H;
     for (npy_intp i = n_before; i < n; ++i) {
         const real *__restrict joined = d + i * H;
+#pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) last[j] += joined[j];
     }
 }
