@@ -21,9 +21,11 @@ from fdrnn.datasets.errors import (
     FdrnnError,
     FetchError,
     MissingFileError,
+    PathError,
     UnknownNameError,
 )
 from fdrnn.datasets.formats import write_npz
+from fdrnn.datasets.paths import user_path
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
 
@@ -42,6 +44,7 @@ __all__ = [
     "FetchError",
     "KnownDataset",
     "MissingFileError",
+    "PathError",
     "Sequences",
     "SplitStatistics",
     "UnknownNameError",
@@ -53,5 +56,6 @@ __all__ = [
     "is_path",
     "load",
     "names",
+    "user_path",
     "write_npz",
 ]

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import platformdirs
 
 from fdrnn.datasets.errors import CacheError
+from fdrnn.datasets.paths import user_path
 
 
 def cache_directory() -> Path:
@@ -20,7 +21,7 @@ def cache_directory() -> Path:
     (``~/.cache/fdrnn`` on Linux). It need not exist.
     """
     named = os.environ.get("FDRNN_CACHE_DIR")
-    return Path(named or platformdirs.user_cache_dir("fdrnn")).expanduser().absolute()
+    return user_path(named or platformdirs.user_cache_dir("fdrnn"))
 
 
 def data_directory() -> Path:

@@ -54,7 +54,8 @@ class Dataset:
     Raises
     ------
     DataError
-        If a split is empty, widths differ, or a value is neither 0 nor 1.
+        If a split is empty or has single frames alone, widths differ, or a value is neither 0
+        nor 1.
     """
 
     name: str
@@ -81,6 +82,11 @@ class Dataset:
                 if sequence.max() > 1:
                     raise DataError(f"{where} must hold 0 and 1 only, found {sequence.max()}")
                 widths.add(sequence.shape[1])
+            if all(len(sequence) < 2 for sequence in self.split(split)):
+                raise DataError(
+                    f"{self.name}: the {split} split predicts nothing: each of its sequences is a "
+                    "single frame, at least one must have two"
+                )
         if len(widths) != 1:
             raise DataError(
                 f"{self.name}: every sequence must have one width, found {sorted(widths)}"

@@ -8,6 +8,7 @@ that fits.
 
     FdrnnError
     +-- UnknownNameError (LookupError)        a data set, study or trial that does not exist
+    +-- PathError (ValueError)                a path that names no place
     +-- MissingFileError (FileNotFoundError)  a named file or folder that does not exist
     +-- DataError (ValueError)                a file that is damaged, truncated or of another form
     +-- CacheError (OSError)                  a cache directory that cannot be written
@@ -49,6 +50,10 @@ class UnknownNameError(FdrnnError, LookupError):
 
 class MissingFileError(FdrnnError, FileNotFoundError):
     """A file or folder that the user named and that does not exist."""
+
+
+class PathError(FdrnnError, ValueError):
+    """A path that names no place, such as the home folder of an unknown user."""
 
 
 class DataError(FdrnnError, ValueError):

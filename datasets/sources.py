@@ -25,6 +25,7 @@ from fdrnn.datasets.dataset import Dataset
 from fdrnn.datasets.errors import MissingFileError, UnknownNameError
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
 from fdrnn.datasets.formats import SUFFIXES, read_dataset
+from fdrnn.datasets.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     'Bach chorales (music21)'
     """
     if is_path(name_or_path):
-        path = Path(name_or_path).expanduser()
+        path = user_path(name_or_path)
         return read_dataset(path, name=name_or_path, title=path.name)
     if name_or_path == bach.NAME:
         return bach.load_bach(progress=progress)
@@ -190,7 +191,7 @@ def _benchmark(name: str) -> Benchmark:
 
 def _named_folder(data_dir: Path | None) -> Path | None:
     named = data_dir or os.environ.get("FDRNN_DATA_DIR")
-    return Path(named).expanduser() if named else None
+    return user_path(named) if named else None
 
 
 def _file_in(folder: Path, benchmark: Benchmark) -> BenchmarkFile:

@@ -8,7 +8,9 @@ they differ by rounding.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,10 +54,29 @@ class Blas:
     @property
     def link_flags(self) -> str:
         """Linker arguments; the library is found again where it is now."""
-        folder, name = self.library.parent, self.library.name
+        folder, name = _without_space(self.library.parent), self.library.name
         plain = name.removeprefix("lib").removesuffix(".so")
         named = f"-l{plain}" if name == f"lib{plain}.so" else f"-l:{name}"
         return f"-L{folder} {named} -Wl,-rpath,{folder}"
+
+
+def _without_space(folder: Path) -> Path:
+    """Return a path to `folder` that Theano's flags, split at spaces, can hold."""
+    if not any(character.isspace() for character in str(folder)):
+        return folder
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    link = Path(tempfile.gettempdir()) / f"fdrnn-{os.getuid()}-blas-{digest}"
+    try:
+        if not link.is_symlink():
+            link.symlink_to(folder)
+        if link.resolve() == folder.resolve():
+            return link
+    except OSError:
+        pass
+    raise ToolchainError(
+        f"the BLAS lies in {str(folder)!r}, whose path has a space, and no link to it could be "
+        f"made at {link}; install fdrnn in a folder without one"
+    )
 
 
 def linked_blas() -> Blas:

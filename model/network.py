@@ -6,6 +6,8 @@ are values of shared variables, so that nothing is compiled again.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -13,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdrnn.model.errors import ToolchainError
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 from fdrnn.model.optimizer import OptimizerState, rmsprop_nesterov
 from fdrnn.model.packing import PackedBlock, PackedChunks
 from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters
-from fdrnn.model.toolchain import theano
+from fdrnn.model.toolchain import first_line, theano
 from fdrnn.model.variants import VARIANTS, Variant
 
 T = theano.tensor
@@ -213,8 +216,23 @@ class Network:
 
 @cache
 def network(variant: str) -> Network:
-    """Return the process's network of this variant, compiled at the first call."""
-    return Network(VARIANTS[variant])
+    """Return the process's network of this variant, compiled at the first call.
+
+    Raises
+    ------
+    ToolchainError
+        If it cannot be compiled on this machine.
+    """
+    said = io.StringIO()
+    try:
+        # Theano prints whole C files when the compiler fails.
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            return Network(VARIANTS[variant])
+    except Exception as error:
+        raise ToolchainError(
+            f"the network cannot be compiled: {first_line(error)}; see that the compiler "
+            f"{theano.config.cxx!r} works and that {theano.config.base_compiledir} has room"
+        ) from error
 
 
 def _shared_arrays(prefix: str) -> dict[str, Any]:

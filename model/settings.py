@@ -151,8 +151,10 @@ class TrainingSettings:
         for key, least in (("batch_size", 1), ("patience", 1), ("max_epochs", 1)):
             _require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
         _require(self.chunk_length >= 2, "chunk_length", self.chunk_length, "at least 2")
-        _require(self.padding in PADDING_RULES, "padding", self.padding, f"in {PADDING_RULES}")
-        _require(self.init_scale in INIT_SCALES, "init_scale", self.init_scale, f"in {INIT_SCALES}")
+        _require(self.padding in PADDING_RULES, "padding", self.padding, " or ".join(PADDING_RULES))
+        _require(
+            self.init_scale in INIT_SCALES, "init_scale", self.init_scale, " or ".join(INIT_SCALES)
+        )
         _require(
             self.clip_norm > 0 and math.isfinite(self.clip_norm),
             "clip_norm",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fdrnn.datasets import cache_directory
+from fdrnn.datasets.cache import make_directory
 from fdrnn.model.blas import linked_blas
 from fdrnn.model.errors import ToolchainError
 
@@ -54,6 +55,12 @@ def compile_directory() -> Path:
     return cache_directory() / "compile"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
 def _escape(text: str) -> str:
     # Theano splits its flags at commas.
     return text.replace(",", r"\,")
@@ -84,6 +91,7 @@ def _flags() -> str:
 
 def _import_theano() -> Any:
     check_toolchain()
+    make_directory(compile_directory())
     # MKL reads these when it is loaded: no threads of its own unless they are asked for, and
     # results that do not depend on where in memory an array lies.
     os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
@@ -92,6 +100,9 @@ def _import_theano() -> Any:
     os.environ["THEANO_FLAGS"] = _flags()
     try:
         import theano  # noqa: PLC0415 - must follow the flags
+    except Exception as error:
+        # Whatever it stumbles over: flags, compiler, the files of its cache.
+        raise ToolchainError(f"Theano cannot be started: {first_line(error)}") from error
     finally:
         # Processes started from here find what the user set, and make their own.
         if given is None:

@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fdrnn.model import VARIANTS
 from fdrnn.reports.files import write_text
 from fdrnn.reports.table1 import Row, frame
 
 _MISSING = "-"
-_VARIANT_TITLES = {
-    "fast_dropout": "FD",
-    "plain": "plain",
-    "authors_cell": "FD, authors' cell",
-}
 _LEGEND = """\
 Test NLL in nats per predicted step, of the trial with the lowest validation NLL; nothing is
 selected on test data. "Pooled" averages over all predicted steps of all test sequences;
@@ -54,7 +50,7 @@ def markdown(rows: Sequence[Row]) -> str:
             (
                 row.title,
                 row.study,
-                _VARIANT_TITLES.get(row.variant, row.variant),
+                VARIANTS[row.variant].title,
                 _nll(row.test_nll_pooled),
                 _nll(row.test_nll_sequence_mean),
                 _nll(row.paper_fd),

@@ -23,6 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from fdrnn.datasets import user_path
 from fdrnn.search.errors import StoreError
 
 _BUSY_TIMEOUT_S = 60
@@ -72,7 +73,12 @@ def _parse(storage: str) -> URL:
                 "a store must be a file, because workers are processes of their own, "
                 f"got {text!r}; {_WAY_OUT}"
             )
-        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
+        if url.query:
+            raise StoreError(
+                "the URL of a SQLite store takes no options, got "
+                f"{', '.join(url.query)}; {_WAY_OUT}"
+            )
+        url = url.set(database=str(user_path(str(url.database))))
     return url
 
 

@@ -18,7 +18,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
 
     Any number of processes may do so at once. A study of that name with the same definition and
     data is left as it is; more trials than it has are added to it, without a change to those it
-    has; fewer leave it as it is.
+    has; fewer are refused.
 
     Parameters
     ----------
@@ -32,14 +32,13 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     Returns
     -------
     StoredStudy
-        The study in the store; its definition's `n_trials` is the number of configurations it
-        has, which may be more than asked for.
+        The study in the store.
 
     Raises
     ------
     StudyConflictError
-        If the study differs from the one in the store in anything but its number of trials; the
-        line says in what.
+        If the study differs from the one in the store in anything but more trials; the line says
+        in what.
     StoreError
         If the store fails.
     """
@@ -78,6 +77,10 @@ def _require_same(
         differences.append(
             f"contents of data set {definition.data!r}: here {data.fingerprint[:12]}..., "
             f"in the store {stored.data.fingerprint[:12]}..."
+        )
+    if definition.n_trials < stored.definition.n_trials:
+        differences.append(
+            f"n_trials: here {definition.n_trials}, in the store {stored.definition.n_trials}"
         )
     if differences:
         raise StudyConflictError(

@@ -37,6 +37,7 @@ def run_workers(
     *,
     data_dir: Path | None = None,
     on_event: OnEvent = lambda event: None,
+    on_stop: Callable[[], None] = lambda: None,
     settings: WorkerSettings | None = None,
 ) -> bool:
     """Work on a study with several processes until no trial of it waits or runs.
@@ -61,6 +62,8 @@ def run_workers(
         Folder of data files, if the user names one.
     on_event
         Called in this process with each event of each worker.
+    on_stop
+        Called when the first signal asks for a stop.
     settings
         How the workers use the store; None for the defaults.
 
@@ -85,7 +88,7 @@ def run_workers(
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     arguments = (store_url, study, data_dir, settings)
-    pool = _Pool(n_workers, arguments, on_event)
+    pool = _Pool(n_workers, arguments, on_event, on_stop)
     with _on_signals(pool.request_stop):
         pool.run()
     if pool.stop_requests:
@@ -122,6 +125,7 @@ class _Pool:
     n_workers: int
     arguments: tuple[Any, ...]
     on_event: OnEvent
+    on_stop: Callable[[], None]
     children: list[_Child] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stop_requests: int = 0
@@ -130,6 +134,8 @@ class _Pool:
 
     def request_stop(self) -> None:
         self.stop_requests += 1
+        if self.stop_requests == 1:
+            self.on_stop()
         for child in self.children:
             if self.stop_requests > 1:
                 child.process.kill()

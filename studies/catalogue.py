@@ -2,17 +2,20 @@
 
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed`` and a table ``[training]``, whose keys are the fields of
-`fdrnn.model.settings.TrainingSettings`. The project's own stand beside this module.
+`fdrnn.model.settings.TrainingSettings`. The path of a data file is relative to the definition's
+folder. The project's own definitions stand beside this module.
 """
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fdrnn.datasets.errors import FdrnnError, UnknownNameError
+from fdrnn import datasets
+from fdrnn.datasets import FdrnnError, UnknownNameError, user_path
 from fdrnn.search import StudyDefinition
 from fdrnn.studies.errors import StudyFileError
 
@@ -62,16 +65,18 @@ def find(name_or_path: str) -> StudyDefinition:
     32
     """
     if is_path(name_or_path):
-        path = Path(name_or_path).expanduser()
-        return _read(path, str(path), path.name.removesuffix(_SUFFIX))
+        path = user_path(name_or_path)
+        return _read(path, str(path), path.name.removesuffix(_SUFFIX), path.parent)
     if name_or_path not in names():
         hint = f"or give the path of your own file, ending with {_SUFFIX}"
         raise UnknownNameError("study", name_or_path, names(), hint)
     resource = files("fdrnn.studies") / f"{name_or_path}{_SUFFIX}"
-    return _read(resource, name_or_path + _SUFFIX, name_or_path)
+    return _read(resource, name_or_path + _SUFFIX, name_or_path, Path())
 
 
-def _read(source: Traversable | Path, shown: str, default_name: str) -> StudyDefinition:
+def _read(
+    source: Traversable | Path, shown: str, default_name: str, folder: Path
+) -> StudyDefinition:
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -88,6 +93,14 @@ def _read(source: Traversable | Path, shown: str, default_name: str) -> StudyDef
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
     try:
-        return StudyDefinition.from_mapping(mapping, default_name)
+        definition = StudyDefinition.from_mapping(mapping, default_name)
+        if datasets.is_path(definition.data):
+            # Workers may start in any folder, so the store keeps where the file is.
+            return replace(definition, data=str(user_path(folder / definition.data)))
+        if definition.data not in datasets.names():
+            raise UnknownNameError(
+                "data set in the key data", definition.data, datasets.names(), "or a file's path"
+            )
     except FdrnnError as error:
         raise StudyFileError(f"{shown}: {error}") from error
+    return definition

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from fdrnn.datasets.errors import FdrnnError
+from fdrnn.studies.cli.interrupts import hold_interrupts
 
 
 class _OneLineErrors(TyperGroup):
@@ -61,6 +62,8 @@ app = typer.Typer(
     cls=_OneLineErrors,
     no_args_is_help=True,
     add_completion=False,
+    # Paragraphs of the docstrings below are filled to the terminal's width.
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings=_CONTEXT,
     epilog=_EPILOG,
@@ -198,7 +201,8 @@ def run(
 
         fdrnn run bach --epochs 5 --name bach-short
     """
-    from fdrnn.studies.cli.training import Request, run_study
+    with hold_interrupts():
+        from fdrnn.studies.cli.training import Request, run_study
 
     request = Request(study, trials, epochs, name, storage, data_dir)
     raise typer.Exit(run_study(request, workers, threads, output))
@@ -223,7 +227,8 @@ def worker(
 
         FDRNN_STORAGE=postgresql+psycopg://host/fdrnn fdrnn worker jsb --workers 8
     """
-    from fdrnn.studies.cli.training import run_worker
+    with hold_interrupts():
+        from fdrnn.studies.cli.training import run_worker
 
     raise typer.Exit(run_worker(study, workers, threads, storage, data_dir))
 
@@ -314,6 +319,14 @@ def study_status(study: StoredStudy, storage: Storage = None) -> None:
     from fdrnn.studies.cli.status import show_status
 
     raise typer.Exit(show_status(study, storage))
+
+
+@study_app.command("retry")
+def study_retry(study: StoredStudy, storage: Storage = None) -> None:
+    """Let the failed trials of a study wait again, from their last checkpoints."""
+    from fdrnn.studies.cli.status import retry_failed
+
+    retry_failed(study, storage)
 
 
 @study_app.command("list")

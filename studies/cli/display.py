@@ -21,6 +21,10 @@ from fdrnn.search import EventKind, WorkerEvent
 
 _SUMMARY_INTERVAL_S = 1.0
 _EPOCH_LINE_INTERVAL_S = 10.0
+_STOPPING = (
+    "stopping: each worker ends its minibatch, or its compilation, and puts its trial back; "
+    "Ctrl-C again kills them"
+)
 _START = "workers start; the first run on a machine compiles for a minute or so"
 
 
@@ -29,6 +33,9 @@ class Display(AbstractContextManager["Display"], Protocol):
 
     def show(self, event: WorkerEvent) -> None:
         """Show what has happened."""
+
+    def stopping(self) -> None:
+        """Say that a stop was asked for and what it takes."""
 
 
 def make_display(summary: Callable[[], str], max_epochs: int) -> Display:
@@ -168,6 +175,10 @@ class LogDisplay(Display):
         if event.kind in {EventKind.FINISHED, EventKind.FAILED}:
             self._line(self._summary())
 
+    def stopping(self) -> None:
+        """Print that a stop was asked for."""
+        self._line(_STOPPING)
+
     def _line(self, text: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {text}", soft_wrap=True, markup=False)
 
@@ -220,6 +231,10 @@ class LiveDisplay(Display):
         if time.monotonic() - self._study_line_at >= _SUMMARY_INTERVAL_S:
             self._study_line = self._summary()
             self._study_line_at = time.monotonic()
+
+    def stopping(self) -> None:
+        """Print above the lines that a stop was asked for."""
+        self._console.print(_STOPPING)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the lines."""

@@ -1,4 +1,4 @@
-"""``fdrnn study status`` and ``fdrnn study list``."""
+"""``fdrnn study status``, ``retry`` and ``list``."""
 
 from __future__ import annotations
 
@@ -96,6 +96,21 @@ def show_status(study: str, storage: str | None) -> int:
     for failed in progress.failed_trials:
         typer.echo(f"\ntrial {failed.config_index} failed:\n{failed.error.rstrip()}")
     return 1 if progress.failed else 0
+
+
+def retry_failed(study: str, storage: str | None) -> None:
+    """Let the failed trials of a study wait again.
+
+    Parameters
+    ----------
+    study
+        Its name in the store.
+    storage
+        URL of the store; None for the default.
+    """
+    store = open_store(storage or default_storage_url())
+    n_retried = store.requeue_failed(store.study(study).study_id)
+    typer.echo(f"{n_retried} failed trials of study {study} wait again; `fdrnn run` trains them")
 
 
 def list_studies(storage: str | None) -> None:

@@ -23,6 +23,7 @@ from fdrnn.search import (
 )
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
+from fdrnn.studies.cli.interrupts import hold_interrupts
 from fdrnn.studies.cli.reporting import report_store
 from fdrnn.studies.cli.status import summary_line
 from fdrnn.studies.errors import OptionError
@@ -87,16 +88,26 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
         The store and the study in it.
     """
     definition = request.definition()
+    complete = _complete(request.storage_url, definition)
+    if complete is not None:
+        return complete
     dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     store = open_store(request.storage_url, create=True)
     stored = create_study(store, definition, dataset.description)
-    n_stored = stored.definition.n_trials
-    _say(f"study {stored.definition.name}: {n_stored} trials in store {store.database.shown}")
-    if n_stored > definition.n_trials:
-        _say(f"it was made with more trials than {definition.n_trials} and keeps them")
+    _say(f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}")
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
     return store, stored
+
+
+def _complete(storage_url: str, definition: StudyDefinition) -> tuple[Store, StoredStudy] | None:
+    """Return the study if nothing of it is left to train: its data are not needed then."""
+    store = open_store(storage_url, create=True)
+    stored = store.find(definition.name)
+    if stored is None or stored.definition != definition:
+        return None
+    progress = study_progress(store, definition.name)
+    return None if progress.waiting + progress.running else (store, stored)
 
 
 def run_study(request: Request, n_workers: int | None, threads: int, output: Path) -> int:
@@ -188,6 +199,7 @@ def _train(
                 n_workers,
                 data_dir=data_dir,
                 on_event=display.show,
+                on_stop=display.stopping,
                 settings=WorkerSettings(threads=threads),
             )
         if interrupted:
@@ -204,7 +216,8 @@ def _train(
 
 def _require_toolchain() -> None:
     # Imports Theano, which `study create` does without.
-    from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
+    with hold_interrupts():
+        from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
 
     check_toolchain()
 

@@ -12,6 +12,7 @@ from fdrnn.datasets import DataError
     ("change", "message"),
     [
         ({"valid": ()}, "the valid split holds no sequence"),
+        ({"valid": (np.zeros((1, 88), np.uint8),)}, "the valid split predicts nothing"),
         ({"test": (np.zeros((3, 88), np.float32),)}, "sequence 0 of the test split must be"),
         ({"test": (np.zeros((0, 88), np.uint8),)}, "non-empty"),
         ({"train": (np.full((2, 88), 2, np.uint8),)}, "0 and 1 only, found 2"),

@@ -10,7 +10,9 @@ from fdrnn.datasets import Dataset, chunk, describe_statistics, load
 
 def test_statistics_of_a_hand_made_set():
     one = np.array([[0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], np.uint8)
-    data = Dataset("x", "X", train=(one, one[:1], one[:2], one[:2]), valid=(one,), test=(one[2:],))
+    data = Dataset(
+        "x", "X", train=(one, one[:1], one[:2], one[:2]), valid=(one,), test=(one[[2, 2]],)
+    )
 
     statistics = describe_statistics(data, chunk_length=2)
 

@@ -1,9 +1,10 @@
 import ctypes
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fdrnn.model.blas import linked_blas
+from fdrnn.model.blas import Blas, linked_blas
 from fdrnn.model.errors import ToolchainError
 
 
@@ -38,3 +39,11 @@ def test_openblas_is_the_default_without_mkl(monkeypatch):
     monkeypatch.delenv("FDRNN_BLAS", raising=False)
     monkeypatch.setattr("fdrnn.model.blas._installed_mkl", lambda: None)
     assert linked_blas().name == "openblas"
+
+
+def test_a_library_in_a_path_with_a_space_is_linked_through_one_without(tmp_path):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    flags = Blas("some", "1", folder / "libsome.so").link_flags.split()
+    assert len(flags) == 3
+    assert Path(flags[0].removeprefix("-L")).resolve() == folder

@@ -51,3 +51,23 @@ def test_a_warm_process_compiles_nothing(variant):
     end = f"from fdrnn.model.network import network; network({variant!r})"
     for code in (begin + end, begin + WARM + end):
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_compiler_that_does_not_work_is_one_line(tmp_path):
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\necho 'internal compiler error' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    code = (
+        "from fdrnn.datasets import FdrnnError\n"
+        "try:\n"
+        "    from fdrnn.model.network import network\n"
+        "    network('plain')\n"
+        "except FdrnnError as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    environment = {**os.environ, "CXX": str(compiler), "FDRNN_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("ToolchainError ")
+    assert done.stdout.count("\n") == 1

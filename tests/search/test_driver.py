@@ -31,14 +31,15 @@ def test_the_same_study_again_changes_nothing(store: Store, fake: ModuleType) ->
     assert trials(store, "noise").equals(before)
 
 
-def test_more_trials_extend_and_fewer_leave_it(store: Store, fake: ModuleType) -> None:
+def test_more_trials_extend_and_fewer_are_refused(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(n_trials=3), fake.DATA)
     before = trials(store, "noise")
     assert create_study(store, fake.definition(n_trials=8), fake.DATA).definition.n_trials == 8
     after = trials(store, "noise")
     assert after["config_index"].tolist() == list(range(8))
     assert after.head(3).equals(before)
-    assert create_study(store, fake.definition(n_trials=2), fake.DATA).definition.n_trials == 8
+    with pytest.raises(StudyConflictError, match="n_trials: here 2, in the store 8"):
+        create_study(store, fake.definition(n_trials=2), fake.DATA)
     assert len(trials(store, "noise")) == 8
 
 

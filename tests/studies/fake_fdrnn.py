@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 
@@ -32,6 +31,8 @@ def make_trainer(
 
 if __name__ == "__main__":
     fake = settings(training=Training(make_trainer=make_trainer))
-    training.run_workers = functools.partial(run_workers, settings=fake)
+    training.run_workers = lambda *arguments, **options: run_workers(
+        *arguments, **{**options, "settings": fake}
+    )
     training._require_toolchain = lambda: None
     main()

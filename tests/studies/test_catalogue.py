@@ -78,6 +78,15 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         find("jbs")
 
 
+def test_a_data_file_is_looked_for_beside_the_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path = write(tmp_path, VALID.replace('"bach"', '"rolls/mine.npz"'))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert find(path).data == str(tmp_path / "rolls" / "mine.npz")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
