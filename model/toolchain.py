@@ -13,6 +13,7 @@ directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the envi
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -96,6 +97,8 @@ def _import_theano() -> Any:
     # results that do not depend on where in memory an array lies.
     os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
     os.environ.setdefault("MKL_CBWR", "AUTO")
+    # It warns of a library with a version in its name, which links all the same.
+    logging.getLogger("theano.tensor.blas").setLevel(logging.ERROR)
     given = os.environ.get("THEANO_FLAGS")
     os.environ["THEANO_FLAGS"] = _flags()
     try:
