@@ -57,9 +57,10 @@ def compile_directory() -> Path:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    """Return the first line of an error that says something: of Theano's, the compiler's."""
+    texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]
+    text = next((text for text in texts if "ompilation failed" in text), texts[0])
+    return text.strip().splitlines()[0][:300]
 
 
 def _escape(text: str) -> str:
@@ -77,6 +78,8 @@ def _flags() -> str:
         "device": "cpu",
         "floatX": "float32",
         "warn_float64": "raise",
+        # An optimization that fails would else print a traceback, and the next one, and go on.
+        "on_opt_error": "raise",
         "allow_gc": "False",
         "cxx": os.environ.get("CXX", "g++"),
         "base_compiledir": str(compile_directory()),
@@ -97,8 +100,10 @@ def _import_theano() -> Any:
     # results that do not depend on where in memory an array lies.
     os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
     os.environ.setdefault("MKL_CBWR", "AUTO")
-    # It warns of a library with a version in its name, which links all the same.
-    logging.getLogger("theano.tensor.blas").setLevel(logging.ERROR)
+    # The one warns of a library with a version in its name, which links all the same; the other
+    # prints the traceback of an error that is raised as well.
+    for name in ("theano.tensor.blas", "theano.graph.opt"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     given = os.environ.get("THEANO_FLAGS")
     os.environ["THEANO_FLAGS"] = _flags()
     try:

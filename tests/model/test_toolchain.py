@@ -69,5 +69,7 @@ def test_a_compiler_that_does_not_work_is_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("ToolchainError ")
+    assert done.stdout.startswith("ToolchainError the network cannot be compiled: ")
+    assert "internal compiler error" in done.stdout
     assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
