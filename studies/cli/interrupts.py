@@ -1,17 +1,37 @@
-"""Ctrl-C while libraries are loaded."""
+"""Ctrl-C while libraries are loaded: some extension modules swallow a KeyboardInterrupt."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """Put off SIGINT to the end: some extension modules swallow it while they are imported."""
+    """Put off SIGINT to the end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def remembered_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt at SIGINT, and again at the end if it was swallowed inside."""
+    received = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received:
+        raise KeyboardInterrupt

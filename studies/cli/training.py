@@ -23,7 +23,7 @@ from fdrnn.search import (
 )
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
-from fdrnn.studies.cli.interrupts import hold_interrupts
+from fdrnn.studies.cli.interrupts import hold_interrupts, remembered_interrupts
 from fdrnn.studies.cli.reporting import report_store
 from fdrnn.studies.cli.status import summary_line
 from fdrnn.studies.errors import OptionError
@@ -131,10 +131,11 @@ def run_study(request: Request, n_workers: int | None, threads: int, output: Pat
     """
     _require_positive("--workers", n_workers)
     _require_positive("--threads", threads)
-    # A mistake in the definition is told before Theano is imported.
-    request.definition()
-    _require_toolchain()
-    store, stored = create(request)
+    with remembered_interrupts():
+        # A mistake in the definition is told before Theano is imported.
+        request.definition()
+        _require_toolchain()
+        store, stored = create(request)
     code = _train(store, stored, request.storage_url, n_workers, threads, request.data_dir)
     report_store(store, [], output)
     return code
@@ -166,11 +167,12 @@ def run_worker(
     _require_positive("--workers", n_workers)
     _require_positive("--threads", threads)
     storage_url = storage or default_storage_url()
-    store = open_store(storage_url)
-    stored = store.study(study)
-    _require_toolchain()
-    # Here and not by several workers at once, and with its progress shown.
-    load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
+    with remembered_interrupts():
+        store = open_store(storage_url)
+        stored = store.study(study)
+        _require_toolchain()
+        # Here and not by several workers at once, and with its progress shown.
+        load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
     return _train(store, stored, storage_url, n_workers, threads, data_dir)
 
 
