@@ -17,6 +17,7 @@ from fdrnn.model.benchmark.processes import CompileTimes, TrialCost, run_trials,
 from fdrnn.model.benchmark.rounds import Timing
 from fdrnn.model.benchmark.step import start
 from fdrnn.model.benchmark.steps import StepTimes, time_step
+from fdrnn.model.blas import linked_blas
 from fdrnn.search.benchmark import StoreCost, time_store
 from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
 from fdrnn.studies.cli.tables import print_table
@@ -102,7 +103,8 @@ def _measure(
     hyperparameters, _ = start(sizes[0] if quick else 400, dataset.n_features)
     n_epochs = 3 if quick else _STORE_EPOCHS
     store = _told("store", time_store, dataset, hyperparameters, n_epochs)
-    machine = describe_machine()
+    blas = linked_blas()
+    machine = f"{describe_machine()}\nlinked with {blas.name} {blas.version} ({blas.library})"
     compilation = trial = throughput = None
     if not quick:
         compilation = _told("compilation", time_compilation)
