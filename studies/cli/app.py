@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from fdrnn.datasets.errors import FdrnnError
-from fdrnn.studies.cli.interrupts import hold_interrupts
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 
 
 class _OneLineErrors(TyperGroup):
@@ -201,7 +201,7 @@ def run(
 
         fdrnn run bach --epochs 5 --name bach-short
     """
-    with hold_interrupts():
+    with remembered_interrupts():
         from fdrnn.studies.cli.training import Request, run_study
 
     request = Request(study, trials, epochs, name, storage, data_dir)
@@ -227,7 +227,7 @@ def worker(
 
         FDRNN_STORAGE=postgresql+psycopg://host/fdrnn fdrnn worker jsb --workers 8
     """
-    with hold_interrupts():
+    with remembered_interrupts():
         from fdrnn.studies.cli.training import run_worker
 
     raise typer.Exit(run_worker(study, workers, threads, storage, data_dir))

@@ -9,16 +9,6 @@ from types import FrameType
 
 
 @contextmanager
-def hold_interrupts() -> Iterator[None]:
-    """Put off SIGINT to the end."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-@contextmanager
 def remembered_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGINT, and again at the end if it was swallowed inside."""
     received = False

@@ -23,7 +23,7 @@ from fdrnn.search import (
 )
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
-from fdrnn.studies.cli.interrupts import hold_interrupts, remembered_interrupts
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.reporting import report_store
 from fdrnn.studies.cli.status import summary_line
 from fdrnn.studies.errors import OptionError
@@ -88,11 +88,12 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
         The store and the study in it.
     """
     definition = request.definition()
-    complete = _complete(request.storage_url, definition)
-    if complete is not None:
-        return complete
-    dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     store = open_store(request.storage_url, create=True)
+    made = store.find(definition.name)
+    if made is not None and made.definition == definition and _is_complete(store, definition.name):
+        # Nothing is left to train, so the data are not needed.
+        return store, made
+    dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     stored = create_study(store, definition, dataset.description)
     _say(f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}")
     if dataset.note:
@@ -100,14 +101,9 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
     return store, stored
 
 
-def _complete(storage_url: str, definition: StudyDefinition) -> tuple[Store, StoredStudy] | None:
-    """Return the study if nothing of it is left to train: its data are not needed then."""
-    store = open_store(storage_url, create=True)
-    stored = store.find(definition.name)
-    if stored is None or stored.definition != definition:
-        return None
-    progress = study_progress(store, definition.name)
-    return None if progress.waiting + progress.running else (store, stored)
+def _is_complete(store: Store, study: str) -> bool:
+    progress = study_progress(store, study)
+    return not progress.waiting + progress.running
 
 
 def run_study(request: Request, n_workers: int | None, threads: int, output: Path) -> int:
@@ -218,8 +214,7 @@ def _train(
 
 def _require_toolchain() -> None:
     # Imports Theano, which `study create` does without.
-    with hold_interrupts():
-        from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
+    from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
 
     check_toolchain()
 
