@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ class EpochRecord:
         Mean over the minibatches of the gradient's Euclidean norm before clipping.
     seconds
         Wall time of the epoch: training, validation and these statistics.
+    measurements
+        What `TrainingSettings.record` asks for beside these, by name; see there.
     """
 
     epoch: int
@@ -37,6 +40,7 @@ class EpochRecord:
     spectral_radius_squared: float
     gradient_norm: float
     seconds: float
+    measurements: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,13 +85,35 @@ class TrialResult:
     @property
     def test_nll_pooled(self) -> float | None:
         """Test NLL averaged over all predicted steps of all sequences."""
-        steps = int(self.test_steps.sum())
-        return float(self.test_nll_sums.sum()) / steps if steps else None
+        return pooled_nll(self.test_nll_sums, self.test_steps)
 
     @property
     def test_nll_sequence_mean(self) -> float | None:
         """Mean over sequences of each one's NLL per predicted step (the paper's formula)."""
-        scored = self.test_steps > 0
-        if not scored.any():
-            return None
-        return float(np.mean(self.test_nll_sums[scored] / self.test_steps[scored]))
+        return sequence_mean_nll(self.test_nll_sums, self.test_steps)
+
+
+def pooled_nll(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> float | None:
+    """Return the NLL per predicted step over all sequences; None if no step is predicted.
+
+    Parameters
+    ----------
+    sums
+        Shape (n,): nats summed over each sequence's predicted steps.
+    steps
+        Shape (n,): their numbers.
+    """
+    total = int(steps.sum())
+    return float(sums.sum()) / total if total else None
+
+
+def sequence_mean_nll(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> float | None:
+    """Return the mean over sequences of each one's NLL per predicted step.
+
+    Sequences without a predicted step are left out; None if all are. Parameters as for
+    `pooled_nll`.
+    """
+    scored = steps > 0
+    if not scored.any():
+        return None
+    return float(np.mean(sums[scored] / steps[scored]))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
+RECORDABLE = ("test_nll",)
+"""What an epoch can measure beside its fixed numbers."""
 
 
 def _require(holds: bool, key: str, value: object, rule: str) -> None:
@@ -135,6 +137,10 @@ class TrainingSettings:
     parameter_average
         Decay per update of the exponential average of the parameters that validation and test
         use, in [0, 1); 0 is off.
+    record
+        What every epoch measures besides, any of `RECORDABLE`. ``"test_nll"``: the test NLL of
+        the parameters that validation uses, as measurements ``test_nll_pooled`` and
+        ``test_nll_sequence_mean``. Nothing is ever selected by it.
     """
 
     batch_size: int = 27
@@ -146,6 +152,7 @@ class TrainingSettings:
     init_scale: str = "variance"
     step_rate_decay: float = 1.0
     parameter_average: float = 0.0
+    record: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("patience", 1), ("max_epochs", 1)):
@@ -172,4 +179,10 @@ class TrainingSettings:
             "parameter_average",
             self.parameter_average,
             "in [0, 1); 0 is off",
+        )
+        _require(
+            set(self.record) <= set(RECORDABLE) and len(set(self.record)) == len(self.record),
+            "record",
+            list(self.record),
+            f"distinct names of {', '.join(RECORDABLE)}",
         )

@@ -20,7 +20,7 @@ from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation
 from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import pack_chunks
-from fdrnn.model.results import EpochRecord, TrialResult
+from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
 from fdrnn.model.settings import Hyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
@@ -175,6 +175,7 @@ class Trainer:
             network.set_parameters(average)
         evaluated = average or parameters
         counted, masked = validation_nll(network, self._validation)
+        measurements = self._measure()
         progress = replace(before.progress, epoch=epoch, updates=updates)
         valid = counted if settings.padding == "counted" else masked
         finite = (
@@ -205,8 +206,19 @@ class Trainer:
             spectral_radius=spectral_radius(recurrent),
             spectral_radius_squared=spectral_radius(recurrent**2),
             gradient_norm=float(np.mean(norms)),
+            measurements=measurements,
             seconds=time.perf_counter() - begin_s,
         )
+
+    def _measure(self) -> dict[str, float]:
+        if "test_nll" not in self._settings.record:
+            return {}
+        sums, steps = sequence_nll(self._network, self._test)
+        pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
+        return {
+            "test_nll_pooled": math.nan if pooled is None else pooled,
+            "test_nll_sequence_mean": math.nan if sequence_mean is None else sequence_mean,
+        }
 
     def _update_average(self, average: Parameters, updates: int) -> None:
         # The mean of all parameters so far, until that forgets more slowly than the setting.

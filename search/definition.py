@@ -153,7 +153,7 @@ def _flat(definition: StudyDefinition) -> dict[str, Any]:
     return mapping | {f"{_TABLE}.{key}": value for key, value in training.items()}
 
 
-def _types(cls: type[Any]) -> dict[str, type]:
+def _types(cls: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
@@ -179,16 +179,23 @@ def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str)
             raise DefinitionError(f"unknown key {prefix}{key}{guess} (known: {', '.join(known)})")
 
 
-_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text"}
+_TEXTS = tuple[str, ...]
+_TYPE_NAMES = {int: "an integer", float: "a number", str: "a text", _TEXTS: "a list of texts"}
 
 
-def _typed(values: Mapping[str, Any], types: Mapping[str, type], prefix: str) -> dict[str, Any]:
-    typed = {}
+def _typed(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    typed: dict[str, Any] = {}
     for key, value in values.items():
         expected = types[key]
-        accepted = (int, float) if expected is float else expected
-        # bool is a subclass of int, yet `seed = true` is a mistake.
-        if isinstance(value, bool) or not isinstance(value, accepted):
+        if not _is_of(value, expected):
             raise DefinitionError(f"{prefix}{key} must be {_TYPE_NAMES[expected]}, got {value!r}")
-        typed[key] = expected(value)
+        typed[key] = tuple(value) if expected == _TEXTS else expected(value)
     return typed
+
+
+def _is_of(value: object, expected: Any) -> bool:
+    if expected == _TEXTS:
+        return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+    accepted = (int, float) if expected is float else expected
+    # bool is a subclass of int, yet `seed = true` is a mistake.
+    return isinstance(value, accepted) and not isinstance(value, bool)

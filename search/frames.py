@@ -119,14 +119,21 @@ def curves(store: Store, study: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``config_index`` and the fields of `fdrnn.model.EpochRecord`, sorted by both keys.
+        ``config_index`` and the numbers of `fdrnn.model.EpochRecord`, sorted by configuration
+        and epoch; then a column per measurement that the study records, by name.
 
     Raises
     ------
     UnknownNameError
         If the store holds no study of that name.
     """
-    return _per_trial(store, study, tables.epochs)
+    table = _per_trial(store, study, tables.epochs)
+    measured = _per_trial(store, study, tables.measurements)
+    if measured.empty:
+        return table
+    keys = ["config_index", "epoch"]
+    columns = measured.pivot(index=keys, columns="name", values="value").reset_index()
+    return table.merge(columns, on=keys, how="left")
 
 
 def test_sequences(store: Store, study: str) -> pd.DataFrame:
@@ -210,7 +217,7 @@ def _per_trial(store: Store, study: str, table: sa.Table) -> pd.DataFrame:
         sa.select(_TRIALS.config_index, *columns)
         .join_from(tables.trials, table)
         .where(_TRIALS.study_id == stored.study_id)
-        .order_by(_TRIALS.config_index, columns[0])
+        .order_by(_TRIALS.config_index, *columns[:2])
     )
     return _frame(store, query)
 

@@ -12,9 +12,9 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any
 
@@ -127,11 +127,8 @@ class Lease:
             State after the last epoch written, this time or before; None leaves the old one.
         """
         with self._fenced() as connection:
-            if records:
-                connection.execute(
-                    tables.epochs.insert(),
-                    [{"trial_id": self.trial_id, **asdict(record)} for record in records],
-                )
+            self._insert(connection, tables.epochs, map(_epoch, records))
+            self._insert(connection, tables.measurements, _measured(records))
             if checkpoint is not None:
                 self._delete(connection, tables.checkpoints)
                 last = sa.select(sa.func.max(tables.epochs.c.epoch)).where(
@@ -149,7 +146,7 @@ class Lease:
     def restart(self) -> None:
         """Forget the trial's epochs and checkpoint."""
         with self._fenced() as connection:
-            self._delete(connection, tables.epochs, tables.checkpoints)
+            self._delete(connection, tables.epochs, tables.measurements, tables.checkpoints)
 
     def release(self) -> None:
         """Let the trial wait for another worker."""
@@ -179,24 +176,15 @@ class Lease:
             **_NO_LEASE,
         ) as connection:
             self._delete(connection, tables.checkpoints)
-            sequences = [
-                {
-                    "trial_id": self.trial_id,
-                    "sequence_index": index,
-                    "nll_sum": float(nll_sum),
-                    "n_steps": int(n_steps),
-                }
+            sequences = (
+                {"sequence_index": index, "nll_sum": float(nll_sum), "n_steps": int(n_steps)}
                 for index, (nll_sum, n_steps) in enumerate(
                     zip(result.test_nll_sums, result.test_steps, strict=True)
                 )
-            ]
-            arrays = [
-                {"trial_id": self.trial_id, "name": name, **_packed(array)}
-                for name, array in result.parameters.items()
-            ]
-            for table, rows in ((tables.test_sequences, sequences), (tables.parameters, arrays)):
-                if rows:
-                    connection.execute(table.insert(), rows)
+            )
+            arrays = ({"name": name, **_packed(array)} for name, array in result.parameters.items())
+            self._insert(connection, tables.test_sequences, sequences)
+            self._insert(connection, tables.parameters, arrays)
 
     def fail(self, error: str) -> None:
         """Record that the trial met a program error.
@@ -209,12 +197,33 @@ class Lease:
         with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **_NO_LEASE):
             pass
 
+    def _insert(
+        self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
+    ) -> None:
+        keyed = [{"trial_id": self.trial_id, **row} for row in rows]
+        if keyed:
+            connection.execute(table.insert(), keyed)
+
     def _delete(self, connection: sa.Connection, *where: sa.Table) -> None:
         for table in where:
             connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
 
 
 _NO_LEASE: dict[str, None] = {"lease_renewed": None, "lease_expires": None}
+
+
+def _epoch(record: EpochRecord) -> dict[str, Any]:
+    return {
+        field.name: getattr(record, field.name)
+        for field in fields(record)
+        if field.name in tables.epochs.c
+    }
+
+
+def _measured(records: Sequence[EpochRecord]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        for name, value in record.measurements.items():
+            yield {"epoch": record.epoch, "name": name, "value": value}
 
 
 def _packed(array: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
@@ -242,7 +251,7 @@ def claim(
     Lease or None
         The lease; None if every trial is finished, failed or in the hands of another.
     """
-    trials, epochs, checkpoints = tables.trials, tables.epochs, tables.checkpoints
+    trials, checkpoints = tables.trials, tables.checkpoints
     claimable = (trials.c.state == tables.WAITING) | (
         (trials.c.state == tables.RUNNING) & (trials.c.lease_expires < now_s())
     )
@@ -279,9 +288,10 @@ def claim(
         ).one_or_none()
         epoch = checkpoint.epoch if checkpoint else 0
         # Epochs after the checkpoint are trained again and would otherwise stand twice.
-        connection.execute(
-            epochs.delete().where(epochs.c.trial_id == row.trial_id, epochs.c.epoch > epoch)
-        )
+        for table in (tables.epochs, tables.measurements):
+            connection.execute(
+                table.delete().where(table.c.trial_id == row.trial_id, table.c.epoch > epoch)
+            )
     return Lease(
         database=database,
         trial_id=row.trial_id,

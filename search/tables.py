@@ -7,10 +7,11 @@ dashboard. Times are seconds since 1970 by the database's clock.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of these tables; a store of another version is refused."""
 
 WAITING = "waiting"
@@ -72,6 +73,10 @@ trials = sa.Table(
     sa.Column("state", sa.String(10), nullable=False, default=WAITING),
     # Every claim counts it up; a write of an earlier attempt is refused.
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    # Attempts in a row that ended without a later checkpoint, the running one included.
+    sa.Column("stalls", sa.Integer, nullable=False, default=0, server_default="0"),
+    # What ended an attempt last, where it was the machine's trouble.
+    sa.Column("trouble", sa.Text),
     sa.Column("worker", sa.String(255)),
     sa.Column("host", sa.String(255)),
     sa.Column("pid", sa.Integer),
@@ -85,6 +90,7 @@ trials = sa.Table(
     sa.Column("valid_nll", Number),
     sa.Column("valid_nll_counted", Number),
     sa.Column("valid_nll_masked", Number),
+    # One line per kind of machine that trained it: more than one, and its last bits may differ.
     sa.Column("machine", sa.Text),
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("study_id", "config_index"),
@@ -104,6 +110,16 @@ epochs = sa.Table(
     sa.Column("seconds", Number),
 )
 
+# What a study measures beyond the columns above (`TrainingSettings.record`).
+measurements = sa.Table(
+    "fdrnn_measurements",
+    metadata,
+    _trial_key(),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("value", Number),
+)
+
 test_sequences = sa.Table(
     "fdrnn_test_sequences",
     metadata,
@@ -113,14 +129,21 @@ test_sequences = sa.Table(
     sa.Column("n_steps", sa.Integer, nullable=False),
 )
 
-parameters = sa.Table(
-    "fdrnn_parameters",
-    metadata,
-    _trial_key(),
-    sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("dtype", sa.String(20), nullable=False),
-    sa.Column("shape", sa.JSON, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
+
+def _array_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("name", sa.String(100), primary_key=True),
+        sa.Column("dtype", sa.String(20), nullable=False),
+        sa.Column("shape", sa.JSON, nullable=False),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    ]
+
+
+parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())
+
+# Music of a finished trial's model: excerpt, predictions, sample; `about` says of what.
+samples = sa.Table(
+    "fdrnn_samples", metadata, _trial_key(), *_array_columns(), sa.Column("about", sa.JSON)
 )
 
 checkpoints = sa.Table(

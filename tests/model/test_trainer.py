@@ -228,3 +228,15 @@ def test_damaged_and_foreign_states_are_refused():
     other = Trainer(DATASET, "fast_dropout", HYPERPARAMETERS, SETTINGS, 9)
     with pytest.raises(CheckpointError, match="is of run"):
         other.restore(state)
+
+
+def test_the_test_nll_is_measured_where_a_study_asks_for_it():
+    asked = dataclasses.replace(SETTINGS, record=("test_nll",), parameter_average=0.9)
+    trainer, records = trained(asked)
+    best = records[trainer.result().best_epoch - 1].measurements
+    assert best["test_nll_pooled"] == trainer.result().test_nll_pooled
+    assert best["test_nll_sequence_mean"] == trainer.result().test_nll_sequence_mean
+    silent, unmeasured = trained(dataclasses.replace(asked, record=()))
+    assert [record.measurements for record in unmeasured] == [{}] * len(records)
+    assert [r.train_nll for r in unmeasured] == [r.train_nll for r in records]
+    assert silent.result().test_nll_pooled == trainer.result().test_nll_pooled

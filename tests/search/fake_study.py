@@ -44,7 +44,15 @@ def record(seed: int, epoch: int) -> EpochRecord:
         spectral_radius_squared=number(seed, epoch, "squared"),
         gradient_norm=number(seed, epoch, "norm"),
         seconds=0.25,
+        measurements={"test_nll_pooled": number(seed, epoch, "test")},
     )
+
+
+def curve_row(seed: int, epoch: int) -> dict[str, float]:
+    """The row of `curves` that an epoch makes, but for its configuration."""
+    columns = vars(record(seed, epoch)).copy()
+    measured: dict[str, float] = columns.pop("measurements")
+    return columns | measured
 
 
 def result(seed: int, n_epochs: int) -> TrialResult:

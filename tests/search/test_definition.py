@@ -51,7 +51,8 @@ def test_training_may_be_left_out() -> None:
 
 
 def test_the_round_trip_through_json_loses_nothing() -> None:
-    definition = StudyDefinition.from_mapping(mapping(seed=2**63 - 1), "jsb")
+    training = {"record": ["test_nll"], "clip_norm": 0.1}
+    definition = StudyDefinition.from_mapping(mapping(seed=2**63 - 1, training=training), "jsb")
     stored = json.loads(json.dumps(definition.to_mapping()))
     assert StudyDefinition.from_mapping(stored) == definition
 
@@ -82,6 +83,8 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             {"training": {"padding": "none"}},
             r"training.padding must be counted or masked, got 'none'",
         ),
+        ({"training": {"record": "test_nll"}}, r"record must be a list of texts, got 'test_nll'"),
+        ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*got \['tset'\]"),
         ({"space": "table2-plain"}, r"space must .* 'fast_dropout' \('table2' or 'table2-wide' "),
         ({"variant": "plain"}, r"'plain' \('table2-plain' does\), got 'table2'"),
     ],

@@ -106,3 +106,14 @@ def test_the_lowest_finite_validation_nll_of_a_finished_trial_is_selected() -> N
     assert selected(frame.iloc[::-1]) == 1
     assert selected(frame.iloc[3:]) is None
     assert selected(frame.head(0)) is None
+
+
+def test_measurements_are_columns_of_the_curves(
+    store: Store, fake: ModuleType, lease: Lease
+) -> None:
+    first = replace(fake.record(1, 1), measurements={"test_nll_pooled": 8.5, "ratio": math.nan})
+    lease.write([first, replace(fake.record(1, 2), measurements={"ratio": 0.25})])
+    curve = curves(store, "noise")
+    assert curve["epoch"].tolist() == [1, 2]
+    assert curve["ratio"].tolist() == pytest.approx([math.nan, 0.25], nan_ok=True)
+    assert curve["test_nll_pooled"].tolist() == pytest.approx([8.5, math.nan], nan_ok=True)

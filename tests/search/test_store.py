@@ -36,7 +36,7 @@ def test_an_initialized_store_is_opened_again(store: Store, url: str) -> None:
 def test_another_schema_version_is_refused(store: Store, url: str) -> None:
     with store.database.write() as connection:
         connection.execute(sa.update(schema).values(version=SCHEMA_VERSION + 1))
-    with pytest.raises(StoreError, match=r"has schema version 2, this fdrnn reads version 1"):
+    with pytest.raises(StoreError, match=r"has schema version \d+, this fdrnn reads version \d+"):
         open_store(url)
 
 

@@ -69,7 +69,7 @@ def assert_undisturbed(store: Store, fake: ModuleType, n_trials: int, n_epochs: 
         mean = pytest.approx(result.test_nll_sequence_mean, rel=1e-14)
         assert row.test_nll_sequence_mean == mean
         curve = epochs[epochs["config_index"] == row.config_index].drop(columns="config_index")
-        expected = [vars(fake.record(row.seed, epoch)) for epoch in range(1, n_epochs + 1)]
+        expected = [fake.curve_row(row.seed, epoch) for epoch in range(1, n_epochs + 1)]
         assert curve.to_dict("records") == expected
 
 
