@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +25,27 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets import user_path
-from fdrnn.search.errors import StoreError
+from fdrnn.search.errors import StoreError, StoreReadOnlyError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
 _CONNECT_TIMEOUT_S = 10
 _ADVISORY_LOCK = 0x6664726E6E  # "fdrnn"
 _READ_ONLY = "fdrnn_read_only"
 _WAY_OUT = "check --storage or FDRNN_STORAGE"
+_SQLITE_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+# Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
+_POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
+_POSTGRESQL_READ_ONLY = "25006"
+# idle_in_transaction_session_timeout, lock_timeout
+_TIMEOUTS = {"25P03", "55P03"}
 
 
 def default_storage_url() -> str:
@@ -43,6 +58,23 @@ class now_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function i
 
     type = sa.Double()
     inherit_cache = True
+
+
+class up_since_s(FunctionElement[float]):  # noqa: N801 - likewise
+    """When the database server was started, in seconds since 1970; 0 where there is none."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(up_since_s, "sqlite")
+def _sqlite_up_since(element: up_since_s, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "0.0"
+
+
+@compiles(up_since_s, "postgresql")
+def _postgresql_up_since(element: up_since_s, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"
 
 
 @compiles(now_s, "sqlite")
@@ -198,7 +230,45 @@ class Database:
             raise
         except sa.exc.DBAPIError as error:
             reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
-            raise StoreError(f"store {self.shown}: {reason}; {_WAY_OUT}") from error
+            kind = store_error_kind(error)
+            raise kind(f"store {self.shown}: {reason}; {_WAY_OUT}") from error
+
+
+def store_error_kind(error: BaseException) -> type[StoreError]:
+    """Tell trouble of a database that may pass by itself from a mistake.
+
+    Parameters
+    ----------
+    error
+        What SQLAlchemy raised, or an error that it caused.
+
+    Returns
+    -------
+    type of StoreError
+        `StoreUnavailableError` where the same call may succeed later: the connection lost or
+        refused, the disk full, a lock held by another; `StoreReadOnlyError` where only writing
+        is refused; `StoreError` otherwise.
+    """
+    while not isinstance(error, sa.exc.DBAPIError):
+        if error.__cause__ is None:
+            return StoreError
+        error = error.__cause__
+    reason = error.orig
+    if isinstance(reason, sqlite3.Error):
+        # The low byte of an extended code is its kind.
+        code = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_READONLY:
+            return StoreReadOnlyError
+        return StoreUnavailableError if code in _SQLITE_PASSING else StoreError
+    state = getattr(reason, "sqlstate", None)
+    if state == _POSTGRESQL_READ_ONLY:
+        return StoreReadOnlyError
+    # A connection that fails before it is made has no state.
+    lost = error.connection_invalidated or (
+        state is None and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    )
+    passing = state is not None and (state[:2] in _POSTGRESQL_PASSING or state in _TIMEOUTS)
+    return StoreUnavailableError if lost or passing else StoreError
 
 
 def _engine_options(url: URL) -> dict[str, Any]:

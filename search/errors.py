@@ -4,6 +4,8 @@ FdrnnError
 +-- DefinitionError (ValueError)     a study definition that breaks a rule
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
+|   +-- StoreUnavailableError        one that may come back by itself: away, full, locked
+|       +-- StoreReadOnlyError       one that can be read and not written
 +-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
 +-- WorkerError (RuntimeError)       workers that could not go on
 """
@@ -23,6 +25,14 @@ class StudyConflictError(FdrnnError, ValueError):
 
 class StoreError(FdrnnError, ConnectionError):
     """The store cannot be reached, opened, read or written, or is of another schema."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store is away, full or locked; the same call may succeed later."""
+
+
+class StoreReadOnlyError(StoreUnavailableError):
+    """The store can be read and not written, at least now."""
 
 
 class LeaseLostError(FdrnnError, RuntimeError):
