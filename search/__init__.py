@@ -20,6 +20,8 @@ from fdrnn.search.errors import (
     DefinitionError,
     LeaseLostError,
     StoreError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
     StudyConflictError,
     WorkerError,
 )
@@ -45,6 +47,8 @@ __all__ = [
     "Space",
     "Store",
     "StoreError",
+    "StoreReadOnlyError",
+    "StoreUnavailableError",
     "StoredStudy",
     "StudyConflictError",
     "StudyDefinition",

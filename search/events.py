@@ -20,6 +20,12 @@ class EventKind(StrEnum):
     """A trial met a program error; `text` is its last line."""
     RELEASED = "released"
     """A trial was put back, with its checkpoint, because the worker stops."""
+    TROUBLE = "trouble"
+    """A trial was put back because of the machine's trouble; `text` says which."""
+    AWAY = "away"
+    """The store does not answer; `text` is its error. Training goes on meanwhile."""
+    BACK = "back"
+    """The store answers again; `text` says after how long, `seconds` likewise."""
     LOST = "lost"
     """A trial's lease was taken over by another worker."""
     RESTARTED = "restarted"
@@ -51,7 +57,7 @@ class WorkerEvent:
     best_valid_nll
         Lowest so far; infinite before there is one.
     seconds
-        Wall time of its last epoch.
+        Wall time of its last epoch, or of the outage that has ended.
     text
         More, in words; often empty.
     """

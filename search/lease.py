@@ -4,18 +4,18 @@ A claim is one transaction, atomic on SQLite (BEGIN IMMEDIATE) and on PostgreSQL
 counts up the trial's attempt; every later write names the attempt and is refused once another
 worker has claimed the trial. A lease that is not renewed expires by the database's clock, and
 whoever claims next takes its trial up.
+
+Every write may be repeated: one that was committed without the writer's knowing, because the
+connection broke just then, changes nothing the second time.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,11 @@ import sqlalchemy as sa
 
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search import tables
-from fdrnn.search.database import Database, now_s
-from fdrnn.search.errors import LeaseLostError, StoreError
+from fdrnn.search.database import Database, now_s, up_since_s
+from fdrnn.search.errors import LeaseLostError
 
-_log = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
+MOST_STALLS = 10
+"""Attempts in a row without a later checkpoint after which a trial counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,15 @@ class WorkerIdentity:
     pid: int
 
 
+def worker_of(pid: int) -> WorkerIdentity:
+    """Return the identity of a worker in a process of this machine."""
+    host = platform.node()
+    return WorkerIdentity(f"{host}-{pid}", host, pid)
+
+
 def this_worker() -> WorkerIdentity:
     """Return the identity of a worker in this process."""
-    host, pid = platform.node(), os.getpid()
-    return WorkerIdentity(f"{host}-{pid}", host, pid)
+    return worker_of(os.getpid())
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,8 @@ class Lease:
     lease_s: float
 
     @contextmanager
-    def _fenced(self, **values: Any) -> Iterator[sa.Connection]:
+    def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
+        # Yields None where an earlier try has already brought the trial into the state asked for.
         renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
         mine = (
             (tables.trials.c.trial_id == self.trial_id)
@@ -104,36 +109,58 @@ class Lease:
             updated = connection.execute(
                 tables.trials.update().where(mine).values(renewed | values)
             )
-            if updated.rowcount != 1:
+            if updated.rowcount == 1:
+                yield connection
+            elif self._has_come_to(connection, values.get("state")):
+                yield None
+            else:
                 raise LeaseLostError(
                     f"trial {self.config_index}: attempt {self.attempt} has lost its lease; "
                     "another worker has taken the trial over"
                 )
-            yield connection
+
+    def _has_come_to(self, connection: sa.Connection, state: str | None) -> bool:
+        columns = tables.trials.c
+        row = connection.execute(
+            sa.select(columns.attempt, columns.state).where(columns.trial_id == self.trial_id)
+        ).one_or_none()
+        return row is not None and (row.attempt, row.state) == (self.attempt, state)
 
     def renew(self) -> None:
         """Put off the expiry to `lease_s` from now."""
         with self._fenced():
             pass
 
-    def write(self, records: Sequence[EpochRecord], checkpoint: bytes | None = None) -> None:
+    def write(
+        self,
+        records: Sequence[EpochRecord],
+        checkpoint: bytes | None = None,
+        machine: str | None = None,
+    ) -> None:
         """Add epochs, and replace the checkpoint by the state after the last of all epochs.
 
         Parameters
         ----------
         records
-            Epochs that follow those already written.
+            Epochs that follow those of the checkpoint at the claim; those already written are
+            left as they are.
         checkpoint
             State after the last epoch written, this time or before; None leaves the old one.
+        machine
+            As for `finish`: what the checkpoint was computed on.
         """
-        with self._fenced() as connection:
-            self._insert(connection, tables.epochs, map(_epoch, records))
-            self._insert(connection, tables.measurements, _measured(records))
+        progress = {} if checkpoint is None else {"stalls": 0}
+        with self._fenced(**progress) as connection:
+            assert connection is not None
+            epoch = tables.epochs.c.epoch
+            last = sa.select(sa.func.max(epoch)).where(tables.epochs.c.trial_id == self.trial_id)
+            written = connection.scalar(last) or 0
+            new = [record for record in records if record.epoch > written]
+            self._insert(connection, tables.epochs, map(_epoch, new))
+            self._insert(connection, tables.measurements, _measured(new))
             if checkpoint is not None:
+                self._note_machine(connection, machine)
                 self._delete(connection, tables.checkpoints)
-                last = sa.select(sa.func.max(tables.epochs.c.epoch)).where(
-                    tables.epochs.c.trial_id == self.trial_id
-                )
                 connection.execute(
                     tables.checkpoints.insert().values(
                         trial_id=self.trial_id,
@@ -144,13 +171,27 @@ class Lease:
                 )
 
     def restart(self) -> None:
-        """Forget the trial's epochs and checkpoint."""
-        with self._fenced() as connection:
+        """Forget the trial's epochs, checkpoint and the machines that computed them."""
+        with self._fenced(machine=None) as connection:
+            assert connection is not None
             self._delete(connection, tables.epochs, tables.measurements, tables.checkpoints)
 
     def release(self) -> None:
-        """Let the trial wait for another worker."""
-        with self._fenced(state=tables.WAITING, worker=None, host=None, pid=None, **_NO_LEASE):
+        """Let the trial wait for another worker, because this one is told to stop."""
+        # A stop that was asked for is none of the trial's doing.
+        stalls = tables.trials.c.stalls
+        with self._fenced(stalls=sa.case((stalls > 0, stalls - 1), else_=0), **_WAITING):
+            pass
+
+    def give_back(self, trouble: str) -> None:
+        """Let the trial wait for another worker, because of trouble with this machine.
+
+        Parameters
+        ----------
+        trouble
+            One line for whoever asks why the trial took so long.
+        """
+        with self._fenced(trouble=trouble, **_WAITING):
             pass
 
     def finish(self, result: TrialResult, machine: str) -> None:
@@ -161,7 +202,8 @@ class Lease:
         result
             The end of the training run.
         machine
-            What `fdrnn.search.machine.describe_machine` says of the machine.
+            What `fdrnn.search.machine.describe_machine` says of the machine. The trial keeps a
+            line for each that trained it.
         """
         with self._fenced(
             state=tables.FINISHED,
@@ -172,9 +214,12 @@ class Lease:
             valid_nll=result.valid_nll,
             valid_nll_counted=result.valid_nll_counted,
             valid_nll_masked=result.valid_nll_masked,
-            machine=machine,
+            stalls=0,
             **_NO_LEASE,
         ) as connection:
+            if connection is None:
+                return
+            self._note_machine(connection, machine)
             self._delete(connection, tables.checkpoints)
             sequences = (
                 {"sequence_index": index, "nll_sum": float(nll_sum), "n_steps": int(n_steps)}
@@ -197,6 +242,15 @@ class Lease:
         with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **_NO_LEASE):
             pass
 
+    def _note_machine(self, connection: sa.Connection, machine: str | None) -> None:
+        trials = tables.trials
+        mine = trials.c.trial_id == self.trial_id
+        noted = connection.scalar(sa.select(trials.c.machine).where(mine))
+        machines = noted.splitlines() if noted else []
+        if machine is not None and machine not in machines:
+            lines = "\n".join([*machines, machine])
+            connection.execute(trials.update().where(mine).values(machine=lines))
+
     def _insert(
         self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
     ) -> None:
@@ -209,7 +263,14 @@ class Lease:
             connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
 
 
-_NO_LEASE: dict[str, None] = {"lease_renewed": None, "lease_expires": None}
+_NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
+_WAITING: dict[str, Any] = {
+    "state": tables.WAITING,
+    "worker": None,
+    "host": None,
+    "pid": None,
+    **_NO_LEASE,
+}
 
 
 def _epoch(record: EpochRecord) -> dict[str, Any]:
@@ -231,9 +292,18 @@ def _packed(array: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
 
 
 def claim(
-    database: Database, study_id: int, worker: WorkerIdentity, lease_s: float
+    database: Database,
+    study_id: int,
+    worker: WorkerIdentity,
+    lease_s: float,
+    *,
+    take_expired: bool = True,
 ) -> Lease | None:
     """Claim the first trial that waits or whose lease has expired.
+
+    A trial that would be at its attempt number `MOST_STALLS` + 1 in a row without a later
+    checkpoint is failed instead, and the next one is looked at. No lease counts as expired until
+    the database server has been up for `lease_s`, so that the living can renew theirs first.
 
     Parameters
     ----------
@@ -245,6 +315,8 @@ def claim(
         Who claims.
     lease_s
         Seconds until the lease expires unless it is renewed.
+    take_expired
+        False leaves expired leases alone: for a worker that could not reach the store itself.
 
     Returns
     -------
@@ -252,9 +324,13 @@ def claim(
         The lease; None if every trial is finished, failed or in the hands of another.
     """
     trials, checkpoints = tables.trials, tables.checkpoints
-    claimable = (trials.c.state == tables.WAITING) | (
-        (trials.c.state == tables.RUNNING) & (trials.c.lease_expires < now_s())
-    )
+    claimable = trials.c.state == tables.WAITING
+    if take_expired:
+        claimable |= (
+            (trials.c.state == tables.RUNNING)
+            & (trials.c.lease_expires < now_s())
+            & (up_since_s() + lease_s < now_s())
+        )
     first = (
         sa.select(trials)
         .where(trials.c.study_id == study_id, claimable)
@@ -263,9 +339,13 @@ def claim(
         .with_for_update(skip_locked=True)
     )
     with database.write() as connection:
-        row = connection.execute(first).one_or_none()
-        if row is None:
-            return None
+        while True:
+            row = connection.execute(first).one_or_none()
+            if row is None:
+                return None
+            if row.stalls < MOST_STALLS:
+                break
+            _fail_stalled(connection, row)
         attempt = row.attempt + 1
         connection.execute(
             trials.update()
@@ -273,6 +353,7 @@ def claim(
             .values(
                 state=tables.RUNNING,
                 attempt=attempt,
+                stalls=row.stalls + 1,
                 worker=worker.name,
                 host=worker.host,
                 pid=worker.pid,
@@ -305,71 +386,60 @@ def claim(
     )
 
 
-def seconds_to_expiry(database: Database, study_id: int) -> float | None:
-    """Return the seconds until the first lease of a study expires, None if no trial runs.
-
-    It is negative if one has expired.
-    """
-    trials = tables.trials
-    query = sa.select(sa.func.min(trials.c.lease_expires) - now_s()).where(
-        trials.c.study_id == study_id, trials.c.state == tables.RUNNING
+def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
+    last = f"; the last one: {row.trouble}" if row.trouble else ""
+    connection.execute(
+        tables.trials.update()
+        .where(tables.trials.c.trial_id == row.trial_id)
+        .values(
+            state=tables.FAILED,
+            finished_at=now_s(),
+            error=f"{row.stalls} attempts in a row ended without a later checkpoint, the last by "
+            f"worker {row.worker or 'unknown'}{last}; see why its process ends (memory?), then "
+            "`fdrnn study retry`",
+            **_NO_LEASE,
+        )
     )
-    with database.read() as connection:
-        return connection.scalar(query)
 
 
-class LeaseKeeper:
-    """A thread that renews a lease from its start to its end, as a context manager.
-
-    An error of the store does not end it: it tries again until the lease is known to be lost.
+def expire(database: Database, worker: str) -> None:
+    """Let the leases of a worker whose process is known to have ended expire now.
 
     Parameters
     ----------
-    lease
-        The lease; it is renewed every third of `Lease.lease_s`.
-
-    Examples
-    --------
-    ::
-
-        with LeaseKeeper(lease) as keeper:
-            while not keeper.lost and not trainer.finished:
-                trainer.run_epoch(lambda: keeper.lost)
+    database
+        The store's database.
+    worker
+        Its name.
     """
+    columns = tables.trials.c
+    held = (columns.worker == worker) & (columns.state == tables.RUNNING)
+    with database.write() as connection:
+        connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
 
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
-        self._ended = threading.Event()
-        self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease keeper", daemon=True)
 
-    @property
-    def lost(self) -> bool:
-        """Whether another worker is known to have taken the trial over."""
-        return self._lost.is_set()
+def seconds_to_expiry(database: Database, study_id: int, lease_s: float = 0.0) -> float | None:
+    """Return the seconds until a lease of a study expires, None if no trial runs.
 
-    def __enter__(self) -> LeaseKeeper:
-        self._thread.start()
-        return self
+    Parameters
+    ----------
+    database
+        The store's database.
+    study_id
+        The study.
+    lease_s
+        As for `claim`.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _keep(self) -> None:
-        pause_s = interval_s = self._lease.lease_s / 3
-        while not self._ended.wait(pause_s):
-            try:
-                self._lease.renew()
-                pause_s = interval_s
-            except StoreError as error:
-                _log.warning("trial %d: lease not renewed: %s", self._lease.config_index, error)
-                pause_s = min(_RETRY_S, interval_s)
-            except LeaseLostError:
-                self._lost.set()
-                return
+    Returns
+    -------
+    float or None
+        Negative if one has expired.
+    """
+    trials = tables.trials
+    running = (trials.c.study_id == study_id) & (trials.c.state == tables.RUNNING)
+    query = sa.select(
+        sa.func.min(trials.c.lease_expires) - now_s(), up_since_s() + lease_s - now_s()
+    ).where(running)
+    with database.read() as connection:
+        expiry_s, server_s = connection.execute(query).one()
+    return None if expiry_s is None else max(expiry_s, server_s)

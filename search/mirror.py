@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fdrnn.model import EpochRecord
 from fdrnn.search import tables
-from fdrnn.search.database import Database
+from fdrnn.search.database import Database, store_error_kind
 from fdrnn.search.errors import StoreError
 from fdrnn.search.space import SPACES
 from fdrnn.search.store import StoredStudy
@@ -56,10 +56,14 @@ def _open_storage(database: Database, *, skip_table_creation: bool) -> RDBStorag
             skip_table_creation=skip_table_creation,
         )
     except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
-        reason = str(error).splitlines()[0]
-        raise StoreError(f"store {database.shown}: Optuna's tables: {reason}") from error
+        raise _store_error(database, error) from error
     database.prepare(storage.engine)
     return storage
+
+
+def _store_error(database: Database, error: Exception) -> StoreError:
+    reason = str(error).splitlines()[0]
+    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {reason}")
 
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
@@ -120,8 +124,7 @@ class Mirror:
                 if trial is not None and row.state in _ENDED and not trial.state.is_finished():
                     self._repair(row)
         except (OptunaError, sa.exc.SQLAlchemyError) as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"store {self._database.shown}: Optuna's tables: {reason}") from error
+            raise _store_error(self._database, error) from error
 
     def started(self, config_index: int) -> None:
         """Show a trial as running."""

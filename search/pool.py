@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -15,16 +17,19 @@ from types import FrameType
 from typing import Any
 
 from fdrnn.datasets.errors import FdrnnError
-from fdrnn.search.errors import WorkerError
+from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.events import EventKind, WorkerEvent
-from fdrnn.search.lease import this_worker
+from fdrnn.search.lease import expire, this_worker, worker_of
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.progress import study_progress
-from fdrnn.search.store import open_store
+from fdrnn.search.store import Store, open_store
 from fdrnn.search.worker import OnEvent, WorkerSettings, work
 
 REPLACEMENTS_PER_WORKER = 3
-"""How many dead processes are replaced, times the number of workers."""
+"""How many processes that die without an epoch in between are replaced, times the workers."""
+
+STOP_DEADLINE_S = 9.0
+"""Seconds after which a worker told to stop ends whatever it does."""
 
 _LOOK_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -43,9 +48,10 @@ def run_workers(
     """Work on a study with several processes until no trial of it waits or runs.
 
     SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
-    and release its trial; a second signal kills them. A worker process that dies is replaced, at
-    most `REPLACEMENTS_PER_WORKER` times the number of workers; the trial it had is taken up once
-    its lease has expired. Workers whose parent dies stop by themselves.
+    and release its trial within `STOP_DEADLINE_S`; a second signal kills them. A worker process
+    that dies is replaced and its trial waits again at once; after `REPLACEMENTS_PER_WORKER` times
+    the number of workers have died without an epoch in between, no more are started. Workers
+    whose parent dies stop by themselves.
 
     The processes are spawned: a script that calls this does so under
     ``if __name__ == "__main__":``.
@@ -80,17 +86,22 @@ def run_workers(
         If trials are left because workers ended with an error or died too often; the line says
         which.
     StoreError
-        If the store cannot be read at the end.
+        If the store cannot be read at the beginning or the end.
     """
     settings = settings or WorkerSettings()
     if n_workers is None:
         n_workers = max(usable_cores() // settings.threads, 1)
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
-    arguments = (store_url, study, data_dir, settings)
-    pool = _Pool(n_workers, arguments, on_event, on_stop)
-    with _on_signals(pool.request_stop):
-        pool.run()
+    store = open_store(store_url)
+    try:
+        # Later on the workers wait for a store that is away.
+        store.study(study)
+        pool = _Pool(store, n_workers, (store_url, study, data_dir, settings), on_event, on_stop)
+        with _on_signals(pool.request_stop):
+            pool.run()
+    finally:
+        store.close()
     if pool.stop_requests:
         return True
     if pool.errors:
@@ -116,12 +127,13 @@ def _require_nothing_left(store_url: str, study: str, errors: list[str]) -> None
 class _Child:
     process: SpawnProcess
     pipe: Connection
-    name: str = ""
+    name: str
     said_goodbye: bool = False
 
 
 @dataclass
 class _Pool:
+    store: Store
     n_workers: int
     arguments: tuple[Any, ...]
     on_event: OnEvent
@@ -129,7 +141,7 @@ class _Pool:
     children: list[_Child] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     stop_requests: int = 0
-    n_replaced: int = 0
+    n_died: int = 0
     context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
 
     def request_stop(self) -> None:
@@ -161,7 +173,7 @@ class _Pool:
         process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
         process.start()
         theirs.close()
-        self.children.append(_Child(process, ours))
+        self.children.append(_Child(process, ours, worker_of(process.pid or 0).name))
         if self.stop_requests:
             process.terminate()
 
@@ -177,24 +189,27 @@ class _Pool:
 
     def relay(self, child: _Child) -> None:
         while (event := _next_event(child.pipe)) is not None:
-            child.name = event.worker
             if event.kind is EventKind.STOPPED:
                 child.said_goodbye = True
                 if event.text:
                     self.errors.append(event.text)
+            elif event.kind is EventKind.EPOCH:
+                self.n_died = 0
             self.on_event(event)
 
     def bury(self, child: _Child) -> None:
         child.pipe.close()
         if child.said_goodbye or self.stop_requests:
             return
-        name = child.name or f"pid {child.process.pid}"
-        how = f"worker {name} died ({_exit(child.process.exitcode)})"
-        if self.n_replaced >= REPLACEMENTS_PER_WORKER * self.n_workers:
+        how = f"worker {child.name} died ({_exit(child.process.exitcode)})"
+        # Without this, its trial would wait for the lease to expire.
+        with contextlib.suppress(StoreError):
+            expire(self.store.database, child.name)
+        self.n_died += 1
+        if self.n_died > REPLACEMENTS_PER_WORKER * self.n_workers:
             self.errors.append(how)
             return
-        self.n_replaced += 1
-        self.on_event(WorkerEvent(worker=name, kind=EventKind.REPLACED, text=how))
+        self.on_event(WorkerEvent(worker=child.name, kind=EventKind.REPLACED, text=how))
         self.start()
 
 
@@ -254,9 +269,29 @@ def _run_child(
         with contextlib.suppress(BrokenPipeError):
             pipe.send(event)
 
+    threading.Thread(target=_end_late, args=(stop,), name="deadline", daemon=True).start()
     error = ""
     try:
-        work(store_url, study, data_dir=data_dir, stop=stop, on_event=send, settings=settings)
+        work(
+            store_url,
+            study,
+            data_dir=data_dir,
+            stop=stop,
+            on_event=send,
+            settings=settings,
+            patient=True,
+        )
     except FdrnnError as failure:
         error = str(failure)
+    except (OSError, MemoryError) as failure:
+        error = f"{type(failure).__name__}: {failure}"
     send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))
+
+
+def _end_late(stop: Callable[[], bool]) -> None:
+    # Compilation and the scoring of a long test set cannot be interrupted otherwise. The trial
+    # has been put back by then, or is left to its lease.
+    while not stop():
+        time.sleep(_LOOK_S)
+    time.sleep(STOP_DEADLINE_S)
+    os._exit(0)

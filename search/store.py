@@ -138,7 +138,7 @@ class Store:
             return connection.execute(
                 tables.trials.update()
                 .where(failed)
-                .values(state=tables.WAITING, error=None, finished_at=None)
+                .values(state=tables.WAITING, error=None, finished_at=None, stalls=0)
             ).rowcount
 
 

@@ -1,13 +1,14 @@
 """A worker: claims waiting trials of a study and trains them until none is left.
 
-A worker never makes up trials. It renews the lease of its trial by a thread, writes epochs in
-batches and checkpoints in between, and stops at once, leaving the trial as the last checkpoint
-has it, when another worker has taken the trial over.
+A worker never makes up trials. All that a trial writes goes through a thread of its own
+(`fdrnn.search.journal`), so that training goes on while the store is away. A worker stops at
+once, leaving the trial as the last checkpoint has it, when another has taken the trial over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -17,25 +18,29 @@ from pathlib import Path
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.model import CheckpointError, EpochRecord, TrainingInterrupted
-from fdrnn.search.errors import LeaseLostError, StoreError, StudyConflictError
+from fdrnn.search.errors import (
+    LeaseLostError,
+    StoreError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
+    StudyConflictError,
+)
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.journal import TrialJournal
-from fdrnn.search.lease import (
-    Lease,
-    LeaseKeeper,
-    WorkerIdentity,
-    claim,
-    seconds_to_expiry,
-    this_worker,
-)
-from fdrnn.search.machine import describe_machine, limit_blas_threads
+from fdrnn.search.lease import Lease, WorkerIdentity, claim, seconds_to_expiry, this_worker
+from fdrnn.search.machine import limit_blas_threads
 from fdrnn.search.mirror import Mirror
+from fdrnn.search.outage import StoreWatch
 from fdrnn.search.store import Store, StoredStudy, open_store
 from fdrnn.search.training import Trainer, Training
 
 OnEvent = Callable[[WorkerEvent], None]
 
+MOST_TROUBLES = 3
+"""Times in a row that a worker puts a trial back for its machine's trouble before it gives up."""
+
 _STOP_POLL_S = 0.2
+_TROUBLE_PAUSE_S = 2.0
 _LEAST_WAIT_S = 0.05
 
 
@@ -94,6 +99,7 @@ def work(
     stop: Callable[[], bool] = lambda: False,
     on_event: OnEvent = lambda event: None,
     settings: WorkerSettings | None = None,
+    patient: bool = False,
 ) -> None:
     """Train waiting trials of a study, in this process, until none waits and none runs.
 
@@ -109,31 +115,27 @@ def work(
     data_dir
         Folder of data files, if the user names one.
     stop
-        Asked often, also between minibatches; once true, the trial is checkpointed and released
-        and the function returns.
+        Asked often, also between minibatches and from another thread; once true, the trial is
+        checkpointed and released and the function returns.
     on_event
-        Called with each event, in this thread.
+        Called with each event, one at a time, in this thread or the one that writes.
     settings
         How the store is used; None for the defaults.
+    patient
+        Whether to wait for a store that is away at the beginning, too.
 
     Raises
     ------
     FdrnnError
-        If the store or the data set fails, or nothing can be trained on this machine. A trial
-        in hand is released, or left to its lease where the store is gone.
+        If the store cannot be opened or fails for good, the data set fails, or nothing can be
+        trained on this machine. A trial in hand is put back, or left to its lease where the
+        store is gone. A store that is only away, once it was there, is waited for.
+    OSError, MemoryError
+        If the machine's trouble put trials back `MOST_TROUBLES` times in a row.
     """
     settings = settings or WorkerSettings()
     limit_blas_threads(settings.threads)
-    store = open_store(store_url)
-    try:
-        stored = store.study(study)
-        dataset = _load(stored, data_dir, settings.training)
-        mirror = Mirror(store.database, stored)
-        mirror.sync()
-        _Worker(store, stored, dataset, mirror, stop, on_event, settings).run()
-        mirror.sync()
-    finally:
-        store.close()
+    _Worker(store_url, study, data_dir, stop, on_event, settings, patient).work()
 
 
 def _load(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
@@ -147,33 +149,94 @@ def _load(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dat
     return dataset
 
 
-@dataclass
 class _Worker:
-    store: Store
-    stored: StoredStudy
-    dataset: Dataset
-    mirror: Mirror
-    stop: Callable[[], bool]
-    on_event: OnEvent
-    settings: WorkerSettings
-    identity: WorkerIdentity = field(default_factory=this_worker)
+    def __init__(
+        self,
+        store_url: str,
+        study: str,
+        data_dir: Path | None,
+        stop: Callable[[], bool],
+        on_event: OnEvent,
+        settings: WorkerSettings,
+        patient: bool,
+    ) -> None:
+        self.store_url = store_url
+        self.study = study
+        self.data_dir = data_dir
+        self.stop = stop
+        self.on_event = on_event
+        self.settings = settings
+        self.patient = patient
+        self.identity: WorkerIdentity = this_worker()
+        self.watch = StoreWatch(settings.lease_s, self.tell_away, self.tell_back)
+        self.telling = threading.Lock()
+        self.troubles = 0
+        self.store: Store
+        self.stored: StoredStudy
+        self.dataset: Dataset
+        self.mirror: Mirror
 
-    def run(self) -> None:
-        database, study_id = self.store.database, self.stored.study_id
+    def open(self) -> bool:
+        self.store = open_store(self.store_url)
+        self.stored = self.store.study(self.study)
+        self.dataset = _load(self.stored, self.data_dir, self.settings.training)
+        self.mirror = Mirror(self.store.database, self.stored)
+        self.mirror.sync()
+        return True
+
+    def work(self) -> None:
+        opened = self.watch.persist(self.open, self.stop) if self.patient else self.open()
+        if not opened:
+            return
+        try:
+            self.claim_and_train()
+            self.watch.persist(self.mirror.sync, self.stop)
+        finally:
+            self.store.close()
+
+    def claim_and_train(self) -> None:
         idle = False
+        lease = self.first_claim()
         while not self.stop():
-            lease = claim(database, study_id, self.identity, self.settings.lease_s)
             if lease is not None:
                 idle = False
                 self.train(lease)
-                continue
-            left_s = seconds_to_expiry(database, study_id)
-            if left_s is None:
-                return
-            if not idle:
-                self.tell(EventKind.WAITING)
-                idle = True
-            self.sleep(max(min(left_s, self.settings.wait_s), _LEAST_WAIT_S))
+            else:
+                left_s = self.watch.persist(self.seconds_to_expiry, self.stop)
+                if left_s is None:
+                    break
+                if not idle:
+                    self.tell(EventKind.WAITING)
+                    idle = True
+                self.sleep(max(min(left_s, self.settings.wait_s), _LEAST_WAIT_S))
+            lease = self.watch.persist(self.claim, self.stop)
+        if lease is not None:
+            # Told to stop between the claim and the training; it would expire in any case.
+            with contextlib.suppress(StoreError):
+                lease.release()
+
+    def first_claim(self) -> Lease | None:
+        # It shows whether the store can be written at all.
+        try:
+            return self.claim()
+        except StoreReadOnlyError:
+            raise
+        except StoreUnavailableError:
+            if not self.patient:
+                raise
+        return self.watch.persist(self.claim, self.stop)
+
+    def claim(self) -> Lease | None:
+        return claim(
+            self.store.database,
+            self.stored.study_id,
+            self.identity,
+            self.settings.lease_s,
+            take_expired=self.watch.trusts_expiry,
+        )
+
+    def seconds_to_expiry(self) -> float | None:
+        return seconds_to_expiry(self.store.database, self.stored.study_id, self.settings.lease_s)
 
     def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -181,48 +244,60 @@ class _Worker:
             time.sleep(min(left, _STOP_POLL_S))
 
     def train(self, lease: Lease) -> None:
-        self.mirror.started(lease.config_index)
+        journal = TrialJournal(
+            lease,
+            self.mirror,
+            self.watch,
+            self.settings.write_interval_s,
+            self.settings.checkpoint_interval_s,
+            self.stop,
+        )
         try:
-            with LeaseKeeper(lease) as keeper:
-                self.run_trial(lease, keeper)
-        except LeaseLostError as error:
-            self.tell(EventKind.LOST, lease, text=str(error))
+            with journal:
+                self.run_trial(lease, journal)
+        except LeaseLostError:
+            self.tell(EventKind.LOST, lease)
 
-    def run_trial(self, lease: Lease, keeper: LeaseKeeper) -> None:
+    def run_trial(self, lease: Lease, journal: TrialJournal) -> None:
         def interrupted() -> bool:
-            return keeper.lost or self.stop()
+            return journal.interrupted or self.stop()
 
+        trainer = None
         try:
             # Told before the trainer is made, because a first one compiles its network.
             self.tell(EventKind.CLAIMED, lease)
             trainer = self.restored_trainer(lease)
-            journal = TrialJournal(
-                lease,
-                trainer,
-                self.settings.write_interval_s,
-                self.settings.checkpoint_interval_s,
-            )
+            journal.attach(trainer)
             with contextlib.suppress(TrainingInterrupted):
                 while not trainer.finished and not interrupted():
                     record = trainer.run_epoch(interrupted)
                     journal.add(record)
-                    self.mirror.report(lease.config_index, record)
+                    self.troubles = 0
                     self.tell(EventKind.EPOCH, lease, trainer, record)
-            if trainer.finished:
-                self.finish(lease, journal, trainer)
-            else:
-                self.release(lease, journal, trainer)
+            result = trainer.result() if trainer.finished and not journal.interrupted else None
         except (LeaseLostError, StoreError):
             raise
-        except (FdrnnError, OSError, MemoryError):
-            # The machine's trouble and no verdict on the trial: another one may train it.
-            lease.release()
-            self.mirror.released(lease.config_index)
-            raise
+        except (FdrnnError, OSError, MemoryError) as error:
+            self.give_back(lease, journal, error)
         except Exception as error:
-            lease.fail(traceback.format_exc())
-            self.mirror.ended(lease.config_index)
+            journal.fail(traceback.format_exc())
             self.tell(EventKind.FAILED, lease, text=f"{type(error).__name__}: {error}")
+        else:
+            if result is not None and journal.finish(result):
+                text = "diverged" if result.diverged else ""
+                self.tell(EventKind.FINISHED, lease, trainer, text=text)
+            elif journal.release():
+                self.tell(EventKind.RELEASED, lease, trainer)
+
+    def give_back(self, lease: Lease, journal: TrialJournal, error: Exception) -> None:
+        # The machine's trouble and no verdict on the trial: another one may train it.
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        journal.give_back(f"{self.identity.name}: {text}")
+        self.tell(EventKind.TROUBLE, lease, text=text)
+        self.troubles += 1
+        if isinstance(error, FdrnnError) or self.troubles >= MOST_TROUBLES:
+            raise error
+        self.sleep(_TROUBLE_PAUSE_S * self.troubles)
 
     def restored_trainer(self, lease: Lease) -> Trainer:
         def fresh() -> Trainer:
@@ -235,24 +310,16 @@ class _Worker:
         try:
             trainer.restore(lease.checkpoint)
         except CheckpointError as error:
-            lease.restart()
+            self.watch.persist(lease.restart, self.stop)
             self.tell(EventKind.RESTARTED, lease, text=str(error))
             return fresh()
         return trainer
 
-    def finish(self, lease: Lease, journal: TrialJournal, trainer: Trainer) -> None:
-        journal.flush()
-        result = trainer.result()
-        lease.finish(result, describe_machine())
-        self.mirror.ended(lease.config_index)
-        text = "diverged" if result.diverged else ""
-        self.tell(EventKind.FINISHED, lease, trainer, text=text)
+    def tell_away(self, reason: str) -> None:
+        self.tell(EventKind.AWAY, text=reason)
 
-    def release(self, lease: Lease, journal: TrialJournal, trainer: Trainer) -> None:
-        journal.checkpoint()
-        lease.release()
-        self.mirror.released(lease.config_index)
-        self.tell(EventKind.RELEASED, lease, trainer)
+    def tell_back(self, seconds: float) -> None:
+        self.tell(EventKind.BACK, text=f"after {seconds:.0f} s", seconds=seconds)
 
     def tell(
         self,
@@ -261,8 +328,9 @@ class _Worker:
         trainer: Trainer | None = None,
         record: EpochRecord | None = None,
         text: str = "",
+        seconds: float = 0.0,
     ) -> None:
-        event = WorkerEvent(worker=self.identity.name, kind=kind, text=text)
+        event = WorkerEvent(worker=self.identity.name, kind=kind, text=text, seconds=seconds)
         if lease is not None:
             event = replace(event, config_index=lease.config_index, epoch=lease.epoch)
         if trainer is not None:
@@ -271,4 +339,5 @@ class _Worker:
             counted = self.stored.definition.training.padding == "counted"
             valid_nll = record.valid_nll_counted if counted else record.valid_nll_masked
             event = replace(event, valid_nll=valid_nll, seconds=record.seconds)
-        self.on_event(event)
+        with self.telling:
+            self.on_event(event)

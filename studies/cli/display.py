@@ -71,38 +71,38 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
         s/epoch"``.
     """
     trial = f"trial {event.config_index}"
-    told = f": {event.text}" if event.text else ""
     match event.kind:
         case EventKind.CLAIMED:
             after = f"goes on after epoch {event.epoch}" if event.epoch else "begins"
-            text = f"{trial} {after}"
+            return f"{trial} {after}"
         case EventKind.EPOCH:
-            text = (
+            return (
                 f"{trial}: epoch {event.epoch} of at most {max_epochs}, validation NLL "
                 f"{_nll(event.valid_nll)} (best {_nll(event.best_valid_nll)}), "
                 f"{event.seconds:.2f} s/epoch"
             )
         case EventKind.FINISHED:
             outcome = "diverged" if event.text else "finished"
-            text = (
+            return (
                 f"{trial} {outcome} after epoch {event.epoch}, best validation NLL "
                 f"{_nll(event.best_valid_nll)}"
             )
-        case EventKind.FAILED:
-            text = f"{trial} failed{told}"
-        case EventKind.RELEASED:
-            text = f"{trial} is put back after epoch {event.epoch}"
-        case EventKind.LOST:
-            text = f"{trial} was taken over by another worker"
-        case EventKind.RESTARTED:
-            text = f"{trial} begins anew{told}"
-        case EventKind.WAITING:
-            text = "waits for trials of other workers"
-        case EventKind.STOPPED:
-            text = f"has ended{told}"
-        case EventKind.REPLACED:
-            text = f"died and is replaced{told}"
-    return text
+    told = f": {event.text}" if event.text else ""
+    return _TEXTS[event.kind].format(trial=trial, epoch=event.epoch) + told
+
+
+_TEXTS = {
+    EventKind.FAILED: "{trial} failed",
+    EventKind.RELEASED: "{trial} is put back after epoch {epoch}",
+    EventKind.TROUBLE: "{trial} is put back because of trouble with this machine",
+    EventKind.AWAY: "the store does not answer; training goes on, epochs are kept",
+    EventKind.BACK: "the store answers again",
+    EventKind.LOST: "{trial} was taken over by another worker",
+    EventKind.RESTARTED: "{trial} begins anew",
+    EventKind.WAITING: "waits for trials of other workers",
+    EventKind.STOPPED: "has ended",
+    EventKind.REPLACED: "died and is replaced",
+}
 
 
 def _nll(value: float) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from fdrnn.model import TrialResult
 from fdrnn.search import (
     LeaseLostError,
     Store,
-    StoreError,
     create_study,
     curves,
     open_store,
@@ -27,10 +25,11 @@ from fdrnn.search import (
     trials,
 )
 from fdrnn.search.lease import (
+    MOST_STALLS,
     Lease,
-    LeaseKeeper,
     WorkerIdentity,
     claim,
+    expire,
     seconds_to_expiry,
     this_worker,
 )
@@ -154,7 +153,7 @@ def test_the_result_is_stored_whole(store: Store, study_id: int, fake: ModuleTyp
     with store.database.read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.checkpoints)) == 0
     with pytest.raises(LeaseLostError):
-        lease.finish(result, "some CPU")
+        lease.renew()
 
 
 def test_a_run_that_never_had_a_finite_nll_is_stored(
@@ -237,40 +236,93 @@ def test_no_trial_is_claimed_twice_by_several_processes(
     assert sorted(lines, key=lambda line: int(line.split()[0])) == [f"{k} 1" for k in range(40)]
 
 
-def test_the_keeper_renews_until_its_end(store: Store, study_id: int) -> None:
-    lease = claimed(store, study_id, ADA, lease_s=0.3)
-    with LeaseKeeper(lease) as keeper:
-        time.sleep(0.8)
-        assert not keeper.lost
-        assert claimed(store, study_id, BOB).config_index == 1
-        assert claim(store.database, study_id, BOB, 60.0) is None
-    time.sleep(0.4)
-    assert claimed(store, study_id, BOB).config_index == 0
+def test_a_write_may_be_repeated(store: Store, study_id: int, fake: ModuleType) -> None:
+    lease = claimed(store, study_id, ADA)
+    for _ in range(2):
+        lease.write([fake.record(1, 1), fake.record(1, 2)], b"after 2", "some CPU")
+    lease.write([fake.record(1, 2), fake.record(1, 3)])
+    assert curves(store, "noise")["epoch"].tolist() == [1, 2, 3]
+    result = fake.result(1, 3)
+    lease.finish(result, "some CPU")
+    before = _everything(store)
+    lease.finish(result, "some CPU")
+    assert _everything(store) == before
+    released = claimed(store, study_id, ADA)
+    released.release()
+    released.release()
+    failed = claimed(store, study_id, BOB)
+    failed.fail("Traceback: it broke")
+    failed.fail("Traceback: it broke")
+    assert states(store) == ["finished", "failed"]
+    for late in (released.release, lambda: released.fail("late"), failed.release):
+        with pytest.raises(LeaseLostError):
+            late()
 
 
-def test_the_keeper_notices_that_the_lease_is_lost(store: Store, study_id: int) -> None:
-    lease = claimed(store, study_id, ADA, lease_s=0.3)
-    time.sleep(0.35)
+def test_attempts_without_a_later_checkpoint_are_limited(
+    store: Store, study_id: int, fake: ModuleType
+) -> None:
+    for _ in range(MOST_STALLS - 1):
+        claimed(store, study_id, ADA).give_back("ada-1: MemoryError")
+    # Neither a stop that was asked for nor a checkpoint counts.
+    claimed(store, study_id, ADA).release()
+    lease = claimed(store, study_id, ADA)
+    lease.write([fake.record(1, 1)], b"after 1")
+    lease.give_back("ada-1: MemoryError")
+    for _ in range(MOST_STALLS):
+        again = claimed(store, study_id, ADA)
+        assert again.config_index == 0
+        again.give_back("ada-1: MemoryError")
+    assert claimed(store, study_id, ADA).config_index == 1
+    row = trials(store, "noise").iloc[0]
+    assert row["state"] == "failed"
+    for part in ("10 attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
+        assert part in row["error"]
+    assert store.requeue_failed(study_id) == 1
+    again = claimed(store, study_id, BOB)
+    assert (again.config_index, again.checkpoint) == (0, b"after 1")
+
+
+def test_a_silent_worker_counts_as_an_attempt_too(store: Store, study_id: int) -> None:
+    for _ in range(MOST_STALLS):
+        assert claimed(store, study_id, ADA, lease_s=0.001).config_index == 0
+        time.sleep(0.01)
+    assert claimed(store, study_id, ADA).config_index == 1
+    assert "the last by worker ada-1;" in trials(store, "noise")["error"].iloc[0]
+
+
+def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
+    store: Store, study_id: int
+) -> None:
+    for _ in range(2):
+        claimed(store, study_id, ADA)
+    expire(store.database, "ada-1")
+    time.sleep(0.01)
+    assert claim(store.database, study_id, BOB, 60.0, take_expired=False) is None
+    assert claimed(store, study_id, BOB, lease_s=0.001).config_index == 0
+
+
+def test_the_leases_of_a_dead_worker_expire_at_once(store: Store, study_id: int) -> None:
+    claimed(store, study_id, ADA)
     claimed(store, study_id, BOB)
-    with LeaseKeeper(lease) as keeper:
-        until = time.monotonic() + 5.0
-        while not keeper.lost and time.monotonic() < until:
-            time.sleep(0.01)
-        assert keeper.lost
+    expire(store.database, "ada-1")
+    time.sleep(0.01)
+    again = claimed(store, study_id, BOB, lease_s=0.001)
+    assert (again.config_index, again.attempt) == (0, 2)
 
 
-def test_the_keeper_survives_errors_of_the_store() -> None:
-    calls: list[int] = []
-    renewed_after = threading.Event()
-
-    class Moody(Lease):
-        def renew(self) -> None:
-            calls.append(1)
-            if len(calls) < 4:
-                raise StoreError("the store is away")
-            renewed_after.set()
-
-    lease = Moody(None, 1, 0, 0, {}, 1, 0, None, 0.03)  # type: ignore[arg-type]
-    with LeaseKeeper(lease) as keeper:
-        assert renewed_after.wait(5.0)
-        assert not keeper.lost
+def test_every_kind_of_machine_that_trained_is_noted(
+    store: Store, study_id: int, fake: ModuleType
+) -> None:
+    for epoch, machine in enumerate(["old CPU", "new CPU", "old CPU"], 1):
+        lease = claimed(store, study_id, ADA)
+        lease.write([fake.record(1, epoch)], b"state", machine)
+        lease.release()
+    claimed(store, study_id, BOB).finish(fake.result(1, 3), "new CPU")
+    assert trials(store, "noise")["machine"].iloc[0] == "old CPU\nnew CPU"
+    # A trial that begins anew owes nothing to those before.
+    lease = claimed(store, study_id, ADA)
+    lease.write([fake.record(2, 1)], b"damaged", "old CPU")
+    lease.restart()
+    lease.finish(fake.result(2, 1), "new CPU")
+    assert trials(store, "noise")["machine"].iloc[1] == "new CPU"

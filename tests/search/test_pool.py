@@ -63,6 +63,15 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(
     pool = start("run_script.py", url, 2, 1.0)
     following = events(pool)
     victim = until(following, "epoch", epoch=3)
+    # Its writes come after its words.
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        running = {
+            str(one.config_index): one for one in study_progress(store, study).running_trials
+        }
+        if running[victim[2]].epoch >= 3:
+            break
+        time.sleep(0.01)
     os.kill(int(victim[0]), signal.SIGKILL)
     replaced = until(following, "replaced")
     assert replaced[0] == victim[0]

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,9 @@ from fdrnn.model import TrainingInterrupted
 from fdrnn.search import (
     EventKind,
     Store,
+    StoreError,
+    StoreReadOnlyError,
+    StoreUnavailableError,
     StudyConflictError,
     Training,
     WorkerEvent,
@@ -27,7 +31,10 @@ from fdrnn.search import (
     trials,
     work,
 )
+from fdrnn.search import worker as worker_module
+from fdrnn.search.database import Database
 from fdrnn.search.lease import Lease, WorkerIdentity, claim
+from fdrnn.search.worker import MOST_TROUBLES
 
 GONE = WorkerIdentity("gone-1", "gone", 1)
 
@@ -106,9 +113,11 @@ def test_epochs_are_written_in_batches_and_checkpoints_at_intervals(
     writes: list[tuple[int, bool]] = []
     original = Lease.write
 
-    def write(lease: Lease, records: Any, checkpoint: bytes | None = None) -> None:
+    def write(
+        lease: Lease, records: Any, checkpoint: bytes | None = None, machine: str | None = None
+    ) -> None:
         writes.append((len(records), checkpoint is not None))
-        original(lease, records, checkpoint)
+        original(lease, records, checkpoint, machine)
 
     monkeypatch.setattr(Lease, "write", write)
     lazy = fake.settings(write_interval_s=60.0, checkpoint_interval_s=60.0)
@@ -197,7 +206,9 @@ def test_the_machines_trouble_is_no_verdict_on_a_trial(
     fake: ModuleType,
     create: Callable[..., int],
     trouble: Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(worker_module, "_TROUBLE_PAUSE_S", 0.01)
     create(n_trials=2, n_epochs=2)
 
     class Helpless(fake.FakeTrainer):  # type: ignore[name-defined,misc]
@@ -258,8 +269,9 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
     events = Events()
     work(url, "noise", on_event=events.append, settings=with_trainer(fake, Robbed))
     kinds = [event.kind for event in events]
-    assert kinds[:2] == [EventKind.CLAIMED, EventKind.LOST]
-    assert kinds[-1] is EventKind.FINISHED
+    lost = kinds.index(EventKind.LOST)
+    assert set(kinds[1:lost]) <= {EventKind.EPOCH}
+    assert kinds[lost + 1 :].count(EventKind.FINISHED) == kinds.count(EventKind.FINISHED) == 1
     assert thief[0].attempt == 2
     assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
 
@@ -277,3 +289,74 @@ def test_other_data_than_the_studys_are_refused(store: Store, url: str, fake: Mo
 def test_settings_out_of_range_are_refused(key: str, value: float, rule: str) -> None:
     with pytest.raises(ValueError, match=f"{key} must be .*{rule}, got {value}"):
         WorkerSettings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_a_worker_waits_for_a_store_that_is_away_and_no_number_is_lost(
+    store: Store,
+    url: str,
+    fake: ModuleType,
+    create: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create(n_trials=3, n_epochs=20)
+    monkeypatch.setenv("FAKE_EPOCH_S", "0.02")
+    begun = time.monotonic()
+    original = Database.write
+
+    @contextmanager
+    def write(database: Database) -> Iterator[Any]:
+        # Away for half of every second, but for the first.
+        if (time.monotonic() - begun) % 1.0 > 0.5:
+            raise StoreUnavailableError("the store is away")
+        with original(database) as connection:
+            yield connection
+
+    monkeypatch.setattr(Database, "write", write)
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=fake.settings())
+    assert_undisturbed(store, fake, n_trials=3, n_epochs=20)
+    away, back = events.of(EventKind.AWAY), events.of(EventKind.BACK)
+    assert away
+    assert len(back) == len(away)
+    assert away[0].text == "the store is away"
+    assert 0.0 < back[0].seconds < 10.0
+
+
+def test_a_store_that_cannot_be_written_is_an_error_at_the_start(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int], monkeypatch: Any
+) -> None:
+    create(n_trials=1)
+
+    @contextmanager
+    def write(database: Database) -> Iterator[Any]:
+        raise StoreReadOnlyError("attempt to write a readonly database")
+        yield
+
+    monkeypatch.setattr(Database, "write", write)
+    with pytest.raises(StoreError, match="readonly"):
+        work(url, "noise", settings=fake.settings(), patient=True)
+
+
+def test_passing_trouble_of_the_machine_is_tried_again(
+    store: Store,
+    url: str,
+    fake: ModuleType,
+    create: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "_TROUBLE_PAUSE_S", 0.01)
+    create(n_trials=2, n_epochs=2)
+    troubles: list[int] = []
+
+    class Hungry(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            if len(troubles) < MOST_TROUBLES - 1:
+                troubles.append(1)
+                raise MemoryError("4 GB asked for")
+            return super().run_epoch(interrupted)
+
+    events = Events()
+    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Hungry))
+    assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
+    told = [event.text for event in events.of(EventKind.TROUBLE)]
+    assert told == ["MemoryError: 4 GB asked for"] * (MOST_TROUBLES - 1)

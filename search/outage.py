@@ -1,0 +1,125 @@
+"""Outages of the store as one worker sees them: when to try again, and what to believe after."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from fdrnn.search.errors import StoreUnavailableError
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 30.0
+_POLL_S = 0.2
+
+Result = TypeVar("Result")
+
+
+class StoreWatch:
+    """Whether the store can be reached, told by those who try.
+
+    Pauses between tries double up to a third of a lease and at most half a minute, with jitter,
+    so that many workers do not come back at one moment. After an outage, and after this process
+    itself was asleep (stopped, or its machine suspended), other workers' expired leases are not
+    to be taken for one lease length: their holders may be alive and about to renew.
+
+    Parameters
+    ----------
+    lease_s
+        Length of a lease in seconds.
+    on_away
+        Called with the reason when an outage begins.
+    on_back
+        Called with the seconds it took when it ends.
+    """
+
+    def __init__(
+        self,
+        lease_s: float,
+        on_away: Callable[[str], None] = lambda reason: None,
+        on_back: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._lease_s = lease_s
+        self._on_away = on_away
+        self._on_back = on_back
+        self._lock = threading.Lock()
+        self._n_missed = 0
+        self._away_since = 0.0
+        self._last_reached: float | None = None
+        self._trust_from = 0.0
+
+    @property
+    def away(self) -> bool:
+        """Whether the last try failed."""
+        return self._n_missed > 0
+
+    @property
+    def trusts_expiry(self) -> bool:
+        """Whether an expired lease means that its holder has had the time to renew it."""
+        return not self.away and _now_s() >= self._trust_from
+
+    def reached(self) -> None:
+        """Take note that the store answered."""
+        with self._lock:
+            now = _now_s()
+            n_missed, self._n_missed = self._n_missed, 0
+            asleep = self._last_reached is not None and (
+                now - self._last_reached > self._lease_s / 2
+            )
+            if n_missed or asleep:
+                self._trust_from = now + self._lease_s
+            self._last_reached = now
+        if n_missed:
+            self._on_back(now - self._away_since)
+
+    def missed(self, error: StoreUnavailableError) -> float:
+        """Take note that the store did not answer.
+
+        Returns
+        -------
+        float
+            Seconds to wait before the next try.
+        """
+        with self._lock:
+            first = not self._n_missed
+            if first:
+                self._away_since = _now_s()
+            self._n_missed += 1
+            doubled = _FIRST_PAUSE_S * 2.0 ** min(self._n_missed, 16)
+            longest = min(doubled, self._lease_s / 3, _LONGEST_PAUSE_S)
+        if first:
+            self._on_away(str(error))
+        return random.uniform(longest / 2, longest)
+
+    def persist(self, call: Callable[[], Result], stop: Callable[[], bool]) -> Result | None:
+        """Call until the store answers.
+
+        Parameters
+        ----------
+        call
+            What to try; it may have to be repeated.
+        stop
+            Ends the tries once true.
+
+        Returns
+        -------
+        The call's result, None if it was stopped before there was one.
+        """
+        while not stop():
+            try:
+                result = call()
+            except StoreUnavailableError as error:
+                until = time.monotonic() + self.missed(error)
+                while not stop() and time.monotonic() < until:
+                    time.sleep(_POLL_S)
+                continue
+            self.reached()
+            return result
+        return None
+
+
+def _now_s() -> float:
+    # Unlike the monotonic clock, this one also counts while the machine is suspended.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
