@@ -138,6 +138,19 @@ Threads = Annotated[
         "trains a study fastest; another number changes the last bits of the results.",
     ),
 ]
+Lease = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="Time after which the trial of a silent worker may be taken up by another.",
+    ),
+]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", help="Time between two checkpoints: what a killed worker may lose."
+    ),
+]
 Output = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder of the report's files; made if missing.")
 ]
@@ -183,6 +196,8 @@ def run(
         ),
     ] = None,
     threads: Threads = 1,
+    lease: Lease = 60.0,
+    checkpoint_every: CheckpointEvery = 60.0,
     name: Name = None,
     storage: Storage = None,
     data_dir: DataDir = None,
@@ -202,10 +217,13 @@ def run(
         fdrnn run bach --epochs 5 --name bach-short
     """
     with remembered_interrupts():
-        from fdrnn.studies.cli.training import Request, run_study
+        from fdrnn.studies.cli.training import Request, WorkerOptions, run_study
 
     request = Request(study, trials, epochs, name, storage, data_dir)
-    raise typer.Exit(run_study(request, workers, threads, output))
+    options = WorkerOptions(
+        n_workers=workers, threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
+    )
+    raise typer.Exit(run_study(request, options, output))
 
 
 @app.command()
@@ -213,6 +231,8 @@ def worker(
     study: StoredStudy,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes.")] = 1,
     threads: Threads = 1,
+    lease: Lease = 60.0,
+    checkpoint_every: CheckpointEvery = 60.0,
     storage: Storage = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -228,9 +248,12 @@ def worker(
         FDRNN_STORAGE=postgresql+psycopg://host/fdrnn fdrnn worker jsb --workers 8
     """
     with remembered_interrupts():
-        from fdrnn.studies.cli.training import run_worker
+        from fdrnn.studies.cli.training import WorkerOptions, run_worker
 
-    raise typer.Exit(run_worker(study, workers, threads, storage, data_dir))
+    options = WorkerOptions(
+        n_workers=workers, threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
+    )
+    raise typer.Exit(run_worker(study, options, storage, data_dir))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.reporting import report_store
 from fdrnn.studies.cli.status import summary_line
 from fdrnn.studies.errors import OptionError
+
+_SHORTEST_LEASE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,52 @@ class Request:
         return definition
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """The workers that a user asks for.
+
+    Attributes
+    ----------
+    n_workers
+        Worker processes; None for as many as the usable cores have room for.
+    threads
+        Threads of each worker's linear algebra.
+    lease_s, checkpoint_interval_s
+        As in `fdrnn.search.WorkerSettings`.
+
+    Raises
+    ------
+    OptionError
+        If a number is out of range.
+    """
+
+    n_workers: int | None
+    threads: int
+    lease_s: float
+    checkpoint_interval_s: float
+
+    def __post_init__(self) -> None:
+        _require_positive("--workers", self.n_workers)
+        _require_positive("--threads", self.threads)
+        if not _SHORTEST_LEASE_S <= self.lease_s < math.inf:
+            raise OptionError(
+                f"--lease must be at least {_SHORTEST_LEASE_S} seconds, got {self.lease_s:g}"
+            )
+        if not 0.0 <= self.checkpoint_interval_s < math.inf:
+            raise OptionError(
+                f"--checkpoint-every must be at least 0 seconds, got {self.checkpoint_interval_s:g}"
+            )
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """How each of them uses the store and the machine."""
+        return WorkerSettings(
+            threads=self.threads,
+            lease_s=self.lease_s,
+            checkpoint_interval_s=self.checkpoint_interval_s,
+        )
+
+
 def create(request: Request) -> tuple[Store, StoredStudy]:
     """Make or extend a study and say what the store now holds.
 
@@ -106,17 +155,15 @@ def _is_complete(store: Store, study: str) -> bool:
     return not progress.waiting + progress.running
 
 
-def run_study(request: Request, n_workers: int | None, threads: int, output: Path) -> int:
+def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
     """Create a study, work on it and report the store it is in.
 
     Parameters
     ----------
     request
         The study.
-    n_workers
-        Worker processes; None for as many as the usable cores have room for.
-    threads
-        Threads of each worker.
+    workers
+        Who trains it.
     output
         Folder of the report's files.
 
@@ -125,20 +172,18 @@ def run_study(request: Request, n_workers: int | None, threads: int, output: Pat
     int
         Exit code.
     """
-    _require_positive("--workers", n_workers)
-    _require_positive("--threads", threads)
     with remembered_interrupts():
         # A mistake in the definition is told before Theano is imported.
         request.definition()
         _require_toolchain()
         store, stored = create(request)
-    code = _train(store, stored, request.storage_url, n_workers, threads, request.data_dir)
+    code = _train(store, stored, request.storage_url, workers, request.data_dir)
     report_store(store, [], output)
     return code
 
 
 def run_worker(
-    study: str, n_workers: int, threads: int, storage: str | None, data_dir: Path | None
+    study: str, workers: WorkerOptions, storage: str | None, data_dir: Path | None
 ) -> int:
     """Work on a study of the store.
 
@@ -146,10 +191,8 @@ def run_worker(
     ----------
     study
         Its name there.
-    n_workers
-        Worker processes.
-    threads
-        Threads of each worker.
+    workers
+        Who trains it.
     storage
         URL of the store; None for the default.
     data_dir
@@ -160,8 +203,6 @@ def run_worker(
     int
         Exit code.
     """
-    _require_positive("--workers", n_workers)
-    _require_positive("--threads", threads)
     storage_url = storage or default_storage_url()
     with remembered_interrupts():
         store = open_store(storage_url)
@@ -169,15 +210,14 @@ def run_worker(
         _require_toolchain()
         # Here and not by several workers at once, and with its progress shown.
         load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
-    return _train(store, stored, storage_url, n_workers, threads, data_dir)
+    return _train(store, stored, storage_url, workers, data_dir)
 
 
 def _train(
     store: Store,
     stored: StoredStudy,
     storage_url: str,
-    n_workers: int | None,
-    threads: int,
+    workers: WorkerOptions,
     data_dir: Path | None,
 ) -> int:
     name = stored.definition.name
@@ -194,11 +234,11 @@ def _train(
             interrupted = run_workers(
                 storage_url,
                 name,
-                n_workers,
+                workers.n_workers,
                 data_dir=data_dir,
                 on_event=display.show,
                 on_stop=display.stopping,
-                settings=WorkerSettings(threads=threads),
+                settings=workers.settings,
             )
         if interrupted:
             raise KeyboardInterrupt

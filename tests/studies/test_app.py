@@ -100,6 +100,21 @@ def test_numbers_below_1(error_line: ErrorLine, option: str, value: str) -> None
     assert f"{option} must be at least 1, got {value}" in line
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--lease", "0.5", "--lease must be at least 1.0 seconds, got 0.5"),
+        ("--lease", "nan", "--lease must be at least 1.0 seconds, got nan"),
+        ("--checkpoint-every", "-1", "--checkpoint-every must be at least 0 seconds, got -1"),
+    ],
+)
+@pytest.mark.parametrize("command", [("run", "bach"), ("worker", "bach")])
+def test_times_out_of_range(
+    error_line: ErrorLine, command: tuple[str, ...], option: str, value: str, rule: str
+) -> None:
+    assert rule in error_line(*command, option, value)
+
+
 def test_workers_below_1_of_a_worker(error_line: ErrorLine) -> None:
     assert "--workers must be at least 1, got 0" in error_line("worker", "bach", "--workers", "0")
 
