@@ -3,6 +3,10 @@
 SQLite's write transactions begin with BEGIN IMMEDIATE, so that a claim's look and its update are
 one step, and wait for each other. It keeps its rollback journal: a store is then one file, which
 may be copied or stand on a read-only disk.
+
+A PostgreSQL server notices within `_SILENCE_S` that a machine is gone, and ends a transaction in
+which nothing happens, so that a stopped process keeps no row locked. Every process holds one
+connection, and opens more only for as long as it needs them: many workers share a server.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -29,6 +33,10 @@ from fdrnn.search.errors import StoreError, StoreReadOnlyError, StoreUnavailable
 
 _BUSY_TIMEOUT_S = 60
 _CONNECT_TIMEOUT_S = 10
+_SILENCE_S = 20
+_IDLE_TRANSACTION_S = 30
+_MOST_CONNECTIONS = 10
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _ADVISORY_LOCK = 0x6664726E6E  # "fdrnn"
 _READ_ONLY = "fdrnn_read_only"
 _WAY_OUT = "check --storage or FDRNN_STORAGE"
@@ -87,15 +95,33 @@ def _postgresql_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
+def holds_secret(storage: str) -> bool:
+    """Return whether a storage URL holds a password or another secret.
+
+    Parameters
+    ----------
+    storage
+        A SQLAlchemy URL, or the path of a SQLite file.
+
+    Raises
+    ------
+    StoreError
+        If the URL cannot be read.
+    """
+    url = _parse(storage)
+    return url.password is not None or any(name in url.query for name in _SECRETS)
+
+
 def _parse(storage: str) -> URL:
     text = storage if "://" in storage else f"sqlite:///{storage}"
     try:
         url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
-    except (sa.exc.ArgumentError, ValueError) as error:
+    except (sa.exc.ArgumentError, ValueError):
+        # Their messages quote the URL, or a part of it that may be the password.
         raise StoreError(
             "the store's URL cannot be read; it must look like sqlite:///FILE or "
             f"postgresql://USER@HOST/DATABASE; {_WAY_OUT}"
-        ) from error
+        ) from None
     backend = url.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise StoreError(f"a store must be SQLite or PostgreSQL, got {backend!r}; {_WAY_OUT}")
@@ -129,6 +155,9 @@ class Database:
         The full URL, which may hold a password: not for display.
     shown
         The store as errors and logs may name it.
+    engine_options
+        For an engine of this database that somebody else makes, Optuna for example. On
+        PostgreSQL it keeps no connection between two uses.
 
     Raises
     ------
@@ -140,11 +169,11 @@ class Database:
         url = _parse(storage)
         self.url = url.render_as_string(hide_password=False)
         self.file = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
-        bare = url.difference_update_query(["password", "sslpassword"])
+        bare = url.difference_update_query(_SECRETS)
         self.shown = str(self.file) if self.file else bare.render_as_string(hide_password=True)
         self.engine_options = _engine_options(url)
         try:
-            self.engine = sa.create_engine(url, **self.engine_options)
+            self.engine = sa.create_engine(url, **(self.engine_options | _pool_options(url)))
         except (ImportError, sa.exc.ArgumentError) as error:
             raise StoreError(f"store {self.shown}: no such database driver: {error}") from error
         self.prepare(self.engine)
@@ -274,10 +303,45 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
 def _engine_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if "connect_timeout" not in url.query:
-        options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT_S}
-    return options
+    return {"poolclass": NullPool, "connect_args": _postgresql_arguments(url)}
+
+
+def _pool_options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {}
+    return {
+        "poolclass": QueuePool,
+        "pool_size": 1,
+        "max_overflow": _MOST_CONNECTIONS - 1,
+        "pool_pre_ping": True,
+    }
+
+
+def _postgresql_arguments(url: URL) -> dict[str, Any]:
+    interval_s = _SILENCE_S // 4
+    # The client's side of a connection, and below the server's.
+    arguments = {
+        "connect_timeout": _CONNECT_TIMEOUT_S,
+        "keepalives_idle": 2 * interval_s,
+        "keepalives_interval": interval_s,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 1000 * _SILENCE_S,
+        "fallback_application_name": "fdrnn",
+    }
+    settings = {
+        "idle_in_transaction_session_timeout": f"{_IDLE_TRANSACTION_S}s",
+        "tcp_keepalives_idle": 2 * interval_s,
+        "tcp_keepalives_interval": interval_s,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": 1000 * _SILENCE_S,
+    }
+    defaults = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    # Of two options of one name the server takes the later one.
+    theirs = " ".join(url.normalized_query.get("options", [os.environ.get("PGOPTIONS", "")]))
+    return {
+        **{name: value for name, value in arguments.items() if name not in url.query},
+        "options": f"{defaults} {theirs}".strip(),
+    }
 
 
 def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fdrnn.datasets import BENCHMARKS
+from postgres import PostgresServer, PostgresUnavailableError
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,14 @@ def real_data_dir() -> Path:
     if missing:
         pytest.skip(f"no {', '.join(missing)} in {folder}; name their folder in FDRNN_DATA_DIR")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server; the test is skipped where there are no programs for one."""
+    try:
+        server = PostgresServer()
+    except PostgresUnavailableError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from fdrnn.search import Store, open_store
+from postgres import PostgresServer
 
 HERE = Path(__file__).parent
 
@@ -26,22 +27,41 @@ def fake() -> ModuleType:
     return module
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.sqlite3'}"
-
-
 @pytest.fixture(scope="session")
-def initialized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def initialized_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an initialized store, to be copied."""
     path = tmp_path_factory.mktemp("store") / "store.sqlite3"
     open_store(str(path), create=True).close()
     return path
 
 
+@pytest.fixture(scope="session")
+def initialized_database(postgres: PostgresServer) -> str:
+    """The name of a database with an initialized store, to be copied."""
+    name = postgres.create_database()
+    open_store(postgres.url(name), create=True).close()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of the test's `store`; of an empty database in a test without one."""
+    of_store = "store" in request.fixturenames
+    if request.param == "sqlite":
+        if of_store:
+            shutil.copy(request.getfixturevalue("initialized_file"), tmp_path)
+        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template = [request.getfixturevalue("initialized_database")] if of_store else []
+    database = server.create_database(*template)
+    yield server.url(database)
+    server.drop_database(database)
+
+
 @pytest.fixture
-def store(url: str, initialized: Path, tmp_path: Path) -> Iterator[Store]:
-    shutil.copy(initialized, tmp_path)
+def store(url: str) -> Iterator[Store]:
+    """An initialized store on each kind of database."""
     opened = open_store(url)
     yield opened
     opened.close()
