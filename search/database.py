@@ -113,7 +113,9 @@ def holds_secret(storage: str) -> bool:
 
 
 def _parse(storage: str) -> URL:
-    text = storage if "://" in storage else f"sqlite:///{storage}"
+    # A URL without its slashes would be a file's name, and told in messages.
+    is_url = re.match(r"\w+(\+\w+)?:", storage)
+    text = storage if is_url or "://" in storage else f"sqlite:///{storage}"
     try:
         url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
     except (sa.exc.ArgumentError, ValueError):

@@ -81,6 +81,8 @@ class PostgresServer:
     ----------
     port
         The same from start to start.
+    data
+        Its data directory.
     password
         Of the superuser `USER`; it holds characters that a URL must quote.
     secret
@@ -108,7 +110,7 @@ class PostgresServer:
         self._names = (f"test{number}" for number in count(1))
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="fdrnn-postgres-"))
-        self._data = self._folder / "data"
+        self.data = self._folder / "data"
         try:
             self._programs = self._readable(programs)
             self._initialize({**_SETTINGS, **(settings or {})})
@@ -129,7 +131,7 @@ class PostgresServer:
         """Start the server, and wait until it answers unless told otherwise."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data],
+                [self._programs / "postgres", "-D", self.data],
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
@@ -206,7 +208,7 @@ class PostgresServer:
 
     def configure(self, **settings: str) -> None:
         """Add settings to the configuration file, for the next start."""
-        with (self._data / "postgresql.conf").open("a") as configuration:
+        with (self.data / "postgresql.conf").open("a") as configuration:
             configuration.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def _readable(self, programs: Path) -> Path:
@@ -228,7 +230,7 @@ class PostgresServer:
         password_file.write_text(self.password)
         _give_away(password_file)
         options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
-        files = ("-D", self._data, f"--pwfile={password_file}", f"--username={USER}")
+        files = ("-D", self.data, f"--pwfile={password_file}", f"--username={USER}")
         made = subprocess.run(
             [self._programs / "initdb", *files, *options],
             cwd=self._folder,
@@ -247,7 +249,7 @@ class PostgresServer:
         openssl = shutil.which("openssl")
         if openssl is None:
             raise PostgresUnavailableError("no openssl to make a certificate with")
-        key, certificate = self._data / "server.key", self._data / "server.crt"
+        key, certificate = self.data / "server.key", self.data / "server.crt"
         files = ("-keyout", key, "-out", certificate)
         subprocess.run(
             [openssl, "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", *files],

@@ -48,7 +48,7 @@ Examples:
 
 Environment:
 
-    FDRNN_STORAGE    URL of the store (default: the file fdrnn.sqlite3 in the working directory)
+    FDRNN_STORAGE    URL of the store, or @FILE (default: ./fdrnn.sqlite3)
 
     FDRNN_DATA_DIR   folder with the data files, instead of a download
 
@@ -86,14 +86,29 @@ StoredStudy = Annotated[
     str,
     typer.Argument(metavar="STUDY", help="A study of the store.", show_default=False),
 ]
+
+
+def _storage_url(
+    context: typer.Context, parameter: typer.CallbackParam, value: str | None
+) -> str | None:
+    if value is None:
+        return None
+    with remembered_interrupts():
+        from fdrnn.studies.cli.storage import storage_url
+
+    return storage_url(context, parameter, value)
+
+
 Storage = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
         envvar="FDRNN_STORAGE",
-        help="The store, as an SQLAlchemy URL: sqlite:///FILE, postgresql+psycopg://HOST/DB. "
-        "Without it the file fdrnn.sqlite3 in the working directory. A URL with a password "
-        "belongs in the environment variable, where `ps` does not show it.",
+        callback=_storage_url,
+        help="The store, as an SQLAlchemy URL: sqlite:///FILE, postgresql://USER@HOST/DATABASE; "
+        "or @FILE for the URL in a file. Without it the file fdrnn.sqlite3 in the working "
+        "directory. A URL with a password belongs in the environment variable or a file; on the "
+        "command line it is refused, because `ps` shows it to everybody.",
         show_default=False,
         show_envvar=True,
     ),

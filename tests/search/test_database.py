@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.search import StoreError, default_storage_url, open_store
-from fdrnn.search.database import Database, now_s
+from fdrnn.search.database import Database, holds_secret, now_s
 from fdrnn.search.tables import Number
 
 
@@ -39,6 +39,8 @@ def test_postgresql_is_reached_by_psycopg_3_and_shown_without_its_password(schem
     [
         ("mysql://ada@db/studies", "must be SQLite or PostgreSQL, got 'mysql'"),
         ("://nothing", "URL cannot be read"),
+        ("postgresql:/ada:secret@db/studies", "URL cannot be read"),
+        ("postgresql://ada:pass@secret:word@db/studies", "URL cannot be read"),
         ("sqlite://", "must be a file, because workers are processes of their own"),
         ("sqlite:///:memory:", "must be a file"),
         ("postgresql+nosuchdriver://db/studies", "no such database driver"),
@@ -60,8 +62,26 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_store(str(notes), create=True)
 
 
-def test_a_write_is_rolled_back_by_an_exception(tmp_path: Path) -> None:
-    database = Database(str(tmp_path / "store.sqlite3"))
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("fdrnn.sqlite3", False),
+        ("sqlite:////home/ada:lovelace@home/store.sqlite3", False),
+        ("postgresql://ada@db/studies?sslmode=require&passfile=/home/ada/.pgpass", False),
+        ("postgresql://ada:secret@db/studies", True),
+        ("postgresql://:secret@db/studies", True),
+        ("postgresql://db/studies?user=ada&password=secret", True),
+        ("postgresql://ada@db/studies?sslkey=ada.key&sslpassword=secret", True),
+        ("postgresql://ada@db/studies?oauth_client_secret=secret", True),
+    ],
+)
+def test_a_secret_in_a_url_is_found(storage: str, expected: bool) -> None:
+    assert holds_secret(storage) is expected
+    assert "secret" not in Database(storage).shown.replace("client_secret", "")
+
+
+def test_a_write_is_rolled_back_by_an_exception(url: str) -> None:
+    database = Database(url)
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
     with pytest.raises(ZeroDivisionError), database.write() as connection:
@@ -71,17 +91,19 @@ def test_a_write_is_rolled_back_by_an_exception(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 0
 
 
-def test_the_clock_is_the_databases_in_seconds_since_1970(tmp_path: Path) -> None:
-    with Database(str(tmp_path / "store.sqlite3")).read() as connection:
-        assert connection.scalar(sa.select(now_s())) == pytest.approx(time.time(), abs=2.0)
-    on_postgresql = sa.select(now_s()).compile(dialect=sa.dialects.postgresql.dialect())
-    assert "clock_timestamp" in str(on_postgresql)
+def test_the_clock_is_the_databases_in_seconds_since_1970(url: str) -> None:
+    with Database(url).read() as connection:
+        first = connection.scalar(sa.select(now_s()))
+        assert first == pytest.approx(time.time(), abs=2.0)
+        time.sleep(0.01)
+        # It goes on within a transaction.
+        assert connection.scalar(sa.select(now_s())) > first
 
 
-def test_numbers_that_are_not_finite_survive(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_survive(url: str) -> None:
     table = sa.Table("t", sa.MetaData(), sa.Column("x", Number))
     numbers = [float("inf"), float("-inf"), float("nan"), 0.1, 5e-324]
-    with Database(str(tmp_path / "store.sqlite3")).write() as connection:
+    with Database(url).write() as connection:
         table.create(connection)
         connection.execute(table.insert(), [{"x": number} for number in numbers])
         read = list(connection.scalars(sa.select(table.c.x)))
@@ -97,15 +119,19 @@ def _count_up(storage: str, counter: Path, n_times: int) -> None:
             counter.write_text(str(before + 1))
 
 
-def test_exclusive_keeps_other_processes_out_and_leaves_no_file(tmp_path: Path) -> None:
+def test_exclusive_keeps_other_processes_out(url: str, tmp_path: Path) -> None:
     counter = tmp_path / "counter"
     counter.write_text("0")
-    storage = str(tmp_path / "store.sqlite3")
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_count_up, args=(storage, counter, 50)) for _ in range(4)]
+    processes = [context.Process(target=_count_up, args=(url, counter, 25)) for _ in range(8)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert counter.read_text() == "200"
-    assert list(tmp_path.iterdir()) == [counter]
+
+
+def test_the_lock_of_a_file_leaves_no_file(tmp_path: Path) -> None:
+    with Database(str(tmp_path / "store.sqlite3")).exclusive():
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import ModuleType
 
@@ -20,8 +21,7 @@ def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_database_without_our_tables_is_an_empty_store(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+def test_a_database_without_our_tables_is_an_empty_store(url: str) -> None:
     optuna.create_study(storage=url, study_name="somebody's")
     with pytest.raises(StoreError, match="is empty"):
         open_store(url)
@@ -51,18 +51,21 @@ def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) ->
         store.study("ante")
 
 
-def _start(url: str, fake: ModuleType) -> None:
+def _start(url: str, fake: ModuleType, ready: Barrier) -> None:
+    ready.wait()
     create_study(open_store(url, create=True), fake.definition(), fake.DATA)
 
 
-def test_many_starters_on_an_empty_store(url: str, fake: ModuleType) -> None:
+@pytest.mark.parametrize("_round", range(3))
+def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int) -> None:
     context = multiprocessing.get_context("fork")
-    starters = [context.Process(target=_start, args=(url, fake)) for _ in range(6)]
+    ready = context.Barrier(8)
+    starters = [context.Process(target=_start, args=(url, fake, ready)) for _ in range(8)]
     for starter in starters:
         starter.start()
     for starter in starters:
         starter.join()
-    assert [starter.exitcode for starter in starters] == [0] * 6
+    assert [starter.exitcode for starter in starters] == [0] * 8
     assert trials(open_store(url), "noise")["config_index"].tolist() == list(range(6))
     mirrored = optuna.load_study(study_name="noise", storage=url).trials
     assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))

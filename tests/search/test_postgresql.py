@@ -1,0 +1,178 @@
+"""What only a PostgreSQL store has: a network, encryption, passwords, other people's sessions."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from fdrnn.search import Store, StoreError, Training, create_study, open_store, trials, work
+from fdrnn.search.database import Database
+from postgres import PostgresServer, PostgresUnavailableError
+
+
+@pytest.fixture
+def postgresql_url(postgres: PostgresServer) -> Iterator[Callable[..., str]]:
+    """The URL, with options, of one empty database."""
+    name = postgres.create_database()
+    yield lambda **query: postgres.url(name, **query)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def tls_server() -> Iterator[PostgresServer]:
+    """A server that takes encrypted connections too."""
+    try:
+        server = PostgresServer(tls=True)
+    except PostgresUnavailableError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+def shown(connection: sa.Connection, *settings: str) -> list[Any]:
+    return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in settings]
+
+
+SETTINGS = (
+    "idle_in_transaction_session_timeout",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_keepalives_count",
+    "tcp_user_timeout",
+    "application_name",
+)
+
+
+def test_a_silent_peer_is_noticed_by_both_sides(postgresql_url: Callable[..., str]) -> None:
+    database = Database(postgresql_url())
+    others = sa.create_engine(database.url, **database.engine_options)
+    for engine in (database.engine, others):
+        with engine.connect() as connection:
+            assert shown(connection, *SETTINGS) == ["30s", "10", "5", "2", "20000", "fdrnn"]
+            driver: Any = connection.connection.driver_connection
+            with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as peer:
+                timeout_ms = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                idle_s = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert (timeout_ms, idle_s) == (20000, 10)
+
+
+def test_the_url_and_the_environment_have_the_last_word(
+    postgresql_url: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgresql_url(
+        options="-c idle_in_transaction_session_timeout=7s",
+        tcp_user_timeout="3000",
+        application_name="ada",
+    )
+    with Database(url).read() as connection:
+        assert shown(connection, *SETTINGS) == ["7s", "10", "5", "2", "20000", "ada"]
+        driver: Any = connection.connection.driver_connection
+        assert driver.info.get_parameters()["tcp_user_timeout"] == "3000"
+    monkeypatch.setenv("PGOPTIONS", "-c tcp_user_timeout=4000")
+    monkeypatch.setenv("PGAPPNAME", "bob")
+    with Database(postgresql_url()).read() as connection:
+        assert shown(connection, *SETTINGS) == ["30s", "10", "5", "2", "4000", "bob"]
+
+
+def test_a_process_that_stops_in_a_transaction_keeps_no_row_locked(
+    postgresql_url: Callable[..., str],
+) -> None:
+    impatient = postgresql_url(options="-c idle_in_transaction_session_timeout=200")
+    with Database(impatient).write() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
+        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    with (
+        pytest.raises(StoreError, match="idle-in-transaction timeout"),
+        Database(impatient).write() as stopped,
+    ):
+        stopped.exec_driver_sql("UPDATE t SET x = 2")
+        time.sleep(0.5)
+        with Database(postgresql_url()).write() as other:
+            other.exec_driver_sql("UPDATE t SET x = x + 10")
+        stopped.exec_driver_sql("UPDATE t SET x = 3")
+    with Database(impatient).read() as connection:
+        assert connection.exec_driver_sql("SELECT x FROM t").scalar() == 11
+
+
+def test_a_worker_holds_one_connection(
+    postgres: PostgresServer, postgresql_url: Callable[..., str], fake: ModuleType
+) -> None:
+    url = postgresql_url()
+    store = open_store(url, create=True)
+    create_study(store, fake.definition(n_trials=3, n_epochs=20), fake.DATA)
+    store.close()
+    counts = []
+
+    class Watching(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+            counts.extend(postgres.execute(query)[0])
+            return super().run_epoch(interrupted)
+
+    def make(data: Any, definition: Any, hyperparameters: Any, seed: int) -> Any:
+        return Watching(seed, definition.training.max_epochs)
+
+    database = sa.make_url(url).database
+    training = Training(load_dataset=fake.load_noise, make_trainer=make)
+    # A lease so short that its keeper renews it all the time.
+    work(url, "noise", settings=fake.settings(training=training, lease_s=0.1))
+    assert trials(open_store(url), "noise")["state"].tolist() == ["finished"] * 3
+    assert len(counts) >= 60
+    assert sorted(counts)[len(counts) // 2] == 1
+    assert max(counts) <= 3
+
+
+def test_the_store_comes_back_with_its_server(fake: ModuleType) -> None:
+    with PostgresServer() as server:
+        store = open_store(server.url(server.create_database()), create=True)
+        create_study(store, fake.definition(), fake.DATA)
+        server.stop("immediate")
+        with pytest.raises(StoreError, match="connection") as caught:
+            store.study_names()
+        assert server.secret not in str(caught.value)
+        server.start()
+        assert store.study_names() == ["noise"]
+        server.restart("immediate")
+        assert store.study_names() == ["noise"]
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "require", "verify-full"])
+def test_connections_are_encrypted_as_the_url_says(
+    tls_server: PostgresServer, sslmode: str
+) -> None:
+    query = {"sslmode": sslmode}
+    if sslmode == "verify-full":
+        query["sslrootcert"] = str(tls_server.data / "server.crt")
+    url = tls_server.url(tls_server.create_database(), **query)
+    store = open_store(url, create=True)
+    others = sa.create_engine(store.database.url, **store.database.engine_options)
+    for engine in (store.database.engine, others):
+        with engine.connect() as connection:
+            encrypted = connection.exec_driver_sql(
+                "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            ).scalar()
+        assert encrypted is (sslmode != "disable")
+    store.close()
+
+
+def test_an_unknown_certificate_is_refused(tls_server: PostgresServer, tmp_path: Path) -> None:
+    url = tls_server.url("postgres", sslmode="verify-full", sslrootcert=str(tmp_path / "none"))
+    with pytest.raises(StoreError, match=r"root certificate file .*; check --storage") as caught:
+        open_store(url)
+    assert tls_server.secret not in str(caught.value)
+
+
+def test_a_server_without_encryption_is_refused_where_it_is_required(
+    postgresql_url: Callable[..., str],
+) -> None:
+    with pytest.raises(StoreError, match="server does not support SSL, but SSL was required"):
+        open_store(postgresql_url(sslmode="require"), create=True)
+    assert isinstance(open_store(postgresql_url(sslmode="disable"), create=True), Store)
