@@ -1,0 +1,182 @@
+"""Studies disturbed while they run; their numbers must be those of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from chaos.outcome import Outcome
+from chaos.stores import empty_store, small_disk
+from chaos.study import (
+    LEASE_S,
+    Numbers,
+    Workers,
+    create,
+    is_finished,
+    progress,
+    wait_until_finished,
+    workers,
+)
+from postgres import PostgresServer
+
+_LIMIT_S = 3600.0
+
+
+def _judge(outcome: Outcome, url: str, expected: Numbers) -> None:
+    now = progress(url)
+    assert now is not None
+    outcome.facts.append(
+        f"{now.finished} of {now.n_trials} finished, {now.diverged} of them diverged"
+    )
+    outcome.require(now.finished == now.n_trials, f"{now.n_trials - now.finished} not finished")
+    differences = expected.differences(Numbers.of(url))
+    outcome.facts.append("numbers bit for bit" if not differences else "numbers differ")
+    outcome.faults += differences
+
+
+def kills(
+    backend: str,
+    server: PostgresServer | None,
+    definition: Path,
+    expected: Numbers,
+    *,
+    n_kills: int,
+    longest_pause_s: float,
+    seed: int,
+) -> Outcome:
+    """Kill a worker at a random moment, again and again."""
+    outcome = Outcome(f"a worker killed {n_kills} times, {backend}")
+    generator = random.Random(seed)
+    with empty_store(backend, server) as url:
+        create(url, definition)
+        with workers(url, 2) as running:
+            n_done = 0
+            while n_done < n_kills and not is_finished(url):
+                time.sleep(generator.uniform(0.0, longest_pause_s))
+                running.keep_running()
+                pids = running.pids()
+                if pids:
+                    os.kill(generator.choice(pids), signal.SIGKILL)
+                    n_done += 1
+            wait_until_finished(url, [running], _LIMIT_S)
+            outcome.facts.append(f"{n_done} kills, the command started {running.n_starts} times")
+            outcome.require(n_done == n_kills, f"the study ended after {n_done} kills already")
+        _judge(outcome, url, expected)
+    return outcome
+
+
+def naps(
+    backend: str,
+    server: PostgresServer | None,
+    definition: Path,
+    expected: Numbers,
+    *,
+    n_naps: int,
+    seed: int,
+) -> Outcome:
+    """Stop a worker for longer than its lease and let it go on."""
+    outcome = Outcome(f"a worker asleep beyond its lease {n_naps} times, {backend}")
+    generator = random.Random(seed)
+    with empty_store(backend, server) as url:
+        create(url, definition)
+        with workers(url, 1) as one, workers(url, 1) as two:
+            n_done = 0
+            while n_done < n_naps and not is_finished(url):
+                time.sleep(generator.uniform(0.5, 3.0))
+                sleeper = generator.choice([one, two])
+                if sleeper.command is None or sleeper.command.poll() is not None:
+                    continue
+                for pid in sleeper.pids():
+                    os.kill(pid, signal.SIGSTOP)
+                    time.sleep(2.5 * LEASE_S)
+                    os.kill(pid, signal.SIGCONT)
+                    n_done += 1
+            wait_until_finished(url, [one, two], _LIMIT_S)
+            taken = sum(
+                running.log.read_text().count("was taken over by another worker")
+                for running in (one, two)
+            )
+            outcome.facts.append(f"{n_done} naps, {taken} trials lost to another worker meanwhile")
+            outcome.require(n_done == n_naps, f"the study ended after {n_done} naps already")
+            outcome.require(taken > 0, "no sleeper's late write was refused")
+        _judge(outcome, url, expected)
+    return outcome
+
+
+def restarts(
+    server: PostgresServer,
+    definition: Path,
+    expected: Numbers,
+    *,
+    n_restarts: int,
+    longest_s: float,
+    seed: int,
+) -> Outcome:
+    """Stop PostgreSQL as if it crashed, and start it again a while later."""
+    outcome = Outcome(f"PostgreSQL away {n_restarts} times for up to {longest_s:g} s")
+    generator = random.Random(seed)
+    with empty_store("postgresql", server) as url:
+        create(url, definition)
+        with workers(url, 2) as running:
+            while not running.pids():
+                time.sleep(0.1)
+            time.sleep(5.0)
+            before = sorted(running.pids())
+            n_done, away_s = 0, 0.0
+            while n_done < n_restarts and not is_finished(url):
+                server.stop("immediate")
+                pause_s = generator.uniform(min(1.0, longest_s / 2), longest_s)
+                time.sleep(pause_s)
+                server.start()
+                n_done += 1
+                away_s += pause_s
+                after = sorted(running.pids())
+                outcome.require(after == before, f"workers {before} became {after}")
+                time.sleep(generator.uniform(0.5, 5.0))
+            code = running.wait(_LIMIT_S)
+            outcome.facts.append(f"away {n_done} times, {away_s:.0f} s in all")
+            outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
+            outcome.require(n_done == n_restarts, f"the study ended after {n_done} already")
+        _judge(outcome, url, expected)
+    return outcome
+
+
+def full_disks(
+    definition: Path, expected: Numbers, *, n_times: int, longest_s: float, seed: int
+) -> Outcome:
+    """Fill the file system that a SQLite store stands on, and free it again."""
+    outcome = Outcome(f"the store's disk full {n_times} times for up to {longest_s:g} s")
+    generator = random.Random(seed)
+    with small_disk(megabytes=400) as disk:
+        url = f"sqlite:///{disk / 'store.sqlite3'}"
+        create(url, definition)
+        with workers(url, 2) as running:
+            n_done = 0
+            while n_done < n_times and not is_finished(url):
+                time.sleep(generator.uniform(1.0, 4.0))
+                _fill(disk / "filler")
+                time.sleep(generator.uniform(longest_s / 2, longest_s))
+                (disk / "filler").unlink()
+                n_done += 1
+            code = running.wait(_LIMIT_S)
+            n_away = running.log.read_text().count("the store does not answer")
+            outcome.facts.append(f"full {n_done} times, {n_away} outages told")
+            outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
+            outcome.require(n_done == n_times, f"the study ended after {n_done} already")
+            outcome.require(n_away > 0, "nobody noticed the full disk")
+        _judge(outcome, url, expected)
+    return outcome
+
+
+def _fill(path: Path) -> None:
+    subprocess.run(
+        ["dd", "if=/dev/zero", f"of={path}", "bs=4096"], capture_output=True, check=False
+    )
+
+
+def _tail(running: Workers) -> str:
+    return " | ".join(running.log.read_text().splitlines()[-5:])
