@@ -19,6 +19,7 @@ from fdrnn.search.driver import create_study
 from fdrnn.search.errors import (
     DefinitionError,
     LeaseLostError,
+    PortableFileError,
     StoreError,
     StoreReadOnlyError,
     StoreUnavailableError,
@@ -29,6 +30,7 @@ from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.frames import curves, parameters, selected, test_sequences, trials
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.pool import run_workers
+from fdrnn.search.portable import PortableStudy, export_study, import_study
 from fdrnn.search.progress import FailedTrial, RunningTrial, StudyProgress, study_progress
 from fdrnn.search.sampler import draw
 from fdrnn.search.space import SPACES, Configuration, Space
@@ -43,6 +45,8 @@ __all__ = [
     "EventKind",
     "FailedTrial",
     "LeaseLostError",
+    "PortableFileError",
+    "PortableStudy",
     "RunningTrial",
     "Space",
     "Store",
@@ -62,6 +66,8 @@ __all__ = [
     "curves",
     "default_storage_url",
     "draw",
+    "export_study",
+    "import_study",
     "open_store",
     "parameters",
     "run_workers",

@@ -203,6 +203,21 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads, and all of it the same state of the database.
+
+        Raises
+        ------
+        StoreError
+            If the database cannot be reached or read.
+        """
+        with self.read() as connection:
+            if self.file is None:
+                # A read transaction of SQLite sees one state anyway.
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open a transaction that is committed at the end, or rolled back by an exception.
 

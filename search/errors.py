@@ -6,6 +6,7 @@ FdrnnError
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
 |   +-- StoreUnavailableError        one that may come back by itself: away, full, locked
 |       +-- StoreReadOnlyError       one that can be read and not written
++-- PortableFileError (ValueError)   a study's file that cannot be written, or read as one
 +-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
 +-- WorkerError (RuntimeError)       workers that could not go on
 """
@@ -33,6 +34,10 @@ class StoreUnavailableError(StoreError):
 
 class StoreReadOnlyError(StoreUnavailableError):
     """The store can be read and not written, at least now."""
+
+
+class PortableFileError(FdrnnError, ValueError):
+    """A study's portable file that cannot be written, or read as one."""
 
 
 class LeaseLostError(FdrnnError, RuntimeError):

@@ -375,6 +375,71 @@ def study_list(storage: Storage = None) -> None:
     list_studies(storage)
 
 
+@study_app.command("export")
+def study_export(
+    study: StoredStudy,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="The file; without it STUDY.fdrnn.zip in the working directory. An earlier export "
+            "is replaced.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option(help="Take the trained parameters along (large).")
+    ] = False,
+    checkpoints: Annotated[
+        bool,
+        typer.Option(
+            help="Take along the states of trials that have not finished: they go on from there. "
+            "Without them such trials begin anew."
+        ),
+    ] = True,
+    storage: Storage = None,
+) -> None:
+    """Write a study, finished or not, into one file that any store can import.
+
+    Workers may go on meanwhile. The file is a zip archive of JSON lines and NumPy arrays; the
+    same study gives the same bytes.
+
+    For example:
+
+        fdrnn study export jsb
+
+        fdrnn study export jsb results/jsb.fdrnn.zip --weights
+    """
+    from fdrnn.studies.cli.portable import export_one
+
+    export_one(study, file, weights, checkpoints, storage)
+
+
+@study_app.command("import")
+def study_import(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Files of exported studies.", show_default=False),
+    ],
+    name: Name = None,
+    storage: Storage = None,
+) -> None:
+    """Add exported studies to the store, which is made where there is none.
+
+    Trials that had not ended wait again, from their checkpoints where the file has them. A study
+    of the same name is left as it is: the very same one counts as imported, another is refused.
+
+    For example:
+
+        fdrnn study import jsb.fdrnn.zip
+
+        fdrnn study import jsb.fdrnn.zip --name jsb-of-ada
+    """
+    from fdrnn.studies.cli.portable import import_files
+
+    import_files(files, name, storage)
+
+
 @data_app.command("list")
 def data_list(data_dir: DataDir = None) -> None:
     """List the known data sets and where each would come from now."""

@@ -24,6 +24,8 @@ COMMANDS = (
     ("study", "create"),
     ("study", "status"),
     ("study", "list"),
+    ("study", "export"),
+    ("study", "import"),
     ("data",),
     ("data", "list"),
     ("data", "fetch"),

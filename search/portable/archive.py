@@ -1,0 +1,166 @@
+"""The file form of a study outside a store: a zip archive that other programs can read.
+
+``manifest.json`` says what the archive is: ``format`` (``"fdrnn-study"``), ``format_version``,
+what the writer said of its contents, and under ``members`` the SHA-256 of every other member.
+
+The same contents make the same bytes: members stand in a given order, bear no time, and are
+compressed by bzip2, which has one implementation, where zlib has several that differ. (bzip2 also
+makes decimal digits smaller.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fdrnn.search.errors import PortableFileError
+
+FORMAT = "fdrnn-study"
+FORMAT_VERSION = 1
+"""Version of the archive and of the tables in it; a newer one is refused."""
+
+_MANIFEST = "manifest.json"
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+_PERMISSIONS = 0o644 << 16
+_WAY_OUT = "export the study again, or copy the file again"
+
+
+def write_archive(path: Path, about: Mapping[str, Any], members: Mapping[str, bytes]) -> int:
+    """Write an archive, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file. One that is there is replaced if it is such an archive.
+    about
+        What the manifest says beside format and members; JSON values.
+    members
+        Contents by name, in the order of the archive.
+
+    Returns
+    -------
+    int
+        The file's size in bytes.
+
+    Raises
+    ------
+    PortableFileError
+        If it cannot be written, or would replace something else.
+    """
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **about,
+        "members": {name: _digest(content) for name, content in members.items()},
+    }
+    try:
+        if path.exists() and not _is_archive(path):
+            raise PortableFileError(
+                f"{path} is there and is no exported study; name another file, or remove it"
+            )
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+            # open() gives the permissions of the user's umask.
+            temporary = Path(folder) / path.name
+            with temporary.open("wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    _add(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
+                    for name, content in members.items():
+                        _add(archive, name, content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            return path.stat().st_size
+    except OSError as error:
+        raise PortableFileError(
+            f"cannot write {path}: {error.strerror}; name a file elsewhere"
+        ) from error
+
+
+def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read an archive and check every member.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    tuple
+        The manifest, and the contents of its members by name.
+
+    Raises
+    ------
+    PortableFileError
+        If it cannot be read, is no such archive, of a newer format or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _manifest(path, archive)
+            members = {name: archive.read(name) for name in manifest["members"]}
+    except PortableFileError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise PortableFileError(
+            f"{path} is no exported study, or truncated or damaged ({error}); {_WAY_OUT}"
+        ) from error
+    except OSError as error:
+        if error.strerror is None:
+            # A decompressor's.
+            raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
+        raise PortableFileError(f"cannot read {path}: {error.strerror}") from error
+    except KeyError as error:
+        raise PortableFileError(f"{path} is damaged ({error.args[0]}); {_WAY_OUT}") from error
+    except (EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
+    for name, content in members.items():
+        if _digest(content) != manifest["members"][name]:
+            raise PortableFileError(
+                f"{path} is damaged: {name} has another SHA-256 than the manifest says; {_WAY_OUT}"
+            )
+    return manifest, members
+
+
+def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    manifest = json.loads(archive.read(_MANIFEST)) if _MANIFEST in archive.namelist() else None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise PortableFileError(
+            f"{path} is no exported study; `fdrnn study export STUDY FILE` makes one"
+        )
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or not isinstance(manifest.get("members"), dict):
+        raise PortableFileError(f"{path} is damaged: its manifest is incomplete; {_WAY_OUT}")
+    if version > FORMAT_VERSION:
+        raise PortableFileError(
+            f"{path} has format version {version}, this fdrnn reads versions up to "
+            f"{FORMAT_VERSION}; a newer fdrnn reads it"
+        )
+    return manifest
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(archive.read(_MANIFEST))
+            return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        return False
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(name, _NO_TIME)
+    info.compress_type = zipfile.ZIP_BZIP2
+    info.create_system = 3  # Unix, whatever this is
+    info.external_attr = _PERMISSIONS
+    archive.writestr(info, content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

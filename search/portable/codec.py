@@ -1,0 +1,169 @@
+"""Rows of the store's tables as members of an archive: JSON lines, and a file per array.
+
+A line is a JSON array; the first one holds the columns' names. The column ``config_index`` stands
+in the place of the store's own keys. Floats are the shortest decimals that give the same bits;
+infinities are the texts ``"inf"`` and ``"-inf"``, NaN is null, as it is in the store. A column of
+bytes holds the name of the member with the bytes: ``.npy`` for an array, whose type and shape are
+therefore no columns, and ``.state`` for a trainer's state.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+Row = dict[str, Any]
+
+KEY = "config_index"
+"""Column that says the trial."""
+
+_LOCAL = {"trial_id", "study_id", "lease_renewed", "lease_expires"}
+_ARRAY_TYPE = {"dtype", "shape"}
+_KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
+
+
+def short_name(table: sa.Table) -> str:
+    """Return a table's name without the prefix that it has in the database."""
+    return table.name.removeprefix("fdrnn_")
+
+
+def carried(table: sa.Table) -> list[sa.Column[Any]]:
+    """Return the columns whose values mean something outside their store."""
+    return [column for column in table.c if column.name not in _LOCAL]
+
+
+def encode(table: sa.Table, rows: Sequence[Row]) -> dict[str, bytes]:
+    """Return a table's members by name.
+
+    Parameters
+    ----------
+    table
+        One of `fdrnn.search.tables`.
+    rows
+        Its rows with the columns `carried` and `KEY`, in the order to write.
+
+    Raises
+    ------
+    ValueError
+        If an array's bytes do not fit its type and shape.
+    """
+    columns = _written(table)
+    lines: list[list[Any]] = [[column.name for column in columns]]
+    contents: dict[str, bytes] = {}
+    for row in rows:
+        line = []
+        for column in columns:
+            value = row[column.name]
+            if isinstance(column.type, sa.LargeBinary):
+                member, content = _member(table, row, value)
+                contents[member] = content
+                value = member
+            line.append(_to_json(value))
+        lines.append(line)
+    text = "".join(_dump(line) + "\n" for line in lines)
+    return {_lines_name(table): text.encode(), **contents}
+
+
+def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
+    """Return the rows from which `encode` made the members.
+
+    Raises
+    ------
+    ValueError
+        If a member is missing, or a line or array is not as described above; the message says
+        which.
+    """
+    name = _lines_name(table)
+    columns = _written(table)
+    header, *lines = (json.loads(line) for line in _content(members, name).splitlines())
+    expected = [column.name for column in columns]
+    if header != expected:
+        raise ValueError(f"{name} must have the columns {', '.join(expected)}, got {header!r}")
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            rows.append(dict(_values(columns, line, members)))
+        except ValueError as error:
+            raise ValueError(f"{name}, line {number}: {error}") from error
+    return rows
+
+
+def _written(table: sa.Table) -> list[sa.Column[Any]]:
+    key = [] if KEY in table.c else [sa.Column(KEY, sa.Integer, nullable=False)]
+    return key + [column for column in carried(table) if column.name not in _ARRAY_TYPE]
+
+
+def _values(
+    columns: Sequence[sa.Column[Any]], line: object, members: Mapping[str, bytes]
+) -> Iterator[tuple[str, Any]]:
+    if not isinstance(line, list) or len(line) != len(columns):
+        raise ValueError(f"it must be a list of {len(columns)} values")
+    for column, value in zip(columns, line, strict=True):
+        if not isinstance(column.type, sa.LargeBinary):
+            yield column.name, _from_json(column, value)
+            continue
+        content = _content(members, value)
+        if str(value).endswith(".npy"):
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"member {value!r} is no .npy file")
+            yield from (("dtype", array.dtype.str), ("shape", list(array.shape)))
+            content = array.tobytes()
+        yield column.name, content
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _from_json(column: sa.Column[Any], value: Any) -> Any:
+    if value is None:
+        if not column.nullable:
+            raise ValueError(f"{column.name} must not be null")
+        return None
+    if isinstance(column.type, sa.JSON):
+        return value
+    # A decorated type does not know its own.
+    kind = getattr(column.type, "impl_instance", column.type).python_type
+    if kind is float:
+        if value in ("inf", "-inf"):
+            return float(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    # bool is a subclass of int.
+    if type(value) is not kind:
+        raise ValueError(f"{column.name} must be {_KINDS[kind]}, got {value!r}")
+    return value
+
+
+def _member(table: sa.Table, row: Row, data: bytes) -> tuple[str, bytes]:
+    folder = f"{short_name(table)}/{row[KEY]}"
+    if "dtype" not in table.c:
+        return f"{folder}.state", data
+    array = np.frombuffer(data, row["dtype"]).reshape(row["shape"])
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return f"{folder}/{row['name']}.npy", buffer.getvalue()
+
+
+def _lines_name(table: sa.Table) -> str:
+    return f"{short_name(table)}.jsonl"
+
+
+def _content(members: Mapping[str, bytes], name: object) -> bytes:
+    content = members.get(name) if isinstance(name, str) else None
+    if content is None:
+        raise ValueError(f"member {name!r} is missing")
+    return content
+
+
+def _dump(line: list[Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

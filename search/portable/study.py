@@ -1,0 +1,397 @@
+"""A study outside a store, and its ways out of one and into another."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fdrnn.datasets import DataDescription, user_path
+from fdrnn.datasets.errors import FdrnnError
+from fdrnn.search import tables
+from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.errors import PortableFileError, StoreError, StudyConflictError
+from fdrnn.search.machine import code_version
+from fdrnn.search.mirror import Mirror
+from fdrnn.search.portable.archive import read_archive, write_archive
+from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode, short_name
+from fdrnn.search.space import SPACES
+from fdrnn.search.store import Store, StoredStudy
+
+_STUDY = "study.json"
+_ENDED = {tables.FINISHED, tables.FAILED}
+_NOBODY = {"worker": None, "host": None, "pid": None}
+_CURVES = (tables.epochs, tables.measurements)
+_ALWAYS = (tables.trials, *_CURVES, tables.test_sequences, tables.samples)
+
+Rows = Mapping[sa.Table, Sequence[Row]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PortableStudy:
+    """A study outside a store.
+
+    Attributes
+    ----------
+    name
+        Its name where it came from.
+    weights, checkpoints
+        Whether trained parameters, and the states of trials that have not finished, are in it.
+    study
+        Its row of `fdrnn.search.tables.studies` without keys; the definition lacks the name.
+    rows
+        Its rows of the other tables, sorted, with `config_index` in the place of their keys. No
+        trial runs: what had not ended waits.
+    n_epochs_left_out
+        Epochs that the store had beyond those in `rows`.
+    """
+
+    name: str
+    weights: bool
+    checkpoints: bool
+    study: Row
+    rows: Rows
+    n_epochs_left_out: int = 0
+
+    @classmethod
+    def from_store(
+        cls, store: Store, name: str, *, weights: bool = False, checkpoints: bool = True
+    ) -> PortableStudy:
+        """Read a study in one transaction that sees one state of the store.
+
+        Raises
+        ------
+        UnknownNameError
+            If the store holds no study of that name.
+        StoreError
+            If the store fails.
+        """
+        study_id = store.study(name).study_id
+        included = _included(weights, checkpoints)
+        with store.database.snapshot() as connection:
+            # Again, because it may have been extended in between.
+            query = sa.select(*_study_columns()).where(tables.studies.c.study_id == study_id)
+            study = dict(connection.execute(query).mappings().one())
+            rows = {table: _read(connection, table, study_id) for table in included}
+        study["definition"] = _without_name(study["definition"])
+        n_epochs = len(rows[tables.epochs])
+        _let_wait(rows)
+        return cls(
+            name=name,
+            weights=weights,
+            checkpoints=checkpoints,
+            study=study,
+            rows=rows,
+            n_epochs_left_out=n_epochs - len(rows[tables.epochs]),
+        )
+
+    @classmethod
+    def read(cls, path: Path | str) -> PortableStudy:
+        """Read a study's file.
+
+        Raises
+        ------
+        PortableFileError
+            If it cannot be read, is no such file, of a newer format, or damaged.
+        """
+        path = user_path(path)
+        manifest, members = read_archive(path)
+        schema = manifest.get("schema_version")
+        if isinstance(schema, int) and schema > tables.SCHEMA_VERSION:
+            raise PortableFileError(
+                f"{path} has schema version {schema}, this fdrnn reads version "
+                f"{tables.SCHEMA_VERSION}; a newer fdrnn reads it"
+            )
+        try:
+            name, weights, checkpoints = (
+                manifest[key] for key in ("study", "weights", "checkpoints")
+            )
+            rows = {table: decode(table, members) for table in _included(weights, checkpoints)}
+            study = cls(
+                name=name,
+                weights=weights,
+                checkpoints=checkpoints,
+                study=json.loads(members[_STUDY]),
+                rows=rows,
+            )
+            _check(study)
+        except (FdrnnError, ValueError, TypeError, KeyError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise PortableFileError(
+                f"{path} holds no study that this fdrnn can read: {reason}; export it again"
+            ) from error
+        return study
+
+    def write(self, path: Path | str) -> int:
+        """Write a study's file, whole or not at all, and return its size in bytes.
+
+        The same study gives the same bytes.
+
+        Raises
+        ------
+        PortableFileError
+            If it cannot be written, or would replace a file that is no exported study.
+        """
+        about = {
+            "study": self.name,
+            "schema_version": tables.SCHEMA_VERSION,
+            "fdrnn_version": code_version(),
+            "weights": self.weights,
+            "checkpoints": self.checkpoints,
+        }
+        return write_archive(user_path(path), about, self._members())
+
+    def insert(self, store: Store, name: str | None = None) -> bool:
+        """Add the study to a store, in one transaction.
+
+        Parameters
+        ----------
+        store
+            The store.
+        name
+            Its name there; None for the one it had.
+
+        Returns
+        -------
+        bool
+            False if the store holds the very same study already, and nothing was changed.
+
+        Raises
+        ------
+        StudyConflictError
+            If the store holds another study of that name.
+        DefinitionError
+            If the name breaks its rule.
+        StoreError
+            If the store fails; it is then as it was.
+        """
+        definition = self.definition
+        if name is not None:
+            definition = replace(definition, name=name)
+        with store.database.exclusive():
+            there = store.find(definition.name)
+            if there is None:
+                self._insert(store, definition.name)
+            elif not self._is(store, there):
+                raise StudyConflictError(
+                    f"store {store.database.shown} holds a study {definition.name!r} that is not "
+                    "as the file has it; import the file under another name (--name), or into "
+                    "another store (--storage)"
+                )
+        Mirror(store.database, store.study(definition.name)).sync()
+        return there is None
+
+    @property
+    def definition(self) -> StudyDefinition:
+        """Its definition, under the name it had."""
+        return StudyDefinition.from_mapping({"name": self.name, **self.study["definition"]})
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Trials by state."""
+        return Counter(trial["state"] for trial in self.rows[tables.trials])
+
+    @property
+    def n_resumed(self) -> int:
+        """Waiting trials that go on from a checkpoint."""
+        resumable = {row[KEY] for row in self.rows.get(tables.checkpoints, ())}
+        return len([trial for trial in self._waiting() if trial[KEY] in resumable])
+
+    @property
+    def n_restarted(self) -> int:
+        """Waiting trials that a worker had begun and that begin anew."""
+        return len([trial for trial in self._waiting() if trial["attempt"]]) - self.n_resumed
+
+    def _waiting(self) -> list[Row]:
+        return [trial for trial in self.rows[tables.trials] if trial["state"] == tables.WAITING]
+
+    def _members(self) -> dict[str, bytes]:
+        members = {_STUDY: json.dumps(self.study, indent=1).encode()}
+        for table, rows in self.rows.items():
+            try:
+                members |= encode(table, rows)
+            except (ValueError, TypeError) as error:
+                raise StoreError(
+                    f"study {self.name!r} cannot be exported: a row of {table.name} is damaged: "
+                    f"{error}"
+                ) from error
+        return members
+
+    def _is(self, store: Store, there: StoredStudy) -> bool:
+        stored = PortableStudy.from_store(
+            store,
+            there.definition.name,
+            weights=self.weights,
+            checkpoints=self.checkpoints,
+        )
+        return stored._members() == self._members()
+
+    def _insert(self, store: Store, name: str) -> None:
+        definition = {"name": name, **self.study["definition"]}
+        with store.database.write() as connection:
+            study_id = connection.execute(
+                tables.studies.insert()
+                .values({**self.study, "name": name, "definition": definition})
+                .returning(tables.studies.c.study_id)
+            ).scalar_one()
+            trials = [{"study_id": study_id, **trial} for trial in self.rows[tables.trials]]
+            connection.execute(tables.trials.insert(), trials)
+            keys = sa.select(tables.trials.c.config_index, tables.trials.c.trial_id).where(
+                tables.trials.c.study_id == study_id
+            )
+            trial_ids = {row.config_index: row.trial_id for row in connection.execute(keys)}
+            for table, rows in self.rows.items():
+                if table is not tables.trials and rows:
+                    keyed = [{"trial_id": trial_ids[row[KEY]], **row} for row in rows]
+                    for row in keyed:
+                        del row[KEY]
+                    connection.execute(table.insert(), keyed)
+
+
+def export_study(
+    store: Store,
+    study: str,
+    path: Path | str,
+    *,
+    weights: bool = False,
+    checkpoints: bool = True,
+) -> PortableStudy:
+    """Write a study of a store into a file; see `fdrnn.search.portable`.
+
+    Parameters
+    ----------
+    store
+        The store; workers may go on meanwhile.
+    study
+        Name of the study.
+    path
+        The file; an earlier export is replaced.
+    weights
+        Whether to take the trained parameters along.
+    checkpoints
+        Whether to take along the states from which trials that have not finished go on.
+
+    Returns
+    -------
+    PortableStudy
+        What was written.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store holds no study of that name.
+    PortableFileError
+        If the file cannot be written.
+    StoreError
+        If the store fails.
+    """
+    portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
+    portable.write(path)
+    return portable
+
+
+def import_study(store: Store, path: Path | str, name: str | None = None) -> PortableStudy:
+    """Add the study of a file to a store; the very same study again changes nothing.
+
+    Parameters
+    ----------
+    store
+        The store.
+    path
+        A file that `export_study` wrote.
+    name
+        The study's name in this store; None for the one it had.
+
+    Returns
+    -------
+    PortableStudy
+        What was read.
+
+    Raises
+    ------
+    PortableFileError
+        If the file cannot be read as a study.
+    StudyConflictError
+        If the store holds another study of that name.
+    StoreError
+        If the store fails; it is then as it was.
+    """
+    portable = PortableStudy.read(path)
+    portable.insert(store, name)
+    return portable
+
+
+def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:
+    optional = ((tables.parameters, weights), (tables.checkpoints, checkpoints))
+    return [*_ALWAYS, *(table for table, wanted in optional if wanted)]
+
+
+def _study_columns() -> list[sa.Column[Any]]:
+    return [column for column in carried(tables.studies) if column.name != "name"]
+
+
+def _without_name(definition: Row) -> Row:
+    return {key: value for key, value in definition.items() if key != "name"}
+
+
+def _read(connection: sa.Connection, table: sa.Table, study_id: int) -> list[Row]:
+    trials = tables.trials
+    columns = carried(table)
+    if table is trials:
+        query = sa.select(*columns)
+    else:
+        query = sa.select(trials.c[KEY], *columns).join_from(trials, table)
+    rows = connection.execute(query.where(trials.c.study_id == study_id)).mappings()
+    # Sorted here because databases sort texts each in its own way.
+    return sorted(map(dict, rows), key=_key(table))
+
+
+def _key(table: sa.Table) -> Any:
+    names = [KEY, *(key.name for key in table.primary_key if key.name != "trial_id")]
+    return lambda row: tuple(row[name] for name in names)
+
+
+def _let_wait(rows: dict[sa.Table, list[Row]]) -> None:
+    begun = {row[KEY]: row["epoch"] for row in rows.get(tables.checkpoints, ())}
+    last_epoch: dict[int, float] = {}
+    for trial in rows[tables.trials]:
+        if trial["state"] not in _ENDED:
+            trial |= {"state": tables.WAITING, **_NOBODY}
+            last_epoch[trial[KEY]] = begun.get(trial[KEY], 0)
+    for table in _CURVES:
+        rows[table] = [
+            row for row in rows[table] if row["epoch"] <= last_epoch.get(row[KEY], math.inf)
+        ]
+
+
+def _check(portable: PortableStudy) -> None:
+    definition = portable.definition
+    DataDescription(**portable.study["data"])
+    expected = {column.name for column in _study_columns()}
+    if set(portable.study) != expected:
+        raise ValueError(f"{_STUDY} must have the keys {', '.join(sorted(expected))}")
+    trials = portable.rows[tables.trials]
+    indices = [trial[KEY] for trial in trials]
+    if indices != list(range(definition.n_trials)):
+        raise ValueError(f"trials must be 0 to {definition.n_trials - 1}, each once and in order")
+    choices = {one.name: one.choices for one in SPACES[definition.space].parameters}
+    for trial in trials:
+        if trial["state"] not in tables.STATES or trial["state"] == tables.RUNNING:
+            raise ValueError(f"trial {trial[KEY]}: no state {trial['state']!r} of a trial at rest")
+        for name, value in dict(trial["hyperparameters"]).items():
+            if value not in choices.get(name, ()):
+                raise ValueError(
+                    f"trial {trial[KEY]}: {name} = {value!r} is not in space {definition.space}"
+                )
+    for table, rows in portable.rows.items():
+        keys = [_key(table)(row) for row in rows]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"a row of {short_name(table)} stands twice")
+        if not {row[KEY] for row in rows} <= set(indices):
+            raise ValueError(f"a row of {short_name(table)} belongs to no trial")

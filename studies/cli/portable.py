@@ -1,0 +1,89 @@
+"""``fdrnn study export`` and ``import``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from fdrnn.search import PortableStudy, default_storage_url, open_store
+from fdrnn.studies.errors import OptionError
+
+_SUFFIX = ".fdrnn.zip"
+
+
+def export_one(
+    study: str, file: Path | None, weights: bool, checkpoints: bool, storage: str | None
+) -> None:
+    """Write a study of a store into a file and say what is in it.
+
+    Parameters
+    ----------
+    study
+        Its name in the store.
+    file
+        The file; None for the study's name with ``.fdrnn.zip`` in the working directory.
+    weights, checkpoints
+        Whether to take along trained parameters, and the states of unfinished trials.
+    storage
+        URL of the store; None for the default.
+    """
+    store = open_store(storage or default_storage_url())
+    portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
+    path = file or Path(f"{study}{_SUFFIX}")
+    size = portable.write(path)
+    left_out = ""
+    if portable.n_epochs_left_out:
+        left_out = f"; {portable.n_epochs_left_out} epochs past a checkpoint are left out"
+    typer.echo(f"{path}, {_in_bytes(size)}: {_contents(portable)}{left_out}")
+
+
+def import_files(files: Sequence[Path], name: str | None, storage: str | None) -> None:
+    """Add the studies of files to a store and say what it now holds.
+
+    Parameters
+    ----------
+    files
+        The files; all are read before the store is touched.
+    name
+        Name of the study in the store, where there is one file; None for the one it had.
+    storage
+        URL of the store; None for the default. It is made where it is missing.
+
+    Raises
+    ------
+    OptionError
+        If a name is to be given to several studies.
+    """
+    if name is not None and len(files) > 1:
+        raise OptionError(f"--name names one study, got {len(files)} files; import them singly")
+    studies = [PortableStudy.read(file) for file in files]
+    store = open_store(storage or default_storage_url(), create=True)
+    for portable in studies:
+        added = portable.insert(store, name)
+        already = "" if added else "was there already, and the same; "
+        typer.echo(f"store {store.database.shown}: {already}{_contents(portable, name)}")
+
+
+def _contents(portable: PortableStudy, name: str | None = None) -> str:
+    counts = portable.counts
+    parts = [f"{count} {state}" for state, count in sorted(counts.items())]
+    starts = [
+        f"{number} {what}"
+        for number, what in (
+            (portable.n_resumed, "from its checkpoint"),
+            (portable.n_restarted, "begun and to begin anew"),
+        )
+        if number
+    ]
+    waiting = f" (of these {', '.join(starts)})" if starts else ""
+    weights = "with weights" if portable.weights else "without weights"
+    return (
+        f"study {name or portable.name}, {counts.total()} trials, {', '.join(parts)}{waiting}, "
+        f"{weights}"
+    )
+
+
+def _in_bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
