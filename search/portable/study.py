@@ -7,12 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from fdrnn.datasets import DataDescription, user_path
+from fdrnn.datasets import user_path
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.search import tables
 from fdrnn.search.definition import StudyDefinition
@@ -20,8 +20,8 @@ from fdrnn.search.errors import PortableFileError, StoreError, StudyConflictErro
 from fdrnn.search.machine import code_version
 from fdrnn.search.mirror import Mirror
 from fdrnn.search.portable.archive import read_archive, write_archive
-from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode, short_name
-from fdrnn.search.space import SPACES
+from fdrnn.search.portable.checks import STUDY_COLUMNS, key_of, require_a_study
+from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode
 from fdrnn.search.store import Store, StoredStudy
 
 _STUDY = "study.json"
@@ -76,7 +76,9 @@ class PortableStudy:
         included = _included(weights, checkpoints)
         with store.database.snapshot() as connection:
             # Again, because it may have been extended in between.
-            query = sa.select(*_study_columns()).where(tables.studies.c.study_id == study_id)
+            query = sa.select(*(tables.studies.c[name] for name in STUDY_COLUMNS)).where(
+                tables.studies.c.study_id == study_id
+            )
             study = dict(connection.execute(query).mappings().one())
             rows = {table: _read(connection, table, study_id) for table in included}
         study["definition"] = _without_name(study["definition"])
@@ -120,7 +122,7 @@ class PortableStudy:
                 study=json.loads(members[_STUDY]),
                 rows=rows,
             )
-            _check(study)
+            require_a_study(study.definition, study.study, rows)
         except (FdrnnError, ValueError, TypeError, KeyError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else error
             raise PortableFileError(
@@ -332,10 +334,6 @@ def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:
     return [*_ALWAYS, *(table for table, wanted in optional if wanted)]
 
 
-def _study_columns() -> list[sa.Column[Any]]:
-    return [column for column in carried(tables.studies) if column.name != "name"]
-
-
 def _without_name(definition: Row) -> Row:
     return {key: value for key, value in definition.items() if key != "name"}
 
@@ -349,49 +347,22 @@ def _read(connection: sa.Connection, table: sa.Table, study_id: int) -> list[Row
         query = sa.select(trials.c[KEY], *columns).join_from(trials, table)
     rows = connection.execute(query.where(trials.c.study_id == study_id)).mappings()
     # Sorted here because databases sort texts each in its own way.
-    return sorted(map(dict, rows), key=_key(table))
-
-
-def _key(table: sa.Table) -> Any:
-    names = [KEY, *(key.name for key in table.primary_key if key.name != "trial_id")]
-    return lambda row: tuple(row[name] for name in names)
+    return sorted(map(dict, rows), key=partial(key_of, table))
 
 
 def _let_wait(rows: dict[sa.Table, list[Row]]) -> None:
+    # As `Lease.release` and, where there is no checkpoint, `Lease.restart` leave a trial.
     begun = {row[KEY]: row["epoch"] for row in rows.get(tables.checkpoints, ())}
     last_epoch: dict[int, float] = {}
     for trial in rows[tables.trials]:
         if trial["state"] not in _ENDED:
+            if trial["state"] == tables.RUNNING:
+                trial["stalls"] = max(trial["stalls"] - 1, 0)
+            if trial[KEY] not in begun:
+                trial["machine"] = None
             trial |= {"state": tables.WAITING, **_NOBODY}
             last_epoch[trial[KEY]] = begun.get(trial[KEY], 0)
     for table in _CURVES:
         rows[table] = [
             row for row in rows[table] if row["epoch"] <= last_epoch.get(row[KEY], math.inf)
         ]
-
-
-def _check(portable: PortableStudy) -> None:
-    definition = portable.definition
-    DataDescription(**portable.study["data"])
-    expected = {column.name for column in _study_columns()}
-    if set(portable.study) != expected:
-        raise ValueError(f"{_STUDY} must have the keys {', '.join(sorted(expected))}")
-    trials = portable.rows[tables.trials]
-    indices = [trial[KEY] for trial in trials]
-    if indices != list(range(definition.n_trials)):
-        raise ValueError(f"trials must be 0 to {definition.n_trials - 1}, each once and in order")
-    choices = {one.name: one.choices for one in SPACES[definition.space].parameters}
-    for trial in trials:
-        if trial["state"] not in tables.STATES or trial["state"] == tables.RUNNING:
-            raise ValueError(f"trial {trial[KEY]}: no state {trial['state']!r} of a trial at rest")
-        for name, value in dict(trial["hyperparameters"]).items():
-            if value not in choices.get(name, ()):
-                raise ValueError(
-                    f"trial {trial[KEY]}: {name} = {value!r} is not in space {definition.space}"
-                )
-    for table, rows in portable.rows.items():
-        keys = [_key(table)(row) for row in rows]
-        if len(set(keys)) != len(keys):
-            raise ValueError(f"a row of {short_name(table)} stands twice")
-        if not {row[KEY] for row in rows} <= set(indices):
-            raise ValueError(f"a row of {short_name(table)} belongs to no trial")

@@ -106,7 +106,7 @@ def fill(store: Store, fake: ModuleType) -> None:
     failed.write([fake.record(3, 1)], b"state of 2")
     failed.write([fake.record(3, 2)])
     failed.fail('Traceback:\n  "Größe" \\ 0\t')
-    running.write([fake.record(4, epoch) for epoch in (1, 2)], b"\x00\xff state of 3")
+    running.write([fake.record(4, epoch) for epoch in (1, 2)], b"\x00\xff state of 3", MACHINE)
     running.write([fake.record(4, 3)])
     unsaved.write([fake.record(5, 1)])
     released.write([fake.record(6, 1)], b"")
@@ -203,7 +203,10 @@ def test_unfinished_trials_wait_under_their_attempts_number(
     table = trials(other, "noise").set_index("config_index")
     assert table["state"].tolist() == ["finished"] * 2 + ["failed"] + ["waiting"] * 4
     assert table["n_epochs"].tolist() == [3, 2, 2, 2, 0, 1, 0]
+    assert table["machine"].isna().tolist() == [False, False, True, False, True, True, True]
     assert table["worker"].isna().tolist() == [False, False, False, True, True, True, True]
+    with other.database.read() as connection:
+        assert connection.scalars(sa.select(tables.trials.c.stalls)).all() == [0] * 7
     lease = take(other, other.study("noise").study_id)
     assert (lease.config_index, lease.attempt) == (3, 2)
     assert (lease.epoch, lease.checkpoint) == (2, b"\x00\xff state of 3")
@@ -218,6 +221,7 @@ def test_without_checkpoints_the_unfinished_begin_anew(
     import_study(other, tmp_path / "noise.zip")
     table = trials(other, "noise")
     assert table["n_epochs"].tolist() == [3, 2, 2, 0, 0, 0, 0]
+    assert table["machine"].isna().tolist() == [False, False, True, True, True, True, True]
     assert everything(other, "noise")["fdrnn_checkpoints"] == []
     lease = take(other, other.study("noise").study_id)
     assert (lease.attempt, lease.epoch, lease.checkpoint) == (2, 0, None)
@@ -417,7 +421,7 @@ def test_a_file_that_is_not_as_it_should_be(
             b'"sead"',
             "trials.jsonl must have the columns config_index, s",
         ),
-        ("trials.jsonl", b'"finished"', b'"asleep"', "trial 0: no state 'asleep'"),
+        ("trials.jsonl", b'"finished"', b'"asleep"', "trial 0: state must be .*, got 'asleep'"),
         ("trials.jsonl", b"\n[6,", b"\n[5,", "trials must be 0 to 6, each once"),
         ("trials.jsonl", b'"momentum":0.', b'"momentum":7.', "momentum = 7"),
         ("epochs.jsonl", b"\n[0,1,", b'\n[0,"1",', "line 2: epoch must be an integer, got '1'"),
@@ -434,7 +438,7 @@ def test_a_file_that_is_not_as_it_should_be(
         ("samples/0/sample.npy", b"NUMPY", b"LUMPY", "samples.jsonl, line 3: Cannot load"),
         ("study.json", b'"seed": 7', b'"seed": -7', "seed must be in 0"),
         ("study.json", b'"title"', b'"tale"', "unexpected keyword argument 'tale'"),
-        ("study.json", b'"code_version"', b'"cod_version"', "study.json must have the keys"),
+        ("study.json", b'"code_version"', b'"cod_version"', "the study must have the keys"),
     ],
 )
 def test_contents_that_are_no_study(
