@@ -11,6 +11,7 @@ connection, and opens more only for as long as it needs them: many workers share
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -259,8 +260,10 @@ class Database:
                     f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
                 ) from error
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                break
+            # One look: between two, the next holder may come and go.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    break
             os.close(descriptor)
         try:
             yield

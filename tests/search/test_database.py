@@ -135,3 +135,21 @@ def test_the_lock_of_a_file_leaves_no_file(tmp_path: Path) -> None:
     with Database(str(tmp_path / "store.sqlite3")).exclusive():
         assert len(list(tmp_path.iterdir())) == 1
     assert not list(tmp_path.iterdir())
+
+
+def _lock_often(storage: str, n_times: int) -> None:
+    database = Database(storage)
+    for _ in range(n_times):
+        with database.exclusive():
+            pass
+
+
+def test_a_lock_that_comes_and_goes_breaks_nobody(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    storage = str(tmp_path / "store.sqlite3")
+    processes = [context.Process(target=_lock_often, args=(storage, 500)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
