@@ -15,11 +15,11 @@ from typing import Any
 
 from chaos.outcome import Outcome
 from chaos.stores import empty_store
-from postgres import PostgresServer
 
 from fdrnn.datasets import DataDescription
 from fdrnn.search import StudyDefinition, create_study, open_store, study_progress
 from fdrnn.search.lease import claim, this_worker
+from postgres import PostgresServer
 
 _DATA = DataDescription(
     title="Made up", note="", n_features=3, lowest_midi_note=None, fingerprint="0" * 64
