@@ -25,7 +25,6 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import URL
 
-USER = "fdrnn"
 _LIMIT_S = 60
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # Speed, which the loss of a machine would cost; a killed server loses nothing by it.
@@ -76,6 +75,8 @@ class PostgresServer:
         Whether it also takes encrypted connections, with a certificate signed by itself.
     settings
         Of its configuration file, beside those that make it fast.
+    superuser
+        The superuser's name.
 
     Attributes
     ----------
@@ -84,7 +85,7 @@ class PostgresServer:
     data
         Its data directory.
     password
-        Of the superuser `USER`; it holds characters that a URL must quote.
+        Of the superuser; it holds characters that a URL must quote.
     secret
         The part of the password that stands in a URL as it is: what to search a text for.
 
@@ -102,8 +103,15 @@ class PostgresServer:
             server.restart("immediate")
     """
 
-    def __init__(self, *, tls: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        tls: bool = False,
+        settings: Mapping[str, str] | None = None,
+        superuser: str = "fdrnn",
+    ) -> None:
         programs = find_programs(tls=tls)
+        self.superuser = superuser
         self.port = _free_port()
         self.secret = secrets.token_hex(8)
         self.password = f"{self.secret}@:/%"
@@ -174,7 +182,7 @@ class PostgresServer:
         """Return the URL of a database, with its password and the options given."""
         address = URL.create(
             "postgresql+psycopg",
-            username=USER,
+            username=self.superuser,
             password=self.password,
             host="127.0.0.1",
             port=self.port,
@@ -198,7 +206,7 @@ class PostgresServer:
         with psycopg.connect(
             host="127.0.0.1",
             port=self.port,
-            user=USER,
+            user=self.superuser,
             password=self.password,
             dbname=database,
             autocommit=True,
@@ -230,7 +238,7 @@ class PostgresServer:
         password_file.write_text(self.password)
         _give_away(password_file)
         options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
-        files = ("-D", self.data, f"--pwfile={password_file}", f"--username={USER}")
+        files = ("-D", self.data, f"--pwfile={password_file}", f"--username={self.superuser}")
         made = subprocess.run(
             [self._programs / "initdb", *files, *options],
             cwd=self._folder,
