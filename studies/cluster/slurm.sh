@@ -29,8 +29,8 @@ export FDRNN_CACHE_DIR=${FDRNN_CACHE_DIR:-${TMPDIR:-/tmp}/fdrnn-cache-$USER}
 
 code=0
 srun fdrnn worker "$study" || code=$?
-# 130: stopped by the signal, with trials left.
-if [[ $code -eq 130 ]]; then
+# 130: stopped by the signal, with trials left; 143: the same before the worker listened to it.
+if [[ $code -eq 130 || $code -eq 143 ]]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
 exit "$code"

@@ -81,7 +81,7 @@ def test_the_slurm_script_is_sound(check: tuple[str | Path, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "requeued"), [(0, ""), (1, ""), (130, "requeue 7_3\n"), (143, "")]
+    ("code", "requeued"), [(0, ""), (1, ""), (130, "requeue 7_3\n"), (143, "requeue 7_3\n")]
 )
 def test_a_stopped_task_is_queued_again_and_no_other(
     code: int, requeued: str, tmp_path: Path
