@@ -324,8 +324,8 @@ def dashboard(
 ) -> None:
     """Serve optuna-dashboard on the store: live curves in a web browser.
 
-    It has no authentication, and whoever reaches it can change studies: it serves this machine
-    alone unless --host says otherwise.
+    It has no authentication, and whoever reaches it can change studies, unless the store's role or
+    file may only be read: it serves this machine alone unless --host says otherwise.
     """
     from fdrnn.studies.cli.dashboard import serve
 
