@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -286,6 +287,10 @@ def _run_child(
     except (OSError, MemoryError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))
+    pipe.close()
+    # Everything is said and written; the interpreter would take seconds to tear Theano down.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_late(stop: Callable[[], bool]) -> None:
