@@ -7,6 +7,7 @@ folders; a server of the machine itself is never touched.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -136,7 +137,10 @@ class PostgresServer:
         self.close()
 
     def start(self, *, wait: bool = True) -> None:
-        """Start the server, and wait until it answers unless told otherwise."""
+        """Start the server, and wait until it answers unless told otherwise.
+
+        It ends with the thread that calls this, so that killed tests leave no server behind.
+        """
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.data],
@@ -144,6 +148,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 env=_environment(),
+                preexec_fn=_end_with_the_parent,  # noqa: PLW1509 - takes no lock
                 **_unprivileged(),
             )
         until = time.monotonic() + _LIMIT_S
@@ -286,6 +291,11 @@ def _unprivileged() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _end_with_the_parent() -> None:
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGQUIT)
 
 
 def _give_away(path: Path) -> None:

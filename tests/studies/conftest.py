@@ -30,8 +30,8 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def fdrnn() -> Callable[..., Result]:
     """Run the command line in this process."""
 
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    def run(*arguments: object, env: dict[str, str] | None = None) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
 
     return run
 

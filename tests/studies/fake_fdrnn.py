@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 
@@ -14,6 +15,14 @@ from fdrnn.studies.cli import main, training
 
 FAIL = "FAKE_FAIL"
 """Environment variable: if set, every trial meets a program error."""
+
+LOG_LEVEL = "FAKE_LOG_LEVEL"
+"""Environment variable: what this process and its workers log to the standard error."""
+
+if LOG_LEVEL in os.environ:
+    logging.basicConfig(level=os.environ[LOG_LEVEL], force=True)
+    # SQLAlchemy sets a level of its own.
+    logging.getLogger("sqlalchemy").setLevel(os.environ[LOG_LEVEL])
 
 
 class Trainer(FakeTrainer):
