@@ -27,11 +27,18 @@ from fdrnn.search.errors import (
     WorkerError,
 )
 from fdrnn.search.events import EventKind, WorkerEvent
+from fdrnn.search.forecast import TimeLeft
 from fdrnn.search.frames import curves, parameters, selected, test_sequences, trials
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.pool import run_workers
 from fdrnn.search.portable import PortableStudy, export_study, import_study
-from fdrnn.search.progress import FailedTrial, RunningTrial, StudyProgress, study_progress
+from fdrnn.search.progress import (
+    FailedTrial,
+    RunningTrial,
+    StudyProgress,
+    TroubledTrial,
+    study_progress,
+)
 from fdrnn.search.sampler import draw
 from fdrnn.search.space import SPACES, Configuration, Space
 from fdrnn.search.store import Store, StoredStudy, open_store
@@ -57,8 +64,10 @@ __all__ = [
     "StudyConflictError",
     "StudyDefinition",
     "StudyProgress",
+    "TimeLeft",
     "Trainer",
     "Training",
+    "TroubledTrial",
     "WorkerError",
     "WorkerEvent",
     "WorkerSettings",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from fdrnn.search import tables
 from fdrnn.search.database import now_s
+from fdrnn.search.forecast import TimeLeft, TrialTime, time_left
 from fdrnn.search.store import Store
 
 
@@ -61,8 +64,30 @@ class FailedTrial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TroubledTrial:
+    """A trial that the machines had trouble with.
+
+    Attributes
+    ----------
+    config_index
+        Its configuration.
+    state
+        Its state now; a finished one is none the worse for it.
+    stalls
+        Attempts in a row that ended without a later checkpoint, without the one that runs.
+    trouble
+        What ended an attempt last, as far as its worker could tell; None if it was killed.
+    """
+
+    config_index: int
+    state: str
+    stalls: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyProgress:
-    """Counts of a study's trials by state, and those that run or failed.
+    """Counts of a study's trials by state, those that need a look, and the time left.
 
     Attributes
     ----------
@@ -74,8 +99,10 @@ class StudyProgress:
         Trials in each state.
     diverged
         Finished trials that diverged.
-    running_trials, failed_trials
-        The trials in these states, by configuration.
+    running_trials, failed_trials, troubled_trials
+        The trials in these states, and those that met trouble in any, by configuration.
+    time_left
+        See `fdrnn.search.forecast`; None where nothing is left or nothing is known.
     """
 
     study: str
@@ -87,6 +114,13 @@ class StudyProgress:
     diverged: int
     running_trials: tuple[RunningTrial, ...]
     failed_trials: tuple[FailedTrial, ...]
+    troubled_trials: tuple[TroubledTrial, ...]
+    time_left: TimeLeft | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no trial waits or runs."""
+        return not self.waiting + self.running
 
 
 def study_progress(store: Store, study: str) -> StudyProgress:
@@ -100,45 +134,85 @@ def study_progress(store: Store, study: str) -> StudyProgress:
         If the store fails.
     """
     stored = store.study(study)
+    settings = stored.definition.training
     trials = tables.trials
-    valid_nll = tables.epochs.c[f"valid_nll_{stored.definition.training.padding}"]
-    mine = trials.c.study_id == stored.study_id
-    counts = (
-        sa.select(trials.c.state, sa.func.count().label("n_trials"))
-        .where(mine)
-        .group_by(trials.c.state)
-    )
-    diverged = sa.select(sa.func.count()).where(mine, trials.c.diverged)
-    failed = (
-        sa.select(trials.c.config_index, trials.c.error)
-        .where(mine, trials.c.state == tables.FAILED)
-        .order_by(trials.c.config_index)
-    )
-    running = (
+    valid_nll = tables.epochs.c[f"valid_nll_{settings.padding}"]
+    trained = (
         sa.select(
-            *(trials.c[name] for name in ("config_index", "worker", "host", "pid", "attempt")),
-            sa.func.count(tables.epochs.c.epoch).label("epoch"),
+            tables.epochs.c.trial_id,
+            sa.func.count().label("n_epochs"),
+            sa.type_coerce(sa.func.sum(tables.epochs.c.seconds), sa.Double).label("seconds"),
             sa.type_coerce(sa.func.min(valid_nll), sa.Double).label("best_valid_nll"),
+        )
+        .group_by(tables.epochs.c.trial_id)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            trials,
+            sa.func.coalesce(trained.c.n_epochs, 0).label("n_trained"),
+            sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
+            trained.c.best_valid_nll,
             (now_s() - trials.c.lease_renewed).label("lease_age_s"),
             (trials.c.lease_expires - now_s()).label("lease_left_s"),
         )
-        .join_from(trials, tables.epochs, isouter=True)
-        .where(mine, trials.c.state == tables.RUNNING)
-        .group_by(trials.c.trial_id)
+        .outerjoin_from(trials, trained, trained.c.trial_id == trials.c.trial_id)
+        .where(trials.c.study_id == stored.study_id)
         .order_by(trials.c.config_index)
     )
     with store.database.read() as connection:
-        by_state = {row.state: row.n_trials for row in connection.execute(counts)}
-        return StudyProgress(
-            study=study,
-            n_trials=sum(by_state.values()),
-            waiting=by_state.get(tables.WAITING, 0),
-            running=by_state.get(tables.RUNNING, 0),
-            finished=by_state.get(tables.FINISHED, 0),
-            failed=by_state.get(tables.FAILED, 0),
-            diverged=connection.scalar(diverged) or 0,
-            running_trials=tuple(
-                RunningTrial(**row) for row in connection.execute(running).mappings()
-            ),
-            failed_trials=tuple(FailedTrial(*row) for row in connection.execute(failed)),
-        )
+        rows = connection.execute(query).all()
+    states = Counter(row.state for row in rows)
+    return StudyProgress(
+        study=study,
+        n_trials=len(rows),
+        waiting=states[tables.WAITING],
+        running=states[tables.RUNNING],
+        finished=states[tables.FINISHED],
+        failed=states[tables.FAILED],
+        diverged=sum(bool(row.diverged) for row in rows),
+        running_trials=tuple(_running(row) for row in rows if row.state == tables.RUNNING),
+        failed_trials=tuple(
+            FailedTrial(row.config_index, row.error) for row in rows if row.state == tables.FAILED
+        ),
+        troubled_trials=tuple(
+            TroubledTrial(
+                config_index=row.config_index,
+                state=row.state,
+                stalls=_past_stalls(row),
+                trouble=row.trouble,
+            )
+            for row in rows
+            if row.trouble or _past_stalls(row)
+        ),
+        time_left=time_left([_time(row) for row in rows], settings.max_epochs, settings.patience),
+    )
+
+
+def _running(row: sa.Row[Any]) -> RunningTrial:
+    return RunningTrial(
+        config_index=row.config_index,
+        worker=row.worker,
+        host=row.host,
+        pid=row.pid,
+        attempt=row.attempt,
+        epoch=row.n_trained,
+        best_valid_nll=row.best_valid_nll,
+        lease_age_s=row.lease_age_s,
+        lease_left_s=row.lease_left_s,
+    )
+
+
+def _past_stalls(row: sa.Row[Any]) -> int:
+    # A claim counts its own attempt.
+    own = 1 if row.state == tables.RUNNING else 0
+    return max(int(row.stalls) - own, 0)
+
+
+def _time(row: sa.Row[Any]) -> TrialTime:
+    return TrialTime(
+        state=row.state,
+        held=row.state == tables.RUNNING and row.lease_left_s > 0,
+        n_epochs=row.n_trained,
+        seconds=row.seconds,
+    )

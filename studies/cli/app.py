@@ -352,11 +352,46 @@ def study_create(
 
 
 @study_app.command("status")
-def study_status(study: StoredStudy, storage: Storage = None) -> None:
-    """Show how far a study is: counts, running trials, the best so far, failures."""
+def study_status(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]", help="A study of the store; all without.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Show it again and again, until nothing waits or runs, or Ctrl-C."
+        ),
+    ] = False,
+    every: Annotated[
+        float, typer.Option(metavar="S", help="Seconds between two looks of --watch.")
+    ] = 5.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one line for each look.")
+    ] = False,
+    storage: Storage = None,
+) -> None:
+    """Show how far a study is: counts, running trials, the best so far, failures, time left.
+
+    The time left is expected from the epochs and seconds of the study's trials so far and the
+    workers that run now; it says on what it rests.
+
+    Keys of the JSON: store, time, and studies (or error, while --watch cannot read the store),
+    each with name, n_trials, waiting, running, finished, failed, diverged, complete, best,
+    running_trials, failed_trials, troubled_trials, time_left, definition, created_at and
+    code_version. NaN is null, infinities are the texts inf and -inf.
+
+    For example:
+
+        fdrnn study status jsb --watch
+
+        fdrnn study status --json
+    """
     from fdrnn.studies.cli.status import show_status
 
-    raise typer.Exit(show_status(study, storage))
+    raise typer.Exit(show_status(study, storage, watched=watch, every_s=every, as_json=as_json))
 
 
 @study_app.command("retry")

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fdrnn.search import EventKind, WorkerEvent
+from fdrnn.studies.cli.units import duration
 
 _SUMMARY_INTERVAL_S = 1.0
 _EPOCH_LINE_INTERVAL_S = 10.0
@@ -107,13 +108,6 @@ _TEXTS = {
 
 def _nll(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "-"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 class _Names:
@@ -255,5 +249,5 @@ class LiveDisplay(Display):
             f"epoch {event.epoch}/{self._max_epochs}",
             f"best NLL {_nll(event.best_valid_nll)}",
             f"{event.seconds:.2f} s/epoch",
-            f"at most {_duration(left_s)} left",
+            f"at most {duration(left_s)} left",
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.search import PortableStudy, default_storage_url, open_store
+from fdrnn.studies.cli.units import file_size
 from fdrnn.studies.errors import OptionError
 
 _SUFFIX = ".fdrnn.zip"
@@ -35,8 +36,11 @@ def export_one(
     size = portable.write(path)
     left_out = ""
     if portable.n_epochs_left_out:
-        left_out = f"; {portable.n_epochs_left_out} epochs past a checkpoint are left out"
-    typer.echo(f"{path}, {_in_bytes(size)}: {_contents(portable)}{left_out}")
+        left_out = (
+            f"; left out {portable.n_epochs_left_out} epochs of unfinished trials, "
+            "which no checkpoint in the file covers"
+        )
+    typer.echo(f"{path}, {file_size(size)}: {_contents(portable)}{left_out}")
 
 
 def import_files(files: Sequence[Path], name: str | None, storage: str | None) -> None:
@@ -83,7 +87,3 @@ def _contents(portable: PortableStudy, name: str | None = None) -> str:
         f"study {name or portable.name}, {counts.total()} trials, {', '.join(parts)}{waiting}, "
         f"{weights}"
     )
-
-
-def _in_bytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

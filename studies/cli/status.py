@@ -4,98 +4,67 @@ from __future__ import annotations
 
 import typer
 
-from fdrnn.search import (
-    StoreError,
-    StudyProgress,
-    default_storage_url,
-    open_store,
-    selected,
-    study_progress,
-    trials,
-)
+from fdrnn.search import StoreError, default_storage_url, open_store, study_progress
+from fdrnn.search.database import Database
 from fdrnn.studies import catalogue
+from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.cli.watch import Statuses, follow, view
+from fdrnn.studies.errors import OptionError
+
+_INTERRUPTED = 130
 
 
-def summary_line(progress: StudyProgress) -> str:
-    """Say how far a study is.
-
-    Parameters
-    ----------
-    progress
-        Its counts.
-
-    Returns
-    -------
-    str
-        For example ``"study jsb: 5 of 32 trials finished (1 diverged), 2 running, 25 waiting"``.
-    """
-    diverged = f" ({progress.diverged} diverged)" if progress.diverged else ""
-    others = [
-        f"{count} {state}"
-        for count, state in (
-            (progress.running, "running"),
-            (progress.waiting, "waiting"),
-            (progress.failed, "failed"),
-        )
-        if count
-    ]
-    done = f"{progress.finished} of {progress.n_trials} trials finished{diverged}"
-    return f"study {progress.study}: {', '.join([done, *others])}"
-
-
-def show_status(study: str, storage: str | None) -> int:
-    """Print how far a study is.
+def show_status(
+    study: str | None, storage: str | None, *, watched: bool, every_s: float, as_json: bool
+) -> int:
+    """Print how far a study is, or every study of the store.
 
     Parameters
     ----------
     study
-        Its name in the store.
+        Its name in the store; None for all.
     storage
         URL of the store; None for the default.
+    watched
+        Whether to go on until nothing waits or runs, or Ctrl-C.
+    every_s
+        Seconds between two looks.
+    as_json
+        Whether to print JSON, a line for each look.
 
     Returns
     -------
     int
-        Exit code: 1 if trials have failed.
+        Exit code: 1 if trials have failed; 130 after Ctrl-C.
+
+    Raises
+    ------
+    OptionError
+        If `every_s` is not positive.
     """
-    store = open_store(storage or default_storage_url())
-    stored = store.study(study)
-    progress = study_progress(store, study)
-    definition, settings = stored.definition, stored.definition.training
-    typer.echo(summary_line(progress))
-    typer.echo(
-        f"data {definition.data}, variant {definition.variant}, space {definition.space}, "
-        f"seed {definition.seed}, at most {settings.max_epochs} epochs, patience "
-        f"{settings.patience}, padding {settings.padding}; made with fdrnn {stored.code_version} "
-        f"on {stored.created_at:%Y-%m-%d %H:%M} UTC"
-    )
-    table = trials(store, study)
-    best = selected(table)
-    if best is not None:
-        row = table[table["config_index"] == best].iloc[0]
-        typer.echo(
-            f"lowest validation NLL: {row['valid_nll']:.3f}, trial {best}, epoch "
-            f"{row['best_epoch']}"
-        )
-    if progress.running_trials:
-        print_table(
-            ("trial", "worker", "attempt", "epoch", "best validation NLL", "last sign of life"),
-            [
-                (
-                    str(trial.config_index),
-                    trial.worker,
-                    str(trial.attempt),
-                    str(trial.epoch),
-                    "-" if trial.best_valid_nll is None else f"{trial.best_valid_nll:.3f}",
-                    f"{trial.lease_age_s:.0f} s ago" + _expired(trial.lease_left_s),
-                )
-                for trial in progress.running_trials
-            ],
-        )
-    for failed in progress.failed_trials:
-        typer.echo(f"\ntrial {failed.config_index} failed:\n{failed.error.rstrip()}")
-    return 1 if progress.failed else 0
+    if not every_s > 0:
+        raise OptionError(f"--every must be positive, got {every_s:g}")
+
+    def read() -> list[StudyStatus]:
+        # Opened anew each time: a store that was away need not be the same connection.
+        store = open_store(storage or default_storage_url())
+        try:
+            names = store.study_names() if study is None else [study]
+            return [StudyStatus.read(store, name) for name in names]
+        finally:
+            store.close()
+
+    statuses: Statuses = read()
+    shown = Database(storage or default_storage_url()).shown
+    try:
+        with view(shown, watched=watched, as_json=as_json) as viewer:
+            viewer.show(statuses)
+            if watched:
+                statuses = follow(statuses, read, viewer, every_s)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 1 if any(status.progress.failed for status in statuses) else 0
 
 
 def retry_failed(study: str, storage: str | None) -> None:
@@ -147,7 +116,3 @@ def list_studies(storage: str | None) -> None:
     typer.echo(f"\nIn store {store.database.shown}:")
     for name in store.study_names():
         typer.echo(f"  {summary_line(study_progress(store, name))}")
-
-
-def _expired(lease_left_s: float) -> str:
-    return ", given up: the next worker takes it" if lease_left_s < 0 else ""

@@ -12,10 +12,10 @@ from rich.text import Text
 _PIPE_WIDTH = 400
 
 
-def print_table(
+def make_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
-) -> None:
-    """Print a table; on a terminal it is fitted to its width.
+) -> Table:
+    """Make a table, to be printed at a width of 80 columns or more.
 
     Parameters
     ----------
@@ -32,8 +32,18 @@ def print_table(
         table.add_column(title, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
+    return table
+
+
+def output_console() -> Console:
+    """Return the standard output as it prints tables: a terminal's width, a pipe's lines whole."""
     console = Console(highlight=False)
-    if not console.is_terminal:
-        # A pipe has no width to fit to.
-        console = Console(highlight=False, width=_PIPE_WIDTH)
-    console.print(table)
+    # A pipe has no width to fit to.
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
+) -> None:
+    """Print what `make_table` makes; on a terminal it is fitted to its width."""
+    output_console().print(make_table(header, rows, n_text))

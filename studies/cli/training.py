@@ -26,7 +26,7 @@ from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.reporting import report_store
-from fdrnn.studies.cli.status import summary_line
+from fdrnn.studies.cli.status_view import summary_line
 from fdrnn.studies.errors import OptionError
 
 _SHORTEST_LEASE_S = 1.0

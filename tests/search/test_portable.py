@@ -10,6 +10,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -44,25 +45,19 @@ MACHINE = "some CPU; openblas 0.3, 1 thread"
 HARD = (math.inf, -math.inf, math.nan, 5e-324, 1.7976931348623157e308, 0.1 + 0.2, -1.0 / 3.0)
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an initialized store, to be copied."""
-    path = tmp_path_factory.mktemp("empty") / "store.sqlite3"
-    open_store(str(path), create=True).close()
-    return path
-
-
 @pytest.fixture
-def other(empty: Path, tmp_path: Path) -> Store:
+def other(initialized_file: Path, tmp_path: Path) -> Store:
     """A store beside `store`."""
-    return open_store(str(shutil.copy(empty, tmp_path / "other.sqlite3")))
+    return open_store(str(shutil.copy(initialized_file, tmp_path / "other.sqlite3")))
 
 
 @pytest.fixture(scope="module")
-def content(empty: Path, fake: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def content(
+    initialized_file: Path, fake: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> bytes:
     """What a file of `fill` holds."""
     folder = tmp_path_factory.mktemp("content")
-    store = open_store(str(shutil.copy(empty, folder)))
+    store = open_store(str(shutil.copy(initialized_file, folder)))
     fill(store, fake)
     export_study(store, "noise", folder / "noise.zip")
     return (folder / "noise.zip").read_bytes()
@@ -269,6 +264,20 @@ def test_the_same_study_gives_the_same_bytes(
     os.utime(one, (0, 0))
     export_study(store, "noise", two)
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_export_sees_one_state_of_the_store(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(), fake.DATA).study_id
+    count = sa.select(sa.func.count()).where(tables.trials.c.state == tables.RUNNING)
+    with ThreadPoolExecutor() as pool, store.database.snapshot() as connection:
+        assert connection.scalar(count) == 0
+        claimed = pool.submit(take, store, study_id)
+        # SQLite lets the writer wait, PostgreSQL lets it go on.
+        wait([claimed], timeout=0.5)
+        assert connection.scalar(count) == 0
+    assert claimed.result().attempt == 1
+    with store.database.read() as connection:
+        assert connection.scalar(count) == 1
 
 
 def test_the_mirror_is_filled(store: Store, url: str, fake: ModuleType, tmp_path: Path) -> None:

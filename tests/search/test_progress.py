@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import FailedTrial, Store, create_study, study_progress
-from fdrnn.search.lease import WorkerIdentity, claim
+from fdrnn.search import (
+    FailedTrial,
+    Store,
+    TimeLeft,
+    TroubledTrial,
+    create_study,
+    study_progress,
+)
+from fdrnn.search.lease import Lease, WorkerIdentity, claim, expire
 
 
 def test_an_unknown_study(store: Store) -> None:
@@ -42,3 +49,55 @@ def test_every_state_is_counted(store: Store, fake: ModuleType) -> None:
     assert (begun.config_index, begun.epoch, begun.best_valid_nll) == (4, 0, None)
     assert 0.0 <= training.lease_age_s < 10.0
     assert 50.0 < training.lease_left_s <= 60.0
+    assert not progress.complete
+
+
+def test_trouble_is_told_of_trials_in_every_state(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=4), fake.DATA).study_id
+    worker = WorkerIdentity("ada-1", "ada", 1)
+
+    def take() -> Lease:
+        lease = claim(store.database, study_id, worker, 60.0)
+        assert lease is not None
+        return lease
+
+    one = take()
+    one.give_back("out of memory")
+    one = take()
+    one.finish(fake.result(1, 3), "some CPU")
+    take().give_back("disk full")
+    two = take()
+    assert two.config_index == 1
+    # No trouble: a checkpoint was written, and the attempt goes on.
+    three = take()
+    three.write([fake.record(3, 1)], b"state")
+    expire(store.database, worker.name)
+    again = claim(store.database, study_id, worker, 0.1)
+    assert again
+    assert again.config_index == 1
+    assert study_progress(store, "noise").troubled_trials == (
+        TroubledTrial(config_index=0, state="finished", stalls=0, trouble="out of memory"),
+        TroubledTrial(config_index=1, state="running", stalls=2, trouble="disk full"),
+    )
+
+
+def test_the_time_left(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=3), fake.DATA).study_id
+    assert study_progress(store, "noise").time_left is None
+    worker = WorkerIdentity("ada-1", "ada", 1)
+    one, two = (claim(store.database, study_id, worker, 60.0) for _ in range(2))
+    assert one and two
+    one.write([fake.record(1, epoch) for epoch in (1, 2, 3)])
+    one.finish(fake.result(1, 3), "some CPU")
+    two.write([replace(fake.record(2, 1), seconds=2.0)])
+    # Two epochs of 2 s, and then as long as the first: three of 0.25 s.
+    assert study_progress(store, "noise").time_left == TimeLeft(
+        seconds=4.75, worker_seconds=4.75, n_workers=1, n_finished=1
+    )
+    two.finish(fake.result(2, 1), "some CPU")
+    three = claim(store.database, study_id, worker, 60.0)
+    assert three
+    three.finish(fake.result(3, 1), "some CPU")
+    progress = study_progress(store, "noise")
+    assert progress.complete
+    assert progress.time_left is None

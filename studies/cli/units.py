@@ -1,0 +1,16 @@
+"""Quantities in words."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, for example ``"40 s"``, ``"95 min"`` or ``"2 h 05 min"``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def file_size(n_bytes: int) -> str:
+    """Return a size in words, for example ``"571.2 kB"``."""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"

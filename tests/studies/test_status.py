@@ -1,0 +1,315 @@
+"""``fdrnn study status``: text, JSON and --watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from fdrnn.datasets import DataDescription
+from fdrnn.model import EpochRecord, TrainingSettings, TrialResult
+from fdrnn.search import (
+    Store,
+    StoreError,
+    StudyDefinition,
+    StudyProgress,
+    TimeLeft,
+    create_study,
+    open_store,
+    study_progress,
+)
+from fdrnn.search.lease import Lease, WorkerIdentity, claim
+from fdrnn.studies.cli.status_view import StudyStatus, time_left_line
+from fdrnn.studies.cli.watch import follow
+
+Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
+
+EPOCH = EpochRecord(
+    epoch=1,
+    train_nll=8.0,
+    valid_nll_counted=8.25,
+    valid_nll_masked=8.25,
+    spectral_radius=1.0,
+    spectral_radius_squared=1.0,
+    gradient_norm=1.0,
+    seconds=60.0,
+)
+RESULT = TrialResult(
+    diverged=False,
+    n_epochs=2,
+    best_epoch=2,
+    valid_nll=8.125,
+    valid_nll_counted=8.125,
+    valid_nll_masked=8.0,
+    test_nll_sums=np.array([8.0]),
+    test_steps=np.array([1]),
+    parameters={},
+)
+DATA = DataDescription(
+    title="Noise", note="", n_features=3, lowest_midi_note=None, fingerprint="0" * 64
+)
+
+
+def strict(text: str) -> Any:
+    """Parse JSON; the constants of Python's own dialect are refused."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def make(store: Store, name: str = "noise", n_trials: int = 5) -> list[Lease]:
+    definition = StudyDefinition(
+        name=name,
+        data="noise",
+        variant="fast_dropout",
+        space="table2",
+        n_trials=n_trials,
+        seed=7,
+        training=TrainingSettings(max_epochs=20),
+    )
+    study_id = create_study(store, definition, DATA).study_id
+    worker = WorkerIdentity("ada-4711", "ada.example", 4711)
+    leases = [claim(store.database, study_id, worker, 600.0) for _ in range(n_trials)]
+    return [lease for lease in leases if lease]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The store of the working directory."""
+    return open_store(str(tmp_path / "fdrnn.sqlite3"), create=True)
+
+
+def test_everything_worth_a_look_in_80_columns(
+    fdrnn: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished, failed, troubled, running, _ = make(store)
+    finished.write([EPOCH, replace(EPOCH, epoch=2)])
+    finished.finish(RESULT, "some CPU")
+    failed.fail("Traceback (most recent call last):\n  deep inside\nZeroDivisionError: made up")
+    troubled.give_back("MemoryError: no room")
+    running.write([EPOCH])
+    result = fdrnn("study", "status", "noise")
+    assert result.exit_code == 1
+    summary, about, best, left, *rest = result.stdout.splitlines()
+    assert summary == "study noise: 1 of 5 trials finished, 2 running, 1 waiting, 1 failed"
+    assert about.startswith("data noise, variant fast_dropout, space table2, seed 7, at most 20 ")
+    assert best == "lowest validation NLL: 8.125, trial 0, epoch 2"
+    # Of trial 3, a minute of 1 epoch more; of 4 and then 2, two minutes each.
+    assert left == (
+        "expected time left: 3 min with 2 workers, going by the epochs and times of 1 finished "
+        "trial"
+    )
+    header, _, *table = (line for line in rest if line.startswith((" ", "─")) and line.strip())
+    assert " ".join(header.split()) == "trial worker host attempt epoch best NLL lease"
+    assert table[0].split()[:6] == ["3", "ada-4711", "ada.example", "1", "1/20", "8.250"]
+    assert table[1].split()[:6] == ["4", "ada-4711", "ada.example", "1", "0/20", "-"]
+    assert max(map(len, table)) <= 80
+    assert (
+        "trial 2 (waiting) lost an attempt, 1 in a row without progress: MemoryError: no room"
+        in rest
+    )
+    assert rest[-4:] == [
+        "trial 1 failed:",
+        "Traceback (most recent call last):",
+        "  deep inside",
+        "ZeroDivisionError: made up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (None, "expected time left: unknown until a trial has trained an epoch"),
+        (
+            TimeLeft(seconds=7300.0, worker_seconds=9000.0, n_workers=2, n_finished=0),
+            "time left: at most 2 h 02 min with 2 workers, were every trial to go to 300 epochs "
+            "(none has finished)",
+        ),
+        (
+            TimeLeft(seconds=40.0, worker_seconds=40.0, n_workers=1, n_finished=9),
+            "expected time left: 40 s with 1 worker, going by the epochs and times of 9 finished "
+            "trials",
+        ),
+        (
+            TimeLeft(seconds=None, worker_seconds=600.0, n_workers=0, n_finished=1),
+            "no worker runs; one would need about 10 min, going by the epochs and times of 1 "
+            "finished trial",
+        ),
+    ],
+)
+def test_the_time_left_says_on_what_it_rests(left: TimeLeft | None, expected: str) -> None:
+    progress = StudyProgress(
+        study="noise",
+        n_trials=1,
+        waiting=1,
+        running=0,
+        finished=0,
+        failed=0,
+        diverged=0,
+        running_trials=(),
+        failed_trials=(),
+        troubled_trials=(),
+        time_left=left,
+    )
+    assert time_left_line(progress, 300) == expected
+
+
+def test_json_is_strict_and_complete(fdrnn: Run, store: Store) -> None:
+    finished, failed, running = make(store, n_trials=3)
+    finished.finish(replace(RESULT, diverged=True), "some CPU")
+    failed.fail("Traceback\nbroken")
+    running.write([replace(EPOCH, valid_nll_counted=np.inf, valid_nll_masked=np.nan)])
+    result = fdrnn("study", "status", "noise", "--json")
+    assert result.exit_code == 1
+    (line,) = result.stdout.splitlines()
+    answer = strict(line)
+    assert set(answer) == {"store", "time", "studies"}
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(answer["time"])).total_seconds()) < 60
+    (study,) = answer["studies"]
+    counts = ("n_trials", "waiting", "running", "finished", "failed", "diverged")
+    assert [study[key] for key in counts] == [3, 0, 1, 1, 1, 1]
+    assert study["name"] == "noise"
+    assert study["complete"] is False
+    assert study["best"] == {"config_index": 0, "best_epoch": 2, "valid_nll": 8.125}
+    assert study["failed_trials"] == [{"config_index": 1, "error": "Traceback\nbroken"}]
+    (trial,) = study["running_trials"]
+    assert (trial["epoch"], trial["best_valid_nll"]) == (1, "inf")
+    assert 0 <= trial["lease_age_s"] < 60
+    assert study["definition"]["training"]["max_epochs"] == 20
+    assert study["time_left"]["n_workers"] == 1
+
+
+def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
+    assert fdrnn("study", "status").stdout.endswith("holds no study\n")
+    assert strict(fdrnn("study", "status", "--json").stdout)["studies"] == []
+    make(store, "one", n_trials=1)
+    make(store, "two", n_trials=2)
+    text = fdrnn("study", "status").stdout
+    assert re.findall("^study .*", text, re.MULTILINE) == [
+        "study one: 0 of 1 trials finished, 1 running",
+        "study two: 0 of 2 trials finished, 2 running",
+    ]
+    answer = strict(fdrnn("study", "status", "--json").stdout)
+    assert [study["name"] for study in answer["studies"]] == ["one", "two"]
+
+
+def test_bad_options(error_line: ErrorLine, store: Store) -> None:
+    assert "--every must be positive, got 0" in error_line("study", "status", "--every", "0")
+    assert "unknown study 'x'" in error_line("study", "status", "x", "--watch")
+
+
+def test_a_complete_study_is_watched_once(fdrnn: Run, store: Store) -> None:
+    (lease,) = make(store, n_trials=1)
+    lease.finish(RESULT, "some CPU")
+    result = fdrnn("study", "status", "noise", "--watch")
+    assert result.exit_code == 0
+    assert result.stdout.count("study noise: 1 of 1 trials finished") == 1
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def show(self, statuses: Any) -> None:
+        self.notes.append(f"{statuses[0].progress.finished} finished")
+
+    def away(self, error: StoreError) -> None:
+        self.notes.append(str(error))
+
+
+def test_watching_outlives_a_store_that_is_away_and_ends_with_the_study(store: Store) -> None:
+    one, two = make(store, n_trials=2)
+
+    def status() -> list[StudyStatus]:
+        return [StudyStatus(store.study("noise"), study_progress(store, "noise"), None)]
+
+    def steps() -> Any:
+        one.finish(RESULT, "some CPU")
+        yield status()
+        yield StoreError("gone")
+        yield StoreError("still gone")
+        two.finish(RESULT, "some CPU")
+        yield status()
+
+    looks = steps()
+
+    def read() -> Any:
+        look = next(looks)
+        if isinstance(look, StoreError):
+            raise look
+        return look
+
+    notes = _Notes()
+    last = follow(status(), read, notes, every_s=0.001)
+    assert notes.notes == ["1 finished", "gone", "still gone", "2 finished"]
+    assert last[0].progress.complete
+
+
+def test_watching_on_a_pipe_is_a_line_of_json_each_time(
+    store: Store, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    (lease,) = make(store, n_trials=1)
+    process = start("study", "status", "noise", "--watch", "--every", "0.05", "--json")
+    assert process.stdout is not None
+    assert strict(process.stdout.readline())["studies"][0]["running"] == 1
+    hidden = tmp_path / "hidden"
+    (tmp_path / "fdrnn.sqlite3").rename(hidden)
+    answer: dict[str, Any] = {}
+    while "error" not in answer:
+        answer = strict(process.stdout.readline())
+    assert set(answer) == {"store", "time", "error"}
+    hidden.rename(tmp_path / "fdrnn.sqlite3")
+    lease.finish(RESULT, "some CPU")
+    *_, last = process.stdout
+    assert strict(last)["studies"][0]["complete"] is True
+    assert process.wait(20) == 0
+
+
+def test_watching_on_a_terminal_refreshes_in_place_until_ctrl_c(
+    store: Store, tmp_path: Path
+) -> None:
+    make(store, n_trials=1)
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fdrnn.studies.cli", "study", "status", "--watch", "--every", "0.1"],
+        stdin=end,
+        stdout=end,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(end)
+    seen = b""
+    deadline = time.monotonic() + 60
+    while seen.count(b"Ctrl-C ends the display alone") < 3 and time.monotonic() < deadline:
+        seen += os.read(terminal, 65536)
+    process.send_signal(signal.SIGINT)
+    while True:
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:
+            # The other end is closed.
+            break
+    assert process.wait(20) == 130
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    # The cursor goes up over the block before it is printed again, and is shown at the end.
+    assert b"\x1b[1A" in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
