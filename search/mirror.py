@@ -47,13 +47,30 @@ def create_mirror_tables(database: Database) -> None:
     _open_storage(database, skip_table_creation=False)
 
 
-def _open_storage(database: Database, *, skip_table_creation: bool) -> RDBStorage:
+def upgrade_mirror_tables(database: Database) -> bool:
+    """Bring Optuna's tables to the installed Optuna's version; return whether they were older.
+
+    The caller keeps other processes out.
+    """
+    storage = _open_storage(database, skip_table_creation=True, skip_compatibility_check=True)
+    current = storage.get_current_version()
+    if current == storage.get_head_version() or current not in storage.get_all_versions():
+        # Tables of a newer Optuna are told of by whoever opens them.
+        return False
+    storage.upgrade()
+    return True
+
+
+def _open_storage(
+    database: Database, *, skip_table_creation: bool, skip_compatibility_check: bool = False
+) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = RDBStorage(
             database.url,
             engine_kwargs=database.engine_options,
             skip_table_creation=skip_table_creation,
+            skip_compatibility_check=skip_compatibility_check,
         )
     except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
         raise _store_error(database, error) from error

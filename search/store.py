@@ -175,25 +175,36 @@ def open_store(storage: str, *, create: bool = False) -> Store:
         another schema version.
     """
     database = Database(storage)
-    if _schema_version(database) is None:
+    version = schema_version(database)
+    if version is None:
         if not create:
             raise StoreError(
                 f"store {database.shown} is empty; `fdrnn run STUDY` or `fdrnn study create "
                 "STUDY` starts one, --storage or FDRNN_STORAGE names another"
             )
         with database.exclusive():
-            if _schema_version(database) is None:
+            version = schema_version(database)
+            if version is None:
                 _initialize(database)
-    version = _schema_version(database)
-    if version != tables.SCHEMA_VERSION:
+                version = tables.SCHEMA_VERSION
+    require_not_newer(database, version)
+    if version < tables.SCHEMA_VERSION:
         raise StoreError(
             f"store {database.shown} has schema version {version}, this fdrnn reads version "
-            f"{tables.SCHEMA_VERSION}; use the fdrnn that made it, or another --storage"
+            f"{tables.SCHEMA_VERSION}; `fdrnn store migrate` brings it up to date, the fdrnn that "
+            "made it reads it as it is"
         )
     return Store(database)
 
 
-def _schema_version(database: Database) -> int | None:
+def schema_version(database: Database) -> int | None:
+    """Return the version of a store's tables, None if the database is absent or no store.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be reached or read.
+    """
     if database.file is not None and not database.file.exists():
         # Connecting would leave an empty file behind.
         return None
@@ -201,6 +212,22 @@ def _schema_version(database: Database) -> int | None:
         if not sa.inspect(connection).has_table(tables.schema.name):
             return None
         return connection.scalar(sa.select(tables.schema.c.version))
+
+
+def require_not_newer(database: Database, version: int) -> None:
+    """Require that the version of a store's tables is not later than this fdrnn's.
+
+    Raises
+    ------
+    StoreError
+        If it is.
+    """
+    if version > tables.SCHEMA_VERSION:
+        raise StoreError(
+            f"store {database.shown} has schema version {version}, this fdrnn reads version "
+            f"{tables.SCHEMA_VERSION}; a newer fdrnn made it: install that one, or name another "
+            "store (--storage)"
+        )
 
 
 def _initialize(database: Database) -> None:

@@ -68,9 +68,11 @@ app = typer.Typer(
     context_settings=_CONTEXT,
     epilog=_EPILOG,
 )
-study_app = typer.Typer(no_args_is_help=True, help="Create a study, see how far one is.")
+study_app = typer.Typer(no_args_is_help=True, help="Create, watch, export and import studies.")
+store_app = typer.Typer(no_args_is_help=True, help="Bring a store of an earlier fdrnn up to date.")
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
 app.add_typer(study_app, name="study")
+app.add_typer(store_app, name="store")
 app.add_typer(data_app, name="data")
 
 StudySource = Annotated[
@@ -473,6 +475,18 @@ def study_import(
     from fdrnn.studies.cli.portable import import_files
 
     import_files(files, name, storage)
+
+
+@store_app.command("migrate")
+def store_migrate(storage: Storage = None) -> None:
+    """Bring the store's tables to the version that this fdrnn reads.
+
+    Studies keep everything and go on. It is one transaction, refused while workers hold trials.
+    An earlier fdrnn cannot read the store afterwards: copy the file, or dump the database, first.
+    """
+    from fdrnn.studies.cli.migrating import migrate_store
+
+    migrate_store(storage)
 
 
 @data_app.command("list")

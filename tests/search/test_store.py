@@ -33,11 +33,21 @@ def test_an_initialized_store_is_opened_again(store: Store, url: str) -> None:
     assert open_store(url, create=True).study_names() == []
 
 
-def test_another_schema_version_is_refused(store: Store, url: str) -> None:
+def test_a_store_of_a_newer_fdrnn_is_refused(store: Store, url: str) -> None:
     with store.database.write() as connection:
         connection.execute(sa.update(schema).values(version=SCHEMA_VERSION + 1))
-    with pytest.raises(StoreError, match=r"has schema version \d+, this fdrnn reads version \d+"):
+    with pytest.raises(StoreError, match=r"has schema version \d+, .*; a newer fdrnn made it"):
         open_store(url)
+
+
+def test_a_store_of_an_earlier_fdrnn_is_refused_with_the_command_that_migrates(
+    store: Store, url: str
+) -> None:
+    with store.database.write() as connection:
+        connection.execute(sa.update(schema).values(version=SCHEMA_VERSION - 1))
+    for create in (False, True):
+        with pytest.raises(StoreError, match=r"has schema version \d+, .*`fdrnn store migrate`"):
+            open_store(url, create=create)
 
 
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:

@@ -26,6 +26,8 @@ COMMANDS = (
     ("study", "list"),
     ("study", "export"),
     ("study", "import"),
+    ("store",),
+    ("store", "migrate"),
     ("data",),
     ("data", "list"),
     ("data", "fetch"),
@@ -205,6 +207,31 @@ def test_status_and_list(fdrnn: Run, error_line: ErrorLine, study_file: Path) ->
     assert "mine: 0 of 3 trials finished" in fdrnn("study", "list").stdout
     assert "did you mean 'mine'?" in error_line("study", "status", "mien")
     assert "did you mean 'mine'?" in error_line("worker", "mien")
+
+
+def test_a_store_is_migrated(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    assert "is empty, so there is nothing to migrate" in error_line("store", "migrate")
+    assert not (tmp_path / "fdrnn.sqlite3").exists()
+    fdrnn("study", "create", study_file)
+    assert "needs no migration" in fdrnn("store", "migrate").stdout
+    store = open_store("fdrnn.sqlite3")
+    with store.database.write() as connection:
+        # As version 1 had them; the tests of the migration begin with a store of that time.
+        for statement in (
+            "UPDATE fdrnn_schema SET version = 1",
+            "DROP TABLE fdrnn_samples",
+            "DROP TABLE fdrnn_measurements",
+            "ALTER TABLE fdrnn_trials DROP COLUMN stalls",
+            "ALTER TABLE fdrnn_trials DROP COLUMN trouble",
+        ):
+            connection.exec_driver_sql(statement)
+    assert "`fdrnn store migrate` brings it up to date" in error_line("study", "status", "mine")
+    told = fdrnn("store", "migrate")
+    assert told.exit_code == 0
+    assert "schema version 1 -> 2\n  trials: columns stalls and trouble" in told.stdout
+    assert fdrnn("study", "status", "mine").exit_code == 0
 
 
 def test_a_report_on_an_empty_store(error_line: ErrorLine, tmp_path: Path) -> None:
