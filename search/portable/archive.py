@@ -5,7 +5,7 @@ what the writer said of its contents, and under ``members`` the SHA-256 of every
 
 The same contents make the same bytes: members stand in a given order, bear no time, and are
 compressed by bzip2, which has one implementation, where zlib has several that differ. (bzip2 also
-makes decimal digits smaller.)
+makes decimal digits smaller.) Trained parameters and states hardly shrink, and are only stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ _PERMISSIONS = 0o644 << 16
 _WAY_OUT = "export the study again, or copy the file again"
 
 
-def write_archive(path: Path, about: Mapping[str, Any], members: Mapping[str, bytes]) -> int:
+def write_archive(
+    path: Path,
+    about: Mapping[str, Any],
+    members: Mapping[str, bytes],
+    stored: tuple[str, ...] = (),
+) -> int:
     """Write an archive, whole or not at all.
 
     Parameters
@@ -43,6 +48,8 @@ def write_archive(path: Path, about: Mapping[str, Any], members: Mapping[str, by
         What the manifest says beside format and members; JSON values.
     members
         Contents by name, in the order of the archive.
+    stored
+        Beginnings of the names of members that are not compressed.
 
     Returns
     -------
@@ -72,7 +79,7 @@ def write_archive(path: Path, about: Mapping[str, Any], members: Mapping[str, by
                 with zipfile.ZipFile(file, "w") as archive:
                     _add(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
                     for name, content in members.items():
-                        _add(archive, name, content)
+                        _add(archive, name, content, compressed=not name.startswith(stored))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -154,9 +161,9 @@ def _is_archive(path: Path) -> bool:
         return False
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: bytes, *, compressed: bool = True) -> None:
     info = zipfile.ZipInfo(name, _NO_TIME)
-    info.compress_type = zipfile.ZIP_BZIP2
+    info.compress_type = zipfile.ZIP_BZIP2 if compressed else zipfile.ZIP_STORED
     info.create_system = 3  # Unix, whatever this is
     info.external_attr = _PERMISSIONS
     archive.writestr(info, content)

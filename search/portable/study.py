@@ -21,7 +21,7 @@ from fdrnn.search.machine import code_version
 from fdrnn.search.mirror import Mirror
 from fdrnn.search.portable.archive import read_archive, write_archive
 from fdrnn.search.portable.checks import STUDY_COLUMNS, key_of, require_a_study
-from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode
+from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode, short_name
 from fdrnn.search.store import Store, StoredStudy
 
 _STUDY = "study.json"
@@ -29,6 +29,9 @@ _ENDED = {tables.FINISHED, tables.FAILED}
 _NOBODY = {"worker": None, "host": None, "pid": None}
 _CURVES = (tables.epochs, tables.measurements)
 _ALWAYS = (tables.trials, *_CURVES, tables.test_sequences, tables.samples)
+_INCOMPRESSIBLE = tuple(
+    f"{short_name(table)}/" for table in (tables.parameters, tables.checkpoints)
+)
 
 Rows = Mapping[sa.Table, Sequence[Row]]
 
@@ -147,7 +150,7 @@ class PortableStudy:
             "weights": self.weights,
             "checkpoints": self.checkpoints,
         }
-        return write_archive(user_path(path), about, self._members())
+        return write_archive(user_path(path), about, self._members(), _INCOMPRESSIBLE)
 
     def insert(self, store: Store, name: str | None = None) -> bool:
         """Add the study to a store, in one transaction.

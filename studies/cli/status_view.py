@@ -132,7 +132,7 @@ def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
     if left.n_finished == 0:
         return f"{expected}, were every trial to go to {max_epochs} epochs (none has finished)"
     plural = "s" if left.n_finished > 1 else ""
-    return f"{expected}, going by the epochs and times of {left.n_finished} finished trial{plural}"
+    return f"{expected}, judging by {left.n_finished} finished trial{plural}"
 
 
 def status_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:
@@ -164,7 +164,7 @@ def status_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
         yield Text(time_left_line(progress, settings.max_epochs))
     if progress.running_trials:
         yield make_table(
-            ("trial", "worker", "host", "attempt", "epoch", "best NLL", "lease"),
+            ("trial", "worker", "host", "attempt", "epoch", "best NLL", "lease age"),
             [_running_row(trial, settings.max_epochs) for trial in progress.running_trials],
         )
     for troubled in progress.troubled_trials:
@@ -217,7 +217,7 @@ def _running_row(trial: RunningTrial, max_epochs: int) -> tuple[str, ...]:
         str(trial.attempt),
         f"{trial.epoch}/{max_epochs}",
         "-" if trial.best_valid_nll is None else f"{trial.best_valid_nll:.3f}",
-        "expired" if expired else f"{trial.lease_age_s:.0f} s old",
+        "expired" if expired else duration(trial.lease_age_s),
     )
 
 

@@ -13,7 +13,7 @@ Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
 
 
-def test_export_and_import(fdrnn: Run, study_file: Path, tmp_path: Path) -> None:
+def test_export_and_import(fdrnn: Run, study_file: Path, noise: Path, tmp_path: Path) -> None:
     fdrnn("study", "create", study_file)
     told = fdrnn("study", "export", "mine")
     assert told.exit_code == 0
@@ -27,6 +27,9 @@ def test_export_and_import(fdrnn: Run, study_file: Path, tmp_path: Path) -> None
     told = fdrnn("study", "import", "mine.fdrnn.zip", "--storage", url, "--name", "yours")
     assert "study yours, 3 trials" in told.stdout
     assert open_store(url).study_names() == ["mine", "yours"]
+    # A report needs no data, which stand at a path of the machine where the study was made.
+    noise.unlink()
+    assert fdrnn("report", "yours", "--storage", url).exit_code == 0
     here = open_store("fdrnn.sqlite3")
     assert trials(open_store(url), "yours").equals(trials(here, "mine"))
 

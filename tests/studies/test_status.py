@@ -112,12 +112,9 @@ def test_everything_worth_a_look_in_80_columns(
     assert about.startswith("data noise, variant fast_dropout, space table2, seed 7, at most 20 ")
     assert best == "lowest validation NLL: 8.125, trial 0, epoch 2"
     # Of trial 3, a minute of 1 epoch more; of 4 and then 2, two minutes each.
-    assert left == (
-        "expected time left: 3 min with 2 workers, going by the epochs and times of 1 finished "
-        "trial"
-    )
+    assert left == ("expected time left: 3 min with 2 workers, judging by 1 finished trial")
     header, _, *table = (line for line in rest if line.startswith((" ", "─")) and line.strip())
-    assert " ".join(header.split()) == "trial worker host attempt epoch best NLL lease"
+    assert " ".join(header.split()) == "trial worker host attempt epoch best NLL lease age"
     assert table[0].split()[:6] == ["3", "ada-4711", "ada.example", "1", "1/20", "8.250"]
     assert table[1].split()[:6] == ["4", "ada-4711", "ada.example", "1", "0/20", "-"]
     assert max(map(len, table)) <= 80
@@ -144,13 +141,11 @@ def test_everything_worth_a_look_in_80_columns(
         ),
         (
             TimeLeft(seconds=40.0, worker_seconds=40.0, n_workers=1, n_finished=9),
-            "expected time left: 40 s with 1 worker, going by the epochs and times of 9 finished "
-            "trials",
+            "expected time left: 40 s with 1 worker, judging by 9 finished trials",
         ),
         (
             TimeLeft(seconds=None, worker_seconds=600.0, n_workers=0, n_finished=1),
-            "no worker runs; one would need about 10 min, going by the epochs and times of 1 "
-            "finished trial",
+            "no worker runs; one would need about 10 min, judging by 1 finished trial",
         ),
     ],
 )
