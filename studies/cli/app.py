@@ -358,7 +358,7 @@ def study_status(
     study: Annotated[
         str | None,
         typer.Argument(
-            metavar="[STUDY]", help="A study of the store; all without.", show_default=False
+            metavar="STUDY", help="A study of the store; all without.", show_default=False
         ),
     ] = None,
     watch: Annotated[
@@ -418,7 +418,7 @@ def study_export(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="The file; without it STUDY.fdrnn.zip in the working directory. An earlier export "
             "is replaced.",
             show_default=False,
@@ -456,7 +456,7 @@ def study_export(
 def study_import(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Files of exported studies.", show_default=False),
+        typer.Argument(metavar="FILE", help="Files of exported studies.", show_default=False),
     ],
     name: Name = None,
     storage: Storage = None,
