@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,10 @@ class State:
         self.variance = variance
 
 
+RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
+"""From packed rows and a state: arrays of one entry per row, and the state after the last step."""
+
+
 class Network:
     """A recurrent network of one variant: parameters, training step and scoring.
 
@@ -65,7 +69,7 @@ class Network:
         # A shared variable, because Theano compiles an allocation anew in every process.
         self._no_variance = theano.shared(np.zeros((1, 1), np.float32), name="no variance")
         self._train = self._compile_train()
-        self._score = self._compile_score()
+        self._score = self.row_function(lambda nll: [nll])
 
     # -- graph ---------------------------------------------------------------------------
 
@@ -119,13 +123,6 @@ class Network:
             *(self._scalars[name] for name in _OPTIMIZER),
         )
         return theano.function([x, target, weights, n_rows], [loss, norm], updates=updates)
-
-    def _compile_score(self) -> Any:
-        x, target, n_rows = T.fmatrix("x"), T.fmatrix("target"), T.lvector("n_rows")
-        mean0, variance0 = T.fmatrix("mean0"), T.fmatrix("variance0")
-        nll, mean, variance = self._nll(self._parameters, x, target, n_rows, mean0, variance0)
-        outputs = [nll, theano.Out(mean, borrow=True), theano.Out(variance, borrow=True)]
-        return theano.function([x, target, n_rows, mean0, variance0], outputs)
 
     # -- values --------------------------------------------------------------------------
 
@@ -197,6 +194,30 @@ class Network:
         h0 = self._parameters["h0"].get_value()
         return State(h0, np.zeros_like(h0))
 
+    def row_function(self, outputs: Callable[[Expression], Sequence[Expression]]) -> RowFunction:
+        """Compile a function of packed rows and the state from which they go on.
+
+        Parameters
+        ----------
+        outputs
+            From the expression of the NLL per row, shape (R,), what to compute: itself or what
+            stands before it in its graph.
+        """
+        x, target, n_rows = T.fmatrix("x"), T.fmatrix("target"), T.lvector("n_rows")
+        mean0, variance0 = T.fmatrix("mean0"), T.fmatrix("variance0")
+        nll, mean, variance = self._nll(self._parameters, x, target, n_rows, mean0, variance0)
+        after = [theano.Out(mean, borrow=True), theano.Out(variance, borrow=True)]
+        compiled = theano.function([x, target, n_rows, mean0, variance0], [*outputs(nll), *after])
+
+        def run(rows: PackedChunks | PackedBlock, state: State) -> tuple[list[FloatArray], State]:
+            before = state.variance if self.variant.stochastic else np.zeros_like(state.mean)
+            *values, mean, variance = compiled(rows.x, rows.target, rows.n_rows, state.mean, before)
+            # The arrays are the function's own buffers: what is kept of them is copied.
+            last = slice(len(mean) - int(rows.n_rows[-1]), None)
+            return values, State(mean[last].copy(), variance[last].copy())
+
+        return run
+
     def score(self, rows: PackedChunks | PackedBlock, state: State) -> tuple[FloatArray, State]:
         """Score packed rows from a state.
 
@@ -207,11 +228,8 @@ class Network:
         state
             After the last step, one row for each of its rows.
         """
-        variance = state.variance if self.variant.stochastic else np.zeros_like(state.mean)
-        nll, mean, variance = self._score(rows.x, rows.target, rows.n_rows, state.mean, variance)
-        # The arrays are the function's own buffers: what is kept of them is copied.
-        last = slice(len(mean) - int(rows.n_rows[-1]), None)
-        return nll, State(mean[last].copy(), variance[last].copy())
+        (nll,), state = self._score(rows, state)
+        return nll, state
 
 
 @cache
