@@ -51,6 +51,7 @@ NOTE = "not the JSB Chorales benchmark: its NLL must not be compared with publis
 RECIPE = 1
 
 _N_PARTS = 4
+_STEP_QUARTERS = 1.0
 _SPLIT_OF_REMAINDER = ("train", "train", "train", "valid", "test")
 
 _A = 9
@@ -75,7 +76,7 @@ def load_bach(*, progress: bool = False) -> Dataset:
     """
     path = cached_path()
     try:
-        return read_dataset(path, name=NAME, title=TITLE, note=NOTE)
+        return read_dataset(path, name=NAME, title=TITLE, note=NOTE, step_quarters=_STEP_QUARTERS)
     except MissingFileError:
         pass
     except DataError as error:
@@ -113,6 +114,7 @@ def _make(progress: bool) -> Dataset:
         valid=sequences["valid"],
         test=sequences["test"],
         lowest_midi_note=LOWEST_PIANO_NOTE,
+        step_quarters=_STEP_QUARTERS,
         note=NOTE,
     )
 

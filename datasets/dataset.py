@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -48,14 +49,17 @@ class Dataset:
         Tuples of uint8 arrays of shape (n_frames, n_features), values 0 and 1.
     lowest_midi_note
         MIDI number of column 0 where the columns are notes, else None.
+    step_quarters
+        Quarter notes that a frame lasts, positive; None where that is not known. It matters to
+        MIDI files alone.
     note
         What a report must say of this data set, for example that it is not the benchmark.
 
     Raises
     ------
     DataError
-        If a split is empty or has single frames alone, widths differ, or a value is neither 0
-        nor 1.
+        If a split is empty or has single frames alone, widths differ, a value is neither 0 nor
+        1, or `step_quarters` is not positive and finite.
     """
 
     name: str
@@ -64,9 +68,14 @@ class Dataset:
     valid: Sequences = field(repr=False)
     test: Sequences = field(repr=False)
     lowest_midi_note: int | None = None
+    step_quarters: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
+        if self.step_quarters is not None and not 0 < self.step_quarters < math.inf:
+            raise DataError(
+                f"{self.name}: step_quarters must be positive and finite, got {self.step_quarters}"
+            )
         widths = set()
         for split in SPLITS:
             sequences = self.split(split)

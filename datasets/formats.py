@@ -8,11 +8,12 @@
         train_lengths=[len(roll) for roll in train],  # frames of each sequence
         ...,                                          # and so for valid and test
         lowest_midi_note=21,                          # if column 0 is a note; leave it out else
+        step_quarters=0.5,                            # quarter notes a frame lasts, for MIDI files
     )
 
 ``.mat`` (MATLAB, up to version 7), for data of any width: cell arrays ``traindata``,
 ``validdata`` and ``testdata``, each cell a matrix (n_frames, n_features) of 0 and 1; and
-``lowest_midi_note`` as above.
+``lowest_midi_note`` and ``step_quarters`` as above.
 
 ``.pickle`` or ``.pkl``, for piano-rolls of 88 notes: see `fdrnn.datasets.pickles`.
 """
@@ -37,6 +38,7 @@ SUFFIXES = (".npz", ".mat", ".pickle", ".pkl")
 """File name suffixes of the forms that are read."""
 
 _LOWEST = "lowest_midi_note"
+_STEP = "step_quarters"
 
 
 def read_dataset(
@@ -47,6 +49,7 @@ def read_dataset(
     note: str = "",
     sha256: str | None = None,
     lowest_midi_note: int | None = None,
+    step_quarters: float | None = None,
 ) -> Dataset:
     """Read a data file of any of the forms.
 
@@ -61,6 +64,8 @@ def read_dataset(
         parsed. None accepts any file.
     lowest_midi_note
         MIDI number of column 0 if the file does not say it.
+    step_quarters
+        Quarter notes that a frame lasts if the file does not say it.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def read_dataset(
     data = _read_bytes(path)
     if sha256 is not None:
         _check_sha256(data, sha256, path)
-    splits, lowest = _parse(data, path, trusted=sha256 is not None)
+    splits, lowest, step = _parse(data, path, trusted=sha256 is not None)
     return Dataset(
         name=name,
         title=title,
@@ -87,6 +92,7 @@ def read_dataset(
         valid=splits["valid"],
         test=splits["test"],
         lowest_midi_note=lowest_midi_note if lowest is None else lowest,
+        step_quarters=step_quarters if step is None else step,
         note=note,
     )
 
@@ -103,6 +109,8 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
         arrays[f"{split}_lengths"] = np.array([len(sequence) for sequence in sequences])
     if dataset.lowest_midi_note is not None:
         arrays[_LOWEST] = np.array(dataset.lowest_midi_note)
+    if dataset.step_quarters is not None:
+        arrays[_STEP] = np.array(dataset.step_quarters)
     np.savez_compressed(file, **arrays)
 
 
@@ -124,14 +132,16 @@ def _check_sha256(data: bytes, expected: str, path: Path) -> None:
         )
 
 
-def _parse(data: bytes, path: Path, *, trusted: bool) -> tuple[dict[str, Sequences], int | None]:
+def _parse(
+    data: bytes, path: Path, *, trusted: bool
+) -> tuple[dict[str, Sequences], int | None, float | None]:
     suffix = path.suffix.lower()
     if suffix in (".pickle", ".pkl"):
-        return parse_pickle(data, str(path), trusted=trusted), LOWEST_PIANO_NOTE
+        return parse_pickle(data, str(path), trusted=trusted), LOWEST_PIANO_NOTE, None
     variables = _load_npz(data, path) if suffix == ".npz" else _load_mat(data, path)
     pieces = _npz_sequences if suffix == ".npz" else _mat_sequences
     splits = {split: pieces(variables, split, path) for split in SPLITS}
-    return splits, _lowest_midi_note(variables, path)
+    return splits, _lowest_midi_note(variables, path), _step_quarters(variables, path)
 
 
 def _load_npz(data: bytes, path: Path) -> dict[str, Any]:
@@ -210,3 +220,12 @@ def _lowest_midi_note(variables: dict[str, Any], path: Path) -> int | None:
     if value.size != 1 or value.dtype.kind not in "iu" or not 0 <= value.item() <= 127:
         raise DataError(f"{path}: {_LOWEST} must be one integer from 0 to 127")
     return int(value.item())
+
+
+def _step_quarters(variables: dict[str, Any], path: Path) -> float | None:
+    if _STEP not in variables:
+        return None
+    value = np.asarray(variables[_STEP])
+    if value.size != 1 or value.dtype.kind not in "iuf":
+        raise DataError(f"{path}: {_STEP} must be one positive number")
+    return float(value.item())

@@ -119,6 +119,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         title=benchmark.title,
         sha256=file.sha256,
         lowest_midi_note=LOWEST_PIANO_NOTE,
+        step_quarters=benchmark.step_quarters,
     )
 
 

@@ -19,6 +19,7 @@ from fdrnn.search.driver import create_study
 from fdrnn.search.errors import (
     DefinitionError,
     LeaseLostError,
+    NoModelError,
     PortableFileError,
     StoreError,
     StoreReadOnlyError,
@@ -28,8 +29,10 @@ from fdrnn.search.errors import (
 )
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.forecast import TimeLeft
+from fdrnn.search.frames import curves, parameters, samples, selected, test_sequences, trials
 from fdrnn.search.frames import curves, parameters, selected, test_sequences, trials
 from fdrnn.search.machine import usable_cores
+from fdrnn.search.music import StoredModel, make_samples, stored_model
 from fdrnn.search.pool import run_workers
 from fdrnn.search.portable import PortableStudy, export_study, import_study
 from fdrnn.search.progress import (
@@ -42,6 +45,7 @@ from fdrnn.search.progress import (
 from fdrnn.search.sampler import draw
 from fdrnn.search.space import SPACES, Configuration, Space
 from fdrnn.search.store import Store, StoredStudy, open_store
+from fdrnn.search.stored_samples import SampleOrigin, Samples, keep_samples
 from fdrnn.search.training import Trainer, Training
 from fdrnn.search.worker import WorkerSettings, work
 
@@ -52,14 +56,18 @@ __all__ = [
     "EventKind",
     "FailedTrial",
     "LeaseLostError",
+    "NoModelError",
     "PortableFileError",
     "PortableStudy",
     "RunningTrial",
+    "SampleOrigin",
+    "Samples",
     "Space",
     "Store",
     "StoreError",
     "StoreReadOnlyError",
     "StoreUnavailableError",
+    "StoredModel",
     "StoredStudy",
     "StudyConflictError",
     "StudyDefinition",
@@ -77,10 +85,14 @@ __all__ = [
     "draw",
     "export_study",
     "import_study",
+    "keep_samples",
+    "make_samples",
     "open_store",
     "parameters",
     "run_workers",
+    "samples",
     "selected",
+    "stored_model",
     "study_progress",
     "test_sequences",
     "trials",

@@ -8,6 +8,7 @@ FdrnnError
 |       +-- StoreReadOnlyError       one that can be read and not written
 +-- PortableFileError (ValueError)   a study's file that cannot be written, or read as one
 +-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
++-- NoModelError (LookupError)       a trial without a stored model
 +-- WorkerError (RuntimeError)       workers that could not go on
 """
 
@@ -42,6 +43,10 @@ class PortableFileError(FdrnnError, ValueError):
 
 class LeaseLostError(FdrnnError, RuntimeError):
     """The lease on a trial was taken over; its former holder may write nothing more."""
+
+
+class NoModelError(FdrnnError, LookupError):
+    """A trial that has no best-validation parameters in the store."""
 
 
 class WorkerError(FdrnnError, RuntimeError):

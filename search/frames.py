@@ -16,6 +16,7 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import tables
 from fdrnn.search.space import SPACES, Parameter
 from fdrnn.search.store import Store
+from fdrnn.search.stored_samples import SAMPLE_ARRAYS, SampleOrigin, Samples
 
 _TRIALS = tables.trials.c
 _RESULT = ("best_epoch", "valid_nll", "valid_nll_counted", "valid_nll_masked")
@@ -170,10 +171,30 @@ def parameters(store: Store, study: str, config_index: int) -> dict[str, npt.NDA
         if connection.scalar(sa.select(_TRIALS.trial_id).where(trial)) is None:
             hint = f"study {study!r} has configurations 0 to {stored.definition.n_trials - 1}"
             raise UnknownNameError("configuration", str(config_index), (), hint)
-        return {
-            row.name: np.frombuffer(row.data, row.dtype).reshape(row.shape).copy()
-            for row in connection.execute(query)
-        }
+        return {row.name: tables.unpacked(row) for row in connection.execute(query)}
+
+
+def samples(store: Store, study: str, config_index: int) -> Samples | None:
+    """Return the samples that `fdrnn sample` kept with a trial; None if there are none.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store holds no study of that name.
+    """
+    stored = store.study(study)
+    query = (
+        sa.select(tables.samples)
+        .join(tables.trials)
+        .where(_TRIALS.study_id == stored.study_id, _TRIALS.config_index == config_index)
+    )
+    with store.database.read() as connection:
+        rows = {row.name: row for row in connection.execute(query)}
+    if not rows:
+        return None
+    arrays = {name: tables.unpacked(rows[name]) for name in SAMPLE_ARRAYS}
+    origin = SampleOrigin(**rows["sample"].about)
+    return Samples(config_index=config_index, origin=origin, **arrays)
 
 
 def selected(trials: pd.DataFrame) -> int | None:

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from fdrnn.model import EpochRecord, TrialResult
@@ -227,7 +226,9 @@ class Lease:
                     zip(result.test_nll_sums, result.test_steps, strict=True)
                 )
             )
-            arrays = ({"name": name, **_packed(array)} for name, array in result.parameters.items())
+            arrays = (
+                {"name": name, **tables.packed(array)} for name, array in result.parameters.items()
+            )
             self._insert(connection, tables.test_sequences, sequences)
             self._insert(connection, tables.parameters, arrays)
 
@@ -285,10 +286,6 @@ def _measured(records: Sequence[EpochRecord]) -> Iterator[dict[str, Any]]:
     for record in records:
         for name, value in record.measurements.items():
             yield {"epoch": record.epoch, "name": name, "value": value}
-
-
-def _packed(array: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
 
 
 def claim(

@@ -17,7 +17,7 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s
 from fdrnn.search.definition import StudyDefinition
-from fdrnn.search.errors import StoreError
+from fdrnn.search.errors import StoreError, StudyConflictError
 from fdrnn.search.machine import code_version
 from fdrnn.search.space import Configuration
 
@@ -45,6 +45,21 @@ class StoredStudy:
     data: DataDescription
     created_at: datetime
     code_version: str
+
+    def require_data(self, data: DataDescription) -> None:
+        """Check that data are those the study was made for.
+
+        Raises
+        ------
+        StudyConflictError
+            If they have another fingerprint.
+        """
+        if data.fingerprint != self.data.fingerprint:
+            raise StudyConflictError(
+                f"data set {self.definition.data!r} is not the one that study "
+                f"{self.definition.name!r} was made for: here {data.fingerprint[:12]}..., in the "
+                f"store {self.data.fingerprint[:12]}...; check --data-dir"
+            )
 
 
 class Store:

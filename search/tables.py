@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 2
@@ -137,6 +139,16 @@ def _array_columns() -> list[sa.Column[Any]]:
         sa.Column("shape", sa.JSON, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
     ]
+
+
+def packed(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return an array as the columns of a table of arrays, without its name."""
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
+
+
+def unpacked(row: Any) -> npt.NDArray[Any]:
+    """Return the array of a row that `packed` made."""
+    return np.frombuffer(row.data, row.dtype).reshape(row.shape).copy()
 
 
 parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())

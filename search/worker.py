@@ -23,7 +23,6 @@ from fdrnn.search.errors import (
     StoreError,
     StoreReadOnlyError,
     StoreUnavailableError,
-    StudyConflictError,
 )
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.journal import TrialJournal
@@ -140,12 +139,7 @@ def work(
 
 def _load(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
     dataset = training.load_dataset(stored.definition.data, data_dir)
-    if dataset.fingerprint != stored.data.fingerprint:
-        raise StudyConflictError(
-            f"data set {stored.definition.data!r} is not the one that study "
-            f"{stored.definition.name!r} was made for: here {dataset.fingerprint[:12]}..., in the "
-            f"store {stored.data.fingerprint[:12]}...; check --data-dir"
-        )
+    stored.require_data(dataset.description)
     return dataset
 
 

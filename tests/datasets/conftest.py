@@ -46,4 +46,5 @@ def small() -> Dataset:
         valid=rolls(4, 4),
         test=rolls(9),
         lowest_midi_note=21,
+        step_quarters=0.5,
     )

@@ -75,7 +75,7 @@ def test_the_set_is_piano_rolls_without_repetition_and_about_60_20_20(bach_cache
     rolls = [roll for split in SPLITS for roll in bach.split(split)]
     assert len({roll.tobytes() for roll in rolls}) == len(rolls)
     assert bach.n_features == 88
-    assert bach.lowest_midi_note == 21
+    assert (bach.lowest_midi_note, bach.step_quarters) == (21, 1.0)
     notes_per_frame = np.concatenate(rolls).sum(axis=1)
     assert notes_per_frame.max() <= 8
     assert 3.5 < notes_per_frame.mean() <= 4

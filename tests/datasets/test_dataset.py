@@ -17,6 +17,7 @@ from fdrnn.datasets import DataError
         ({"test": (np.zeros((0, 88), np.uint8),)}, "non-empty"),
         ({"train": (np.full((2, 88), 2, np.uint8),)}, "0 and 1 only, found 2"),
         ({"test": (np.zeros((3, 5), np.uint8),)}, r"one width, found \[5, 88\]"),
+        ({"step_quarters": -0.5}, r"step_quarters must be positive and finite, got -0\.5"),
     ],
 )
 def test_what_breaks_a_rule_is_refused(small, change, message):

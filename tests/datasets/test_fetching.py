@@ -74,7 +74,7 @@ def benchmark(mat_urls=(), pickle_urls=()):
     def file(form, urls):
         return BenchmarkFile(f"x.{form}", hashlib.sha256(CONTENT[form]).hexdigest(), tuple(urls))
 
-    return Benchmark("x", "X set", file("mat", mat_urls), file("pickle", pickle_urls))
+    return Benchmark("x", "X set", 1.0, file("mat", mat_urls), file("pickle", pickle_urls))
 
 
 def files_in_cache():

@@ -23,7 +23,7 @@ def test_one_data_set_in_every_form_has_one_fingerprint(small, tmp_path, suffix)
         with path.open("wb") as file:
             write_npz(file, small)
     elif suffix == ".mat":
-        write_mat(path, small, lowest_midi_note=21)
+        write_mat(path, small, lowest_midi_note=21, step_quarters=0.5)
     else:
         write_pickle(path, small)
 
@@ -31,6 +31,7 @@ def test_one_data_set_in_every_form_has_one_fingerprint(small, tmp_path, suffix)
 
     assert data.fingerprint == small.fingerprint
     assert data.lowest_midi_note == 21
+    assert data.step_quarters == (None if suffix in (".pickle", ".pkl") else 0.5)
     assert (data.name, data.title, data.note) == (str(path), path.name, "")
 
 
@@ -56,7 +57,7 @@ def test_any_width_and_any_type_of_number(tmp_path, suffix, dtype):
     data = load(str(path))
 
     assert data.n_features == 5
-    assert data.lowest_midi_note is None
+    assert (data.lowest_midi_note, data.step_quarters) == (None, None)
     assert [len(s) for s in data.test] == [5, 2]
     np.testing.assert_array_equal(data.valid[0], np.eye(5))
 
@@ -116,6 +117,8 @@ def test_flipped_bytes_never_escape_as_another_error(small, tmp_path, suffix):
         ({"test": np.full((9, 88), "a")}, "of numbers"),
         ({"test": np.zeros((9, 87))}, r"one width, found \[87, 88\]"),
         ({"lowest_midi_note": np.array(200)}, "one integer from 0 to 127"),
+        ({"step_quarters": np.array("eighth")}, "step_quarters must be one positive number"),
+        ({"step_quarters": np.array(0.0)}, r"step_quarters must be positive and finite, got 0\.0"),
         ({"test": np.array([{}, {}], object)}, "holds objects, which are not read"),
     ],
 )

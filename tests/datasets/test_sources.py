@@ -34,7 +34,7 @@ def tiny(small, tmp_path, monkeypatch):
     def file(name):
         return BenchmarkFile(name, hashlib.sha256((folder / name).read_bytes()).hexdigest(), ())
 
-    tiny = Benchmark("tiny", "Tiny set", file("Tiny.mat"), file("Tiny.pickle"))
+    tiny = Benchmark("tiny", "Tiny set", 0.25, file("Tiny.mat"), file("Tiny.pickle"))
     monkeypatch.setattr("fdrnn.datasets.sources.BENCHMARKS", {"tiny": tiny})
     return folder
 
@@ -63,6 +63,7 @@ def test_a_folder_with_either_form(small, tiny, form):
             path.unlink()
     data = load("tiny", tiny)
     assert (data.name, data.title, data.lowest_midi_note) == ("tiny", "Tiny set", 21)
+    assert data.step_quarters == 0.25
     assert data.fingerprint == small.fingerprint
 
 
