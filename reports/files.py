@@ -10,16 +10,21 @@ from fdrnn.reports.errors import OutputError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically; its folder is made where it is missing.
+    """Write a UTF-8 file as `write_bytes` does."""
+    write_bytes(path, text.encode())
 
-    The text goes to a temporary file in the same folder, which then takes the file's name, so
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically; its folder is made where it is missing.
+
+    The content goes to a temporary file in the same folder, which then takes the file's name, so
     that a reader sees the old content or the new one and never a part.
 
     Parameters
     ----------
     path
         The file; an existing one is replaced.
-    text
+    content
         Its whole content.
 
     Raises
@@ -33,8 +38,8 @@ def write_text(path: Path, text: str) -> None:
             # A file made by open() has the permissions of the user's umask, one of
             # NamedTemporaryFile would be readable by its owner alone.
             temporary = Path(folder) / path.name
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

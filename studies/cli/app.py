@@ -294,6 +294,50 @@ def report(
 
 
 @app.command()
+def sample(
+    study: StoredStudy,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Trial whose model is used, from 0; without it the one with the lowest "
+            "validation NLL.",
+            show_default=False,
+        ),
+    ] = None,
+    sequence: Annotated[
+        int, typer.Option(metavar="I", help="Test sequence of the excerpt, from 0.")
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Steps of the excerpt and of the sample.")
+    ] = 64,
+    given: Annotated[
+        int, typer.Option(metavar="N", help="Steps of the excerpt that the sample begins with.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the sample.")] = 0,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: Output = _DEFAULT_OUTPUT,
+) -> None:
+    """Draw music from a stored model; show its predictions of a test sequence.
+
+    Writes piano-rolls of an excerpt, of the model's one-step predictions of it and of a sample
+    as PNG, and excerpt and sample as MIDI. All three are kept in the store, in place of earlier
+    ones of the trial, so that a report has them without weights and data.
+
+    For example:
+
+        fdrnn sample jsb
+
+        fdrnn sample jsb --trial 5 --sequence 12 --steps 100 --seed 3
+    """
+    from fdrnn.studies.cli.sampling import SampleRequest, sample_study
+
+    request = SampleRequest(trial, sequence, steps, given, seed)
+    sample_study(study, request, storage, data_dir, output)
+
+
+@app.command()
 def bench(
     data: Annotated[
         str,

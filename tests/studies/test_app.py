@@ -19,6 +19,7 @@ COMMANDS = (
     ("run",),
     ("worker",),
     ("report",),
+    ("sample",),
     ("dashboard",),
     ("study",),
     ("study", "create"),

@@ -1,0 +1,171 @@
+"""``fdrnn sample``: music of a stored model, kept in the store, as a figure and as MIDI."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from fdrnn.datasets import Dataset, load
+from fdrnn.reports.files import write_bytes
+from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, are_notes, midi_file
+from fdrnn.reports.music import music_figure
+from fdrnn.search import (
+    Samples,
+    StoredStudy,
+    default_storage_url,
+    keep_samples,
+    make_samples,
+    open_store,
+    stored_model,
+)
+from fdrnn.search.machine import limit_blas_threads
+from fdrnn.studies.errors import OptionError
+
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a user wants to see and hear of a model.
+
+    Attributes
+    ----------
+    trial
+        Index of the trial; None for the one with the lowest validation NLL.
+    sequence
+        Index of the test sequence.
+    steps
+        Frames of the excerpt and of the sample.
+    given
+        Frames of the excerpt with which the sample begins.
+    seed
+        Of the draws.
+
+    Raises
+    ------
+    OptionError
+        If a number is out of its range, as far as that is known without the data.
+    """
+
+    trial: int | None
+    sequence: int
+    steps: int
+    given: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for option, value, least in (
+            ("--steps", self.steps, 1),
+            ("--given", self.given, 1),
+            ("--seed", self.seed, 0),
+        ):
+            if value < least:
+                raise OptionError(f"{option} must be at least {least}, got {value}")
+
+
+def sample_study(
+    study: str, request: SampleRequest, storage: str | None, data_dir: Path | None, output: Path
+) -> None:
+    """Compute samples of a stored model, keep them with its trial, and write their files.
+
+    Parameters
+    ----------
+    study
+        Name of the study in the store.
+    request
+        What to compute.
+    storage
+        URL of the store; None for the default.
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+    output
+        Folder of the files.
+    """
+    store = open_store(storage or default_storage_url())
+    model = stored_model(store, study, request.trial)
+    dataset = load(model.study.definition.data, data_dir, progress=sys.stderr.isatty())
+    _require_sequence(dataset, request.sequence)
+    # As a worker has it unless told otherwise, so that the last bits are those of the test NLL.
+    limit_blas_threads(1)
+    samples = make_samples(
+        model,
+        dataset,
+        sequence=request.sequence,
+        n_steps=request.steps,
+        n_given=request.given,
+        seed=request.seed,
+    )
+    keep_samples(store, study, samples)
+    _say(
+        f"study {study}, trial {samples.config_index}: excerpt and predictions of test sequence "
+        f"{request.sequence} ({len(samples.excerpt)} of {samples.origin.sequence_length} steps), "
+        f"sample of {len(samples.sample)} steps after {samples.origin.n_given} given, seed "
+        f"{request.seed}; kept in store {store.database.shown}"
+    )
+    for path in write_music(output, model.study, samples):
+        typer.echo(path)
+
+
+def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path]:
+    """Write the figure of samples as PNG, and excerpt and sample as MIDI where they are notes.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing; files of the same study and trial are replaced.
+    study
+        The study.
+    samples
+        Of one of its trials.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OutputError
+        If the folder or a file cannot be written.
+    """
+    stem = f"{study.definition.name}-trial-{samples.config_index}"
+    drawn = io.BytesIO()
+    music_figure(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
+    files = {f"{stem}-music.png": drawn.getvalue()}
+    lowest = study.data.lowest_midi_note
+    if lowest is not None and are_notes(lowest, study.data.n_features):
+        step = samples.origin.step_quarters
+        for name in ("excerpt", "sample"):
+            title = f"{study.data.title}: {name}"
+            frames = getattr(samples, name)
+            files[f"{stem}-{name}.mid"] = midi_file(frames, lowest, step, title)
+        if step is None:
+            _say(
+                f"{study.data.title} does not say how long a step is: its MIDI files take "
+                f"{DEFAULT_STEP_QUARTERS} of a quarter note; the key step_quarters of a .npz or "
+                ".mat file says it"
+            )
+    else:
+        _say(
+            f"no MIDI files: the columns of {study.data.title} are not MIDI notes up to 127; the "
+            "key lowest_midi_note of a .npz or .mat file says which notes they are"
+        )
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    return [folder / name for name in files]
+
+
+def _require_sequence(dataset: Dataset, sequence: int) -> None:
+    n_sequences = len(dataset.test)
+    if not 0 <= sequence < n_sequences:
+        raise OptionError(
+            f"--sequence must be in 0 .. {n_sequences - 1} for the test split, got {sequence}"
+        )
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
