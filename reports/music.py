@@ -47,12 +47,16 @@ def music_figure(samples: Samples, data: DataDescription) -> Figure:
     above, middle, below = figure.subplots(3, 1, sharex=True, sharey=True)
     first = data.lowest_midi_note or 0
     origin = samples.origin
-    image = _draw(above, samples.excerpt, first, f"Test sequence {origin.sequence}")
-    title = "Predictions of it, each from the steps before: P(x_t | x_<t)"
+    source = (
+        f"{data.title}, test sequence {origin.sequence}, {len(samples.excerpt)} of "
+        f"{origin.sequence_length} steps"
+    )
+    image = _draw(above, samples.excerpt, first, source)
+    title = f"Predictions of it by trial {samples.config_index}, each from the steps before it"
     if len(samples.predictions):
         _draw(middle, samples.predictions, first, title, first_step=2)
     given = f"{origin.n_given} step{'s' if origin.n_given > 1 else ''}"
-    _draw(below, samples.sample, first, f"Sample, after {given} of the sequence")
+    _draw(below, samples.sample, first, f"Sample of the trial after {given} of the sequence")
     below.axvline(origin.n_given + 0.5, color=_MARK, linewidth=1.2, linestyle="--")
     below.set_xlabel("time step")
     below.set_xlim(0.5, max(len(samples.excerpt), len(samples.sample)) + 0.5)

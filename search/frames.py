@@ -190,7 +190,7 @@ def samples(store: Store, study: str, config_index: int) -> Samples | None:
     )
     with store.database.read() as connection:
         rows = {row.name: row for row in connection.execute(query)}
-    if not rows:
+    if not set(SAMPLE_ARRAYS) <= set(rows):
         return None
     arrays = {name: tables.unpacked(rows[name]) for name in SAMPLE_ARRAYS}
     origin = SampleOrigin(**rows["sample"].about)

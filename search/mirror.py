@@ -143,6 +143,20 @@ class Mirror:
         except (OptunaError, sa.exc.SQLAlchemyError) as error:
             raise _store_error(self._database, error) from error
 
+    def optuna_study(self) -> optuna.Study:
+        """Return Optuna's study, for attributes that `fdrnn.search.notes` sets.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        try:
+            self._optuna_study_id()
+            return optuna.load_study(study_name=self._study.definition.name, storage=self._storage)
+        except (OptunaError, sa.exc.SQLAlchemyError) as error:
+            raise _store_error(self._database, error) from error
+
     def started(self, config_index: int) -> None:
         """Show a trial as running."""
         self._pending, self._reported_at = None, -math.inf

@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from fdrnn.reports.render import markdown, write_table1
 from fdrnn.reports.table1 import table1
 from fdrnn.search import Store, default_storage_url, open_store
+from fdrnn.studies.cli.notes import refresh_notes
 
 
 def report_studies(studies: Sequence[str], storage: str | None, output: Path) -> None:
@@ -43,5 +44,6 @@ def report_store(store: Store, studies: Sequence[str], output: Path) -> None:
         console.print(Markdown(text))
     else:
         typer.echo(text)
+    refresh_notes(store, studies)
     paths = write_table1(output, rows)
     typer.echo(f"Written: {', '.join(map(str, paths))}", err=True)

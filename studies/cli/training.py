@@ -25,6 +25,7 @@ from fdrnn.search import (
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
+from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.reporting import report_store
 from fdrnn.studies.cli.status_view import summary_line
 from fdrnn.studies.errors import OptionError
@@ -144,6 +145,7 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
         return store, made
     dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     stored = create_study(store, definition, dataset.description)
+    refresh_notes(store, [definition.name])
     _say(f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}")
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
@@ -240,6 +242,7 @@ def _train(
                 on_stop=display.stopping,
                 settings=workers.settings,
             )
+        refresh_notes(store, [name])
         if interrupted:
             raise KeyboardInterrupt
         progress = study_progress(store, name)

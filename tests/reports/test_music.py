@@ -59,9 +59,9 @@ def test_the_panels_hold_excerpt_predictions_and_sample() -> None:
         assert (left, right) == (first_step - 0.5, first_step + len(values) - 0.5)
         assert (bottom, top) == (20.5, 108.5)
     assert [axes.get_title(loc="left") for axes in panels] == [
-        "Test sequence 5",
-        "Predictions of it, each from the steps before: P(x_t | x_<t)",
-        "Sample, after 4 steps of the sequence",
+        "JSB Chorales, test sequence 5, 12 of 60 steps",
+        "Predictions of it by trial 3, each from the steps before it",
+        "Sample of the trial after 4 steps of the sequence",
     ]
     (mark,) = panels[2].lines
     assert list(mark.get_xdata()) == [4.5, 4.5]
