@@ -76,8 +76,8 @@ def _note(store: Store, row: Row) -> str:
     if row.selected_trial is not None:
         so_far = "" if is_complete else " so far"
         parts.append(
-            f"Lowest validation NLL{so_far}: **{row.valid_nll:.3f}**, trial "
-            f"{row.selected_trial} (`config_index`), epoch {row.best_epoch}."
+            f"Lowest validation NLL{so_far} (padding {row.padding}): **{row.valid_nll:.3f}**, "
+            f"trial {row.selected_trial} (`config_index`), epoch {row.best_epoch}."
         )
         if is_complete:
             parts.append(_table1(row))

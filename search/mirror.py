@@ -73,14 +73,19 @@ def _open_storage(
             skip_compatibility_check=skip_compatibility_check,
         )
     except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
-        raise _store_error(database, error) from error
+        raise optuna_error(database, error) from error
     database.prepare(storage.engine)
     return storage
 
 
-def _store_error(database: Database, error: Exception) -> StoreError:
-    reason = str(error).splitlines()[0]
-    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {reason}")
+def optuna_error(database: Database, error: Exception) -> StoreError:
+    """Return Optuna's or SQLAlchemy's error as one of the store, with the database's reason."""
+    reason: BaseException = error
+    while not isinstance(reason, sa.exc.DBAPIError) and reason.__cause__ is not None:
+        reason = reason.__cause__
+    reason = getattr(reason, "orig", None) or reason
+    line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
+    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
 
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
@@ -141,7 +146,7 @@ class Mirror:
                 if trial is not None and row.state in _ENDED and not trial.state.is_finished():
                     self._repair(row)
         except (OptunaError, sa.exc.SQLAlchemyError) as error:
-            raise _store_error(self._database, error) from error
+            raise optuna_error(self._database, error) from error
 
     def optuna_study(self) -> optuna.Study:
         """Return Optuna's study, for attributes that `fdrnn.search.notes` sets.
@@ -155,7 +160,7 @@ class Mirror:
             self._optuna_study_id()
             return optuna.load_study(study_name=self._study.definition.name, storage=self._storage)
         except (OptunaError, sa.exc.SQLAlchemyError) as error:
-            raise _store_error(self._database, error) from error
+            raise optuna_error(self._database, error) from error
 
     def started(self, config_index: int) -> None:
         """Show a trial as running."""

@@ -6,25 +6,28 @@ or after our part stays.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
+import optuna
 import sqlalchemy as sa
-from optuna.exceptions import OptunaError
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
-from fdrnn.search.database import store_error_kind
-from fdrnn.search.mirror import Mirror
+from fdrnn.search.mirror import Mirror, optuna_error
 from fdrnn.search.store import Store
 
-_BEGIN = "<!-- written by fdrnn -->\n"
-_END = "<!-- end of what fdrnn writes -->\n"
+_METRIC = "validation NLL"
+# Link definitions, which Markdown does not show; comments of HTML the dashboard would show.
+_BEGIN = "[//]: # (written by fdrnn)\n\n"
+_END = "\n[//]: # (end of what fdrnn writes)\n"
 
 
 def update_note(store: Store, study: str, note: str, figures: Mapping[str, str]) -> bool:
     """Make note and figures of a study in optuna-dashboard the given ones.
 
-    Nothing is written where they are so already.
+    Nothing is written where they are so already. The first time also names the value of a trial.
 
     Parameters
     ----------
@@ -51,21 +54,27 @@ def update_note(store: Store, study: str, note: str, figures: Mapping[str, str])
     """
     mirrored = Mirror(store.database, store.study(study)).optuna_study()
     try:
-        before = get_note(mirrored)
-        after = _replaced(before, note)
-        shown = get_plotly_graph_objects(
-            mirrored._storage.get_study_system_attrs(mirrored._study_id)
-        )
-        changed = {title: figure for title, figure in figures.items() if shown.get(title) != figure}
-        for title, figure in changed.items():
-            save_plotly_graph_object(mirrored, _Json(figure), graph_object_id=title)
-        if after != before:
-            save_note(mirrored, after)
+        return _update(mirrored, note, figures)
     except (OptunaError, sa.exc.SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
-        kind = store_error_kind(error)
-        raise kind(f"store {store.database.shown}: Optuna's tables: {reason}") from error
-    return bool(changed) or after != before
+        raise optuna_error(store.database, error) from error
+
+
+def _update(study: optuna.Study, note: str, figures: Mapping[str, str]) -> bool:
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    shown = get_plotly_graph_objects(attributes)
+    changed = {title: figure for title, figure in figures.items() if shown.get(title) != figure}
+    for title, figure in changed.items():
+        save_plotly_graph_object(study, _Json(figure), graph_object_id=title)
+    before = get_note(study)
+    after = _replaced(before, note)
+    if after != before:
+        save_note(study, after)
+    named = study.metric_names == [_METRIC]
+    if not named:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([_METRIC])
+    return bool(changed) or after != before or not named
 
 
 class _Json:

@@ -1,0 +1,121 @@
+"""The note of a study in optuna-dashboard: who writes it, and how a browser shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from browser import browse
+from optuna_dashboard import get_note
+from typer.testing import Result
+
+from fdrnn.search import open_store, selected, trials
+
+Start = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., Result]
+
+LIMIT_S = 60
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/fdrnn.sqlite3"
+
+
+def note(url: str, study: str = "mine") -> str:
+    return get_note(optuna.load_study(study_name=study, storage=url))
+
+
+def test_whoever_creates_and_finishes_a_study_writes_its_note(
+    start: Start, fdrnn: Run, study_file: Path, url: str
+) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    assert "**Not complete**: 0 of 3 trials have finished." in note(url)
+    worker = start("worker", "mine", "--workers", "2")
+    _, log = worker.communicate(timeout=LIMIT_S)
+    assert worker.returncode == 0, log
+    table = trials(open_store(url), "mine")
+    best = selected(table)
+    pooled = table["test_nll_pooled"][table["config_index"] == best].iloc[0]
+    complete = note(url)
+    assert f"| **this study, pooled** | **{pooled:.2f}** |" in complete
+
+    # More trials take the test NLL away until they have finished.
+    assert fdrnn("study", "create", study_file, "--trials", "4").exit_code == 0
+    extended = note(url)
+    assert "**Not complete**: 3 of 4 trials have finished" in extended
+    assert "pooled" not in extended
+
+
+def test_a_report_brings_the_note_up_to_date(
+    start: Start, fdrnn: Run, study_file: Path, url: str
+) -> None:
+    run = start("run", study_file, "--workers", "1")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    complete = note(url)
+    study = optuna.load_study(study_name="mine", storage=url)
+    storage = study._storage
+    storage.set_study_system_attr(study._study_id, "dashboard:note_str:0", "something else\n")
+    assert fdrnn("report").exit_code == 0
+    assert note(url).startswith(complete)
+    assert "something else" in note(url)
+
+
+def test_a_note_that_cannot_be_written_fails_no_report(
+    fdrnn: Run, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fdrnn.search import StoreReadOnlyError  # noqa: PLC0415
+    from fdrnn.studies.cli import notes  # noqa: PLC0415
+
+    fdrnn("study", "create", study_file)
+
+    def refuse(*arguments: object) -> None:
+        raise StoreReadOnlyError("store x: permission denied")
+
+    monkeypatch.setattr(notes, "update_note", refuse)
+    result = fdrnn("report")
+    assert result.exit_code == 0
+    line = "fdrnn: the note in optuna-dashboard stays as it was: store x: permission denied"
+    assert line in result.stderr.splitlines()
+
+
+@pytest.fixture
+def dashboard(start: Start, study_file: Path) -> Iterator[str]:
+    """The address of a dashboard on a store whose study trains meanwhile."""
+    run = start("run", study_file, "--workers", "1", "--epochs", "20000", FAKE_EPOCH_S="0.02")
+    assert run.stderr is not None
+    while "begins" not in run.stderr.readline():
+        assert run.poll() is None
+    process = start("dashboard", "--port", "0")
+    assert process.stderr is not None
+    address = re.search(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())
+    assert address is not None
+    yield address[0]
+    assert run.poll() is None
+    for one in (process, run):
+        os.killpg(one.pid, signal.SIGINT)
+        one.communicate(timeout=LIMIT_S)
+
+
+def test_a_browser_shows_note_and_plots_of_a_study_that_runs(dashboard: str) -> None:
+    with urllib.request.urlopen(f"{dashboard}api/studies", timeout=20) as answer:
+        (study,) = json.load(answer)["study_summaries"]
+    page = f"{dashboard}dashboard/studies/{study['study_id']}"
+    shown = browse(f"{page}/note")
+    assert shown.console == ()
+    text = re.sub(r"<[^>]+>", " ", shown.html)
+    assert "Not complete" in text
+    assert "0 of 3 trials have finished" in text
+    assert "written by fdrnn" not in text
+    overview = browse(page)
+    assert overview.console == ()
+    assert "Intermediate values" in overview.html
