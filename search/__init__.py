@@ -30,7 +30,6 @@ from fdrnn.search.errors import (
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.forecast import TimeLeft
 from fdrnn.search.frames import curves, parameters, samples, selected, test_sequences, trials
-from fdrnn.search.frames import curves, parameters, selected, test_sequences, trials
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.music import StoredModel, make_samples, stored_model
 from fdrnn.search.pool import run_workers
