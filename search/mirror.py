@@ -75,6 +75,8 @@ def _open_storage(
     except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
         raise optuna_error(database, error) from error
     database.prepare(storage.engine)
+    # Its first connections were made without these transactions.
+    storage.engine.dispose()
     return storage
 
 
@@ -92,6 +94,10 @@ def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
     trial = mirrored.get(row.config_index)
     # A failed trial of Optuna cannot run again: a retried one is mirrored anew.
     return trial is None or (trial.state == TrialState.FAIL and row.state != tables.FAILED)
+
+
+def _outcome(row: Any) -> dict[str, Any]:
+    return {key: getattr(row, key) for key in ("diverged", "n_epochs", "best_epoch")}
 
 
 class Mirror:
@@ -243,15 +249,23 @@ class Mirror:
             for parameter in space.parameters
             if parameter.name in row.hyperparameters
         }
-        waiting = create_trial(
-            state=TrialState.WAITING,
+        ended: dict[str, Any] = {"state": TrialState.WAITING}
+        attributes = {CONFIG_INDEX: row.config_index}
+        if row.state in _ENDED:
+            # Whole and in one transaction, as an imported study's trials come.
+            ended = {"state": TrialState.FAIL, "intermediate_values": self._curve(row)}
+        if row.state == tables.FINISHED:
+            ended |= {"state": TrialState.COMPLETE, "value": row.valid_nll}
+            attributes |= _outcome(row)
+        trial = create_trial(
             params=row.hyperparameters,
             distributions=distributions,
-            user_attrs={CONFIG_INDEX: row.config_index},
+            user_attrs=attributes,
+            **ended,
         )
-        self._storage.create_new_trial(optuna_study_id, waiting)
+        self._storage.create_new_trial(optuna_study_id, trial)
 
-    def _repair(self, row: Any) -> None:
+    def _curve(self, row: Any) -> dict[int, float]:
         valid_nll = tables.epochs.c[self._valid_nll]
         query = (
             sa.select(tables.epochs.c.epoch, valid_nll)
@@ -260,11 +274,13 @@ class Mirror:
         )
         with self._database.read() as connection:
             curve = connection.execute(query).all()
-        trial_id = self._trial_ids[row.config_index]
         shown = np.linspace(0, len(curve) - 1, min(_REPAIRED_POINTS, len(curve)))
+        return {curve[at].epoch: curve[at][1] for at in shown.round().astype(int)}
+
+    def _repair(self, row: Any) -> None:
+        trial_id = self._trial_ids[row.config_index]
         try:
-            for position in shown.round().astype(int):
-                epoch, value = curve[position]
+            for epoch, value in self._curve(row).items():
                 self._storage.set_trial_intermediate_value(trial_id, epoch, value)
             self._end(row)
         except UpdateFinishedTrialError:
@@ -277,6 +293,6 @@ class Mirror:
             self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
             return
         # A finished trial's attributes can no longer be set.
-        for key in ("diverged", "n_epochs", "best_epoch"):
-            self._storage.set_trial_user_attr(trial_id, key, getattr(row, key))
+        for key, value in _outcome(row).items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
         self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [row.valid_nll])

@@ -159,3 +159,26 @@ def test_optunas_tables_of_another_version_are_one_line(store: Store, fake: Modu
     with pytest.raises(StoreError, match="Optuna's tables: ") as caught:
         Mirror(store.database, stored)
     assert "\n" not in str(caught.value)
+
+
+def test_trials_that_ended_before_optuna_knew_of_them_are_shown_whole(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    stored = create_study(store, fake.definition(n_trials=3), fake.DATA)
+    finished, failed = claimed(store), claimed(store)
+    finished.write([fake.record(1, epoch) for epoch in range(1, 101)])
+    finished.finish(replace(fake.result(1, 100), valid_nll=math.inf, diverged=True), "some CPU")
+    failed.fail("Traceback: it broke")
+    optuna.delete_study(study_name="noise", storage=url)
+    Mirror(store.database, stored).sync()
+    trials = shown(url)
+    assert [trial.state for trial in trials] == [
+        TrialState.COMPLETE,
+        TrialState.FAIL,
+        TrialState.WAITING,
+    ]
+    assert trials[0].value == math.inf
+    assert trials[0].user_attrs["diverged"] is True
+    assert trials[0].user_attrs["n_epochs"] == 100
+    assert len(trials[0].intermediate_values) == 20
+    assert [trial.user_attrs["config_index"] for trial in trials] == [0, 1, 2]
