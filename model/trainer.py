@@ -1,7 +1,8 @@
 """A training run: epochs, stopping, divergence, and a state from which it goes on.
 
-The order of the data depends on (seed, epoch) alone, so the state needs no random generator: a
-run restored from the state of its last finished epoch continues with the same bits.
+The order of the data depends on (seed, epoch) alone, a variant's noise on (seed, epoch, number of
+the minibatch), so the state needs no random generator: a run restored from the state of its last
+finished epoch continues with the same bits.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
-from fdrnn.model.initialization import Parameters, initial_parameters
+from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
-from fdrnn.model.packing import pack_chunks
+from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
 from fdrnn.model.settings import Hyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
@@ -49,7 +50,7 @@ class Trainer:
     settings
         What is the same for every trial of a study.
     seed
-        Of the initial parameters and of the order of the data, not negative.
+        Of the initial parameters, the order of the data and the noise, not negative.
 
     Examples
     --------
@@ -83,7 +84,8 @@ class Trainer:
         self._chunks = chunk(dataset.train, settings.chunk_length)
         self._validation = pack_for_validation(chunk(dataset.valid, settings.chunk_length))
         self._identity = repr((variant, hyperparameters, settings, seed, dataset.fingerprint))
-        parameters = initial_parameters(
+        self._n_steps = count_steps(self._chunks, settings.padding)
+        parameters = self._network.variant.initial_parameters(
             hyperparameters, dataset.n_features, settings.init_scale, seed
         )
         self._state = Checkpoint(
@@ -147,7 +149,7 @@ class Trainer:
         network, settings = self._network, self._settings
         epoch = before.progress.epoch + 1
         step_rate = self._hyperparameters.step_rate * settings.step_rate_decay ** (epoch - 1)
-        network.configure(self._hyperparameters, step_rate, settings.clip_norm)
+        network.configure(self._hyperparameters, step_rate, settings.clip_norm, self._n_steps)
         network.set_parameters(before.parameters)
         network.set_optimizer(before.velocity, before.mean_square)
         average = {name: value.copy() for name, value in before.average.items()}
@@ -155,11 +157,14 @@ class Trainer:
         order = np.random.default_rng((self._seed, epoch)).permutation(len(self._chunks.starts))
         updates = before.progress.updates
         losses, steps, norms = [], [], []
-        for begin in range(0, len(order), settings.batch_size):
+        share_padding = not network.variant.noise
+        for number, begin in enumerate(range(0, len(order), settings.batch_size)):
             if interrupted():
                 raise TrainingInterrupted
-            batch = pack_chunks(self._chunks, order[begin : begin + settings.batch_size])
-            loss, norm = network.train(batch, settings.padding)
+            index = order[begin : begin + settings.batch_size]
+            batch = pack_chunks(self._chunks, index, share_padding)
+            rng = self._noise_generator(epoch, number) if network.variant.noise else None
+            loss, norm = network.train(batch, settings.padding, rng)
             losses.append(loss)
             norms.append(norm)
             steps.append(float(batch.weights(settings.padding).sum(dtype=np.float64)))
@@ -197,7 +202,7 @@ class Trainer:
             )
             best = {name: value.copy() for name, value in evaluated.items()}
         self._state = Checkpoint(progress, parameters, velocity, mean_square, average, best)
-        recurrent = parameters["W_rec"].astype(np.float64)
+        recurrent = network.variant.recurrent_weights(parameters).astype(np.float64)
         return EpochRecord(
             epoch=epoch,
             train_nll=float(np.average(losses, weights=np.maximum(steps, 1e-12))),
@@ -209,6 +214,11 @@ class Trainer:
             measurements=measurements,
             seconds=time.perf_counter() - begin_s,
         )
+
+    def _noise_generator(self, epoch: int, minibatch: int) -> np.random.Generator:
+        # A spawn key, because the order of the data is drawn from (seed, epoch) itself.
+        sequence = np.random.SeedSequence((self._seed, epoch), spawn_key=(minibatch,))
+        return np.random.Generator(np.random.SFC64(sequence))
 
     def _measure(self) -> dict[str, float]:
         if "test_nll" not in self._settings.record:

@@ -75,12 +75,19 @@ class StudyDefinition:
             raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {self.seed}")
 
     def _require_fitting_space(self) -> None:
-        fitting = [name for name in SPACES if _fits(name, self.variant)]
-        if self.space not in fitting:
-            raise DefinitionError(
-                f"space must have the hyperparameters of variant {self.variant!r} "
-                f"({' or '.join(map(repr, fitting))} does), got {self.space!r}"
-            )
+        drawn, needed = set(SPACES[self.space].names), _hyperparameters(self.variant)
+        if drawn == needed:
+            return
+        fitting = [name for name, space in SPACES.items() if set(space.names) == needed]
+        faults = [
+            f"{self.space!r} {verb} {', '.join(sorted(names))}"
+            for verb, names in (("draws", drawn - needed), ("lacks", needed - drawn))
+            if names
+        ]
+        raise DefinitionError(
+            f"space must have the hyperparameters of variant {self.variant!r} "
+            f"({' or '.join(map(repr, fitting))} does), got {self.space!r}: {'; '.join(faults)}"
+        )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], default_name: str = "") -> StudyDefinition:
@@ -142,9 +149,8 @@ class StudyDefinition:
         ]
 
 
-def _fits(space: str, variant: str) -> bool:
-    fields = {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
-    return set(SPACES[space].names) == fields
+def _hyperparameters(variant: str) -> set[str]:
+    return {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:

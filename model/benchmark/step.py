@@ -12,23 +12,11 @@ from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.settings import FastDropoutHyperparameters
+from fdrnn.model.variants.fast_dropout import TYPICAL
 
 CLIP_NORM = 225.0
 
-HYPERPARAMETERS = FastDropoutHyperparameters(
-    n_hidden=400,
-    step_rate=0.001,
-    momentum=0.9,
-    decay=0.9,
-    sigma2_rec_out=0.001,
-    sigma2_in=0.01,
-    spectral_radius=1.2,
-    max_incoming=15,
-    dropout_input=0.1,
-    dropout_hidden_to_hidden=0.5,
-    fast_dropout_final_layer=True,
-    dropout_hidden_to_output=0.2,
-)
+HYPERPARAMETERS = TYPICAL
 
 
 @dataclass(frozen=True, eq=False)

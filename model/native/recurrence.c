@@ -80,7 +80,7 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
         expect(op, "initial mean", mean0_, -1, H))
         return -1;
     const npy_intp S = PyArray_DIM(mean0_, 0);
-    if (expect(op, "initial variance", variance0_, S, H)) return -1;
+    if (stochastic && expect(op, "initial variance", variance0_, S, H)) return -1;
     if (S < 1) {
         PyErr_Format(PyExc_ValueError, "%s: the initial state must have at least one row", op);
         return -1;

@@ -139,7 +139,8 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
         expect(op, "gradient of variance", g_variance_, V, H))
         return -1;
     const npy_intp S = PyArray_DIM(mean0_, 0);
-    if (expect(op, "initial variance", variance0_, S, H)) return -1;
+    if (expect(op, "initial variance", variance0_, stochastic ? S : -1, H)) return -1;
+    const npy_intp S0 = PyArray_DIM(variance0_, 0);
     const npy_intp T = PyArray_DIM(n_rows_, 0), HH = H * H, DH = D * H;
     const npy_int64 *n_rows = (const npy_int64 *)PyArray_DATA(n_rows_);
     const real p_in = scalar<real>(p_in_), p_rec = scalar<real>(p_rec_);
@@ -163,7 +164,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
         if (n_rows[t] != n_rows[0]) constant = false;
     }
     real *dmean0 = output<real>(dmean0_, type, 2, S, H);
-    real *dvariance0 = output<real>(dvariance0_, type, 2, S, H);
+    real *dvariance0 = output<real>(dvariance0_, type, 2, S0, H);
     real *dW_in = output<real>(dW_in_, type, 2, D, H);
     real *dW_rec = output<real>(dW_rec_, type, 2, H, H);
     real *db = output<real>(db_, type, 1, H, 0);
@@ -229,7 +230,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayO
     /* Initial state: its rows are continued by step 0. */
     gather_successors(S, n_rows[0], H, da, first_mean);
     product(S, H, H, first_mean, rec_mean, real(0), dmean0);
-    if (!stochastic) memset(dvariance0, 0, S * H * sizeof(real));
+    if (!stochastic) memset(dvariance0, 0, S0 * H * sizeof(real));
     if (stochastic) {
         gather_successors(S, n_rows[0], H, dv, first_variance);
         product(S, H, H, first_variance, rec_variance, real(0), future_c);

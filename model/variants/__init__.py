@@ -1,0 +1,27 @@
+"""The model variants that a study can name; each is the module of its name.
+
+A new one is its module here (and, where it needs a kernel, a C file in ``native/`` with its
+operation in `fdrnn.model.ops`), its name in the registry below, its search space in
+`fdrnn.search.space` and its study definition in `fdrnn.studies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from fdrnn.model.variants.base import Variant
+
+_REGISTRY = (
+    "fast_dropout",
+    "plain",
+    "authors_cell",
+)
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {name: import_module(f"{__name__}.{name}").VARIANT for name in _REGISTRY}
+)
+"""By name, in the order of the registry."""
+
+__all__ = ["VARIANTS", "Variant"]

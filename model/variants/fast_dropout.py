@@ -1,0 +1,95 @@
+"""Fast dropout by Gaussian approximation: the paper's equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from fdrnn.model.settings import FastDropoutHyperparameters
+from fdrnn.model.variants.base import Symbols, Variant, typical
+
+if TYPE_CHECKING:
+    from fdrnn.model.moments import Expression
+
+TYPICAL = typical(
+    FastDropoutHyperparameters,
+    dropout_input=0.1,
+    dropout_hidden_to_hidden=0.5,
+    fast_dropout_final_layer=True,
+    dropout_hidden_to_output=0.2,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastDropout(Variant):
+    """Means and variances of every unit, in training and test alike (equations 1 and 2).
+
+    Attributes
+    ----------
+    input_scale
+        s of the transfer function 2 sig(s a) - 1: 2 is tanh.
+    drop_rate_scales_mean
+        Whether the recurrent mean is multiplied by the drop rate in the place of p_keep.
+    """
+
+    input_scale: float = 2.0
+    drop_rate_scales_mean: bool = False
+
+    scalars: ClassVar[Mapping[str, str]] = {
+        "p_keep_input": "float32",
+        "p_keep_hidden": "float32",
+        "mean_factor": "float32",
+        "p_keep_output": "float32",
+        "fast_dropout_final_layer": "int8",
+    }
+
+    def scalar_values(
+        self, hyperparameters: FastDropoutHyperparameters, n_steps: float
+    ) -> Mapping[str, float]:
+        """Return keep rates, 1 - dropout rate, and the switch of the final layer."""
+        p_keep_hidden = 1.0 - hyperparameters.dropout_hidden_to_hidden
+        return {
+            "p_keep_input": 1.0 - hyperparameters.dropout_input,
+            "p_keep_hidden": p_keep_hidden,
+            "mean_factor": hyperparameters.dropout_hidden_to_hidden
+            if self.drop_rate_scales_mean
+            else p_keep_hidden,
+            "p_keep_output": 1.0 - (hyperparameters.dropout_hidden_to_output or 0.0),
+            "fast_dropout_final_layer": hyperparameters.fast_dropout_final_layer,
+        }
+
+    def nll(
+        self,
+        symbols: Symbols,
+        state: tuple[Expression, ...],
+        noise: Mapping[str, Expression] | None,
+    ) -> tuple[Expression, tuple[Expression, ...]]:
+        """Propagate mean and variance through both layers."""
+        from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
+
+        p, scalars = symbols.parameters, symbols.scalars
+        mean, variance, *_ = RecurrentLayer(True, self.input_scale)(
+            symbols.x,
+            symbols.n_rows,
+            *state,
+            p["W_in"],
+            p["W_rec"],
+            p["b_h"],
+            scalars["p_keep_input"],
+            scalars["p_keep_hidden"],
+            scalars["mean_factor"],
+        )
+        nll, *_ = BernoulliOutput()(
+            mean,
+            variance,
+            p["W_out"],
+            p["b_y"],
+            symbols.target,
+            scalars["p_keep_output"],
+            scalars["fast_dropout_final_layer"],
+        )
+        return nll, (mean, variance)
+
+
+VARIANT = FastDropout(name="fast_dropout", title="FD-RNN", typical=TYPICAL)
