@@ -248,6 +248,24 @@ inline void variance_input(npy_intp size, real p_keep, const real *__restrict me
     for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i] + variance[i];
 }
 
+/* The same for units without variance: c = (1 - p) mean^2. */
+template <typename real>
+inline void dropout_variance_input(npy_intp size, real p_keep, const real *__restrict mean,
+                                   real *__restrict c) {
+    const real q = real(1) - p_keep;
+#pragma GCC ivdep
+    for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i];
+}
+
+/* From dc, through c = (1 - p) mean^2 + variance: dmean += 2 (1 - p) mean dc. */
+template <typename real>
+inline void mean_through_variance(npy_intp size, real p_keep, const real *__restrict mean,
+                                  const real *__restrict dc, real *__restrict dmean) {
+    const real q2 = real(2) * (real(1) - p_keep);
+#pragma GCC ivdep
+    for (npy_intp i = 0; i < size; ++i) dmean[i] += q2 * mean[i] * dc[i];
+}
+
 /* gradient (size) of W from those of p W and p W^2: factor A + 2 p W B. */
 template <typename real>
 inline void weight_gradient(npy_intp size, real mean_factor, real p_keep,

@@ -18,22 +18,19 @@ T = theano.tensor
 ParamsType = theano.graph.params_type.ParamsType
 
 
+CELLS = ("plain", "moments", "dropout_variance", "rectifier", "sampled")
+"""What a unit computes, in the order of ``native/transfer.c``; see `RecurrentLayer`."""
+
+
 class _RecurrenceBase(NativeOp):
-    """What the layer and its gradient share: the transfer function.
+    """What the layer and its gradient share: the cell."""
 
-    Parameters
-    ----------
-    stochastic
-        True: means and variances are propagated. False: means only, an ordinary layer.
-    input_scale
-        s of the transfer function 2 sig(s a) - 1: 2 is tanh.
-    """
+    __props__ = ("cell", "input_scale")
+    params_type = ParamsType(cell_index=theano.scalar.int32, input_scale=theano.scalar.float64)
 
-    __props__ = ("stochastic", "input_scale")
-    params_type = ParamsType(stochastic=theano.scalar.bool, input_scale=theano.scalar.float64)
-
-    def __init__(self, stochastic: bool = True, input_scale: float = 2.0) -> None:
-        self.stochastic = stochastic
+    def __init__(self, cell: str = "moments", input_scale: float = 2.0) -> None:
+        self.cell = cell
+        self.cell_index = CELLS.index(cell)
         self.input_scale = input_scale
         super().__init__()
 
@@ -41,13 +38,28 @@ class _RecurrenceBase(NativeOp):
 class RecurrentLayer(_RecurrenceBase):
     """Hidden moments of every packed row.
 
+    Parameters
+    ----------
+    cell
+        ``"moments"``: means and variances of tanh units. ``"rectifier"``: of rectified linear
+        units. ``"dropout_variance"``: means of tanh units, and of variances only those that
+        dropout makes at the unit itself, V[a] = p_keep (1 - p_keep) mean^2 W^2. ``"sampled"``:
+        tanh of a draw E[a] + noise sqrt(V[a]), with that V[a], since what was drawn has no
+        variance. ``"plain"``: means of tanh units without any variance.
+    input_scale
+        s of the transfer function 2 sig(s a) - 1: 2 is tanh. The rectifier has none.
+
+    Notes
+    -----
     Inputs: x (R, D); n_rows int64 (T,); initial mean and variance (S, H); W_in (D, H);
-    W_rec (H, H); b (H,); and three 0-d rates: p_keep of the input, p_keep of the hidden state,
-    and the factor on the recurrent mean (p_keep again, but for the authors' cell).
+    W_rec (H, H); b (H,); three 0-d rates: p_keep of the input, p_keep of the hidden state,
+    and the factor on the recurrent mean (p_keep again, but for the authors' cell); and noise
+    (R, H), which the cell ``"sampled"`` needs and others do without.
 
     Outputs: mean (R, H), variance (R, H), and for the gradient alone a, v (the pre-synaptic
-    moments) and c. Without `stochastic` the variance, v and c have no rows, and the initial
-    variance is not looked at.
+    moments) and c. Cells without a variance of their own (all but ``"moments"`` and
+    ``"rectifier"``) do not look at the initial one, and theirs is 0; variance, v and c of
+    ``"plain"`` have no rows.
 
     Raises
     ------
@@ -57,7 +69,7 @@ class RecurrentLayer(_RecurrenceBase):
         When it is run with shapes that do not fit.
     """
 
-    _sources = ("recurrence",)
+    _sources = ("normal", "transfer", "recurrence")
     _function = "forward"
 
     def make_node(
@@ -72,8 +84,13 @@ class RecurrentLayer(_RecurrenceBase):
         p_keep_input: object,
         p_keep_hidden: object,
         mean_factor: object,
+        noise: object = None,
     ) -> Apply:
         name = type(self).__name__
+        if noise is None:
+            if self.cell == "sampled":
+                raise TypeError(f"{name}: the cell 'sampled' needs noise")
+            noise = mean0  # not looked at
         real = real_inputs(
             name,
             [
@@ -86,6 +103,7 @@ class RecurrentLayer(_RecurrenceBase):
                 ("p_keep_input", p_keep_input, 0),
                 ("p_keep_hidden", p_keep_hidden, 0),
                 ("mean_factor", mean_factor, 0),
+                ("noise", noise, 2),
             ],
         )
         rows = integer_input(name, "n_rows", n_rows, "int64", 1)
@@ -106,15 +124,15 @@ class RecurrentLayer(_RecurrenceBase):
             raise TypeError(
                 "RecurrentLayer: a, v and c serve its gradient alone; they have none themselves"
             )
-        dmean0, dvariance0, dW_in, dW_rec, db, _, _ = RecurrentLayerGradient(
-            self.stochastic, self.input_scale
+        dmean0, dvariance0, dW_in, dW_rec, db, *_ = RecurrentLayerGradient(
+            self.cell, self.input_scale
         )(
             *inputs,
             *outputs,
             or_zeros(gradients[0], outputs[0]),
             or_zeros(gradients[1], outputs[1]),
         )
-        return [*disconnected(2), dmean0, dvariance0, dW_in, dW_rec, db, *disconnected(3)]
+        return [*disconnected(2), dmean0, dvariance0, dW_in, dW_rec, db, *disconnected(4)]
 
 
 class RecurrentLayerGradient(_RecurrenceBase):
@@ -125,7 +143,7 @@ class RecurrentLayerGradient(_RecurrenceBase):
     pre-synaptic moments of every row.
     """
 
-    _sources = ("recurrence_grad",)
+    _sources = ("normal", "transfer", "transfer_grad", "recurrence_grad")
     _function = "backward"
 
     def make_node(self, *arguments: Variable) -> Apply:

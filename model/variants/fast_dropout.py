@@ -69,7 +69,7 @@ class FastDropout(Variant):
         from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 
         p, scalars = symbols.parameters, symbols.scalars
-        mean, variance, *_ = RecurrentLayer(True, self.input_scale)(
+        mean, variance, *_ = RecurrentLayer("moments", self.input_scale)(
             symbols.x,
             symbols.n_rows,
             *state,

@@ -33,7 +33,7 @@ class Plain(Variant):
         p = symbols.parameters
         one = theano.tensor.constant(1, dtype="float32")
         no = theano.tensor.constant(0, dtype="int8")
-        mean, no_variance, *_ = RecurrentLayer(stochastic=False)(
+        mean, no_variance, *_ = RecurrentLayer("plain")(
             symbols.x,
             symbols.n_rows,
             *state,
