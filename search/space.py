@@ -1,7 +1,8 @@
-"""Search spaces as data: Table 2 of the paper and its two relatives.
+"""Search spaces as data: Table 2 of the paper and its relatives for other hyperparameters.
 
-Each parameter is uniform over its listed values and bears the name of the field of
-`fdrnn.model.FastDropoutHyperparameters` that it sets.
+Each parameter is uniform over its listed values and bears the name of the field of the variant's
+hyperparameters that it sets. Parameters of one name and one list of values are drawn alike in
+every space, so that studies are paired draw by draw.
 """
 
 from __future__ import annotations
@@ -161,7 +162,45 @@ _TABLE_2_PLAIN = Space(
     tuple(parameter for parameter in _TABLE_2.parameters if parameter.name not in _DROPOUT),
 )
 
-SPACES: Mapping[str, Space] = MappingProxyType(
-    {space.name: space for space in (_TABLE_2, _TABLE_2_WIDE, _TABLE_2_PLAIN)}
+
+def _plain_and(name: str, *more: Parameter) -> Space:
+    return Space(name, (*_TABLE_2_PLAIN.parameters, *more))
+
+
+def _always(name: str) -> Parameter:
+    """Return a parameter of Table 2 without its condition."""
+    (parameter,) = (p for p in _TABLE_2.parameters if p.name == name)
+    return replace(parameter, only_if=None)
+
+
+# A Gaussian prior of variance s^2 on the weights is weight_decay = 1 / (2 s^2 n) for n predicted
+# steps: with the 10^4 or so of JSB Chorales these are s^2 from 0.005 to 5.
+_WEIGHT_DECAY = _plain_and(
+    "weight-decay", Parameter("weight_decay", (0.01, 0.001, 0.0001, 0.00001))
 )
-"""The spaces that a study can name: ``table2``, ``table2-wide`` and ``table2-plain``."""
+
+_NONRECURRENT_DROPOUT = _plain_and(
+    "nonrecurrent-dropout", _always("dropout_input"), _always("dropout_hidden_to_output")
+)
+
+_DROPOUT_EVERYWHERE = _plain_and(
+    "dropout",
+    _always("dropout_input"),
+    _always("dropout_hidden_to_hidden"),
+    _always("dropout_hidden_to_output"),
+)
+
+SPACES: Mapping[str, Space] = MappingProxyType(
+    {
+        space.name: space
+        for space in (
+            _TABLE_2,
+            _TABLE_2_WIDE,
+            _TABLE_2_PLAIN,
+            _WEIGHT_DECAY,
+            _NONRECURRENT_DROPOUT,
+            _DROPOUT_EVERYWHERE,
+        )
+    }
+)
+"""The spaces that a study can name."""

@@ -1,4 +1,4 @@
-#section support_code
+#section support_code_struct
 /*
  * Forward pass of the recurrent layer over packed rows (see packing.py).
  *
@@ -6,14 +6,6 @@
  * state. Rows may join (they continue the last row of the step before: the shared padding) and
  * end (the last ones of a step have no successor).
  */
-namespace fdrnn {
-
-/* Elements of a block whose moments, a and v, stay in the second-level cache until used. */
-const npy_intp INPUT_BLOCK = 65536;
-
-}  // namespace fdrnn
-
-#section support_code_struct
 fdrnn::Buffer<DTYPE_INPUT_0> weights;
 fdrnn::Buffer<DTYPE_INPUT_0> inputs;
 

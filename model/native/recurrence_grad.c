@@ -1,31 +1,10 @@
-#section support_code
+#section support_code_struct
 /*
  * Gradient of the recurrent layer, backwards over the packed rows of recurrence.c.
  *
  * `successor` holds for each row the sum of the pre-synaptic gradients of the rows
  * that continue it, so that the recurrent weight gradient is one product over all rows.
  */
-namespace fdrnn {
-
-/* successor (n_before, H): row j = sum of the rows of d (n, H) that continue row j. */
-template <typename real>
-inline void gather_successors(npy_intp n_before, npy_intp n, npy_intp H, const real *d,
-                              real *successor) {
-    const npy_intp direct = n < n_before ? n : n_before;
-    memcpy(successor, d, direct * H * sizeof(real));
-    if (direct < n_before)
-        memset(successor + direct * H, 0, (n_before - direct) * H * sizeof(real));
-    real *__restrict last = successor + (n_before - 1) * H;
-    for (npy_intp i = n_before; i < n; ++i) {
-        const real *__restrict joined = d + i * H;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < H; ++j) last[j] += joined[j];
-    }
-}
-
-}  // namespace fdrnn
-
-#section support_code_struct
 fdrnn::Buffer<DTYPE_INPUT_0> weights;
 fdrnn::Buffer<DTYPE_INPUT_0> rows_buffer;
 fdrnn::Buffer<DTYPE_INPUT_0> step_buffer;

@@ -6,7 +6,8 @@ arguments share one dtype, float32 or float64. Rates are 0-d inputs, so that a n
 compiles nothing.
 """
 
+from fdrnn.model.ops.dropout import DropoutRecurrentLayer
 from fdrnn.model.ops.output import BernoulliOutput
 from fdrnn.model.ops.recurrence import RecurrentLayer
 
-__all__ = ["BernoulliOutput", "RecurrentLayer"]
+__all__ = ["BernoulliOutput", "DropoutRecurrentLayer", "RecurrentLayer"]

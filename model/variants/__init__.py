@@ -17,6 +17,12 @@ _REGISTRY = (
     "fast_dropout",
     "plain",
     "authors_cell",
+    "fast_dropout_sampled",
+    "fast_dropout_wang_manning",
+    "rectifier",
+    "weight_decay",
+    "nonrecurrent_dropout",
+    "dropout",
 )
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(

@@ -23,16 +23,23 @@ TYPICAL = typical(
 
 @dataclass(frozen=True, kw_only=True)
 class FastDropout(Variant):
-    """Means and variances of every unit, in training and test alike (equations 1 and 2).
+    """Moments of every unit, in training and test alike (equations 1 and 2).
+
+    All rates 0 alone do not make an ordinary network of it: the approximate variance of tanh is
+    up to 0.108 where its input has none (see `fdrnn.model.moments`), so that hidden units pass
+    variances on, which flatten the next step's tanh.
 
     Attributes
     ----------
+    cell
+        What a unit computes; see `fdrnn.model.ops.RecurrentLayer`.
     input_scale
         s of the transfer function 2 sig(s a) - 1: 2 is tanh.
     drop_rate_scales_mean
         Whether the recurrent mean is multiplied by the drop rate in the place of p_keep.
     """
 
+    cell: str = "moments"
     input_scale: float = 2.0
     drop_rate_scales_mean: bool = False
 
@@ -65,11 +72,22 @@ class FastDropout(Variant):
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
     ) -> tuple[Expression, tuple[Expression, ...]]:
-        """Propagate mean and variance through both layers."""
+        """Propagate moments through both layers."""
+        return self.layers(symbols, state, self.cell)
+
+    def layers(
+        self,
+        symbols: Symbols,
+        state: tuple[Expression, ...],
+        cell: str,
+        hidden_noise: Expression | None = None,
+        output_noise: Expression | None = None,
+    ) -> tuple[Expression, tuple[Expression, ...]]:
+        """Build both layers, the output layer sampled where it is given noise."""
         from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 
         p, scalars = symbols.parameters, symbols.scalars
-        mean, variance, *_ = RecurrentLayer("moments", self.input_scale)(
+        mean, variance, *_ = RecurrentLayer(cell, self.input_scale)(
             symbols.x,
             symbols.n_rows,
             *state,
@@ -79,8 +97,9 @@ class FastDropout(Variant):
             scalars["p_keep_input"],
             scalars["p_keep_hidden"],
             scalars["mean_factor"],
+            hidden_noise,
         )
-        nll, *_ = BernoulliOutput()(
+        nll, *_ = BernoulliOutput(sampled=output_noise is not None)(
             mean,
             variance,
             p["W_out"],
@@ -88,6 +107,7 @@ class FastDropout(Variant):
             symbols.target,
             scalars["p_keep_output"],
             scalars["fast_dropout_final_layer"],
+            output_noise,
         )
         return nll, (mean, variance)
 

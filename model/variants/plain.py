@@ -26,29 +26,40 @@ class Plain(Variant):
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
     ) -> tuple[Expression, tuple[Expression, ...]]:
-        """Run the layers without rates."""
-        from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
+        """Run both layers without rates."""
+        hidden, no_variance = self.hidden(symbols, state, symbols.x)
+        return self.output(symbols, hidden, no_variance), (hidden,)
+
+    def hidden(
+        self, symbols: Symbols, state: tuple[Expression, ...], x: Expression
+    ) -> tuple[Expression, Expression]:
+        """Build the recurrent layer: its state, and the empty variance that goes with it."""
+        from fdrnn.model.ops import RecurrentLayer
+
+        p, one = symbols.parameters, self._one(symbols)
+        hidden, no_variance, *_ = RecurrentLayer("plain")(
+            x, symbols.n_rows, *state, symbols.zeros,
+            p["W_in"], p["W_rec"], p["b_h"], one, one, one,
+        )  # fmt: skip
+        return hidden, no_variance
+
+    def output(self, symbols: Symbols, hidden: Expression, no_variance: Expression) -> Expression:
+        """Build the ordinary output layer: NLL of each row."""
+        from fdrnn.model.ops import BernoulliOutput
         from fdrnn.model.toolchain import theano
 
         p = symbols.parameters
-        one = theano.tensor.constant(1, dtype="float32")
-        no = theano.tensor.constant(0, dtype="int8")
-        mean, no_variance, *_ = RecurrentLayer("plain")(
-            symbols.x,
-            symbols.n_rows,
-            *state,
-            symbols.zeros,
-            p["W_in"],
-            p["W_rec"],
-            p["b_h"],
-            one,
-            one,
-            one,
-        )
+        off = theano.tensor.constant(0, dtype="int8")
         nll, *_ = BernoulliOutput()(
-            mean, no_variance, p["W_out"], p["b_y"], symbols.target, one, no
+            hidden, no_variance, p["W_out"], p["b_y"], symbols.target, self._one(symbols), off
         )
-        return nll, (mean,)
+        return nll
+
+    @staticmethod
+    def _one(symbols: Symbols) -> Expression:
+        from fdrnn.model.toolchain import theano
+
+        return theano.tensor.constant(1, dtype=symbols.x.dtype)
 
 
 VARIANT = Plain(name="plain", title="plain RNN", typical=typical(Hyperparameters))
