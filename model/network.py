@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,6 +39,10 @@ class State:
     arrays: tuple[FloatArray, ...]
 
 
+RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
+"""From packed rows and a state: arrays of one entry per row, and the state after the last step."""
+
+
 class Network:
     """A recurrent network of one variant: parameters, training step and scoring.
 
@@ -67,7 +71,7 @@ class Network:
         self._zeros = theano.shared(np.zeros((1, 1), np.float32), name="zeros")
         self._hyperparameters = variant.typical
         self._train = self._compile_train()
-        self._score = self._compile_score()
+        self._score = self.row_function(lambda nll: [nll])
 
     # -- graph ---------------------------------------------------------------------------
 
@@ -102,13 +106,6 @@ class Network:
         )
         inputs = [symbols.x, symbols.target, weights, symbols.n_rows, *noise.values()]
         return theano.function(inputs, [nll, norm], updates=updates)
-
-    def _compile_score(self) -> Any:
-        symbols = self._symbols(self._parameters)
-        state = tuple(T.fmatrix(f"initial {name}") for name in self.variant.state)
-        nll, after = self.variant.nll(symbols, state, None)
-        outputs = [nll, *(theano.Out(array, borrow=True) for array in after)]
-        return theano.function([symbols.x, symbols.target, symbols.n_rows, *state], outputs)
 
     # -- values --------------------------------------------------------------------------
 
@@ -202,6 +199,32 @@ class Network:
         parameters = self.parameters()
         return State(self.variant.initial_state(parameters, np.zeros_like(parameters["h0"])))
 
+    def row_function(self, outputs: Callable[[Expression], Sequence[Expression]]) -> RowFunction:
+        """Compile a function of packed rows and the state from which they go on.
+
+        Parameters
+        ----------
+        outputs
+            From the expression of the NLL per row, shape (R,), what to compute: itself or what
+            stands before it in its graph.
+        """
+        symbols = self._symbols(self._parameters)
+        begin = tuple(T.fmatrix(f"initial {name}") for name in self.variant.state)
+        nll, end = self.variant.nll(symbols, begin, None)
+        compiled = theano.function(
+            [symbols.x, symbols.target, symbols.n_rows, *begin],
+            [*outputs(nll), *(theano.Out(array, borrow=True) for array in end)],
+        )
+
+        def run(rows: PackedChunks | PackedBlock, state: State) -> tuple[list[FloatArray], State]:
+            found = compiled(rows.x, rows.target, rows.n_rows, *state.arrays)
+            values, after = found[: -len(begin)], found[-len(begin) :]
+            # The arrays are the function's own buffers: what is kept of them is copied.
+            last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
+            return values, State(tuple(array[last].copy() for array in after))
+
+        return run
+
     def score(self, rows: PackedChunks | PackedBlock, state: State) -> tuple[FloatArray, State]:
         """Score packed rows from a state.
 
@@ -212,10 +235,8 @@ class Network:
         state
             After the last step, one row for each of its rows.
         """
-        nll, *after = self._score(rows.x, rows.target, rows.n_rows, *state.arrays)
-        # The arrays are the function's own buffers: what is kept of them is copied.
-        last = slice(len(nll) - int(rows.n_rows[-1]), None)
-        return nll, State(tuple(array[last].copy() for array in after))
+        (nll,), after = self._score(rows, state)
+        return nll, after
 
 
 @cache

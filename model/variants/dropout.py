@@ -28,7 +28,7 @@ def inverted_mask(
 
 
 @dataclass(frozen=True, kw_only=True)
-class DropoutHyperparameters(Hyperparameters):
+class OrdinaryDropoutHyperparameters(Hyperparameters):
     """`Hyperparameters` and the three dropout rates.
 
     Attributes
@@ -68,7 +68,7 @@ class Dropout(Plain):
         self,
         rng: np.random.Generator,
         batch: PackedChunks,
-        hyperparameters: DropoutHyperparameters,
+        hyperparameters: OrdinaryDropoutHyperparameters,
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw the masks."""
         hidden = (len(batch.x), hyperparameters.n_hidden)
@@ -105,7 +105,7 @@ VARIANT = Dropout(
     name="dropout",
     title="RNN, dropout",
     typical=typical(
-        DropoutHyperparameters,
+        OrdinaryDropoutHyperparameters,
         dropout_input=0.1,
         dropout_hidden_to_hidden=0.2,
         dropout_hidden_to_output=0.2,
