@@ -52,9 +52,10 @@ class TrainingCase:
         rng = np.random.default_rng(seed)
         n_rows = np.array(n_rows, np.int64)
         total = int(n_rows.sum())
+        frames = (rng.random((total + n_rows[0], n_features)) < 0.3).astype(np.float32)
         self.batch = PackedChunks(
-            x=(rng.random((total, n_features)) < 0.3).astype(np.float32),
-            target=(rng.random((total, n_features)) < 0.3).astype(np.float32),
+            x=frames[:total],
+            target=frames[n_rows[0] :],
             n_rows=n_rows,
             counted=np.ones(total, np.float32),
             masked=np.ones(total, np.float32),
@@ -66,6 +67,11 @@ class TrainingCase:
         }
         self.noise = self.variant.draw(rng, self.batch, self.hyperparameters)
         self.scalars = self.variant.scalar_values(self.hyperparameters, 1000.0)
+
+    def sequence(self, index):
+        """Return the frames (T + 1, n_features) of one chunk of a constant layout, and its rows."""
+        rows = np.arange(len(self.batch.x)).reshape(-1, self.batch.n_rows[0])[:, index]
+        return np.concatenate([self.batch.x[rows], self.batch.target[rows[-1:]]]), rows
 
     def run(self, **changed):
         """Return loss, NLL per row and gradients by name."""
