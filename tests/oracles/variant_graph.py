@@ -1,4 +1,4 @@
-"""The training loss of any variant and its gradient, compiled in double precision."""
+"""The training loss of any variant and its gradient, compiled in either precision."""
 
 import dataclasses
 from functools import cache
@@ -13,23 +13,24 @@ from fdrnn.model.variants.base import Symbols
 T = theano.tensor
 
 
-def tensor(dtype, ndim):
-    return T.TensorType("float64" if dtype == "float32" else dtype, (False,) * ndim)()
-
-
 @cache
-def compiled(name):
+def compiled(name, real):
     """(loss, nll, gradients by parameter) of parameters, scalars, rows, zeros, weights, noise."""
     variant = VARIANTS[name]
+
+    def tensor(dtype, ndim):
+        return T.TensorType(real if dtype == "float32" else dtype, (False,) * ndim)()
+
     parameters = {key: tensor("float32", axes) for key, axes in variant.parameter_axes.items()}
     scalars = {key: tensor(dtype, 0) for key, dtype in variant.scalars.items()}
     noise = {key: tensor(*spec) for key, spec in variant.noise.items()}
-    x, target, zeros = T.dmatrix(), T.dmatrix(), T.dmatrix()
-    n_rows, weights = T.lvector(), T.dvector()
+    x, target, zeros = (tensor("float32", 2) for _ in range(3))
+    n_rows, weights = T.lvector(), tensor("float32", 1)
     symbols = Symbols(parameters, scalars, x, target, n_rows, zeros)
     nll, _ = variant.nll(symbols, variant.initial_state(parameters, zeros), noise)
     penalty = variant.penalty(symbols)
-    loss = T.dot(weights, nll) + (0.0 if penalty is None else penalty)
+    loss = T.dot(weights, nll)
+    loss = loss if penalty is None else loss + penalty
     gradients = theano.grad(loss, list(parameters.values()))
     inputs = [*parameters.values(), *scalars.values(), x, target, n_rows, zeros, weights]
     return theano.function(
@@ -73,19 +74,26 @@ class TrainingCase:
         rows = np.arange(len(self.batch.x)).reshape(-1, self.batch.n_rows[0])[:, index]
         return np.concatenate([self.batch.x[rows], self.batch.target[rows[-1:]]]), rows
 
-    def run(self, **changed):
+    def run(self, real="float64", **changed):
         """Return loss, NLL per row and gradients by name."""
         parameters = {**self.parameters, **changed}
-        dtypes = self.variant.scalars
-        loss, nll, *gradients = compiled(self.name)(
-            *(parameters[key] for key in self.variant.parameter_axes),
-            *(np.dtype("f8" if dtypes[key] == "float32" else dtypes[key]).type(self.scalars[key])
-              for key in dtypes),
-            self.batch.x.astype(float), self.batch.target.astype(float), self.batch.n_rows,
-            np.zeros_like(parameters["h0"]), self.weights,
-            *(np.asarray(self.noise[key], "f8" if dtype == "float32" else dtype)
-              for key, (dtype, _) in self.variant.noise.items()),
-        )  # fmt: skip
+
+        def cast(values, dtypes):
+            return [
+                np.asarray(values[key], real if dtype == "float32" else dtype)
+                for key, dtype in dtypes.items()
+            ]
+
+        loss, nll, *gradients = compiled(self.name, real)(
+            *cast(parameters, dict.fromkeys(self.variant.parameter_axes, "float32")),
+            *cast(self.scalars, self.variant.scalars),
+            self.batch.x.astype(real),
+            self.batch.target.astype(real),
+            self.batch.n_rows,
+            np.zeros_like(parameters["h0"], real),
+            self.weights.astype(real),
+            *cast(self.noise, {key: dtype for key, (dtype, _) in self.variant.noise.items()}),
+        )
         return float(loss), nll, dict(zip(self.variant.parameter_axes, gradients, strict=True))
 
     def finite_differences(self, key, step=1e-6):

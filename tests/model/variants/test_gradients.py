@@ -1,4 +1,4 @@
-"""The gradient of every variant's training loss against finite differences, in float64."""
+"""The gradient of every variant's training loss: finite differences in float64, and float32."""
 
 import dataclasses
 
@@ -63,3 +63,16 @@ def test_ordinary_final_layer(name):
 def test_joining_and_ending_rows(name):
     """The shared padding of training, and whole sequences of different lengths."""
     assert_gradient(TrainingCase(name, [1, 1, 3, 4, 2, 1], n_hidden=5))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("n_features", "n_hidden"), [(1, 1), (3, 33), (88, 16), (17, 64)])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_single_precision_agrees_with_double(name, n_features, n_hidden, seed):
+    case = TrainingCase(name, [3] * 4, n_features=n_features, n_hidden=n_hidden, seed=seed)
+    _, nll64, gradients64 = case.run()
+    _, nll32, gradients32 = case.run("float32")
+    np.testing.assert_allclose(nll32, nll64, rtol=5e-5)
+    for key, gradient in gradients64.items():
+        scale = max(np.abs(gradient).max(), 1.0)
+        np.testing.assert_allclose(gradients32[key], gradient, atol=1e-4 * scale, err_msg=key)
