@@ -21,6 +21,7 @@ from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import count_steps, pack_chunks
+from fdrnn.model.randomness import data_order, noise_generator
 from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
 from fdrnn.model.settings import Hyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
@@ -154,7 +155,7 @@ class Trainer:
         network.set_optimizer(before.velocity, before.mean_square)
         average = {name: value.copy() for name, value in before.average.items()}
 
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._chunks.starts))
+        order = data_order(self._seed, epoch, len(self._chunks.starts))
         updates = before.progress.updates
         losses, steps, norms = [], [], []
         share_padding = not network.variant.noise
@@ -163,7 +164,7 @@ class Trainer:
                 raise TrainingInterrupted
             index = order[begin : begin + settings.batch_size]
             batch = pack_chunks(self._chunks, index, share_padding)
-            rng = self._noise_generator(epoch, number) if network.variant.noise else None
+            rng = noise_generator(self._seed, epoch, number)
             loss, norm = network.train(batch, settings.padding, rng)
             losses.append(loss)
             norms.append(norm)
@@ -214,11 +215,6 @@ class Trainer:
             measurements=measurements,
             seconds=time.perf_counter() - begin_s,
         )
-
-    def _noise_generator(self, epoch: int, minibatch: int) -> np.random.Generator:
-        # A spawn key, because the order of the data is drawn from (seed, epoch) itself.
-        sequence = np.random.SeedSequence((self._seed, epoch), spawn_key=(minibatch,))
-        return np.random.Generator(np.random.SFC64(sequence))
 
     def _measure(self) -> dict[str, float]:
         if "test_nll" not in self._settings.record:

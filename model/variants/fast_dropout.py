@@ -27,7 +27,10 @@ class FastDropout(Variant):
 
     All rates 0 alone do not make an ordinary network of it: the approximate variance of tanh is
     up to 0.108 where its input has none (see `fdrnn.model.moments`), so that hidden units pass
-    variances on, which flatten the next step's tanh.
+    variances on, which flatten the next step's tanh and the output's sigmoid. At initial weights
+    for JSB Chorales, the validation NLL without rates and that of the plain network are 34.38 and
+    34.33 nats (sigma^2 of W_rec and W_out 0.0001, of W_in 0.01), 37.8 and 36.7 (both 0.01), 59.9
+    and 73.9 (both 0.1). `fast_dropout_wang_manning` without rates is the plain network.
 
     Attributes
     ----------

@@ -301,6 +301,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only the smallest network, to see that it runs.")
     ] = False,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Only the training step of every model variant.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -308,12 +311,11 @@ def bench(
 
     One thread, interleaved rounds, medians: training steps beside their products alone (and
     beside PyTorch with the extra fdrnn[bench]), an epoch's parts on a real data set, compilation,
-    memory, and one worker beside as many as there are cores. Ten minutes or so; leave the machine
-    alone meanwhile.
+    memory, and one worker beside one per core. Ten minutes or so; leave the machine alone.
     """
     from fdrnn.studies.cli.bench import run_benchmark
 
-    run_benchmark(data, data_dir, rounds, quick, as_json)
+    run_benchmark(data, data_dir, rounds, quick, variants, as_json)
 
 
 @app.command()

@@ -90,6 +90,11 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             {"variant": "plain"},
             r"'plain' \('table2-plain' does\), got 'table2': 'table2' draws dropout_hidden_to_hidd",
         ),
+        (
+            {"variant": "weight_decay"},
+            r"'weight_decay' \('weight-decay' does\), got 'table2': 'table2' draws dropout_.*"
+            r"; 'table2' lacks weight_decay",
+        ),
         ({"space": "table2-plain"}, r"got 'table2-plain': 'table2-plain' lacks dropout_hidden_to"),
     ],
 )
