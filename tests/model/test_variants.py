@@ -7,6 +7,7 @@ import pytest
 
 from fdrnn.datasets import Dataset
 from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.model.network import Network
 from fdrnn.model.trainer import Trainer
 from fdrnn.search import SPACES
 
@@ -63,6 +64,30 @@ def test_it_learns_and_a_resumed_run_is_undisturbed(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_another_seed_is_another_run(name):
     assert trainer(name, 1).run_epoch().train_nll != trainer(name, 2).run_epoch().train_nll
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_noise_is_new_in_every_minibatch_and_every_chunk_has_rows_of_its_own(name, monkeypatch):
+    noisy, batches, drawn = bool(VARIANTS[name].noise), [], []
+    of_variant, of_network = type(VARIANTS[name]).draw, Network.train
+
+    def draw(self, rng, batch, hyperparameters):
+        noise = of_variant(self, rng, batch, hyperparameters)
+        drawn.append(next(iter(noise.values()), None))
+        return noise
+
+    def train(self, batch, padding, rng=None):
+        batches.append(batch)
+        return of_network(self, batch, padding, rng)
+
+    monkeypatch.setattr(type(VARIANTS[name]), "draw", draw)
+    monkeypatch.setattr(Network, "train", train)
+    run = trainer(name)
+    for _ in range(2):
+        run.run_epoch()
+    # The chunks of DATASET's training set have padding to share.
+    assert any(len(set(batch.n_rows)) > 1 for batch in batches) is not noisy
+    assert len({array.tobytes() for array in drawn if noisy}) == (len(batches) if noisy else 0)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 from fdrnn.model.toolchain import theano
@@ -82,6 +83,23 @@ def test_the_average_gradient_is_that_of_the_average_loss():
     _, _, gradients = case.run()
     expected = case.finite_differences("W_rec")
     np.testing.assert_allclose(gradients["W_rec"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [-1.7, 0.3])
+def test_the_part_of_a_single_weight_s_gradient_through_the_variance_is_equation_4(weight):
+    """delta s sqrt(c) sgn(w), c = p (1 - p) h^2: its scale does not depend on the weight."""
+    p_keep, h, noise, target = 0.6, 0.8, np.array([[1.3], [-0.4], [0.7]]), np.array([[1.0]] * 3)
+    W, mean = T.dmatrix(), T.dmatrix()
+    nll, _, _ = BernoulliOutput(sampled=True)(
+        mean, T.zeros_like(mean), W, np.zeros(1), target, np.array(p_keep), np.int8(1), noise
+    )
+    rows = [theano.grad(nll[i], W) for i in range(3)]
+    found = theano.function([mean, W], rows)(np.full((3, 1), h), np.array([[weight]]))
+    root = np.sqrt(p_keep * (1 - p_keep)) * h
+    drawn = p_keep * h * weight + noise[:, 0] * root * abs(weight)
+    delta = expit(drawn) - 1.0
+    expected = delta * p_keep * h + delta * noise[:, 0] * root * np.sign(weight)
+    np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-10)
 
 
 def test_a_new_draw_for_every_chunk_step_and_minibatch():
