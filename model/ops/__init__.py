@@ -7,7 +7,19 @@ compiles nothing.
 """
 
 from fdrnn.model.ops.dropout import DropoutRecurrentLayer
+from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
+from fdrnn.model.ops.lstm import LstmLayer
 from fdrnn.model.ops.output import BernoulliOutput
+from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.ops.recurrence import RecurrentLayer
 
-__all__ = ["BernoulliOutput", "DropoutRecurrentLayer", "RecurrentLayer"]
+__all__ = [
+    "BernoulliOutput",
+    "DropoutRecurrentLayer",
+    "GaussianWeightsLayer",
+    "GaussianWeightsProduct",
+    "LstmLayer",
+    "OwnWeightsLayer",
+    "OwnWeightsProduct",
+    "RecurrentLayer",
+]
