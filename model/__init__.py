@@ -6,12 +6,20 @@ This face is light: names, hyperparameters and results. What compiles is importe
 
 from fdrnn.model.errors import CheckpointError, ToolchainError, TrainingInterrupted
 from fdrnn.model.results import EpochRecord, TrialResult
-from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters, TrainingSettings
+from fdrnn.model.settings import (
+    CommonHyperparameters,
+    DropoutHyperparameters,
+    FastDropoutHyperparameters,
+    Hyperparameters,
+    TrainingSettings,
+)
 from fdrnn.model.variants import VARIANTS, Variant
 
 __all__ = [
     "VARIANTS",
     "CheckpointError",
+    "CommonHyperparameters",
+    "DropoutHyperparameters",
     "EpochRecord",
     "FastDropoutHyperparameters",
     "Hyperparameters",

@@ -21,7 +21,7 @@ from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.packing import PackedBlock, PackedChunks
-from fdrnn.model.settings import Hyperparameters
+from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.toolchain import first_line, theano
 from fdrnn.model.variants import VARIANTS, Variant
 from fdrnn.model.variants.base import Symbols
@@ -111,7 +111,7 @@ class Network:
 
     def configure(
         self,
-        hyperparameters: Hyperparameters,
+        hyperparameters: CommonHyperparameters,
         step_rate: float,
         clip_norm: float,
         n_steps: float = 1.0,

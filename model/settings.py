@@ -17,6 +17,11 @@ def require(holds: bool, key: str, value: object, rule: str) -> None:
         raise ValueError(f"{key} must be {rule}, got {value!r}")
 
 
+def require_positive(key: str, value: float) -> None:
+    """Raise ValueError unless the value is positive and finite."""
+    require(value > 0 and math.isfinite(value), key, value, "positive and finite")
+
+
 def _is_rate(value: float) -> bool:
     return 0.0 <= value < 1.0
 
@@ -27,8 +32,8 @@ def require_dropout_rate(key: str, value: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hyperparameters:
-    """The hyperparameters of Table 2 that every network has.
+class CommonHyperparameters:
+    """The hyperparameters of Table 2 that every network has, whatever its cell.
 
     Attributes
     ----------
@@ -44,10 +49,6 @@ class Hyperparameters:
         Variance of the initial entries of W_rec (before rescaling) and W_out, positive.
     sigma2_in
         Variance of the initial entries of W_in, positive.
-    spectral_radius
-        Spectral radius to which the initial W_rec is rescaled, positive.
-    max_incoming
-        nu: incoming recurrent connections kept per unit, None for no limit.
     """
 
     n_hidden: int
@@ -56,16 +57,33 @@ class Hyperparameters:
     decay: float
     sigma2_rec_out: float
     sigma2_in: float
-    spectral_radius: float
-    max_incoming: int | None = None
 
     def __post_init__(self) -> None:
         require(self.n_hidden >= 1, "n_hidden", self.n_hidden, "at least 1")
         require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
         require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
-        for key in ("step_rate", "sigma2_rec_out", "sigma2_in", "spectral_radius"):
-            value = getattr(self, key)
-            require(value > 0 and math.isfinite(value), key, value, "positive and finite")
+        for key in ("step_rate", "sigma2_rec_out", "sigma2_in"):
+            require_positive(key, getattr(self, key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters(CommonHyperparameters):
+    """Those of a network with one recurrent matrix: Table 2 without dropout.
+
+    Attributes
+    ----------
+    spectral_radius
+        Spectral radius to which the initial W_rec is rescaled, positive.
+    max_incoming
+        nu: incoming recurrent connections kept per unit, None for no limit.
+    """
+
+    spectral_radius: float
+    max_incoming: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("spectral_radius", self.spectral_radius)
         require(
             self.max_incoming is None or self.max_incoming >= 1,
             "max_incoming",
@@ -75,8 +93,8 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastDropoutHyperparameters(Hyperparameters):
-    """Table 2 in full: `Hyperparameters` and the dropout rates.
+class DropoutHyperparameters(CommonHyperparameters):
+    """`CommonHyperparameters` and the dropout rates of Table 2.
 
     Attributes
     ----------
@@ -114,6 +132,11 @@ class FastDropoutHyperparameters(Hyperparameters):
                 rate,
                 "absent when fast_dropout_final_layer is false",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastDropoutHyperparameters(DropoutHyperparameters, Hyperparameters):
+    """Table 2 in full: `Hyperparameters` and `DropoutHyperparameters`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +190,7 @@ class TrainingSettings:
         require(
             self.init_scale in INIT_SCALES, "init_scale", self.init_scale, " or ".join(INIT_SCALES)
         )
-        require(
-            self.clip_norm > 0 and math.isfinite(self.clip_norm),
-            "clip_norm",
-            self.clip_norm,
-            "positive and finite",
-        )
+        require_positive("clip_norm", self.clip_norm)
         require(
             0.0 < self.step_rate_decay <= 1.0,
             "step_rate_decay",

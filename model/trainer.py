@@ -23,7 +23,7 @@ from fdrnn.model.network import network
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator
 from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
-from fdrnn.model.settings import Hyperparameters, TrainingSettings
+from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
 DIVERGENCE_FACTOR = 2.0
@@ -67,7 +67,7 @@ class Trainer:
         self,
         dataset: Dataset,
         variant: str,
-        hyperparameters: Hyperparameters,
+        hyperparameters: CommonHyperparameters,
         settings: TrainingSettings,
         seed: int,
     ) -> None:

@@ -190,6 +190,32 @@ _DROPOUT_EVERYWHERE = _plain_and(
     _always("dropout_hidden_to_output"),
 )
 
+# An LSTM has four recurrent matrices: these sizes have about as many weights as Table 2's. None of
+# the four is rescaled or made sparse.
+_SINGLE_MATRIX = frozenset({"spectral_radius", "max_incoming"})
+
+_LSTM_FAST_DROPOUT = Space(
+    "lstm-fast-dropout",
+    tuple(
+        replace(parameter, choices=(100, 200, 300)) if parameter.name == "n_hidden" else parameter
+        for parameter in _TABLE_2.parameters
+        if parameter.name not in _SINGLE_MATRIX
+    ),
+)
+
+_LSTM = Space(
+    "lstm",
+    tuple(
+        parameter for parameter in _LSTM_FAST_DROPOUT.parameters if parameter.name not in _DROPOUT
+    ),
+)
+
+# The paper gives no numbers for weight noise. A variance as large as Table 2's largest drowns a
+# layer of hundreds of units; the smallest is no noise to speak of.
+_WEIGHT_NOISE = _plain_and(
+    "weight-noise", Parameter("sigma2_noise", (0.01, 0.001, 0.0001, 0.000001))
+)
+
 SPACES: Mapping[str, Space] = MappingProxyType(
     {
         space.name: space
@@ -200,6 +226,9 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _WEIGHT_DECAY,
             _NONRECURRENT_DROPOUT,
             _DROPOUT_EVERYWHERE,
+            _LSTM,
+            _LSTM_FAST_DROPOUT,
+            _WEIGHT_NOISE,
         )
     }
 )

@@ -23,6 +23,10 @@ _REGISTRY = (
     "weight_decay",
     "nonrecurrent_dropout",
     "dropout",
+    "lstm",
+    "lstm_fast_dropout",
+    "weight_noise_fast",
+    "weight_noise",
 )
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(

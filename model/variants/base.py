@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fdrnn.model.settings import Hyperparameters
+from fdrnn.model.settings import CommonHyperparameters, Hyperparameters
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -99,7 +99,7 @@ class Variant(ABC):
 
     name: str
     title: str
-    typical: Hyperparameters
+    typical: CommonHyperparameters
 
     parameter_axes: ClassVar[Mapping[str, int]] = PARAMETER_AXES
     """Names of the parameters and their numbers of axes. ``h0`` must be (1, n_hidden)."""
@@ -121,12 +121,12 @@ class Variant(ABC):
     """Columns of W_in and W_rec by n_hidden."""
 
     @property
-    def hyperparameters(self) -> type[Hyperparameters]:
+    def hyperparameters(self) -> type[CommonHyperparameters]:
         """The class of its hyperparameters."""
         return type(self.typical)
 
     def initial_parameters(
-        self, hyperparameters: Hyperparameters, n_features: int, init_scale: str, seed: int
+        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the initial parameters from `seed` alone.
 
@@ -201,8 +201,8 @@ class Variant(ABC):
         state
             Where its sequences begin; see `state`.
         noise
-            The random arrays in training; None in validation and test. A variant without noise
-            computes the same in all.
+            The random arrays in training, none for a variant without noise; None in validation
+            and test.
 
         Returns
         -------

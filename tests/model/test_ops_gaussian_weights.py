@@ -195,7 +195,7 @@ def plain_layer(case):
     """Hidden states of the ordinary native layer with the means for weights."""
     x, n_rows, b, one = T.dmatrix(), T.lvector(), T.dvector(), np.float64(1)
     state = [T.dmatrix() for _ in range(4)]
-    mean, *_ = RecurrentLayer(stochastic=False)(x, n_rows, *state, b, one, one, one)
+    mean, *_ = RecurrentLayer("plain")(x, n_rows, *state, b, one, one, one)
     names = ("mean0", "variance0", "M_in", "M_rec", "b_h")
     function = theano.function([x, n_rows, *state, b], mean)
     return function(case.x, case.n_rows, *(case.parameters[name] for name in names))
