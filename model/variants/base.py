@@ -120,6 +120,9 @@ class Variant(ABC):
     n_gates: ClassVar[int] = 1
     """Columns of W_in and W_rec by n_hidden."""
 
+    decomposes: ClassVar[bool] = False
+    """Whether `fdrnn.model.decomposition` applies: a native layer passes variances of dropout."""
+
     @property
     def hyperparameters(self) -> type[CommonHyperparameters]:
         """The class of its hyperparameters."""

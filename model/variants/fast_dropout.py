@@ -46,6 +46,7 @@ class FastDropout(Variant):
     input_scale: float = 2.0
     drop_rate_scales_mean: bool = False
 
+    decomposes: ClassVar[bool] = True
     scalars: ClassVar[Mapping[str, str]] = {
         "p_keep_input": "float32",
         "p_keep_hidden": "float32",

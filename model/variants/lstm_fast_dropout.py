@@ -23,6 +23,7 @@ class FastDropoutLstm(lstm.Lstm):
 
     state: ClassVar[tuple[str, ...]] = ("mean", "variance", "cell_mean", "cell_variance")
     n_products: ClassVar[int] = 2
+    decomposes: ClassVar[bool] = True
     scalars: ClassVar[Mapping[str, str]] = {
         "p_keep_input": "float32",
         "p_keep_hidden": "float32",
