@@ -147,7 +147,7 @@ def decompose(
     return _graph(variant)(parameters, scalars, noise, batch, weights)
 
 
-def measurements(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
+def recorded(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
     """Return what a study records of a decomposition every epoch, by name.
 
     For each matrix W the ratio of the norms, ``regularizer_ratio_W``; for hidden and output

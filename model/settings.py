@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
-RECORDABLE = ("test_nll",)
+RECORDABLE = ("test_nll", "decomposition")
 """What an epoch can measure beside its fixed numbers."""
 
 
@@ -168,7 +168,9 @@ class TrainingSettings:
     record
         What every epoch measures besides, any of `RECORDABLE`. ``"test_nll"``: the test NLL of
         the parameters that validation uses, as measurements ``test_nll_pooled`` and
-        ``test_nll_sequence_mean``. Nothing is ever selected by it.
+        ``test_nll_sequence_mean``. Nothing is ever selected by it. ``"decomposition"``: the ratio
+        of the two parts of the gradient and the signs of delta^a after the epoch, on one and the
+        same minibatch; see `fdrnn.model.decomposition.recorded`.
     """
 
     batch_size: int = 27

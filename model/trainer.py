@@ -16,6 +16,7 @@ import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
+from fdrnn.model.decomposition import LayerDecomposition, decompose, recorded
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import Parameters
@@ -181,7 +182,7 @@ class Trainer:
             network.set_parameters(average)
         evaluated = average or parameters
         counted, masked = validation_nll(network, self._validation)
-        measurements = self._measure()
+        measurements = self._measure(epoch, parameters)
         progress = replace(before.progress, epoch=epoch, updates=updates)
         valid = counted if settings.padding == "counted" else masked
         finite = (
@@ -216,15 +217,44 @@ class Trainer:
             seconds=time.perf_counter() - begin_s,
         )
 
-    def _measure(self) -> dict[str, float]:
-        if "test_nll" not in self._settings.record:
-            return {}
-        sums, steps = sequence_nll(self._network, self._test)
-        pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
-        return {
-            "test_nll_pooled": math.nan if pooled is None else pooled,
-            "test_nll_sequence_mean": math.nan if sequence_mean is None else sequence_mean,
-        }
+    def _measure(self, epoch: int, parameters: Parameters) -> dict[str, float]:
+        values = {}
+        if "test_nll" in self._settings.record:
+            sums, steps = sequence_nll(self._network, self._test)
+            pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
+            values["test_nll_pooled"] = math.nan if pooled is None else pooled
+            values["test_nll_sequence_mean"] = math.nan if sequence_mean is None else sequence_mean
+        if "decomposition" in self._settings.record:
+            values |= recorded(self._decomposition(epoch, parameters))
+        return values
+
+    def decomposition(self, parameters: Parameters | None = None) -> tuple[LayerDecomposition, ...]:
+        """Take the gradient apart on the first minibatch of the training chunks as they come.
+
+        Parameters
+        ----------
+        parameters
+            Where; None for those after the last finished epoch.
+
+        Raises
+        ------
+        DecompositionError
+            If the variant passes no variances on.
+        """
+        return self._decomposition(self.epoch, parameters or self._state.parameters)
+
+    def _decomposition(self, epoch: int, parameters: Parameters) -> tuple[LayerDecomposition, ...]:
+        n_chunks = len(self._chunks.starts)
+        index = np.arange(min(self._settings.batch_size, n_chunks))
+        return decompose(
+            self._network.variant.name,
+            self._hyperparameters,
+            parameters,
+            pack_chunks(self._chunks, index, share_padding=False),
+            self._settings.padding,
+            # No minibatch of an epoch has this number.
+            noise_generator(self._seed, epoch, n_chunks),
+        )
 
     def _update_average(self, average: Parameters, updates: int) -> None:
         # The mean of all parameters so far, until that forgets more slowly than the setting.

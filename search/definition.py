@@ -69,6 +69,12 @@ class StudyDefinition:
         if self.space not in SPACES:
             raise UnknownNameError("space", self.space, SPACES)
         self._require_fitting_space()
+        if "decomposition" in self.training.record and not VARIANTS[self.variant].decomposes:
+            able = ", ".join(name for name, variant in VARIANTS.items() if variant.decomposes)
+            raise DefinitionError(
+                f"training.record can hold 'decomposition' only for a variant that passes "
+                f"variances on ({able}), got it for {self.variant!r}"
+            )
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
         if not 0 <= self.seed <= _LARGEST_SEED:

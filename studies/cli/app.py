@@ -292,6 +292,39 @@ def report(
 
 
 @app.command()
+def analyze(
+    study: StoredStudy,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Trial whose model is analyzed, from 0; without it the one with the lowest "
+            "validation NLL.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: Output = _DEFAULT_OUTPUT,
+) -> None:
+    """Take a model's gradient apart into training loss and regulariser.
+
+    For each weight matrix of a finished trial (at its best epoch) or one under way (at its last
+    checkpoint), on the first minibatch of the training set: the ratio of the two parts' norms,
+    the signs of delta, and whether the parts add up. Numbers per unit go to a CSV file.
+
+    For example:
+
+        fdrnn analyze jsb
+
+        fdrnn analyze jsb --trial 5
+    """
+    from fdrnn.studies.cli.analysis import analyze_study
+
+    analyze_study(study, trial, storage, data_dir, output)
+
+
+@app.command()
 def bench(
     data: Annotated[
         str,
