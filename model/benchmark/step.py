@@ -12,7 +12,7 @@ from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.randomness import noise_generator
-from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters
+from fdrnn.model.settings import CommonHyperparameters, FastDropoutHyperparameters
 from fdrnn.model.variants.fast_dropout import TYPICAL
 
 CLIP_NORM = 225.0
@@ -42,7 +42,7 @@ def random_batch(batch_size: int, n_steps: int, n_features: int) -> Batch:
 
 
 def training_step(
-    hyperparameters: Hyperparameters,
+    hyperparameters: CommonHyperparameters,
     parameters: Parameters,
     batch: Batch,
     variant: str = "fast_dropout",

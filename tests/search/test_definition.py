@@ -95,6 +95,22 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             r"'weight_decay' \('weight-decay' does\), got 'table2': 'table2' draws dropout_.*"
             r"; 'table2' lacks weight_decay",
         ),
+        (
+            {"variant": "lstm", "space": "table2-plain"},
+            r"'lstm' \('lstm' does\), got 'table2-plain': 'table2-plain' draws .*max_incoming",
+        ),
+        (
+            {"variant": "weight_noise", "space": "table2"},
+            r"'weight_noise' \('weight-noise' does\), got 'table2': .*lacks sigma2_noise",
+        ),
+        (
+            {
+                "variant": "plain",
+                "space": "table2-plain",
+                "training": {"record": ["decomposition"]},
+            },
+            r"training.record can hold 'decomposition' only for .*fast_dropout.*, got it for",
+        ),
         ({"space": "table2-plain"}, r"got 'table2-plain': 'table2-plain' lacks dropout_hidden_to"),
     ],
 )

@@ -63,6 +63,17 @@ def test_other_spaces_are_plain_and_what_they_name(space: str, dropout: list[str
     assert all(parameter.only_if is None for parameter in SPACES[space].parameters)
 
 
+def test_spaces_of_lstm_and_weight_noise() -> None:
+    single = ("spectral_radius", "max_incoming")
+    of_lstm = {name: values for name, values in TABLE_2.items() if name not in single}
+    of_lstm["n_hidden"] = [100, 200, 300]
+    assert choices("lstm-fast-dropout") == of_lstm
+    plain = {name: values for name, values in of_lstm.items() if "dropout" not in name}
+    assert choices("lstm") == plain
+    noise = {"sigma2_noise": [1e-2, 1e-3, 1e-4, 1e-6]}
+    assert choices("weight-noise") == choices("table2-plain") | noise
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_spaces_share_the_draws_of_parameters_they_have_in_common(space: str) -> None:
     here, there = draw(SPACES[space], 2013, range(4)), draw(SPACES["table2"], 2013, range(4))

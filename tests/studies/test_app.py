@@ -19,6 +19,7 @@ COMMANDS = (
     ("run",),
     ("worker",),
     ("report",),
+    ("analyze",),
     ("dashboard",),
     ("study",),
     ("study", "create"),
