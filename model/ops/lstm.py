@@ -23,9 +23,16 @@ those of the sigmoid and tanh in `fdrnn.model.moments`, and
 
 for each of the three products. That takes for independent, at every unit and step: the gates of
 one another, the forget gate of the cell before, the two summands of the cell of each other, and
-the output gate of the cell. None of these holds exactly, because all depend on one x_t and
-h_{t-1}; the means of a network without variance are exact, and so are both moments of a gate or
-cell whose factors share no noise.
+the output gate of the cell. None of it holds exactly, because all depend on the same x_t and
+h_{t-1}.
+
+How far that leads, measured against 20,000 drawn masks in a network of 40 units, rates 0.1 and
+0.3, four steps: with the moments of sigmoid and tanh integrated numerically the hidden means err
+by at most 0.005 and the variances, of which the largest is 0.006, by 0.002. With the paper's
+approximations they err by 0.011 and 0.056: the variances are several times too large, because
+theirs is not 0 for an input without variance. For the same reason all rates 0 is not the LSTM
+without fast dropout: over 50 steps the hidden states differ by at most 0.03 (40 units) or 0.05
+(200 units). With the transfer functions' variances held at 0 it is.
 
 References
 ----------

@@ -13,9 +13,12 @@ from fdrnn.search import Analysis, analyze, default_storage_url, open_store
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.studies.cli.tables import print_table
 
-_HEADER = (
-    "weights", "units", "regulariser / loss", "delta < 0", "delta = 0", "delta > 0", "error of sum",
-)  # fmt: skip
+_HEADER = ("weights", "units", "ratio", "delta < 0", "delta = 0", "delta > 0", "error")
+_LEGEND = """\
+ratio: norm of the regulariser's gradient by that of the training loss's
+delta: shares of steps and units, by the sign of the loss's derivative with
+       respect to the variance of a unit's pre-synaptic activation
+error: of the sum of both gradients, beside back-propagation's"""
 
 
 def analyze_study(
@@ -50,6 +53,7 @@ def analyze_study(
         for layer in found.layers
     ]
     print_table(_HEADER, rows, n_text=1)
+    typer.echo(_LEGEND)
     path = output / f"{study}-trial-{found.config_index}-decomposition.csv"
     write_text(path, units(found).to_csv(index=False))
     typer.echo(f"Written: {path}", err=True)
