@@ -31,14 +31,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from fdrnn.model.errors import DecompositionError
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.ops import BernoulliOutput
 from fdrnn.model.ops.lstm import LstmLayerGradient
 from fdrnn.model.ops.recurrence import RecurrentLayerGradient
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.toolchain import theano
-from fdrnn.model.variants import VARIANTS, Variant
+from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
 from fdrnn.model.variants.base import Symbols
 
 T = theano.tensor
@@ -134,12 +133,7 @@ def decompose(
     DecompositionError
         If the variant propagates no variances.
     """
-    if not VARIANTS[variant].decomposes:
-        able = ", ".join(name for name, other in VARIANTS.items() if other.decomposes)
-        raise DecompositionError(
-            f"variant must pass variances on, or draws of them, for its gradient to have a "
-            f"regulariser's part ({able}), got {variant!r}"
-        )
+    require_decomposition(variant)
     weights = batch.weights(padding).astype(np.float64)
     weights /= max(weights.sum(), 1.0)
     noise = VARIANTS[variant].draw(rng, batch, hyperparameters)

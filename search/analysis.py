@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
+from fdrnn.model import require_decomposition
 from fdrnn.search import tables
 from fdrnn.search.errors import StoreError
 from fdrnn.search.frames import parameters, selected, trials
@@ -66,6 +67,7 @@ def analyze(store: Store, study: str, config_index: int | None, data_dir: Path |
         If the study's variant passes no variances on.
     """
     stored = store.study(study)
+    require_decomposition(stored.definition.variant)
     index = selected(trials(store, study)) if config_index is None else config_index
     if index is None:
         raise StoreError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.model import VARIANTS, DecompositionError, TrainingSettings, require_decomposition
 from fdrnn.search.errors import DefinitionError
 from fdrnn.search.space import SPACES
 
@@ -69,12 +69,11 @@ class StudyDefinition:
         if self.space not in SPACES:
             raise UnknownNameError("space", self.space, SPACES)
         self._require_fitting_space()
-        if "decomposition" in self.training.record and not VARIANTS[self.variant].decomposes:
-            able = ", ".join(name for name, variant in VARIANTS.items() if variant.decomposes)
-            raise DefinitionError(
-                f"training.record can hold 'decomposition' only for a variant that passes "
-                f"variances on ({able}), got it for {self.variant!r}"
-            )
+        if "decomposition" in self.training.record:
+            try:
+                require_decomposition(self.variant)
+            except DecompositionError as error:
+                raise DefinitionError(f"training.record has 'decomposition': {error}") from error
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
         if not 0 <= self.seed <= _LARGEST_SEED:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
+from fdrnn.model.errors import DecompositionError
 from fdrnn.model.variants.base import Variant
 
 _REGISTRY = (
@@ -34,4 +35,21 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 )
 """By name, in the order of the registry."""
 
-__all__ = ["VARIANTS", "Variant"]
+
+def require_decomposition(variant: str) -> None:
+    """Check that `fdrnn.model.decomposition` applies to a variant.
+
+    Raises
+    ------
+    DecompositionError
+        If it passes no variances on.
+    """
+    if not VARIANTS[variant].decomposes:
+        able = ", ".join(name for name, other in VARIANTS.items() if other.decomposes)
+        raise DecompositionError(
+            "variant must pass variances on, or draws of them, for its gradient to have a "
+            f"regulariser's part ({able}), got {variant!r}"
+        )
+
+
+__all__ = ["VARIANTS", "Variant", "require_decomposition"]

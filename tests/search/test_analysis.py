@@ -9,7 +9,7 @@ import pytest
 
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import TrainingSettings
+from fdrnn.model import DecompositionError, TrainingSettings
 from fdrnn.search import (
     Store,
     StoreError,
@@ -98,4 +98,10 @@ def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     lease.write([trainer.run_epoch(lambda: False)], trainer.state())
     write_npz(tmp_path / "noise.npz", noise(5))
     with pytest.raises(StudyConflictError, match="is not the one that study 'mine' was made for"):
+        analyze(store, "mine", 0, None)
+
+
+def test_a_variant_without_variances(store: Store, tmp_path: Path) -> None:
+    made(store, tmp_path, "plain", "table2-plain")
+    with pytest.raises(DecompositionError, match=r"pass variances on.*got 'plain'"):
         analyze(store, "mine", 0, None)

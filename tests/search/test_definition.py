@@ -109,7 +109,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
                 "space": "table2-plain",
                 "training": {"record": ["decomposition"]},
             },
-            r"training.record can hold 'decomposition' only for .*fast_dropout.*, got it for",
+            r"training.record has 'decomposition': variant must .*fast_dropout.*, got 'plain'",
         ),
         ({"space": "table2-plain"}, r"got 'table2-plain': 'table2-plain' lacks dropout_hidden_to"),
     ],
