@@ -138,7 +138,9 @@ def decompose(
     weights /= max(weights.sum(), 1.0)
     noise = VARIANTS[variant].draw(rng, batch, hyperparameters)
     scalars = VARIANTS[variant].scalar_values(hyperparameters, 1.0)
-    return _graph(variant)(parameters, scalars, noise, batch, weights)
+    # A network that has diverged is an ordinary outcome: its parts are NaN, without a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _graph(variant)(parameters, scalars, noise, batch, weights)
 
 
 def recorded(layers: Sequence[LayerDecomposition]) -> dict[str, float]:

@@ -34,7 +34,10 @@ class OwnWeightsLayer(NativeOp):
         When it is run with shapes that do not fit, or with rows that join or end.
     """
 
-    _sources = ("own_weights",)
+    _sources = (
+        "sequences",
+        "own_weights",
+    )
     _function = "forward"
 
     def make_node(self, a: object, n_rows: object, h0: object, W: object) -> Apply:
@@ -61,7 +64,10 @@ class OwnWeightsLayerGradient(NativeOp):
     Inputs: those of the layer, its output, and the gradient of that.
     """
 
-    _sources = ("own_weights_grad",)
+    _sources = (
+        "sequences",
+        "own_weights_grad",
+    )
     _function = "backward"
 
     def make_node(self, *arguments: Variable) -> Apply:
@@ -81,7 +87,10 @@ class OwnWeightsProduct(NativeOp):
         As for `OwnWeightsLayer`.
     """
 
-    _sources = ("own_weights_product",)
+    _sources = (
+        "sequences",
+        "own_weights_product",
+    )
     _function = "forward"
 
     def make_node(self, x: object, W: object) -> Apply:
@@ -101,7 +110,10 @@ class OwnWeightsProductGradient(NativeOp):
     Inputs: those of the product, and the gradient of its output.
     """
 
-    _sources = ("own_weights_product_grad",)
+    _sources = (
+        "sequences",
+        "own_weights_product_grad",
+    )
     _function = "backward"
 
     def make_node(self, *arguments: Variable) -> Apply:

@@ -139,6 +139,17 @@ def test_measurements_are_the_layers_numbers_by_name():
     assert len(values) == 9
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_diverged_network_has_parts_that_are_not_finite():
+    case = TrainingCase("fast_dropout", [2, 2, 2])
+    case.parameters["W_rec"][0, 0] = np.nan
+    layers = decompose(
+        case.name, case.hyperparameters, case.parameters, case.batch, "counted", None
+    )
+    values = recorded(layers)
+    assert np.isnan(values["regularizer_ratio_W_rec"])
+
+
 def random_sequences(n, seed):
     rng = np.random.default_rng(seed)
     return tuple((rng.random((12, 5)) < 0.3).astype(np.uint8) for _ in range(n))
