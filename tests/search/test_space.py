@@ -66,7 +66,7 @@ def test_other_spaces_are_plain_and_what_they_name(space: str, dropout: list[str
 def test_spaces_of_lstm_and_weight_noise() -> None:
     single = ("spectral_radius", "max_incoming")
     of_lstm = {name: values for name, values in TABLE_2.items() if name not in single}
-    of_lstm["n_hidden"] = [100, 200, 300]
+    of_lstm |= {"n_hidden": [100, 200, 300], "sigma2_rec_out": [1e-2, 1e-3, 1e-4]}
     assert choices("lstm-fast-dropout") == of_lstm
     plain = {name: values for name, values in of_lstm.items() if "dropout" not in name}
     assert choices("lstm") == plain
