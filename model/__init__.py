@@ -4,14 +4,28 @@ This face is light: names, hyperparameters and results. What compiles is importe
 `fdrnn.model.trainer` above all, which alone a study needs.
 """
 
-from fdrnn.model.errors import CheckpointError, ToolchainError, TrainingInterrupted
+from fdrnn.model.errors import (
+    CheckpointError,
+    DecompositionError,
+    ToolchainError,
+    TrainingInterrupted,
+)
 from fdrnn.model.results import EpochRecord, TrialResult
-from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters, TrainingSettings
-from fdrnn.model.variants import VARIANTS, Variant
+from fdrnn.model.settings import (
+    CommonHyperparameters,
+    DropoutHyperparameters,
+    FastDropoutHyperparameters,
+    Hyperparameters,
+    TrainingSettings,
+)
+from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
 
 __all__ = [
     "VARIANTS",
     "CheckpointError",
+    "CommonHyperparameters",
+    "DecompositionError",
+    "DropoutHyperparameters",
     "EpochRecord",
     "FastDropoutHyperparameters",
     "Hyperparameters",
@@ -20,4 +34,5 @@ __all__ = [
     "TrainingSettings",
     "TrialResult",
     "Variant",
+    "require_decomposition",
 ]

@@ -3,6 +3,7 @@
 FdrnnError
 +-- ToolchainError (RuntimeError)   no C++ compiler, no Python headers, no BLAS
 +-- CheckpointError (ValueError)    a stored training state that cannot be restored
++-- DecompositionError (ValueError) a gradient without a part that goes through variances
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ class ToolchainError(FdrnnError, RuntimeError):
 
 class CheckpointError(FdrnnError, ValueError):
     """A training state that is damaged or belongs to another run."""
+
+
+class DecompositionError(FdrnnError, ValueError):
+    """A variant whose gradient the decomposition of section 2.2.2 does not apply to."""
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error

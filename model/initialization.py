@@ -19,6 +19,11 @@ Parameters = dict[str, npt.NDArray[np.float32]]
 OUTPUT_BIAS = -0.8
 
 
+def deviation(sigma2: float, init_scale: str) -> float:
+    """Return the standard deviation of initial weights: `init_scale` says what sigma^2 is."""
+    return math.sqrt(sigma2) if init_scale == "variance" else sigma2
+
+
 def initial_parameters(
     hyperparameters: Hyperparameters, n_features: int, init_scale: str, seed: int
 ) -> Parameters:
@@ -33,23 +38,20 @@ def initial_parameters(
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
     weights, connections, inputs, outputs = streams
 
-    def deviation(sigma2: float) -> float:
-        return math.sqrt(sigma2) if init_scale == "variance" else sigma2
-
-    recurrent = weights.normal(0.0, deviation(hyperparameters.sigma2_rec_out), (n_hidden, n_hidden))
+    of_rec_out = deviation(hyperparameters.sigma2_rec_out, init_scale)
+    of_in = deviation(hyperparameters.sigma2_in, init_scale)
+    recurrent = weights.normal(0.0, of_rec_out, (n_hidden, n_hidden))
     limit = hyperparameters.max_incoming
     if limit is not None and limit < n_hidden:
         ranks = connections.random((n_hidden, n_hidden)).argsort(axis=0).argsort(axis=0)
         recurrent *= ranks < limit
     recurrent *= hyperparameters.spectral_radius / spectral_radius(recurrent)
     drawn = {
-        "W_in": inputs.normal(0.0, deviation(hyperparameters.sigma2_in), (n_features, n_hidden)),
+        "W_in": inputs.normal(0.0, of_in, (n_features, n_hidden)),
         "W_rec": recurrent,
         "b_h": np.zeros(n_hidden),
         "h0": np.zeros((1, n_hidden)),
-        "W_out": outputs.normal(
-            0.0, deviation(hyperparameters.sigma2_rec_out), (n_hidden, n_features)
-        ),
+        "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_features)),
         "b_y": np.full(n_features, OUTPUT_BIAS),
     }
     return {name: value.astype(np.float32) for name, value in drawn.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,27 +19,24 @@ import numpy.typing as npt
 from fdrnn.model.errors import ToolchainError
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
-from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
-from fdrnn.model.optimizer import OptimizerState, rmsprop_nesterov
+from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.packing import PackedBlock, PackedChunks
-from fdrnn.model.settings import FastDropoutHyperparameters, Hyperparameters
+from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.toolchain import first_line, theano
 from fdrnn.model.variants import VARIANTS, Variant
+from fdrnn.model.variants.base import Symbols
 
 T = theano.tensor
 FloatArray = npt.NDArray[np.float32]
 
-PARAMETER_AXES = {"W_in": 2, "W_rec": 2, "b_h": 1, "h0": 2, "W_out": 2, "b_y": 1}
-_RATES = ("p_keep_input", "p_keep_hidden", "mean_factor", "p_keep_output")
 _OPTIMIZER = ("step_rate", "momentum", "decay", "clip_norm")
 
 
+@dataclass(frozen=True, eq=False)
 class State:
-    """Hidden moments from which a sequence goes on: arrays (n, H) of mean and variance."""
+    """What sequences go on from: arrays (n, width), one row each, as `Variant.state` names them."""
 
-    def __init__(self, mean: FloatArray, variance: FloatArray) -> None:
-        self.mean = mean
-        self.variance = variance
+    arrays: tuple[FloatArray, ...]
 
 
 RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
@@ -51,7 +49,7 @@ class Network:
     Parameters
     ----------
     variant
-        What the cell computes.
+        What is computed.
 
     Attributes
     ----------
@@ -61,102 +59,91 @@ class Network:
 
     def __init__(self, variant: Variant) -> None:
         self.variant = variant
-        self._parameters = _shared_arrays("")
-        self._optimizer = OptimizerState(_shared_arrays("velocity "), _shared_arrays("square "))
-        scalars = (*_RATES, *_OPTIMIZER)
-        self._scalars = {name: theano.shared(np.float32(1), name=name) for name in scalars}
-        self._fast_output = theano.shared(np.int8(1), name="fast_dropout_final_layer")
+        self._parameters = _shared_arrays(variant, "")
+        self._optimizer = OptimizerState(
+            _shared_arrays(variant, "velocity "), _shared_arrays(variant, "square ")
+        )
+        dtypes = {**dict.fromkeys(_OPTIMIZER, "float32"), **variant.scalars}
+        self._scalars = {
+            name: theano.shared(np.ones((), dtype)[()], name=name) for name, dtype in dtypes.items()
+        }
         # A shared variable, because Theano compiles an allocation anew in every process.
-        self._no_variance = theano.shared(np.zeros((1, 1), np.float32), name="no variance")
+        self._zeros = theano.shared(np.zeros((1, 1), np.float32), name="zeros")
+        self._hyperparameters = variant.typical
         self._train = self._compile_train()
         self._score = self.row_function(lambda nll: [nll])
 
     # -- graph ---------------------------------------------------------------------------
 
-    def _nll(
-        self,
-        parameters: Mapping[str, Expression],
-        x: Expression,
-        target: Expression,
-        n_rows: Expression,
-        mean0: Expression,
-        variance0: Expression,
-    ) -> tuple[Expression, Expression, Expression]:
-        rates = self._scalars
-        mean, variance, *_ = RecurrentLayer(self.variant.stochastic, self.variant.input_scale)(
-            x,
-            n_rows,
-            mean0,
-            variance0,
-            parameters["W_in"],
-            parameters["W_rec"],
-            parameters["b_h"],
-            rates["p_keep_input"],
-            rates["p_keep_hidden"],
-            rates["mean_factor"],
+    def _symbols(self, parameters: Mapping[str, Expression]) -> Symbols:
+        return Symbols(
+            parameters=parameters,
+            scalars={name: self._scalars[name] for name in self.variant.scalars},
+            x=T.fmatrix("x"),
+            target=T.fmatrix("target"),
+            n_rows=T.lvector("n_rows"),
+            zeros=self._zeros,
         )
-        nll, _, _ = BernoulliOutput()(
-            mean,
-            variance,
-            parameters["W_out"],
-            parameters["b_y"],
-            target,
-            rates["p_keep_output"],
-            self._fast_output,
-        )
-        return nll, mean, variance
 
     def _compile_train(self) -> Any:
-        x, target = T.fmatrix("x"), T.fmatrix("target")
-        weights, n_rows = T.fvector("weights"), T.lvector("n_rows")
-
-        def loss_at(parameters: Mapping[str, Expression]) -> Expression:
-            nll, _, _ = self._nll(
-                parameters, x, target, n_rows, parameters["h0"], self._no_variance
-            )
-            return T.dot(weights, nll)
-
-        loss, norm, updates = rmsprop_nesterov(
-            loss_at,
+        variant, scalars = self.variant, self._scalars
+        ahead = look_ahead(self._parameters, self._optimizer, scalars["momentum"])
+        symbols = self._symbols(ahead)
+        weights = T.fvector("weights")
+        noise = {
+            name: T.TensorType(dtype, (False,) * n_axes)(name)
+            for name, (dtype, n_axes) in variant.noise.items()
+        }
+        rows, _ = variant.nll(symbols, variant.initial_state(ahead, self._zeros), noise)
+        nll = T.dot(weights, rows)
+        penalty = variant.penalty(symbols)
+        norm, updates = rmsprop_nesterov(
+            nll if penalty is None else nll + penalty,
+            ahead,
             self._parameters,
             self._optimizer,
-            *(self._scalars[name] for name in _OPTIMIZER),
+            *(scalars[name] for name in _OPTIMIZER),
         )
-        return theano.function([x, target, weights, n_rows], [loss, norm], updates=updates)
+        inputs = [symbols.x, symbols.target, weights, symbols.n_rows, *noise.values()]
+        return theano.function(inputs, [nll, norm], updates=updates)
 
     # -- values --------------------------------------------------------------------------
 
     def configure(
-        self, hyperparameters: Hyperparameters, step_rate: float, clip_norm: float
+        self,
+        hyperparameters: CommonHyperparameters,
+        step_rate: float,
+        clip_norm: float,
+        n_steps: float = 1.0,
     ) -> None:
-        """Set dropout rates and the optimizer's numbers; `step_rate` is that of this epoch."""
+        """Set the variant's and the optimizer's numbers.
+
+        Parameters
+        ----------
+        hyperparameters
+            Of the variant's class.
+        step_rate
+            That of this epoch.
+        clip_norm
+            Gradient norm above which the gradient is rescaled.
+        n_steps
+            Predicted steps of an epoch; matters to training alone, see `Variant.scalar_values`.
+        """
         values = {
+            **self.variant.scalar_values(hyperparameters, n_steps),
             "step_rate": step_rate,
             "momentum": hyperparameters.momentum,
             "decay": hyperparameters.decay,
             "clip_norm": clip_norm,
-            **dict.fromkeys(_RATES, 1.0),
         }
-        fast_output = False
-        if isinstance(hyperparameters, FastDropoutHyperparameters):
-            p_keep_hidden = 1.0 - hyperparameters.dropout_hidden_to_hidden
-            fast_output = hyperparameters.fast_dropout_final_layer
-            values |= {
-                "p_keep_input": 1.0 - hyperparameters.dropout_input,
-                "p_keep_hidden": p_keep_hidden,
-                "mean_factor": hyperparameters.dropout_hidden_to_hidden
-                if self.variant.drop_rate_scales_mean
-                else p_keep_hidden,
-                "p_keep_output": 1.0 - (hyperparameters.dropout_hidden_to_output or 0.0),
-            }
-        for name, value in values.items():
-            self._scalars[name].set_value(np.float32(value))
-        self._fast_output.set_value(np.int8(fast_output))
+        for name, scalar in self._scalars.items():
+            scalar.set_value(np.dtype(scalar.dtype).type(values[name]))
+        self._hyperparameters = hyperparameters
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Copy these values in."""
         _copy_in(self._parameters, parameters)
-        self._no_variance.set_value(np.zeros_like(parameters["h0"]))
+        self._zeros.set_value(np.zeros_like(parameters["h0"]))
 
     def parameters(self) -> Parameters:
         """Return a copy of the parameters."""
@@ -173,26 +160,44 @@ class Network:
 
     # -- computation ---------------------------------------------------------------------
 
-    def train(self, batch: PackedChunks, padding: str) -> tuple[float, float]:
+    def train(
+        self, batch: PackedChunks, padding: str, rng: np.random.Generator | None = None
+    ) -> tuple[float, float]:
         """Make one update.
+
+        Parameters
+        ----------
+        batch
+            The minibatch.
+        padding
+            The padding rule of its loss.
+        rng
+            Of the variant's noise; may be None for a variant without.
 
         Returns
         -------
         loss
-            NLL in nats per predicted step under the padding rule, before the update; 0 for a
-            masked batch that predicts nothing.
+            NLL in nats per predicted step under the padding rule, before the update, without the
+            variant's penalty; 0 for a masked batch that predicts nothing.
         gradient_norm
-            Before clipping.
+            Of the whole loss, before clipping.
         """
         weights = batch.weights(padding)
         total = max(float(weights.sum(dtype=np.float64)), 1.0)
-        loss, norm = self._train(batch.x, batch.target, weights / np.float32(total), batch.n_rows)
+        noise = {} if rng is None else self.variant.draw(rng, batch, self._hyperparameters)
+        loss, norm = self._train(
+            batch.x,
+            batch.target,
+            weights / np.float32(total),
+            batch.n_rows,
+            *(noise[name] for name in self.variant.noise),
+        )
         return float(loss), float(norm)
 
     def initial_state(self) -> State:
-        """Return the trained h0 as one row, without variance."""
-        h0 = self._parameters["h0"].get_value()
-        return State(h0, np.zeros_like(h0))
+        """Return the state of one row with which sequences begin."""
+        parameters = self.parameters()
+        return State(self.variant.initial_state(parameters, np.zeros_like(parameters["h0"])))
 
     def row_function(self, outputs: Callable[[Expression], Sequence[Expression]]) -> RowFunction:
         """Compile a function of packed rows and the state from which they go on.
@@ -203,18 +208,20 @@ class Network:
             From the expression of the NLL per row, shape (R,), what to compute: itself or what
             stands before it in its graph.
         """
-        x, target, n_rows = T.fmatrix("x"), T.fmatrix("target"), T.lvector("n_rows")
-        mean0, variance0 = T.fmatrix("mean0"), T.fmatrix("variance0")
-        nll, mean, variance = self._nll(self._parameters, x, target, n_rows, mean0, variance0)
-        after = [theano.Out(mean, borrow=True), theano.Out(variance, borrow=True)]
-        compiled = theano.function([x, target, n_rows, mean0, variance0], [*outputs(nll), *after])
+        symbols = self._symbols(self._parameters)
+        begin = tuple(T.fmatrix(f"initial {name}") for name in self.variant.state)
+        nll, end = self.variant.nll(symbols, begin, None)
+        compiled = theano.function(
+            [symbols.x, symbols.target, symbols.n_rows, *begin],
+            [*outputs(nll), *(theano.Out(array, borrow=True) for array in end)],
+        )
 
         def run(rows: PackedChunks | PackedBlock, state: State) -> tuple[list[FloatArray], State]:
-            before = state.variance if self.variant.stochastic else np.zeros_like(state.mean)
-            *values, mean, variance = compiled(rows.x, rows.target, rows.n_rows, state.mean, before)
+            found = compiled(rows.x, rows.target, rows.n_rows, *state.arrays)
+            values, after = found[: -len(begin)], found[-len(begin) :]
             # The arrays are the function's own buffers: what is kept of them is copied.
-            last = slice(len(mean) - int(rows.n_rows[-1]), None)
-            return values, State(mean[last].copy(), variance[last].copy())
+            last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
+            return values, State(tuple(array[last].copy() for array in after))
 
         return run
 
@@ -228,8 +235,8 @@ class Network:
         state
             After the last step, one row for each of its rows.
         """
-        (nll,), state = self._score(rows, state)
-        return nll, state
+        (nll,), after = self._score(rows, state)
+        return nll, after
 
 
 @cache
@@ -253,10 +260,10 @@ def network(variant: str) -> Network:
         ) from error
 
 
-def _shared_arrays(prefix: str) -> dict[str, Any]:
+def _shared_arrays(variant: Variant, prefix: str) -> dict[str, Any]:
     return {
         name: theano.shared(np.zeros((1,) * axes, np.float32), name=prefix + name)
-        for name, axes in PARAMETER_AXES.items()
+        for name, axes in variant.parameter_axes.items()
     }
 
 

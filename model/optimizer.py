@@ -22,7 +22,7 @@ the authors' published code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,21 +50,41 @@ class OptimizerState:
     mean_square: Mapping[str, Any]
 
 
+def look_ahead(
+    parameters: Mapping[str, Any], state: OptimizerState, momentum: Expression
+) -> dict[str, Expression]:
+    """Return theta', the parameters at which the gradient of an update is taken.
+
+    Parameters
+    ----------
+    parameters
+        Shared variables by name.
+    state
+        Shared variables of the same shapes.
+    momentum
+        beta, 0-d, of the parameters' dtype.
+    """
+    return {name: value - momentum * state.velocity[name] for name, value in parameters.items()}
+
+
 def rmsprop_nesterov(
-    loss_at: Callable[[Mapping[str, Expression]], Expression],
+    loss: Expression,
+    ahead: Mapping[str, Expression],
     parameters: Mapping[str, Any],
     state: OptimizerState,
     step_rate: Expression,
     momentum: Expression,
     decay: Expression,
     clip_norm: Expression,
-) -> tuple[Expression, Expression, list[tuple[Any, Expression]]]:
+) -> tuple[Expression, list[tuple[Any, Expression]]]:
     """Build one update.
 
     Parameters
     ----------
-    loss_at
-        Maps parameter expressions to the 0-d loss.
+    loss
+        0-d, a function of `ahead`.
+    ahead
+        theta' by name, from `look_ahead`.
     parameters
         Shared variables by name.
     state
@@ -74,17 +94,12 @@ def rmsprop_nesterov(
 
     Returns
     -------
-    loss
-        At the look-ahead parameters theta'.
     gradient_norm
         Euclidean norm of the gradient over all parameters, before clipping.
     updates
         For ``theano.function``.
     """
     names = list(parameters)
-    drift = {name: momentum * state.velocity[name] for name in names}
-    ahead = {name: parameters[name] - drift[name] for name in names}
-    loss = loss_at(ahead)
     gradients = dict(zip(names, theano.grad(loss, [ahead[name] for name in names]), strict=True))
     norm = T.sqrt(sum(T.sum(gradient**2) for gradient in gradients.values()))
     one = T.constant(1.0, dtype=norm.dtype)
@@ -98,6 +113,6 @@ def rmsprop_nesterov(
         updates += [
             (state.mean_square[name], mean_square),
             (parameters[name], ahead[name] - step),
-            (state.velocity[name], drift[name] + step),
+            (state.velocity[name], momentum * state.velocity[name] + step),
         ]
-    return loss, norm, updates
+    return norm, updates

@@ -91,6 +91,13 @@ def pack_chunks(chunks: Chunks, index: IntArray, share_padding: bool = True) -> 
     )
 
 
+def count_steps(chunks: Chunks, padding: str) -> int:
+    """Count the predicted steps of all chunks under a padding rule: what their weights sum to."""
+    n_steps = chunks.frames.shape[1] - 1
+    skipped = chunks.starts if padding == "masked" else np.zeros_like(chunks.starts)
+    return int((n_steps - skipped).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class PackedBlock:
     """Some consecutive steps of a batch of whole sequences.

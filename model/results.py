@@ -18,14 +18,15 @@ class EpochRecord:
     epoch
         1 for the first.
     train_nll
-        Mean loss over the epoch's minibatches, under the study's padding rule, at the
-        parameters of each update.
+        Mean NLL over the epoch's minibatches, under the study's padding rule, at the
+        parameters of each update: with a variant's noise, without its penalty.
     valid_nll_counted, valid_nll_masked
         Validation NLL at the end of the epoch with the prepended zeros counted, and without.
     spectral_radius, spectral_radius_squared
         Spectral radius of W_rec and of its elementwise square.
     gradient_norm
-        Mean over the minibatches of the gradient's Euclidean norm before clipping.
+        Mean over the minibatches of the Euclidean norm of the loss's gradient, a variant's
+        penalty included, before clipping.
     seconds
         Wall time of the epoch: training, validation and these statistics.
     measurements

@@ -7,22 +7,33 @@ from dataclasses import dataclass
 
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
-RECORDABLE = ("test_nll",)
+RECORDABLE = ("test_nll", "decomposition")
 """What an epoch can measure beside its fixed numbers."""
 
 
-def _require(holds: bool, key: str, value: object, rule: str) -> None:
+def require(holds: bool, key: str, value: object, rule: str) -> None:
+    """Raise ValueError with key, rule and value unless the rule holds."""
     if not holds:
         raise ValueError(f"{key} must be {rule}, got {value!r}")
+
+
+def require_positive(key: str, value: float) -> None:
+    """Raise ValueError unless the value is positive and finite."""
+    require(value > 0 and math.isfinite(value), key, value, "positive and finite")
 
 
 def _is_rate(value: float) -> bool:
     return 0.0 <= value < 1.0
 
 
+def require_dropout_rate(key: str, value: float) -> None:
+    """Raise ValueError unless the value is in [0, 1)."""
+    require(_is_rate(value), key, value, "a dropout rate in [0, 1)")
+
+
 @dataclass(frozen=True, kw_only=True)
-class Hyperparameters:
-    """The hyperparameters of Table 2 that every network has.
+class CommonHyperparameters:
+    """The hyperparameters of Table 2 that every network has, whatever its cell.
 
     Attributes
     ----------
@@ -38,10 +49,6 @@ class Hyperparameters:
         Variance of the initial entries of W_rec (before rescaling) and W_out, positive.
     sigma2_in
         Variance of the initial entries of W_in, positive.
-    spectral_radius
-        Spectral radius to which the initial W_rec is rescaled, positive.
-    max_incoming
-        nu: incoming recurrent connections kept per unit, None for no limit.
     """
 
     n_hidden: int
@@ -50,17 +57,34 @@ class Hyperparameters:
     decay: float
     sigma2_rec_out: float
     sigma2_in: float
+
+    def __post_init__(self) -> None:
+        require(self.n_hidden >= 1, "n_hidden", self.n_hidden, "at least 1")
+        require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
+        require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
+        for key in ("step_rate", "sigma2_rec_out", "sigma2_in"):
+            require_positive(key, getattr(self, key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters(CommonHyperparameters):
+    """Those of a network with one recurrent matrix: Table 2 without dropout.
+
+    Attributes
+    ----------
+    spectral_radius
+        Spectral radius to which the initial W_rec is rescaled, positive.
+    max_incoming
+        nu: incoming recurrent connections kept per unit, None for no limit.
+    """
+
     spectral_radius: float
     max_incoming: int | None = None
 
     def __post_init__(self) -> None:
-        _require(self.n_hidden >= 1, "n_hidden", self.n_hidden, "at least 1")
-        _require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
-        _require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
-        for key in ("step_rate", "sigma2_rec_out", "sigma2_in", "spectral_radius"):
-            value = getattr(self, key)
-            _require(value > 0 and math.isfinite(value), key, value, "positive and finite")
-        _require(
+        super().__post_init__()
+        require_positive("spectral_radius", self.spectral_radius)
+        require(
             self.max_incoming is None or self.max_incoming >= 1,
             "max_incoming",
             self.max_incoming,
@@ -69,8 +93,8 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastDropoutHyperparameters(Hyperparameters):
-    """Table 2 in full: `Hyperparameters` and the dropout rates.
+class DropoutHyperparameters(CommonHyperparameters):
+    """`CommonHyperparameters` and the dropout rates of Table 2.
 
     Attributes
     ----------
@@ -91,24 +115,28 @@ class FastDropoutHyperparameters(Hyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("dropout_input", "dropout_hidden_to_hidden"):
-            value = getattr(self, key)
-            _require(_is_rate(value), key, value, "a dropout rate in [0, 1)")
+        require_dropout_rate("dropout_input", self.dropout_input)
+        require_dropout_rate("dropout_hidden_to_hidden", self.dropout_hidden_to_hidden)
         rate = self.dropout_hidden_to_output
         if self.fast_dropout_final_layer:
-            _require(
+            require(
                 rate is not None and _is_rate(rate),
                 "dropout_hidden_to_output",
                 rate,
                 "a dropout rate in [0, 1) when fast_dropout_final_layer is true",
             )
         else:
-            _require(
+            require(
                 rate is None,
                 "dropout_hidden_to_output",
                 rate,
                 "absent when fast_dropout_final_layer is false",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastDropoutHyperparameters(DropoutHyperparameters, Hyperparameters):
+    """Table 2 in full: `Hyperparameters` and `DropoutHyperparameters`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +168,9 @@ class TrainingSettings:
     record
         What every epoch measures besides, any of `RECORDABLE`. ``"test_nll"``: the test NLL of
         the parameters that validation uses, as measurements ``test_nll_pooled`` and
-        ``test_nll_sequence_mean``. Nothing is ever selected by it.
+        ``test_nll_sequence_mean``. Nothing is ever selected by it. ``"decomposition"``: the ratio
+        of the two parts of the gradient and the signs of delta^a after the epoch, on one and the
+        same minibatch; see `fdrnn.model.decomposition.recorded`.
     """
 
     batch_size: int = 27
@@ -156,31 +186,26 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for key, least in (("batch_size", 1), ("patience", 1), ("max_epochs", 1)):
-            _require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
-        _require(self.chunk_length >= 2, "chunk_length", self.chunk_length, "at least 2")
-        _require(self.padding in PADDING_RULES, "padding", self.padding, " or ".join(PADDING_RULES))
-        _require(
+            require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
+        require(self.chunk_length >= 2, "chunk_length", self.chunk_length, "at least 2")
+        require(self.padding in PADDING_RULES, "padding", self.padding, " or ".join(PADDING_RULES))
+        require(
             self.init_scale in INIT_SCALES, "init_scale", self.init_scale, " or ".join(INIT_SCALES)
         )
-        _require(
-            self.clip_norm > 0 and math.isfinite(self.clip_norm),
-            "clip_norm",
-            self.clip_norm,
-            "positive and finite",
-        )
-        _require(
+        require_positive("clip_norm", self.clip_norm)
+        require(
             0.0 < self.step_rate_decay <= 1.0,
             "step_rate_decay",
             self.step_rate_decay,
             "in (0, 1]; 1 is off",
         )
-        _require(
+        require(
             _is_rate(self.parameter_average),
             "parameter_average",
             self.parameter_average,
             "in [0, 1); 0 is off",
         )
-        _require(
+        require(
             set(self.record) <= set(RECORDABLE) and len(set(self.record)) == len(self.record),
             "record",
             list(self.record),

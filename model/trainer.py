@@ -1,7 +1,8 @@
 """A training run: epochs, stopping, divergence, and a state from which it goes on.
 
-The order of the data depends on (seed, epoch) alone, so the state needs no random generator: a
-run restored from the state of its last finished epoch continues with the same bits.
+The order of the data depends on (seed, epoch) alone, a variant's noise on (seed, epoch, number of
+the minibatch), so the state needs no random generator: a run restored from the state of its last
+finished epoch continues with the same bits.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
+from fdrnn.model.decomposition import LayerDecomposition, decompose, recorded
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
-from fdrnn.model.initialization import Parameters, initial_parameters
+from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
-from fdrnn.model.packing import pack_chunks
+from fdrnn.model.packing import count_steps, pack_chunks
+from fdrnn.model.randomness import data_order, noise_generator
 from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
-from fdrnn.model.settings import Hyperparameters, TrainingSettings
+from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
 DIVERGENCE_FACTOR = 2.0
@@ -49,7 +52,7 @@ class Trainer:
     settings
         What is the same for every trial of a study.
     seed
-        Of the initial parameters and of the order of the data, not negative.
+        Of the initial parameters, the order of the data and the noise, not negative.
 
     Examples
     --------
@@ -65,7 +68,7 @@ class Trainer:
         self,
         dataset: Dataset,
         variant: str,
-        hyperparameters: Hyperparameters,
+        hyperparameters: CommonHyperparameters,
         settings: TrainingSettings,
         seed: int,
     ) -> None:
@@ -83,7 +86,8 @@ class Trainer:
         self._chunks = chunk(dataset.train, settings.chunk_length)
         self._validation = pack_for_validation(chunk(dataset.valid, settings.chunk_length))
         self._identity = repr((variant, hyperparameters, settings, seed, dataset.fingerprint))
-        parameters = initial_parameters(
+        self._n_steps = count_steps(self._chunks, settings.padding)
+        parameters = self._network.variant.initial_parameters(
             hyperparameters, dataset.n_features, settings.init_scale, seed
         )
         self._state = Checkpoint(
@@ -147,19 +151,22 @@ class Trainer:
         network, settings = self._network, self._settings
         epoch = before.progress.epoch + 1
         step_rate = self._hyperparameters.step_rate * settings.step_rate_decay ** (epoch - 1)
-        network.configure(self._hyperparameters, step_rate, settings.clip_norm)
+        network.configure(self._hyperparameters, step_rate, settings.clip_norm, self._n_steps)
         network.set_parameters(before.parameters)
         network.set_optimizer(before.velocity, before.mean_square)
         average = {name: value.copy() for name, value in before.average.items()}
 
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._chunks.starts))
+        order = data_order(self._seed, epoch, len(self._chunks.starts))
         updates = before.progress.updates
         losses, steps, norms = [], [], []
-        for begin in range(0, len(order), settings.batch_size):
+        share_padding = not network.variant.noise
+        for number, begin in enumerate(range(0, len(order), settings.batch_size)):
             if interrupted():
                 raise TrainingInterrupted
-            batch = pack_chunks(self._chunks, order[begin : begin + settings.batch_size])
-            loss, norm = network.train(batch, settings.padding)
+            index = order[begin : begin + settings.batch_size]
+            batch = pack_chunks(self._chunks, index, share_padding)
+            rng = noise_generator(self._seed, epoch, number)
+            loss, norm = network.train(batch, settings.padding, rng)
             losses.append(loss)
             norms.append(norm)
             steps.append(float(batch.weights(settings.padding).sum(dtype=np.float64)))
@@ -175,7 +182,7 @@ class Trainer:
             network.set_parameters(average)
         evaluated = average or parameters
         counted, masked = validation_nll(network, self._validation)
-        measurements = self._measure()
+        measurements = self._measure(epoch, parameters)
         progress = replace(before.progress, epoch=epoch, updates=updates)
         valid = counted if settings.padding == "counted" else masked
         finite = (
@@ -197,7 +204,7 @@ class Trainer:
             )
             best = {name: value.copy() for name, value in evaluated.items()}
         self._state = Checkpoint(progress, parameters, velocity, mean_square, average, best)
-        recurrent = parameters["W_rec"].astype(np.float64)
+        recurrent = network.variant.recurrent_weights(parameters).astype(np.float64)
         return EpochRecord(
             epoch=epoch,
             train_nll=float(np.average(losses, weights=np.maximum(steps, 1e-12))),
@@ -210,15 +217,44 @@ class Trainer:
             seconds=time.perf_counter() - begin_s,
         )
 
-    def _measure(self) -> dict[str, float]:
-        if "test_nll" not in self._settings.record:
-            return {}
-        sums, steps = sequence_nll(self._network, self._test)
-        pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
-        return {
-            "test_nll_pooled": math.nan if pooled is None else pooled,
-            "test_nll_sequence_mean": math.nan if sequence_mean is None else sequence_mean,
-        }
+    def _measure(self, epoch: int, parameters: Parameters) -> dict[str, float]:
+        values = {}
+        if "test_nll" in self._settings.record:
+            sums, steps = sequence_nll(self._network, self._test)
+            pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
+            values["test_nll_pooled"] = math.nan if pooled is None else pooled
+            values["test_nll_sequence_mean"] = math.nan if sequence_mean is None else sequence_mean
+        if "decomposition" in self._settings.record:
+            values |= recorded(self._decomposition(epoch, parameters))
+        return values
+
+    def decomposition(self, parameters: Parameters | None = None) -> tuple[LayerDecomposition, ...]:
+        """Take the gradient apart on the first minibatch of the training chunks as they come.
+
+        Parameters
+        ----------
+        parameters
+            Where; None for those after the last finished epoch.
+
+        Raises
+        ------
+        DecompositionError
+            If the variant passes no variances on.
+        """
+        return self._decomposition(self.epoch, parameters or self._state.parameters)
+
+    def _decomposition(self, epoch: int, parameters: Parameters) -> tuple[LayerDecomposition, ...]:
+        n_chunks = len(self._chunks.starts)
+        index = np.arange(min(self._settings.batch_size, n_chunks))
+        return decompose(
+            self._network.variant.name,
+            self._hyperparameters,
+            parameters,
+            pack_chunks(self._chunks, index, share_padding=False),
+            self._settings.padding,
+            # No minibatch of an epoch has this number.
+            noise_generator(self._seed, epoch, n_chunks),
+        )
 
     def _update_average(self, average: Parameters, updates: int) -> None:
         # The mean of all parameters so far, until that forgets more slowly than the setting.

@@ -13,6 +13,7 @@ A study in short::
 Importing this package imports neither Theano nor the dashboard.
 """
 
+from fdrnn.search.analysis import Analysis, analyze
 from fdrnn.search.database import default_storage_url
 from fdrnn.search.definition import StudyDefinition
 from fdrnn.search.driver import create_study
@@ -50,6 +51,7 @@ from fdrnn.search.worker import WorkerSettings, work
 
 __all__ = [
     "SPACES",
+    "Analysis",
     "Configuration",
     "DefinitionError",
     "EventKind",
@@ -78,6 +80,7 @@ __all__ = [
     "WorkerError",
     "WorkerEvent",
     "WorkerSettings",
+    "analyze",
     "create_study",
     "curves",
     "default_storage_url",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.model import VARIANTS, DecompositionError, TrainingSettings, require_decomposition
 from fdrnn.search.errors import DefinitionError
 from fdrnn.search.space import SPACES
 
@@ -69,18 +69,30 @@ class StudyDefinition:
         if self.space not in SPACES:
             raise UnknownNameError("space", self.space, SPACES)
         self._require_fitting_space()
+        if "decomposition" in self.training.record:
+            try:
+                require_decomposition(self.variant)
+            except DecompositionError as error:
+                raise DefinitionError(f"training.record has 'decomposition': {error}") from error
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
         if not 0 <= self.seed <= _LARGEST_SEED:
             raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {self.seed}")
 
     def _require_fitting_space(self) -> None:
-        fitting = [name for name in SPACES if _fits(name, self.variant)]
-        if self.space not in fitting:
-            raise DefinitionError(
-                f"space must have the hyperparameters of variant {self.variant!r} "
-                f"({' or '.join(map(repr, fitting))} does), got {self.space!r}"
-            )
+        drawn, needed = set(SPACES[self.space].names), _hyperparameters(self.variant)
+        if drawn == needed:
+            return
+        fitting = [name for name, space in SPACES.items() if set(space.names) == needed]
+        faults = [
+            f"{self.space!r} {verb} {', '.join(sorted(names))}"
+            for verb, names in (("draws", drawn - needed), ("lacks", needed - drawn))
+            if names
+        ]
+        raise DefinitionError(
+            f"space must have the hyperparameters of variant {self.variant!r} "
+            f"({' or '.join(map(repr, fitting))} does), got {self.space!r}: {'; '.join(faults)}"
+        )
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], default_name: str = "") -> StudyDefinition:
@@ -142,9 +154,8 @@ class StudyDefinition:
         ]
 
 
-def _fits(space: str, variant: str) -> bool:
-    fields = {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
-    return set(SPACES[space].names) == fields
+def _hyperparameters(variant: str) -> set[str]:
+    return {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Search spaces as data: Table 2 of the paper and its two relatives.
+"""Search spaces as data: Table 2 of the paper and its relatives for other hyperparameters.
 
-Each parameter is uniform over its listed values and bears the name of the field of
-`fdrnn.model.FastDropoutHyperparameters` that it sets.
+Each parameter is uniform over its listed values and bears the name of the field of the variant's
+hyperparameters that it sets. Parameters of one name and one list of values are drawn alike in
+every space, so that studies are paired draw by draw.
 """
 
 from __future__ import annotations
@@ -161,7 +162,76 @@ _TABLE_2_PLAIN = Space(
     tuple(parameter for parameter in _TABLE_2.parameters if parameter.name not in _DROPOUT),
 )
 
-SPACES: Mapping[str, Space] = MappingProxyType(
-    {space.name: space for space in (_TABLE_2, _TABLE_2_WIDE, _TABLE_2_PLAIN)}
+
+def _plain_and(name: str, *more: Parameter) -> Space:
+    return Space(name, (*_TABLE_2_PLAIN.parameters, *more))
+
+
+def _always(name: str) -> Parameter:
+    """Return a parameter of Table 2 without its condition."""
+    (parameter,) = (p for p in _TABLE_2.parameters if p.name == name)
+    return replace(parameter, only_if=None)
+
+
+# A Gaussian prior of variance s^2 on the weights is weight_decay = 1 / (2 s^2 n) for n predicted
+# steps: with the 10^4 or so of JSB Chorales these are s^2 from 0.005 to 5.
+_WEIGHT_DECAY = _plain_and(
+    "weight-decay", Parameter("weight_decay", (0.01, 0.001, 0.0001, 0.00001))
 )
-"""The spaces that a study can name: ``table2``, ``table2-wide`` and ``table2-plain``."""
+
+_NONRECURRENT_DROPOUT = _plain_and(
+    "nonrecurrent-dropout", _always("dropout_input"), _always("dropout_hidden_to_output")
+)
+
+_DROPOUT_EVERYWHERE = _plain_and(
+    "dropout",
+    _always("dropout_input"),
+    _always("dropout_hidden_to_hidden"),
+    _always("dropout_hidden_to_output"),
+)
+
+# An LSTM has four recurrent matrices: these sizes have about as many weights as Table 2's. None of
+# the four is rescaled or made sparse, so that Table 2's largest variance, 0.1, would begin with
+# matrices of a spectral radius of 3 to 5: gradients of 1e24 at the first minibatch of JSB Chorales.
+_SINGLE_MATRIX = frozenset({"spectral_radius", "max_incoming"})
+_OF_LSTM = {"n_hidden": (100, 200, 300), "sigma2_rec_out": (0.01, 0.001, 0.0001)}
+
+_LSTM_FAST_DROPOUT = Space(
+    "lstm-fast-dropout",
+    tuple(
+        replace(parameter, choices=_OF_LSTM.get(parameter.name, parameter.choices))
+        for parameter in _TABLE_2.parameters
+        if parameter.name not in _SINGLE_MATRIX
+    ),
+)
+
+_LSTM = Space(
+    "lstm",
+    tuple(
+        parameter for parameter in _LSTM_FAST_DROPOUT.parameters if parameter.name not in _DROPOUT
+    ),
+)
+
+# The paper gives no numbers for weight noise. Weights of variance 0.01 give a unit with 400
+# incoming ones a pre-synaptic variance of up to 4; those of 0.000001 are next to none.
+_WEIGHT_NOISE = _plain_and(
+    "weight-noise", Parameter("sigma2_noise", (0.01, 0.001, 0.0001, 0.000001))
+)
+
+SPACES: Mapping[str, Space] = MappingProxyType(
+    {
+        space.name: space
+        for space in (
+            _TABLE_2,
+            _TABLE_2_WIDE,
+            _TABLE_2_PLAIN,
+            _WEIGHT_DECAY,
+            _NONRECURRENT_DROPOUT,
+            _DROPOUT_EVERYWHERE,
+            _LSTM,
+            _LSTM_FAST_DROPOUT,
+            _WEIGHT_NOISE,
+        )
+    }
+)
+"""The spaces that a study can name."""

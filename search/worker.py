@@ -137,7 +137,23 @@ def work(
     _Worker(store_url, study, data_dir, stop, on_event, settings, patient).work()
 
 
-def _load(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
+def load_study_data(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
+    """Load the data set of a study.
+
+    Parameters
+    ----------
+    stored
+        The study.
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+    training
+        How it is loaded.
+
+    Raises
+    ------
+    StudyConflictError
+        If the data are not those for which the study was made.
+    """
     dataset = training.load_dataset(stored.definition.data, data_dir)
     stored.require_data(dataset.description)
     return dataset
@@ -173,7 +189,7 @@ class _Worker:
     def open(self) -> bool:
         self.store = open_store(self.store_url)
         self.stored = self.store.study(self.study)
-        self.dataset = _load(self.stored, self.data_dir, self.settings.training)
+        self.dataset = load_study_data(self.stored, self.data_dir, self.settings.training)
         self.mirror = Mirror(self.store.database, self.stored)
         self.mirror.sync()
         return True

@@ -6,16 +6,18 @@ operations call them:
 ==========================  =====================================  =======
 product                     shapes                                 calls
 ==========================  =====================================  =======
-recurrence, both ways       (B, H) x (H, H)                        4 T
-its weight gradients        (T B, H)' x (T B, H)                   2
-input layer                 (T B, D) x (D, H)                      2
-its weight gradients        (T B, D)' x (T B, H)                   2
+recurrence                  (B, H) x (H, G H)                      2 T
+its gradients               (B, G H) x (G H, H)                    2 T
+its weight gradients        (T B, H)' x (T B, G H)                 2
+input layer                 (T B, D) x (D, G H)                    2
+its weight gradients        (T B, D)' x (T B, G H)                 2
 output layer                (T B, H) x (H, D)                      2
 its gradients               (T B, D) x (D, H)                      2
 its weight gradients        (T B, H)' x (T B, D)                   2
 ==========================  =====================================  =======
 
-Two of each, because means and variances have products of their own.
+Two of each for fast dropout, because means and variances have products of their own; as many as
+`Variant.n_products` for others. G is `Variant.n_gates`, 1 but for gated cells.
 """
 
 from __future__ import annotations
@@ -32,7 +34,12 @@ Matrix = npt.NDArray[np.float32]
 
 
 def training_step_products(
-    batch_size: int, n_hidden: int, n_steps: int, n_features: int
+    batch_size: int,
+    n_hidden: int,
+    n_steps: int,
+    n_features: int,
+    n_products: int = 2,
+    n_gates: int = 1,
 ) -> Callable[[], None]:
     """Return a function that makes the products of one step, on random matrices."""
     blas = linked_blas()
@@ -49,26 +56,27 @@ def training_step_products(
     def product_of_transposed(a: Matrix, b: Matrix) -> Callable[[], None]:
         return _sgemm(sgemm, b"T", a, b, np.empty((a.shape[1], b.shape[1]), np.float32))
 
-    state, recurrent = matrix(batch_size, n_hidden), matrix(n_hidden, n_hidden)
-    hidden, gradient = matrix(n_rows, n_hidden), matrix(n_rows, n_hidden)
+    n_columns = n_gates * n_hidden
+    forward = product(matrix(batch_size, n_hidden), matrix(n_hidden, n_columns))
+    backward = product(matrix(batch_size, n_columns), matrix(n_columns, n_hidden))
+    hidden, gradient = matrix(n_rows, n_hidden), matrix(n_rows, n_columns)
     x, z = matrix(n_rows, n_features), matrix(n_rows, n_features)
-    w_in, w_out = matrix(n_features, n_hidden), matrix(n_hidden, n_features)
-    step = product(state, recurrent)
-    pairs = [
+    of_all_rows = [
         product_of_transposed(hidden, gradient),
-        product(x, w_in),
+        product(x, matrix(n_features, n_columns)),
         product_of_transposed(x, gradient),
-        product(hidden, w_out),
-        product(z, w_in),
+        product(hidden, matrix(n_hidden, n_features)),
+        product(z, matrix(n_features, n_hidden)),
         product_of_transposed(hidden, z),
     ]
 
     def products() -> None:
-        for _ in range(4 * n_steps):
-            step()
-        for call in pairs:
-            call()
-            call()
+        for call in (forward, backward):
+            for _ in range(n_products * n_steps):
+                call()
+        for call in of_all_rows:
+            for _ in range(n_products):
+                call()
 
     return products
 

@@ -1,4 +1,4 @@
-"""One training step on random data: ours, and the numbers that an other one must match."""
+"""One training step on random data: ours, and the numbers that another one must match."""
 
 from __future__ import annotations
 
@@ -11,24 +11,13 @@ import numpy.typing as npt
 from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import PackedChunks
-from fdrnn.model.settings import FastDropoutHyperparameters
+from fdrnn.model.randomness import noise_generator
+from fdrnn.model.settings import CommonHyperparameters, FastDropoutHyperparameters
+from fdrnn.model.variants.fast_dropout import TYPICAL
 
 CLIP_NORM = 225.0
 
-HYPERPARAMETERS = FastDropoutHyperparameters(
-    n_hidden=400,
-    step_rate=0.001,
-    momentum=0.9,
-    decay=0.9,
-    sigma2_rec_out=0.001,
-    sigma2_in=0.01,
-    spectral_radius=1.2,
-    max_incoming=15,
-    dropout_input=0.1,
-    dropout_hidden_to_hidden=0.5,
-    fast_dropout_final_layer=True,
-    dropout_hidden_to_output=0.2,
-)
+HYPERPARAMETERS = TYPICAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +42,17 @@ def random_batch(batch_size: int, n_steps: int, n_features: int) -> Batch:
 
 
 def training_step(
-    hyperparameters: FastDropoutHyperparameters, parameters: Parameters, batch: Batch
+    hyperparameters: CommonHyperparameters,
+    parameters: Parameters,
+    batch: Batch,
+    variant: str = "fast_dropout",
 ) -> Callable[[], tuple[float, float]]:
     """Return a function that makes one update and returns loss and gradient norm.
 
-    Every row is computed: no padding is shared.
+    Every row is computed: no padding is shared. Drawing a variant's noise is part of its step.
     """
     n_steps, batch_size, n_features = batch.x.shape
-    compiled = network("fast_dropout")
+    compiled = network(variant)
     ones = np.ones(n_steps * batch_size, np.float32)
     packed = PackedChunks(
         x=batch.x.reshape(-1, n_features),
@@ -72,8 +64,10 @@ def training_step(
     zeros = {name: np.zeros_like(value) for name, value in parameters.items()}
     squares = {name: np.ones_like(value) for name, value in parameters.items()}
 
+    rng = noise_generator(0, 0, 0)
+
     def step() -> tuple[float, float]:
-        return compiled.train(packed, "counted")
+        return compiled.train(packed, "counted", rng)
 
     compiled.configure(hyperparameters, hyperparameters.step_rate, CLIP_NORM)
     compiled.set_parameters(parameters)

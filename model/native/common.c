@@ -25,6 +25,9 @@ namespace fdrnn {
 
 const npy_intp ROW_BLOCK = 256; /* rows worked on at a time, so that they stay in the cache */
 
+/* Elements of a block whose pre-synaptic moments stay in the second-level cache until used. */
+const npy_intp INPUT_BLOCK = 65536;
+
 inline void gemm(const char *a, const char *b, int m, int n, int k, float alpha, const float *A,
                  int lda, const float *B, int ldb, float beta, float *C, int ldc) {
     sgemm_(a, b, &m, &n, &k, &alpha, A, &lda, B, &ldb, &beta, C, &ldc);
@@ -224,6 +227,14 @@ inline void scaled_square(npy_intp size, const real *__restrict W, real factor,
     for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i] * W[i];
 }
 
+/* out = u v, elementwise. */
+template <typename real>
+inline void multiplied(npy_intp size, const real *__restrict u, const real *__restrict v,
+                       real *__restrict out) {
+#pragma GCC ivdep
+    for (npy_intp i = 0; i < size; ++i) out[i] = u[i] * v[i];
+}
+
 /* out (columns, rows) = W (rows, columns)', by tiles that stay in the first-level cache. */
 template <typename real>
 inline void transposed(npy_intp rows, npy_intp columns, const real *__restrict W,
@@ -248,6 +259,24 @@ inline void variance_input(npy_intp size, real p_keep, const real *__restrict me
     for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i] + variance[i];
 }
 
+/* The same for units without variance: c = (1 - p) mean^2. */
+template <typename real>
+inline void dropout_variance_input(npy_intp size, real p_keep, const real *__restrict mean,
+                                   real *__restrict c) {
+    const real q = real(1) - p_keep;
+#pragma GCC ivdep
+    for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i];
+}
+
+/* From dc, through c = (1 - p) mean^2 + variance: dmean += 2 (1 - p) mean dc. */
+template <typename real>
+inline void mean_through_variance(npy_intp size, real p_keep, const real *__restrict mean,
+                                  const real *__restrict dc, real *__restrict dmean) {
+    const real q2 = real(2) * (real(1) - p_keep);
+#pragma GCC ivdep
+    for (npy_intp i = 0; i < size; ++i) dmean[i] += q2 * mean[i] * dc[i];
+}
+
 /* gradient (size) of W from those of p W and p W^2: factor A + 2 p W B. */
 template <typename real>
 inline void weight_gradient(npy_intp size, real mean_factor, real p_keep,
@@ -256,6 +285,22 @@ inline void weight_gradient(npy_intp size, real mean_factor, real p_keep,
 #pragma GCC ivdep
     for (npy_intp i = 0; i < size; ++i)
         A[i] = mean_factor * A[i] + real(2) * p_keep * W[i] * B[i];
+}
+
+/* successor (n_before, H): row j = sum of the rows of d (n, H) that continue row j. */
+template <typename real>
+inline void gather_successors(npy_intp n_before, npy_intp n, npy_intp H, const real *d,
+                              real *successor) {
+    const npy_intp direct = n < n_before ? n : n_before;
+    memcpy(successor, d, direct * H * sizeof(real));
+    if (direct < n_before)
+        memset(successor + direct * H, 0, (n_before - direct) * H * sizeof(real));
+    real *__restrict last = successor + (n_before - 1) * H;
+    for (npy_intp i = n_before; i < n; ++i) {
+        const real *__restrict joined = d + i * H;
+#pragma GCC ivdep
+        for (npy_intp j = 0; j < H; ++j) last[j] += joined[j];
+    }
 }
 
 /* Constants of the approximate moments of the logistic sigmoid; see moments.py. */

@@ -33,13 +33,26 @@ inline void bernoulli_gradient(npy_intp n, npy_intp D, bool fast, const real *g,
     }
 }
 
-/* From dc, through c = (1 - p) mean^2 + variance: dmean += 2 (1 - p) mean dc. */
+/* The same at a draw; where z_variance = 0 it does not depend on the noise. */
 template <typename real>
-inline void mean_through_variance(npy_intp size, real p_keep, const real *__restrict mean,
-                                  const real *__restrict dc, real *__restrict dmean) {
-    const real q2 = real(2) * (real(1) - p_keep);
+inline void sampled_bernoulli_gradient(npy_intp n, npy_intp D, const real *g, const real *z_mean,
+                                       const real *z_variance, const real *noise_,
+                                       const real *target, real *dz_mean, real *dz_variance,
+                                       real *__restrict bias) {
+    for (npy_intp i = 0; i < n; ++i) {
+        const real *__restrict zm = z_mean + i * D, *__restrict zv = z_variance + i * D;
+        const real *__restrict x = target + i * D, *__restrict noise = noise_ + i * D;
+        real *__restrict dm = dz_mean + i * D, *__restrict dv = dz_variance + i * D;
+        const real weight = g[i];
 #pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) dmean[i] += q2 * mean[i] * dc[i];
+        for (npy_intp j = 0; j < D; ++j) {
+            real spread = std::sqrt(zv[j]);
+            real d = weight * (sigmoid(zm[j] + noise[j] * spread) - x[j]);
+            dm[j] = d;
+            dv[j] = zv[j] > real(0) ? real(0.5) * d * noise[j] / spread : real(0);
+            bias[j] += d;
+        }
+    }
 }
 
 }  // namespace fdrnn
@@ -49,11 +62,12 @@ fdrnn::Buffer<DTYPE_INPUT_0> weights;
 fdrnn::Buffer<DTYPE_INPUT_0> block;
 
 int APPLY_SPECIFIC(backward)(PyArrayObject *mean_, PyArrayObject *variance_, PyArrayObject *W_,
-                             PyArrayObject *target_, PyArrayObject *p_, PyArrayObject *fast_,
+                             PyArrayObject *target_, PyArrayObject *p_,
+                             PyArrayObject *noise_, PyArrayObject *fast_,
                              PyArrayObject *z_mean_, PyArrayObject *z_variance_,
                              PyArrayObject *g_, PyArrayObject **dmean_,
                              PyArrayObject **dvariance_, PyArrayObject **dW_,
-                             PyArrayObject **db_) {
+                             PyArrayObject **db_, PARAMS_TYPE *params) {
     using namespace fdrnn;
     typedef DTYPE_INPUT_0 real;
     const int type = TYPENUM_INPUT_0;
@@ -64,11 +78,13 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *mean_, PyArrayObject *variance_, PyA
     const npy_intp R = PyArray_DIM(mean_, 0), H = PyArray_DIM(mean_, 1);
     const npy_intp D = PyArray_DIM(target_, 1), HD = H * D;
     const bool fast = *(const npy_int8 *)PyArray_DATA(fast_) != 0;
+    const bool sampled = fast && params->sampled;
     const npy_intp V = fast ? R : 0, RV = PyArray_DIM(variance_, 0);
     if (expect(op, "target", target_, R, D) || expect(op, "W", W_, H, D) ||
         expect(op, "z_mean", z_mean_, R, D) || expect(op, "z_variance", z_variance_, V, D) ||
         expect_vector(op, "gradient of nll", g_, R) ||
-        expect(op, "variance", variance_, fast ? R : RV, H))
+        expect(op, "variance", variance_, fast ? R : RV, H) ||
+        (sampled && expect(op, "noise", noise_, R, D)))
         return -1;
     const real p = fast ? scalar<real>(p_) : real(1);
     const real *mean = (const real *)PyArray_DATA(mean_);
@@ -77,6 +93,7 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *mean_, PyArrayObject *variance_, PyA
     const real *target = (const real *)PyArray_DATA(target_);
     const real *z_mean = (const real *)PyArray_DATA(z_mean_);
     const real *z_variance = (const real *)PyArray_DATA(z_variance_);
+    const real *noise = (const real *)PyArray_DATA(noise_);
     const real *g = (const real *)PyArray_DATA(g_);
     real *dmean = output<real>(dmean_, type, 2, R, H);
     real *dvariance = output<real>(dvariance_, type, 2, RV, H);
@@ -101,8 +118,12 @@ int APPLY_SPECIFIC(backward)(PyArrayObject *mean_, PyArrayObject *variance_, PyA
     memset(db, 0, D * sizeof(real));
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
         const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
-        bernoulli_gradient(n, D, fast, g + r, z_mean + r * D, z_variance + (fast ? r * D : 0),
-                           target + r * D, dz_mean, dz_variance, db);
+        if (sampled)
+            sampled_bernoulli_gradient(n, D, g + r, z_mean + r * D, z_variance + r * D,
+                                       noise + r * D, target + r * D, dz_mean, dz_variance, db);
+        else
+            bernoulli_gradient(n, D, fast, g + r, z_mean + r * D, z_variance + (fast ? r * D : 0),
+                               target + r * D, dz_mean, dz_variance, db);
         product(n, H, D, dz_mean, W_mean, real(0), dmean + r * H);
         product_at(H, D, n, mean + r * H, dz_mean, real(1), dW);
         if (fast) {

@@ -1,4 +1,4 @@
-#section support_code
+#section support_code_struct
 /*
  * Forward pass of the recurrent layer over packed rows (see packing.py).
  *
@@ -6,58 +6,6 @@
  * state. Rows may join (they continue the last row of the step before: the shared padding) and
  * end (the last ones of a step have no successor).
  */
-namespace fdrnn {
-
-/*
- * Moments of tanh at pre-synaptic (a + b, v): 2 E - 1 and 4 V of the sigmoid at (s (a + b), s^2 v).
- * a, v and the results are (n, H), b is (H,).
- */
-template <typename real>
-inline void tanh_moments(npy_intp n, npy_intp H, real s, real p_keep, const real *__restrict b,
-                         const real *a_, const real *v_, real *mean_, real *variance_,
-                         real *c_) {
-    typedef SigmoidMoments<real> K;
-    const real q = real(1) - p_keep;
-    const real c1 = K::c * s * s, c2 = K::c * K::alpha * K::alpha * s * s;
-    for (npy_intp i = 0; i < n; ++i) {
-        const real *__restrict a = a_ + i * H, *__restrict v = v_ + i * H;
-        real *__restrict mean = mean_ + i * H, *__restrict variance = variance_ + i * H;
-        real *__restrict c = c_ + i * H;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < H; ++j) {
-            real m = s * (a[j] + b[j]);
-            real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
-            real k2 = real(1) / std::sqrt(real(1) + c2 * v[j]);
-            real e1 = sigmoid(m * k1);
-            real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
-            real y = real(2) * e1 - real(1);
-            real z = real(4) * (e2 - e1 * e1);
-            z = z < real(0) ? real(0) : z;
-            mean[j] = y;
-            variance[j] = z;
-            c[j] = q * y * y + z;
-        }
-    }
-}
-
-template <typename real>
-inline void tanh_plain(npy_intp n, npy_intp H, real s, const real *__restrict b, const real *a_,
-                       real *mean_) {
-    for (npy_intp i = 0; i < n; ++i) {
-        const real *__restrict a = a_ + i * H;
-        real *__restrict mean = mean_ + i * H;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < H; ++j)
-            mean[j] = real(2) * sigmoid(s * (a[j] + b[j])) - real(1);
-    }
-}
-
-/* Elements of a block whose moments, a and v, stay in the second-level cache until used. */
-const npy_intp INPUT_BLOCK = 65536;
-
-}  // namespace fdrnn
-
-#section support_code_struct
 fdrnn::Buffer<DTYPE_INPUT_0> weights;
 fdrnn::Buffer<DTYPE_INPUT_0> inputs;
 
@@ -65,13 +13,15 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
                             PyArrayObject *variance0_, PyArrayObject *W_in_,
                             PyArrayObject *W_rec_, PyArrayObject *b_, PyArrayObject *p_in_,
                             PyArrayObject *p_rec_, PyArrayObject *mean_factor_,
-                            PyArrayObject **mean_, PyArrayObject **variance_, PyArrayObject **a_,
-                            PyArrayObject **v_, PyArrayObject **c_, PARAMS_TYPE *params) {
+                            PyArrayObject *noise_, PyArrayObject **mean_,
+                            PyArrayObject **variance_, PyArrayObject **a_, PyArrayObject **v_,
+                            PyArrayObject **c_, PARAMS_TYPE *params) {
     using namespace fdrnn;
     typedef DTYPE_INPUT_0 real;
     const int type = TYPENUM_INPUT_0;
     const char *op = "Recurrence";
-    const bool stochastic = params->stochastic;
+    const int cell = params->cell_index;
+    const bool stochastic = has_variance_products(cell), passes = passes_variance(cell);
     const real s = (real)params->input_scale;
     if (expect(op, "x", x_, -1, -1) || expect(op, "W_rec", W_rec_, -1, -1)) return -1;
     const npy_intp R = PyArray_DIM(x_, 0), D = PyArray_DIM(x_, 1), H = PyArray_DIM(W_rec_, 1);
@@ -80,7 +30,9 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
         expect(op, "initial mean", mean0_, -1, H))
         return -1;
     const npy_intp S = PyArray_DIM(mean0_, 0);
-    if (expect(op, "initial variance", variance0_, S, H)) return -1;
+    if ((passes && expect(op, "initial variance", variance0_, S, H)) ||
+        (cell == SAMPLED && expect(op, "noise", noise_, R, H)))
+        return -1;
     if (S < 1) {
         PyErr_Format(PyExc_ValueError, "%s: the initial state must have at least one row", op);
         return -1;
@@ -93,6 +45,7 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
     const real *b = (const real *)PyArray_DATA(b_);
     const real *W_in = (const real *)PyArray_DATA(W_in_);
     const real *W_rec = (const real *)PyArray_DATA(W_rec_);
+    const real *noise = (const real *)PyArray_DATA(noise_);
 
     const npy_intp V = stochastic ? R : 0;
     real *mean = output<real>(mean_, type, 2, R, H);
@@ -119,11 +72,15 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
         scaled_square(R * D, x, real(1), x_squared);
     }
 
+    if (!passes) memset(variance, 0, V * H * sizeof(real));
+
     /* The rows that step 0 continues: the initial state, its last row repeated. */
     memcpy(mean_before, PyArray_DATA(mean0_), S * H * sizeof(real));
-    if (stochastic)
+    if (passes)
         variance_input(S * H, p_rec, mean_before, (const real *)PyArray_DATA(variance0_),
                        c_before);
+    else if (stochastic)
+        dropout_variance_input(S * H, p_rec, mean_before, c_before);
     real *before = mean_before, *c_of_before = c_before;
     const npy_intp block = INPUT_BLOCK / H;
     npy_intp n_before = S, row = 0, projected = 0;
@@ -149,13 +106,9 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayOb
                 memcpy(c_of_before + i * H, c_of_before + (n_before - 1) * H, H * sizeof(real));
         }
         product(n, H, H, before, rec_mean, real(1), a + row * H);
-        if (stochastic) {
-            product(n, H, H, c_of_before, rec_variance, real(1), v + row * H);
-            tanh_moments(n, H, s, p_rec, b, a + row * H, v + row * H, mean + row * H,
-                         variance + row * H, c + row * H);
-        } else {
-            tanh_plain(n, H, s, b, a + row * H, mean + row * H);
-        }
+        if (stochastic) product(n, H, H, c_of_before, rec_variance, real(1), v + row * H);
+        transfer(cell, n, H, s, p_rec, b, a + row * H, v + row * H, noise + row * H,
+                 mean + row * H, variance + row * H, c + row * H);
         before = mean + row * H;
         c_of_before = c + row * H;
         n_before = n;

@@ -338,6 +338,39 @@ def sample(
 
 
 @app.command()
+def analyze(
+    study: StoredStudy,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Trial whose model is analyzed, from 0; without it the one with the lowest "
+            "validation NLL.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    output: Output = _DEFAULT_OUTPUT,
+) -> None:
+    """Take a model's gradient apart into training loss and regulariser.
+
+    For each weight matrix of a finished trial (at its best epoch) or one under way (at its last
+    checkpoint), on the first minibatch of the training set: the ratio of the two parts' norms,
+    the signs of delta, and whether the parts add up. Numbers per unit go to a CSV file.
+
+    For example:
+
+        fdrnn analyze jsb
+
+        fdrnn analyze jsb --trial 5
+    """
+    from fdrnn.studies.cli.analysis import analyze_study
+
+    analyze_study(study, trial, storage, data_dir, output)
+
+
+@app.command()
 def bench(
     data: Annotated[
         str,
@@ -347,6 +380,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only the smallest network, to see that it runs.")
     ] = False,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Only the training step of every model variant.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -354,12 +390,11 @@ def bench(
 
     One thread, interleaved rounds, medians: training steps beside their products alone (and
     beside PyTorch with the extra fdrnn[bench]), an epoch's parts on a real data set, compilation,
-    memory, and one worker beside as many as there are cores. Ten minutes or so; leave the machine
-    alone meanwhile.
+    memory, and one worker beside one per core. Ten minutes or so; leave the machine alone.
     """
     from fdrnn.studies.cli.bench import run_benchmark
 
-    run_benchmark(data, data_dir, rounds, quick, as_json)
+    run_benchmark(data, data_dir, rounds, quick, variants, as_json)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from fdrnn.model.benchmark.processes import CompileTimes, TrialCost, run_trials,
 from fdrnn.model.benchmark.rounds import Timing
 from fdrnn.model.benchmark.step import start
 from fdrnn.model.benchmark.steps import StepTimes, time_step
+from fdrnn.model.benchmark.variants import VariantTimes, time_variants
 from fdrnn.model.blas import linked_blas
 from fdrnn.search.benchmark import StoreCost, time_store
 from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
@@ -66,10 +67,18 @@ class Benchmark:
     throughput: Throughput | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class VariantBenchmark:
+    """What was measured with ``--variants``."""
+
+    machine: str
+    variants: list[VariantTimes]
+
+
 def run_benchmark(
-    data: str, data_dir: Path | None, n_rounds: int, quick: bool, as_json: bool
+    data: str, data_dir: Path | None, n_rounds: int, quick: bool, variants: bool, as_json: bool
 ) -> None:
-    """Measure and print.
+    """Measure and print everything but the variants, or `variants` alone.
 
     Raises
     ------
@@ -79,12 +88,42 @@ def run_benchmark(
     if n_rounds < 1:
         raise OptionError(f"--rounds must be at least 1, got {n_rounds}")
     limit_blas_threads(1)
+    if variants:
+        _run_variants(n_rounds, quick, as_json)
+        return
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
     result = _measure(dataset, data, data_dir, n_rounds, quick)
     if as_json:
         typer.echo(json.dumps(_plain(result), indent=2))
     else:
         _print(result)
+
+
+def _run_variants(n_rounds: int, quick: bool, as_json: bool) -> None:
+    sizes = ((9, 200),) if quick else ((9, 200), (_BATCH_SIZE, 400), (100, 400))
+    result = VariantBenchmark(
+        machine=_machine(),
+        variants=[
+            times
+            for batch_size, n_hidden in sizes
+            for times in _told(
+                f"variants, B = {batch_size}, H = {n_hidden}",
+                time_variants,
+                batch_size,
+                n_hidden,
+                n_rounds,
+            )
+        ],
+    )
+    if as_json:
+        typer.echo(json.dumps(asdict(result), indent=2))
+    else:
+        _print_variants(result)
+
+
+def _machine() -> str:
+    blas = linked_blas()
+    return f"{describe_machine()}\nlinked with {blas.name} {blas.version} ({blas.library})"
 
 
 def _measure(
@@ -103,15 +142,13 @@ def _measure(
     hyperparameters, _ = start(sizes[0] if quick else 400, dataset.n_features)
     n_epochs = 3 if quick else _STORE_EPOCHS
     store = _told("store", time_store, dataset, hyperparameters, n_epochs)
-    blas = linked_blas()
-    machine = f"{describe_machine()}\nlinked with {blas.name} {blas.version} ({blas.library})"
     compilation = trial = throughput = None
     if not quick:
         compilation = _told("compilation", time_compilation)
         (trial,) = _told("memory", run_trials, 1, data, data_dir, _LARGEST, 1)
         throughput = _told("workers", _throughput, data, data_dir)
     return Benchmark(
-        machine=machine,
+        machine=_machine(),
         data=dataset.title,
         steps=steps,
         epochs=epochs,
@@ -196,6 +233,28 @@ def _print(result: Benchmark) -> None:
     typer.echo("")
     for line in _single_figures(result):
         typer.echo(line)
+
+
+def _print_variants(result: VariantBenchmark) -> None:
+    typer.echo(f"{result.machine}\n")
+    typer.echo("Training step, T = 100, 88 in and out, beside the variant's own matrix products;")
+    typer.echo("medians in ms. ratio: step by products. beside FD: ratio by fast dropout's ratio")
+    print_table(
+        ("B", "H", "variant", "products", "step", "ratio", "beside FD"),
+        [
+            (
+                str(times.batch_size),
+                str(times.n_hidden),
+                times.variant,
+                f"{times.products.median_s * 1e3:.1f}",
+                f"{times.step.median_s * 1e3:.1f}",
+                _ratio(times.floor_ratio),
+                _ratio(times.to_reference),
+            )
+            for times in result.variants
+        ],
+        n_text=3,
+    )
 
 
 def _single_figures(result: Benchmark) -> Sequence[str]:

@@ -15,7 +15,7 @@ FLOAT64_TOLERANCE = 1e-6
 
 
 @cache
-def compiled(dtype="float64", stochastic=True, input_scale=2.0):
+def compiled(dtype="float64", cell="moments", input_scale=2.0):
     """(loss, gradients by NAMES, nll, mean, variance) of x, n_rows, parameters, ..."""
 
     def tensor(ndim):
@@ -27,7 +27,7 @@ def compiled(dtype="float64", stochastic=True, input_scale=2.0):
     n_rows, fast = T.lvector(), T.bscalar()
     h0, variance0, W_in, W_rec, b_h, W_out, b_y = parameters
     p_in, p_hidden, factor, p_out = rates
-    layer = RecurrentLayer(stochastic, input_scale)
+    layer = RecurrentLayer(cell, input_scale)
     mean, variance, *_ = layer(x, n_rows, h0, variance0, W_in, W_rec, b_h, p_in, p_hidden, factor)
     nll, _, _ = BernoulliOutput()(mean, variance, W_out, b_y, target, p_out, fast)
     loss = T.dot(weights, nll)
@@ -151,17 +151,18 @@ def test_gradient_against_finite_differences(n_rows, n_start, fast):
 
 
 @pytest.mark.parametrize(
-    ("stochastic", "input_scale"), [(False, 2.0), (True, 1.0)], ids=["plain", "authors_cell"]
+    ("cell", "input_scale"), [("plain", 2.0), ("moments", 1.0)], ids=["plain", "authors_cell"]
 )
-def test_other_cells(stochastic, input_scale):
-    function = compiled("float64", stochastic, input_scale)
-    rates = (0.9, 0.7, 0.3, 0.4) if stochastic else (1.0, 1.0, 1.0, 1.0)
-    case = Case([1, 2, 4, 4], rates=rates, fast=stochastic)
+def test_other_cells(cell, input_scale):
+    function = compiled("float64", cell, input_scale)
+    plain = cell == "plain"
+    rates = (1.0, 1.0, 1.0, 1.0) if plain else (0.9, 0.7, 0.3, 0.4)
+    case = Case([1, 2, 4, 4], rates=rates, fast=not plain)
     _, gradients, (nll, _, _) = case.run(function)
-    options = {"transfer": authors_tanh_moments} if stochastic else {"plain": True}
+    options = {"plain": True} if plain else {"transfer": authors_tanh_moments}
     np.testing.assert_allclose(nll, case.reference_nll(**options), rtol=1e-10)
     for name in NAMES:
-        if name == "variance0" and not stochastic:
+        if name == "variance0" and plain:
             np.testing.assert_array_equal(gradients[name], 0)
             continue
         expected = finite_differences(case, name, function)

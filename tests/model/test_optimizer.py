@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fdrnn.model.optimizer import OptimizerState, rmsprop_nesterov
+from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.toolchain import theano
 
 T = theano.tensor
@@ -15,11 +15,10 @@ def compiled(start, step_rate, momentum, decay, clip_norm):
         {name: theano.shared(np.ones_like(value)) for name, value in start.items()},
     )
 
-    def loss_at(p):
-        return (p["a"] ** 4).sum() + ((p["b"] - 2.0) ** 2).sum() * 3.0
-
     scalars = [T.constant(v, dtype="float64") for v in (step_rate, momentum, decay, clip_norm)]
-    loss, norm, updates = rmsprop_nesterov(loss_at, parameters, state, *scalars)
+    p = look_ahead(parameters, state, scalars[1])
+    loss = (p["a"] ** 4).sum() + ((p["b"] - 2.0) ** 2).sum() * 3.0
+    norm, updates = rmsprop_nesterov(loss, p, parameters, state, *scalars)
     step = theano.function([], [loss, norm], updates=updates, mode="FAST_COMPILE")
     return step, lambda: {name: p.get_value() for name, p in parameters.items()}
 

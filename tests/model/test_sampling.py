@@ -1,9 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fdrnn.model import VARIANTS, FastDropoutHyperparameters, Hyperparameters
 from fdrnn.model.evaluation import sequence_nll
-from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.sampling import predict, sample
 from oracles.numpy_network import NumpyNetwork, authors_tanh_moments
@@ -39,7 +40,8 @@ CASES = {
 
 
 def loaded(variant, hyperparameters):
-    parameters = initial_parameters(hyperparameters, WIDTH, "variance", seed=3)
+    make = VARIANTS[variant].initial_parameters
+    parameters = make(hyperparameters, WIDTH, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     compiled = network(variant)
     compiled.configure(hyperparameters, 0.01, 225.0)
@@ -73,8 +75,7 @@ def test_predictions_against_plain_numpy(pair):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_nll_of_the_predictions_is_that_of_the_score(variant):
-    hyperparameters = Hyperparameters(**COMMON) if variant == "plain" else FAST
-    compiled, _ = loaded(variant, hyperparameters)
+    compiled, _ = loaded(variant, replace(VARIANTS[variant].typical, n_hidden=21))
     sequence = music(70)
     predicted, target = predict(compiled, sequence), sequence[1:]
     nll = -np.log(np.where(target, predicted, 1.0 - predicted)).sum()

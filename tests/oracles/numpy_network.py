@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import norm
 
 
 def sigmoid_moments(m, v):
@@ -27,9 +28,20 @@ def authors_tanh_moments(m, v):
     return 2 * first - 1, 4 * second
 
 
+def rectifier_moments(m, v):
+    d = np.sqrt(np.maximum(v, 1e-12))
+    z = m / d
+    first = m * norm.cdf(z) + d * norm.pdf(z)
+    second = (m**2 + v) * norm.cdf(z) + m * d * norm.pdf(z)
+    return first, np.maximum(second - first**2, 0)
+
+
 @dataclass
 class NumpyNetwork:
-    """p_* are keep probabilities; p_output None: an ordinary final layer."""
+    """p_* are keep probabilities; p_output None: an ordinary final layer.
+
+    incoming_variance False: the variance of Wang and Manning, which drops that of the inputs.
+    """
 
     parameters: dict
     p_input: float = 1.0
@@ -38,6 +50,7 @@ class NumpyNetwork:
     mean_factor: float | None = None
     transfer: object = staticmethod(tanh_moments)
     plain: bool = False
+    incoming_variance: bool = True
 
     def __post_init__(self):
         self.w = {k: np.asarray(v, np.float64) for k, v in self.parameters.items()}
@@ -61,6 +74,7 @@ class NumpyNetwork:
                     @ w["W_rec"] ** 2
                 )
                 h, s = self.transfer(m, v)
+                s = s * self.incoming_variance
             means.append(h[None])
             variances.append(s[None])
         return np.concatenate(means), np.concatenate(variances)

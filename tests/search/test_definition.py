@@ -86,7 +86,32 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
         ({"training": {"record": "test_nll"}}, r"record must be a list of texts, got 'test_nll'"),
         ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*got \['tset'\]"),
         ({"space": "table2-plain"}, r"space must .* 'fast_dropout' \('table2' or 'table2-wide' "),
-        ({"variant": "plain"}, r"'plain' \('table2-plain' does\), got 'table2'"),
+        (
+            {"variant": "plain"},
+            r"'plain' \('table2-plain' does\), got 'table2': 'table2' draws dropout_hidden_to_hidd",
+        ),
+        (
+            {"variant": "weight_decay"},
+            r"'weight_decay' \('weight-decay' does\), got 'table2': 'table2' draws dropout_.*"
+            r"; 'table2' lacks weight_decay",
+        ),
+        (
+            {"variant": "lstm", "space": "table2-plain"},
+            r"'lstm' \('lstm' does\), got 'table2-plain': 'table2-plain' draws .*max_incoming",
+        ),
+        (
+            {"variant": "weight_noise", "space": "table2"},
+            r"'weight_noise' \('weight-noise' does\), got 'table2': .*lacks sigma2_noise",
+        ),
+        (
+            {
+                "variant": "plain",
+                "space": "table2-plain",
+                "training": {"record": ["decomposition"]},
+            },
+            r"training.record has 'decomposition': variant must .*fast_dropout.*, got 'plain'",
+        ),
+        ({"space": "table2-plain"}, r"got 'table2-plain': 'table2-plain' lacks dropout_hidden_to"),
     ],
 )
 def test_a_broken_rule_is_named_with_key_and_value(changes: dict[str, Any], message: str) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from fdrnn.model import FastDropoutHyperparameters, Hyperparameters
-from fdrnn.search import SPACES, Space
+from fdrnn.search import SPACES, Space, draw
 from fdrnn.search.space import Condition, Parameter
 
 # Table 2, written down once more from the paper.
@@ -45,6 +45,43 @@ def test_plain_leaves_out_the_four_dropout_parameters() -> None:
     assert len(dropout) == 4
     kept = {name: values for name, values in TABLE_2.items() if name not in dropout}
     assert choices("table2-plain") == kept
+
+
+@pytest.mark.parametrize(
+    ("space", "dropout"),
+    [
+        ("weight-decay", []),
+        ("nonrecurrent-dropout", ["dropout_input", "dropout_hidden_to_output"]),
+        ("dropout", ["dropout_input", "dropout_hidden_to_hidden", "dropout_hidden_to_output"]),
+    ],
+)
+def test_other_spaces_are_plain_and_what_they_name(space: str, dropout: list[str]) -> None:
+    more = {name: TABLE_2[name] for name in dropout}
+    if space == "weight-decay":
+        more = {"weight_decay": [1e-2, 1e-3, 1e-4, 1e-5]}
+    assert choices(space) == choices("table2-plain") | more
+    assert all(parameter.only_if is None for parameter in SPACES[space].parameters)
+
+
+def test_spaces_of_lstm_and_weight_noise() -> None:
+    single = ("spectral_radius", "max_incoming")
+    of_lstm = {name: values for name, values in TABLE_2.items() if name not in single}
+    of_lstm |= {"n_hidden": [100, 200, 300], "sigma2_rec_out": [1e-2, 1e-3, 1e-4]}
+    assert choices("lstm-fast-dropout") == of_lstm
+    plain = {name: values for name, values in of_lstm.items() if "dropout" not in name}
+    assert choices("lstm") == plain
+    noise = {"sigma2_noise": [1e-2, 1e-3, 1e-4, 1e-6]}
+    assert choices("weight-noise") == choices("table2-plain") | noise
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_spaces_share_the_draws_of_parameters_they_have_in_common(space: str) -> None:
+    here, there = draw(SPACES[space], 2013, range(4)), draw(SPACES["table2"], 2013, range(4))
+    alike = {name for name, values in choices(space).items() if values == TABLE_2.get(name)}
+    for mine, reference in zip(here, there, strict=True):
+        assert mine.seed == reference.seed
+        for name in alike & mine.hyperparameters.keys() & reference.hyperparameters.keys():
+            assert mine.hyperparameters[name] == reference.hyperparameters[name]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ COMMANDS = (
     ("worker",),
     ("report",),
     ("sample",),
+    ("analyze",),
     ("dashboard",),
     ("study",),
     ("study", "create"),

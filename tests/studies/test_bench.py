@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fdrnn.datasets import Dataset, write_npz
+from fdrnn.model import VARIANTS
 from fdrnn.studies.cli.app import app
 
 
@@ -46,7 +47,21 @@ def test_quick_benchmark_as_tables(noise: Path) -> None:
         assert text in done.stdout
 
 
-def test_no_rounds() -> None:
-    done = CliRunner().invoke(app, ["bench", "--rounds", "0"])
+def test_every_variant_is_timed() -> None:
+    done = CliRunner().invoke(app, ["bench", "--variants", "--quick", "--rounds", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    times = json.loads(done.stdout)["variants"]
+    assert [one["variant"] for one in times] == list(VARIANTS)
+    by_name = {one["variant"]: one for one in times}
+    assert by_name["fast_dropout"]["to_reference"] == 1.0
+    for one in times:
+        assert 0 < one["step"]["least_s"] <= one["step"]["median_s"] <= one["step"]["most_s"]
+    table = CliRunner().invoke(app, ["bench", "--variants", "--quick", "--rounds", "1"])
+    assert "weight_decay" in table.stdout
+
+
+@pytest.mark.parametrize("variants", [[], ["--variants"]])
+def test_no_rounds(variants: list[str]) -> None:
+    done = CliRunner().invoke(app, ["bench", "--rounds", "0", *variants])
     assert done.exit_code == 2
     assert "--rounds must be at least 1, got 0" in done.output

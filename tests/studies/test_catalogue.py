@@ -10,6 +10,7 @@ import pytest
 
 from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.model import VARIANTS
 from fdrnn.studies.catalogue import find, names
 from fdrnn.studies.errors import StudyFileError
 
@@ -28,9 +29,26 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
+def of_variant(variant: str) -> str:
+    return f"jsb-{variant.replace('_', '-')}"
+
+
+OTHER_VARIANTS = [
+    name for name in VARIANTS if name not in {"fast_dropout", "plain", "authors_cell"}
+]
+
+
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
-    assert set(names()) == expected
+    assert set(names()) == expected | {of_variant(variant) for variant in OTHER_VARIANTS}
+
+
+@pytest.mark.parametrize("variant", OTHER_VARIANTS)
+def test_every_other_variant_has_a_study_paired_with_fast_dropout_s(variant: str) -> None:
+    study = find(of_variant(variant))
+    assert study.variant == variant
+    fd = find("jsb")
+    assert replace(study, name=fd.name, variant=fd.variant, space=fd.space) == fd
 
 
 @pytest.mark.parametrize("name", data_names())

@@ -1,0 +1,335 @@
+r"""The decomposition of section 2.2.2: the gradient as a training loss's and a regulariser's.
+
+For a weight w_i into a unit with pre-synaptic activation a, at one row (step of a sequence),
+
+.. math::
+
+    \frac{\partial J}{\partial w_i}
+      = \underbrace{\frac{\partial J}{\partial E[a]} \frac{\partial E[a]}{\partial w_i}}_{L^a}
+      + \underbrace{2 \,\mathrm{sgn}(\delta^a)\, \eta^a_i w_i}_{R^a_{approx}}, \qquad
+    \delta^a = \frac{\partial J}{\partial V[a]}, \quad
+    \eta^a_i = |\delta^a| \frac{\partial V[a]}{\partial w_i^2}
+
+(equation 3 and those after it). Weights are shared by all rows, so the matrices here are sums
+over rows. The native layers' gradients yield dJ/dE[a] and delta^a row by row; everything else is
+computed here, in double precision, from the equations, so that its sum is a check of the
+layers' weight gradients.
+
+A variant whose activations are drawn decomposes in the same way: its delta^a is that of the
+draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equation 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from fdrnn.model.initialization import Parameters
+from fdrnn.model.ops import BernoulliOutput
+from fdrnn.model.ops.lstm import LstmLayerGradient
+from fdrnn.model.ops.recurrence import RecurrentLayerGradient
+from fdrnn.model.packing import PackedChunks
+from fdrnn.model.toolchain import theano
+from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
+from fdrnn.model.variants.base import Symbols
+
+T = theano.tensor
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerDecomposition:
+    """The gradient of one weight matrix, taken apart; float64.
+
+    Attributes
+    ----------
+    name
+        The matrix: ``"W_in"``, ``"W_rec"`` or ``"W_out"``.
+    weights
+        W, shape (n_incoming, n_units).
+    delta
+        delta^a of every row and unit, shape (R, n_units). W_in and W_rec feed the same units, so
+        theirs are the same.
+    eta
+        Sum over rows of eta^a, shape of W; not negative.
+    loss_gradient
+        Sum over rows of the local derivative of the training loss, equation 3.
+    regularizer_gradient
+        Sum over rows of 2 sgn(delta^a) eta^a w.
+    full_gradient
+        What back-propagation through the whole network says, of which the last two are the parts.
+    """
+
+    name: str
+    weights: Array
+    delta: Array
+    eta: Array
+    loss_gradient: Array
+    regularizer_gradient: Array
+    full_gradient: Array
+
+    @property
+    def residual(self) -> float:
+        """Largest error of the sum of the parts, by the largest entry of the full gradient."""
+        error = np.abs(self.loss_gradient + self.regularizer_gradient - self.full_gradient).max()
+        return float(error / max(np.abs(self.full_gradient).max(), np.finfo(np.float64).tiny))
+
+    @property
+    def norm_ratio(self) -> float:
+        """Norm of the regulariser's gradient by that of the training loss's."""
+        return float(
+            np.linalg.norm(self.regularizer_gradient)
+            / max(np.linalg.norm(self.loss_gradient), np.finfo(np.float64).tiny)
+        )
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of rows and units with delta^a < 0, = 0 and > 0."""
+        sign = np.sign(self.delta)
+        negative, zero, positive = (float(np.mean(sign == value)) for value in (-1, 0, 1))
+        return negative, zero, positive
+
+
+def decompose(
+    variant: str,
+    hyperparameters: Any,
+    parameters: Parameters,
+    batch: PackedChunks,
+    padding: str,
+    rng: np.random.Generator,
+) -> tuple[LayerDecomposition, ...]:
+    """Take the gradient of the mean NLL per predicted step of a batch apart.
+
+    Parameters
+    ----------
+    variant
+        A name of `fdrnn.model.VARIANTS`.
+    hyperparameters
+        Of the variant's class.
+    parameters
+        The network's.
+    batch
+        Rows of which each step has as many (chunks that share no padding).
+    padding
+        The padding rule of the loss.
+    rng
+        Of the variant's noise, if it has any.
+
+    Returns
+    -------
+    tuple of LayerDecomposition
+        One for each weight matrix whose layer has variances: W_out is missing where the final
+        layer is ordinary.
+
+    Raises
+    ------
+    DecompositionError
+        If the variant propagates no variances.
+    """
+    require_decomposition(variant)
+    weights = batch.weights(padding).astype(np.float64)
+    weights /= max(weights.sum(), 1.0)
+    noise = VARIANTS[variant].draw(rng, batch, hyperparameters)
+    scalars = VARIANTS[variant].scalar_values(hyperparameters, 1.0)
+    # A network that has diverged is an ordinary outcome: its parts are NaN, without a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _graph(variant)(parameters, scalars, noise, batch, weights)
+
+
+def recorded(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
+    """Return what a study records of a decomposition every epoch, by name.
+
+    For each matrix W the ratio of the norms, ``regularizer_ratio_W``; for hidden and output
+    units the shares of rows and units by the sign of delta^a, ``delta_negative_hidden`` and so
+    on.
+    """
+    values = {f"regularizer_ratio_{layer.name}": layer.norm_ratio for layer in layers}
+    for layer in layers:
+        units = "output" if layer.name == "W_out" else "hidden"
+        for sign, share in zip(("negative", "zero", "positive"), layer.shares, strict=True):
+            values[f"delta_{sign}_{units}"] = share
+    return values
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Where the gradient of a recurrent layer has its inputs."""
+
+    W_in: int
+    W_rec: int
+    p_keep_input: int
+    p_keep_hidden: int
+    mean_factor: int
+    mean: int
+    variance: int
+
+
+_ROLES = {
+    RecurrentLayerGradient: _Roles(4, 5, 7, 8, 9, 11, 12),
+    LstmLayerGradient: _Roles(6, 7, 9, 10, 10, 11, 12),
+}
+_NAMES = ("W_in", "W_rec", "W_out")
+
+
+class _Graph:
+    """The gradient of a variant in double precision, and what it is made of."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._parameters = {key: _tensor("float64", n) for key, n in variant.parameter_axes.items()}
+        self._scalars = {key: _tensor(dtype, 0) for key, dtype in variant.scalars.items()}
+        self._noise = {key: _tensor(dtype, n) for key, (dtype, n) in variant.noise.items()}
+        x, target, zeros = (_tensor("float64", 2) for _ in range(3))
+        n_rows, weights = _tensor("int64", 1), _tensor("float64", 1)
+        symbols = Symbols(self._parameters, self._scalars, x, target, n_rows, zeros)
+        state = variant.initial_state(self._parameters, zeros)
+        nll, _ = variant.nll(symbols, state, self._noise)
+        gradients = theano.grad(T.dot(weights, nll), [self._parameters[key] for key in _NAMES])
+        self._hidden = _hidden_expressions(gradients)
+        self._output = _output_expressions(nll)
+        inputs = [*self._parameters.values(), *self._scalars.values(), *self._noise.values()]
+        self._function = theano.function(
+            [*inputs, x, target, n_rows, zeros, weights],
+            [*gradients, *self._hidden.values(), *self._output.values()],
+            on_unused_input="ignore",
+        )
+
+    def __call__(
+        self,
+        parameters: Parameters,
+        scalars: Mapping[str, float],
+        noise: Mapping[str, npt.NDArray[Any]],
+        batch: PackedChunks,
+        weights: Array,
+    ) -> tuple[LayerDecomposition, ...]:
+        values = self._function(
+            *(parameters[key].astype(np.float64) for key in self._parameters),
+            *(np.dtype(value.dtype).type(scalars[key]) for key, value in self._scalars.items()),
+            *(noise[key].astype(value.dtype) for key, value in self._noise.items()),
+            batch.x.astype(np.float64),
+            batch.target.astype(np.float64),
+            batch.n_rows,
+            np.zeros(parameters["h0"].shape),
+            weights,
+        )
+        full = dict(zip(_NAMES, values[:3], strict=True))
+        names = [*self._hidden, *self._output]
+        rest = dict(zip(names, values[3:], strict=True))
+        parts = _hidden_parts(rest, int(batch.n_rows[0]))
+        if rest["fast_dropout"]:
+            parts["W_out"] = _output_part(rest, weights)
+        return tuple(part.layer(name, full[name]) for name, part in parts.items())
+
+
+@cache
+def _graph(variant: str) -> _Graph:
+    # Training forbids itself double precision; here it is wanted.
+    with theano.config.change_flags(warn_float64="ignore"):
+        return _Graph(VARIANTS[variant])
+
+
+def _tensor(dtype: str, n_axes: int) -> Any:
+    return T.TensorType("float64" if dtype == "float32" else dtype, (False,) * n_axes)()
+
+
+def _owner(outputs: Sequence[Any], kinds: tuple[type, ...]) -> Any:
+    """Return the node of the one native layer of these kinds that the outputs come from."""
+    (owner,) = {
+        variable.owner
+        for variable in theano.graph.basic.ancestors(outputs)
+        if variable.owner is not None and isinstance(variable.owner.op, kinds)
+    }
+    return owner
+
+
+def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
+    """Return what the recurrent layer's decomposition needs, by name."""
+    node = _owner(gradients, tuple(_ROLES))
+    roles = asdict(_ROLES[type(node.op)])
+    expressions = {name: node.inputs[position] for name, position in roles.items()}
+    expressions |= {
+        "x": node.inputs[0], "mean0": node.inputs[2], "variance0": node.inputs[3],
+        "da": node.outputs[-2], "dv": node.outputs[-1],
+    }  # fmt: skip
+    return expressions
+
+
+def _output_expressions(nll: Any) -> dict[str, Any]:
+    """Return the same of the output layer; its noise only where its activations are drawn."""
+    node = _owner([nll], (BernoulliOutput,))
+    mean, variance, W, _, target, p_keep, noise, flag = node.inputs
+    expressions = {
+        "W_out": W, "output mean": mean, "output variance": variance, "target": target,
+        "p_keep_output": p_keep, "fast_dropout": flag,
+        "z_mean": node.outputs[1], "z_variance": node.outputs[2],
+    }  # fmt: skip
+    return expressions | ({"noise": noise} if node.op.sampled else {})
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An affine step a = factor mean W + b, V[a] = spread W^2, with the gradients of both."""
+
+    W: Array
+    mean: Array
+    factor: float
+    spread: Array
+    d_mean: Array
+    delta: Array
+
+    def layer(self, name: str, full_gradient: Array) -> LayerDecomposition:
+        return LayerDecomposition(
+            name=name,
+            weights=self.W,
+            delta=self.delta,
+            eta=self.spread.T @ np.abs(self.delta),
+            loss_gradient=self.factor * self.mean.T @ self.d_mean,
+            regularizer_gradient=2.0 * self.W * (self.spread.T @ self.delta),
+            full_gradient=full_gradient,
+        )
+
+
+def _spread(p_keep: float, mean: Array, variance: Array | float) -> Array:
+    """Return dV[a] / dw^2 of equation 2."""
+    return p_keep * ((1.0 - p_keep) * mean**2 + variance)
+
+
+def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Part]:
+    """Return W_in's and W_rec's; step 0 continues the initial state, others the step before."""
+
+    def before(initial: Array, of_rows: Array) -> Array:
+        first = initial[np.minimum(np.arange(n_sequences), len(initial) - 1)]
+        return np.concatenate([first, of_rows[: len(of_rows) - n_sequences]])
+
+    mean = before(values["mean0"], values["mean"])
+    variance = before(values["variance0"], values["variance"])
+    p_input, p_hidden = float(values["p_keep_input"]), float(values["p_keep_hidden"])
+    da, dv, x = values["da"], values["dv"], values["x"]
+    factor = float(values["mean_factor"])
+    return {
+        "W_in": _Part(values["W_in"], x, p_input, _spread(p_input, x, 0.0), da, dv),
+        "W_rec": _Part(values["W_rec"], mean, factor, _spread(p_hidden, mean, variance), da, dv),
+    }
+
+
+def _output_part(values: Mapping[str, Any], weights: Array) -> _Part:
+    """Return W_out's, with the gradients of its pre-synaptic moments in closed form."""
+    z_mean, z_variance = values["z_mean"], values["z_variance"]
+    if "noise" in values:
+        deviation = np.sqrt(z_variance)
+        noise = values["noise"]
+        d_mean = weights[:, None] * (expit(z_mean + noise * deviation) - values["target"])
+        delta = d_mean * noise / (2.0 * np.maximum(deviation, np.finfo(np.float64).tiny))
+    else:
+        k = 1.0 / np.sqrt(1.0 + math.pi / 8.0 * z_variance)
+        d_mean = weights[:, None] * (expit(z_mean * k) - values["target"]) * k
+        delta = -0.5 * math.pi / 8.0 * d_mean * z_mean * k**2
+    mean, p_keep = values["output mean"], float(values["p_keep_output"])
+    spread = _spread(p_keep, mean, values["output variance"])
+    return _Part(values["W_out"], mean, p_keep, spread, d_mean, delta)

@@ -1,0 +1,25 @@
+"""The native operations: recurrent and output layers over packed rows.
+
+Their C stands in ``native/``; each has an analytic gradient, an operation of its own. They take
+rows as `fdrnn.model.packing` lays them out: (n_rows_in_all, features), time-major. All real
+arguments share one dtype, float32 or float64. Rates are 0-d inputs, so that a new value
+compiles nothing.
+"""
+
+from fdrnn.model.ops.dropout import DropoutRecurrentLayer
+from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
+from fdrnn.model.ops.lstm import LstmLayer
+from fdrnn.model.ops.output import BernoulliOutput
+from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
+from fdrnn.model.ops.recurrence import RecurrentLayer
+
+__all__ = [
+    "BernoulliOutput",
+    "DropoutRecurrentLayer",
+    "GaussianWeightsLayer",
+    "GaussianWeightsProduct",
+    "LstmLayer",
+    "OwnWeightsLayer",
+    "OwnWeightsProduct",
+    "RecurrentLayer",
+]

@@ -1,0 +1,22 @@
+"""Where the randomness of a training run comes from: its seed and counters, nothing else.
+
+A run restored from the state of its last finished epoch therefore goes on with the same bits,
+without the state of any generator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def data_order(seed: int, epoch: int, n_chunks: int) -> npt.NDArray[np.int64]:
+    """Return the order of the chunks in an epoch, from (seed, epoch)."""
+    return np.random.default_rng((seed, epoch)).permutation(n_chunks)
+
+
+def noise_generator(seed: int, epoch: int, minibatch: int) -> np.random.Generator:
+    """Return the generator of a minibatch's noise, from (seed, epoch, number of the minibatch)."""
+    # A spawn key, because (seed, epoch) itself is the seed of the order of the data.
+    sequence = np.random.SeedSequence((seed, epoch), spawn_key=(minibatch,))
+    return np.random.Generator(np.random.SFC64(sequence))

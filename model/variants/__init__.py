@@ -1,0 +1,55 @@
+"""The model variants that a study can name; each is the module of its name.
+
+A new one is its module here (and, where it needs a kernel, a C file in ``native/`` with its
+operation in `fdrnn.model.ops`), its name in the registry below, its search space in
+`fdrnn.search.space` and its study definition in `fdrnn.studies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from fdrnn.model.errors import DecompositionError
+from fdrnn.model.variants.base import Variant
+
+_REGISTRY = (
+    "fast_dropout",
+    "plain",
+    "authors_cell",
+    "fast_dropout_sampled",
+    "fast_dropout_wang_manning",
+    "rectifier",
+    "weight_decay",
+    "nonrecurrent_dropout",
+    "dropout",
+    "lstm",
+    "lstm_fast_dropout",
+    "weight_noise_fast",
+    "weight_noise",
+)
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {name: import_module(f"{__name__}.{name}").VARIANT for name in _REGISTRY}
+)
+"""By name, in the order of the registry."""
+
+
+def require_decomposition(variant: str) -> None:
+    """Check that `fdrnn.model.decomposition` applies to a variant.
+
+    Raises
+    ------
+    DecompositionError
+        If it passes no variances on.
+    """
+    if not VARIANTS[variant].decomposes:
+        able = ", ".join(name for name, other in VARIANTS.items() if other.decomposes)
+        raise DecompositionError(
+            "variant must pass variances on, or draws of them, for its gradient to have a "
+            f"regulariser's part ({able}), got {variant!r}"
+        )
+
+
+__all__ = ["VARIANTS", "Variant", "require_decomposition"]

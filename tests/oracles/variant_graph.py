@@ -1,0 +1,108 @@
+"""The training loss of any variant and its gradient, compiled in either precision."""
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+
+from fdrnn.model import VARIANTS
+from fdrnn.model.packing import PackedChunks
+from fdrnn.model.toolchain import theano
+from fdrnn.model.variants.base import Symbols
+
+T = theano.tensor
+
+
+@cache
+def compiled(name, real):
+    """(loss, nll, gradients by parameter) of parameters, scalars, rows, zeros, weights, noise."""
+    variant = VARIANTS[name]
+
+    def tensor(dtype, ndim):
+        return T.TensorType(real if dtype == "float32" else dtype, (False,) * ndim)()
+
+    parameters = {key: tensor("float32", axes) for key, axes in variant.parameter_axes.items()}
+    scalars = {key: tensor(dtype, 0) for key, dtype in variant.scalars.items()}
+    noise = {key: tensor(*spec) for key, spec in variant.noise.items()}
+    x, target, zeros = (tensor("float32", 2) for _ in range(3))
+    n_rows, weights = T.lvector(), tensor("float32", 1)
+    symbols = Symbols(parameters, scalars, x, target, n_rows, zeros)
+    nll, _ = variant.nll(symbols, variant.initial_state(parameters, zeros), noise)
+    penalty = variant.penalty(symbols)
+    loss = T.dot(weights, nll)
+    loss = loss if penalty is None else loss + penalty
+    gradients = theano.grad(loss, list(parameters.values()))
+    inputs = [*parameters.values(), *scalars.values(), x, target, n_rows, zeros, weights]
+    return theano.function(
+        [*inputs, *noise.values()], [loss, nll, *gradients], on_unused_input="ignore"
+    )
+
+
+class TrainingCase:
+    """Random parameters and rows for a variant; `rates` change its typical hyperparameters."""
+
+    def __init__(self, name, n_rows, n_features=5, n_hidden=7, seed=0, **rates):
+        self.name, self.variant = name, VARIANTS[name]
+        self.hyperparameters = dataclasses.replace(
+            self.variant.typical,
+            n_hidden=n_hidden,
+            sigma2_in=0.2,
+            sigma2_rec_out=0.2,
+            **rates,
+        )
+        rng = np.random.default_rng(seed)
+        n_rows = np.array(n_rows, np.int64)
+        total = int(n_rows.sum())
+        frames = (rng.random((total + n_rows[0], n_features)) < 0.3).astype(np.float32)
+        self.batch = PackedChunks(
+            x=frames[:total],
+            target=frames[n_rows[0] :],
+            n_rows=n_rows,
+            counted=np.ones(total, np.float32),
+            masked=np.ones(total, np.float32),
+        )
+        self.weights = rng.random(total)
+        drawn = self.variant.initial_parameters(self.hyperparameters, n_features, "variance", seed)
+        self.parameters = {
+            key: value + rng.normal(0, 0.2, value.shape) for key, value in drawn.items()
+        }
+        self.noise = self.variant.draw(rng, self.batch, self.hyperparameters)
+        self.scalars = self.variant.scalar_values(self.hyperparameters, 1000.0)
+
+    def sequence(self, index):
+        """Return the frames (T + 1, n_features) of one chunk of a constant layout, and its rows."""
+        rows = np.arange(len(self.batch.x)).reshape(-1, self.batch.n_rows[0])[:, index]
+        return np.concatenate([self.batch.x[rows], self.batch.target[rows[-1:]]]), rows
+
+    def run(self, real="float64", **changed):
+        """Return loss, NLL per row and gradients by name."""
+        parameters = {**self.parameters, **changed}
+
+        def cast(values, dtypes):
+            return [
+                np.asarray(values[key], real if dtype == "float32" else dtype)
+                for key, dtype in dtypes.items()
+            ]
+
+        loss, nll, *gradients = compiled(self.name, real)(
+            *cast(parameters, dict.fromkeys(self.variant.parameter_axes, "float32")),
+            *cast(self.scalars, self.variant.scalars),
+            self.batch.x.astype(real),
+            self.batch.target.astype(real),
+            self.batch.n_rows,
+            np.zeros_like(parameters["h0"], real),
+            self.weights.astype(real),
+            *cast(self.noise, {key: dtype for key, (dtype, _) in self.variant.noise.items()}),
+        )
+        return float(loss), nll, dict(zip(self.variant.parameter_axes, gradients, strict=True))
+
+    def finite_differences(self, key, step=1e-6):
+        """Central differences of the loss with respect to a parameter."""
+        value = self.parameters[key]
+        gradient = np.zeros_like(value)
+        for index in np.ndindex(value.shape):
+            moved = np.zeros_like(value)
+            moved[index] = step
+            up, down = (self.run(**{key: value + sign * moved})[0] for sign in (1, -1))
+            gradient[index] = (up - down) / (2 * step)
+        return gradient
