@@ -7,7 +7,8 @@ import pytest
 
 from fdrnn.datasets import Dataset
 from fdrnn.model import VARIANTS, TrainingSettings
-from fdrnn.model.network import Network
+from fdrnn.model.evaluation import sequence_nll
+from fdrnn.model.network import Network, network
 from fdrnn.model.trainer import Trainer
 from fdrnn.search import SPACES
 
@@ -88,6 +89,27 @@ def test_noise_is_new_in_every_minibatch_and_every_chunk_has_rows_of_its_own(nam
     # The chunks of DATASET's training set have padding to share.
     assert any(len(set(batch.n_rows)) > 1 for batch in batches) is not noisy
     assert len({array.tobytes() for array in drawn if noisy}) == (len(batches) if noisy else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("weight_decay", "plain"),
+        ("dropout", "plain"),
+        ("nonrecurrent_dropout", "plain"),
+        ("fast_dropout_sampled", "fast_dropout"),
+    ],
+)
+def test_validation_and_test_have_no_noise_and_no_penalty(name, like):
+    """They are another variant's, to the last bit."""
+    found = []
+    parameters = VARIANTS[name].initial_parameters(VARIANTS[name].typical, 8, "variance", 5)
+    for variant in (name, like):
+        compiled = network(variant)
+        compiled.configure(VARIANTS[variant].typical, 0.01, 225.0)
+        compiled.set_parameters(parameters)
+        found.append(sequence_nll(compiled, DATASET.test)[0])
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
