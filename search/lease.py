@@ -1,18 +1,12 @@
-"""Claims and leases: the sole right to train a trial, for as long as it is renewed.
+"""A lease: the sole right to train a trial, and every write into it.
 
-A claim is one transaction, atomic on SQLite (BEGIN IMMEDIATE) and on PostgreSQL (row lock). It
-counts up the trial's attempt; every later write names the attempt and is refused once another
-worker has claimed the trial. A lease that is not renewed expires by the database's clock, and
-whoever claims next takes its trial up.
-
-Every write may be repeated: one that was committed without the writer's knowing, because the
-connection broke just then, changes nothing the second time.
+Every write names the attempt that the claim counted up and is refused once another worker has
+claimed the trial. Every write may be repeated: one that was committed without the writer's
+knowing, because the connection broke just then, changes nothing the second time.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -22,41 +16,8 @@ import sqlalchemy as sa
 
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search import tables
-from fdrnn.search.database import Database, now_s, up_since_s
+from fdrnn.search.database import Database, now_s
 from fdrnn.search.errors import LeaseLostError
-
-MOST_STALLS = 10
-"""Attempts in a row without a later checkpoint after which a trial counts as failed."""
-
-
-@dataclass(frozen=True)
-class WorkerIdentity:
-    """Who trains: shown beside its trials.
-
-    Attributes
-    ----------
-    name
-        Distinct among the workers of a store, for example ``"ada-4711"``.
-    host
-        Name of its machine.
-    pid
-        Its process there.
-    """
-
-    name: str
-    host: str
-    pid: int
-
-
-def worker_of(pid: int) -> WorkerIdentity:
-    """Return the identity of a worker in a process of this machine."""
-    host = platform.node()
-    return WorkerIdentity(f"{host}-{pid}", host, pid)
-
-
-def this_worker() -> WorkerIdentity:
-    """Return the identity of a worker in this process."""
-    return worker_of(os.getpid())
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +175,7 @@ class Lease:
             valid_nll_counted=result.valid_nll_counted,
             valid_nll_masked=result.valid_nll_masked,
             stalls=0,
-            **_NO_LEASE,
+            **NO_LEASE,
         ) as connection:
             if connection is None:
                 return
@@ -240,7 +201,7 @@ class Lease:
         error
             Its traceback.
         """
-        with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **_NO_LEASE):
+        with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
             pass
 
     def _note_machine(self, connection: sa.Connection, machine: str | None) -> None:
@@ -264,13 +225,13 @@ class Lease:
             connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
 
 
-_NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
+NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
 _WAITING: dict[str, Any] = {
     "state": tables.WAITING,
     "worker": None,
     "host": None,
     "pid": None,
-    **_NO_LEASE,
+    **NO_LEASE,
 }
 
 
@@ -286,157 +247,3 @@ def _measured(records: Sequence[EpochRecord]) -> Iterator[dict[str, Any]]:
     for record in records:
         for name, value in record.measurements.items():
             yield {"epoch": record.epoch, "name": name, "value": value}
-
-
-def claim(
-    database: Database,
-    study_id: int,
-    worker: WorkerIdentity,
-    lease_s: float,
-    *,
-    take_expired: bool = True,
-) -> Lease | None:
-    """Claim the first trial that waits or whose lease has expired.
-
-    A trial that would be at its attempt number `MOST_STALLS` + 1 in a row without a later
-    checkpoint is failed instead, and the next one is looked at. No lease counts as expired until
-    the database server has been up for `lease_s`, so that the living can renew theirs first.
-
-    Parameters
-    ----------
-    database
-        The store's database.
-    study_id
-        The study.
-    worker
-        Who claims.
-    lease_s
-        Seconds until the lease expires unless it is renewed.
-    take_expired
-        False leaves expired leases alone: for a worker that could not reach the store itself.
-
-    Returns
-    -------
-    Lease or None
-        The lease; None if every trial is finished, failed or in the hands of another.
-    """
-    trials, checkpoints = tables.trials, tables.checkpoints
-    claimable = trials.c.state == tables.WAITING
-    if take_expired:
-        claimable |= (
-            (trials.c.state == tables.RUNNING)
-            & (trials.c.lease_expires < now_s())
-            & (up_since_s() + lease_s < now_s())
-        )
-    first = (
-        sa.select(trials)
-        .where(trials.c.study_id == study_id, claimable)
-        .order_by(trials.c.config_index)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    with database.write() as connection:
-        while True:
-            row = connection.execute(first).one_or_none()
-            if row is None:
-                return None
-            if row.stalls < MOST_STALLS:
-                break
-            _fail_stalled(connection, row)
-        attempt = row.attempt + 1
-        connection.execute(
-            trials.update()
-            .where(trials.c.trial_id == row.trial_id)
-            .values(
-                state=tables.RUNNING,
-                attempt=attempt,
-                stalls=row.stalls + 1,
-                worker=worker.name,
-                host=worker.host,
-                pid=worker.pid,
-                lease_renewed=now_s(),
-                lease_expires=now_s() + lease_s,
-                started_at=sa.func.coalesce(trials.c.started_at, now_s()),
-            )
-        )
-        checkpoint = connection.execute(
-            sa.select(checkpoints.c.epoch, checkpoints.c.state).where(
-                checkpoints.c.trial_id == row.trial_id
-            )
-        ).one_or_none()
-        epoch = checkpoint.epoch if checkpoint else 0
-        # Epochs after the checkpoint are trained again and would otherwise stand twice.
-        for table in (tables.epochs, tables.measurements):
-            connection.execute(
-                table.delete().where(table.c.trial_id == row.trial_id, table.c.epoch > epoch)
-            )
-    return Lease(
-        database=database,
-        trial_id=row.trial_id,
-        config_index=row.config_index,
-        seed=row.seed,
-        hyperparameters=row.hyperparameters,
-        attempt=attempt,
-        epoch=epoch,
-        checkpoint=checkpoint.state if checkpoint else None,
-        lease_s=lease_s,
-    )
-
-
-def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
-    last = f"; the last one: {row.trouble}" if row.trouble else ""
-    connection.execute(
-        tables.trials.update()
-        .where(tables.trials.c.trial_id == row.trial_id)
-        .values(
-            state=tables.FAILED,
-            finished_at=now_s(),
-            error=f"{row.stalls} attempts in a row ended without a later checkpoint, the last by "
-            f"worker {row.worker or 'unknown'}{last}; see why its process ends (memory?), then "
-            "`fdrnn study retry`",
-            **_NO_LEASE,
-        )
-    )
-
-
-def expire(database: Database, worker: str) -> None:
-    """Let the leases of a worker whose process is known to have ended expire now.
-
-    Parameters
-    ----------
-    database
-        The store's database.
-    worker
-        Its name.
-    """
-    columns = tables.trials.c
-    held = (columns.worker == worker) & (columns.state == tables.RUNNING)
-    with database.write() as connection:
-        connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
-
-
-def seconds_to_expiry(database: Database, study_id: int, lease_s: float = 0.0) -> float | None:
-    """Return the seconds until a lease of a study expires, None if no trial runs.
-
-    Parameters
-    ----------
-    database
-        The store's database.
-    study_id
-        The study.
-    lease_s
-        As for `claim`.
-
-    Returns
-    -------
-    float or None
-        Negative if one has expired.
-    """
-    trials = tables.trials
-    running = (trials.c.study_id == study_id) & (trials.c.state == tables.RUNNING)
-    query = sa.select(
-        sa.func.min(trials.c.lease_expires) - now_s(), up_since_s() + lease_s - now_s()
-    ).where(running)
-    with database.read() as connection:
-        expiry_s, server_s = connection.execute(query).one()
-    return None if expiry_s is None else max(expiry_s, server_s)

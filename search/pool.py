@@ -18,9 +18,9 @@ from types import FrameType
 from typing import Any
 
 from fdrnn.datasets.errors import FdrnnError
+from fdrnn.search.claims import expire, this_worker, worker_of
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.events import EventKind, WorkerEvent
-from fdrnn.search.lease import expire, this_worker, worker_of
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.progress import study_progress
 from fdrnn.search.store import Store, open_store

@@ -18,6 +18,7 @@ from pathlib import Path
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.model import CheckpointError, EpochRecord, TrainingInterrupted
+from fdrnn.search.claims import WorkerIdentity, claim, seconds_to_expiry, this_worker
 from fdrnn.search.errors import (
     LeaseLostError,
     StoreError,
@@ -26,7 +27,7 @@ from fdrnn.search.errors import (
 )
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.journal import TrialJournal
-from fdrnn.search.lease import Lease, WorkerIdentity, claim, seconds_to_expiry, this_worker
+from fdrnn.search.lease import Lease
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.search.mirror import Mirror
 from fdrnn.search.outage import StoreWatch

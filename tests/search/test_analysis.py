@@ -19,7 +19,8 @@ from fdrnn.search import (
     create_study,
     open_store,
 )
-from fdrnn.search.lease import Lease, claim, this_worker
+from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.lease import Lease
 from fdrnn.search.training import make_trainer
 
 

@@ -19,7 +19,8 @@ from fdrnn.search import (
     test_sequences,
     trials,
 )
-from fdrnn.search.lease import Lease, claim, this_worker
+from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.lease import Lease
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 

@@ -23,9 +23,10 @@ from fdrnn.search import (
 from fdrnn.search import (
     journal as journal_module,
 )
+from fdrnn.search.claims import WorkerIdentity, claim, expire
 from fdrnn.search.database import Database
 from fdrnn.search.journal import TrialJournal
-from fdrnn.search.lease import Lease, WorkerIdentity, claim, expire
+from fdrnn.search.lease import Lease
 from fdrnn.search.mirror import Mirror
 from fdrnn.search.outage import StoreWatch
 

@@ -24,15 +24,15 @@ from fdrnn.search import (
     test_sequences,
     trials,
 )
-from fdrnn.search.lease import (
+from fdrnn.search.claims import (
     MOST_STALLS,
-    Lease,
     WorkerIdentity,
     claim,
     expire,
     seconds_to_expiry,
     this_worker,
 )
+from fdrnn.search.lease import Lease
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.search import SPACES, Store, StoreError, curves, draw, open_store, tables, trials, work
+from fdrnn.search.claims import WorkerIdentity, claim
 from fdrnn.search.database import Database, now_s
-from fdrnn.search.lease import WorkerIdentity, claim
 from fdrnn.search.migrations import migrate
 from fdrnn.search.mirror import create_mirror_tables
 

@@ -9,7 +9,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from fdrnn.search import SPACES, Store, StoreError, create_study, draw
-from fdrnn.search.lease import Lease, claim, this_worker
+from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.lease import Lease
 from fdrnn.search.mirror import Mirror
 
 

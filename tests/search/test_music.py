@@ -32,7 +32,7 @@ from fdrnn.search import (
     trials,
     work,
 )
-from fdrnn.search.lease import claim, this_worker
+from fdrnn.search.claims import claim, this_worker
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 

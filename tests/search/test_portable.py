@@ -38,7 +38,8 @@ from fdrnn.search import (
     trials,
     work,
 )
-from fdrnn.search.lease import Lease, WorkerIdentity, claim
+from fdrnn.search.claims import WorkerIdentity, claim
+from fdrnn.search.lease import Lease
 
 ADA = WorkerIdentity("ada-1", "ada", 1)
 MACHINE = "some CPU; openblas 0.3, 1 thread"

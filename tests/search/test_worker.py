@@ -32,8 +32,9 @@ from fdrnn.search import (
     work,
 )
 from fdrnn.search import worker as worker_module
+from fdrnn.search.claims import WorkerIdentity, claim
 from fdrnn.search.database import Database
-from fdrnn.search.lease import Lease, WorkerIdentity, claim
+from fdrnn.search.lease import Lease
 from fdrnn.search.worker import MOST_TROUBLES
 
 GONE = WorkerIdentity("gone-1", "gone", 1)

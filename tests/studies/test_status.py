@@ -32,7 +32,8 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.lease import Lease, WorkerIdentity, claim
+from fdrnn.search.claims import WorkerIdentity, claim
+from fdrnn.search.lease import Lease
 from fdrnn.studies.cli.status_view import StudyStatus, time_left_line
 from fdrnn.studies.cli.watch import follow
 
