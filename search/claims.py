@@ -65,7 +65,7 @@ def claim(
 
     A trial that would be at its attempt number `MOST_STALLS` + 1 in a row without a later
     checkpoint is failed instead, and the next one is looked at. No lease counts as expired until
-    the database server has been up for `lease_s`, so that the living can renew theirs first.
+    the database server has been up for its length, so that the living can renew theirs first.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def claim(
         claimable |= (
             (trials.c.state == tables.RUNNING)
             & (trials.c.lease_expires < now_s())
-            & (up_since_s() + lease_s < now_s())
+            & (_settled_s() < now_s())
         )
     first = (
         sa.select(trials)
@@ -148,6 +148,12 @@ def claim(
     )
 
 
+def _settled_s() -> sa.ColumnElement[float]:
+    # When a lease's holder has had one length of it to come back to a server that was away.
+    trials = tables.trials.c
+    return up_since_s() + trials.lease_expires - trials.lease_renewed
+
+
 def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
     last = f"; the last one: {row.trouble}" if row.trouble else ""
     connection.execute(
@@ -180,28 +186,14 @@ def expire(database: Database, worker: str) -> None:
         connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
 
 
-def seconds_to_expiry(database: Database, study_id: int, lease_s: float = 0.0) -> float | None:
-    """Return the seconds until a lease of a study expires, None if no trial runs.
+def seconds_to_expiry(database: Database, study_id: int) -> float | None:
+    """Return the seconds until `claim` may take a lease of a study, None if no trial runs.
 
-    Parameters
-    ----------
-    database
-        The store's database.
-    study_id
-        The study.
-    lease_s
-        As for `claim`.
-
-    Returns
-    -------
-    float or None
-        Negative if one has expired.
+    It is negative if one has expired.
     """
     trials = tables.trials
     running = (trials.c.study_id == study_id) & (trials.c.state == tables.RUNNING)
-    query = sa.select(
-        sa.func.min(trials.c.lease_expires) - now_s(), up_since_s() + lease_s - now_s()
-    ).where(running)
+    query = sa.select(trials.c.lease_expires - now_s(), _settled_s() - now_s()).where(running)
     with database.read() as connection:
-        expiry_s, server_s = connection.execute(query).one()
-    return None if expiry_s is None else max(expiry_s, server_s)
+        rows = connection.execute(query).all()
+    return min((max(expiry_s, settled_s) for expiry_s, settled_s in rows), default=None)

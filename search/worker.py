@@ -247,7 +247,7 @@ class _Worker:
         )
 
     def seconds_to_expiry(self) -> float | None:
-        return seconds_to_expiry(self.store.database, self.stored.study_id, self.settings.lease_s)
+        return seconds_to_expiry(self.store.database, self.stored.study_id)
 
     def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -33,6 +33,7 @@ from fdrnn.search.claims import (
     this_worker,
 )
 from fdrnn.search.lease import Lease
+from postgres import PostgresServer
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 
@@ -297,9 +298,36 @@ def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
     for _ in range(2):
         claimed(store, study_id, ADA)
     expire(store.database, "ada-1")
-    time.sleep(0.01)
     assert claim(store.database, study_id, BOB, 60.0, take_expired=False) is None
     assert claimed(store, study_id, BOB, lease_s=0.001).config_index == 0
+
+
+def test_after_a_crash_of_the_server_no_lease_expires_within_its_length(
+    postgres: PostgresServer, fake: ModuleType
+) -> None:
+    store = open_store(postgres.url(postgres.create_database()), create=True)
+    study_id = create_study(store, fake.definition(n_trials=2), fake.DATA).study_id
+    claimed(store, study_id, ADA, lease_s=2.0)
+    claimed(store, study_id, ADA)
+    postgres.stop("immediate")
+    time.sleep(2.5)
+    postgres.start()
+    begun = time.monotonic()
+    assert claim(store.database, study_id, BOB, 60.0) is None
+    left_s = seconds_to_expiry(store.database, study_id)
+    assert left_s is not None
+    assert 0.0 < left_s <= 2.0
+    while (taken := claim(store.database, study_id, BOB, 60.0)) is None:
+        assert time.monotonic() - begun < 10.0
+        time.sleep(0.05)
+    assert taken.config_index == 0
+    assert time.monotonic() - begun > 1.0
+    # Known to have ended, nobody is waited for.
+    claimed_too = claim(store.database, study_id, BOB, 60.0)
+    assert claimed_too is None
+    expire(store.database, "ada-1")
+    assert claimed(store, study_id, BOB).config_index == 1
+    store.close()
 
 
 def test_the_leases_of_a_dead_worker_expire_at_once(store: Store, study_id: int) -> None:
