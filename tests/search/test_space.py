@@ -70,7 +70,7 @@ def test_spaces_of_lstm_and_weight_noise() -> None:
     assert choices("lstm-fast-dropout") == of_lstm
     plain = {name: values for name, values in of_lstm.items() if "dropout" not in name}
     assert choices("lstm") == plain
-    noise = {"sigma2_noise": [1e-2, 1e-3, 1e-4, 1e-6]}
+    noise = {"sigma2_noise": [1e-3, 1e-4, 1e-5, 1e-6]}
     assert choices("weight-noise") == choices("table2-plain") | noise
 
 
