@@ -1,49 +1,152 @@
-"""Files of a report, written whole or not at all."""
+"""Files of a report: each written whole, all of them or none.
+
+The files are first written into a hidden folder beside their places; only when the last is
+complete do they take their names, one rename each. A reader sees an old file or a new one and
+never a part of one.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from fdrnn.reports.errors import OutputError
 
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file as `write_bytes` does."""
-    write_bytes(path, text.encode())
+_CONTENTS = "contents.txt"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically; its folder is made where it is missing.
-
-    The content goes to a temporary file in the same folder, which then takes the file's name, so
-    that a reader sees the old content or the new one and never a part.
+class FileSet:
+    """Files on their way into a folder; made by `file_set`.
 
     Parameters
     ----------
-    path
-        The file; an existing one is replaced.
-    content
-        Its whole content.
+    staging
+        The hidden folder.
+    """
+
+    def __init__(self, staging: Path) -> None:
+        self._staging = staging
+        self._names: list[str] = []
+
+    def add(self, name: str, content: str | bytes) -> None:
+        """Write a file; text as UTF-8.
+
+        Parameters
+        ----------
+        name
+            Path relative to the folder, with slashes.
+        content
+            Its whole content.
+        """
+        with self.open(name) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file to be written piece by piece."""
+        path = self._staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        self._names.append(name)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files so far, in the order in which they were added."""
+        return list(self._names)
+
+
+@contextmanager
+def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
+    """Write files into a folder as a set.
+
+    If the block raises, nothing in the folder has changed.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    whole
+        Whether the set is a whole report. Its names are then kept in ``contents.txt``, and files
+        of an earlier report that it lacks are removed, so that no number of an earlier report
+        stays beside a newer one.
+
+    Yields
+    ------
+    FileSet
+        Takes the files.
 
     Raises
     ------
     OutputError
-        If the folder or the file cannot be written.
+        If the folder or a file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-            # A file made by open() has the permissions of the user's umask, one of
-            # NamedTemporaryFile would be readable by its owner alone.
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+        made = _make_folder(folder)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
+                # The folder is readable by its owner alone; files made in it have the user's mask.
+                files = FileSet(Path(temporary))
+                yield files
+                names = files.names
+                stale = _listed(folder) - set(names) if whole else set()
+                if whole:
+                    files.add(_CONTENTS, "".join(f"{name}\n" for name in sorted(names)))
+                _put_in_place(Path(temporary), folder, files.names)
+                _remove(folder, stale)
+        except BaseException:
+            for empty in made:
+                _remove_if_empty(empty)
+            raise
     except OSError as error:
+        if isinstance(error, OutputError) or error.strerror is None:
+            raise
+        place = error.filename2 or error.filename or folder
         raise OutputError(
-            f"cannot write the report {path}: {error.strerror}; name another folder with --output"
+            f"cannot write the report into {folder}: {error.strerror} ({place}); "
+            "name another folder with --output"
         ) from error
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return those made, the innermost first."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _listed(folder: Path) -> set[str]:
+    contents = folder / _CONTENTS
+    return set(contents.read_text(encoding="utf-8").splitlines()) if contents.is_file() else set()
+
+
+def _put_in_place(staging: Path, folder: Path, names: list[str]) -> None:
+    for name in names:
+        # Before the first file is in place.
+        if (folder / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / name))
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (staging / name).replace(folder / name)
+
+
+def _remove(folder: Path, names: set[str]) -> None:
+    for name in names:
+        file = folder / name
+        # The list is a file that anyone may have edited.
+        if folder.resolve() in file.resolve().parents:
+            file.unlink(missing_ok=True)
+            _remove_if_empty(file.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,20 +1,24 @@
 """Table 1: the test NLL of each study's selected trial beside the paper's numbers.
 
-The trial is selected by its validation NLL alone. Everything is computed from the frames of
-`fdrnn.search`; the paper's numbers come from `fdrnn.reports.paper`.
+The trial is selected by its validation NLL alone. A study of fast-dropout networks stands beside
+its plain counterpart: the study of plain networks on the same data with the same seed and the
+same training settings, whose draws share the values of the parameters that both have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
 
+from fdrnn.model import TrainingSettings
+from fdrnn.reports.bootstrap import Interval, test_nll_intervals
 from fdrnn.reports.errors import NothingToReportError
+from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.paper import TABLE_1
-from fdrnn.search import Store, StoredStudy, frames, selected
+from fdrnn.search import Store
 
 _VARIANT_ORDER = ("fast_dropout", "authors_cell", "plain")
 
@@ -29,6 +33,11 @@ class Row:
         The study's data set as it is asked for and as the table prints it.
     study, variant, space, seed, padding
         The study's definition; `padding` is the rule of the training and validation loss.
+    training
+        Its other training settings in words; those that are not told have their defaults.
+    plain_study
+        The study's plain counterpart in the same report; None for a plain study, and where
+        there is none.
     code_version
         Version of fdrnn that created the study.
     trials_planned, trials_finished, trials_diverged, trials_failed
@@ -42,8 +51,10 @@ class Row:
         The validation NLL that selected it, under the study's padding rule.
     test_nll_pooled
         Its test NLL averaged over the predicted steps of all test sequences.
-    test_nll_sequence_mean
-        Its test NLL as the mean over test sequences of each one's average.
+    test_nll_pooled_low, test_nll_pooled_high
+        Its 95 % bootstrap interval over test sequences, `fdrnn.reports.bootstrap`.
+    test_nll_sequence_mean, test_nll_sequence_mean_low, test_nll_sequence_mean_high
+        Its test NLL as the mean over test sequences of each one's average, and the interval.
     paper_fd
         The paper's own fast-dropout number for the data set.
     cited_plain, cited_rnn_nade, cited_deep_rnn
@@ -59,6 +70,8 @@ class Row:
     space: str
     seed: int
     padding: str
+    training: str
+    plain_study: str | None
     code_version: str
     trials_planned: int
     trials_finished: int
@@ -68,12 +81,33 @@ class Row:
     best_epoch: int | None
     valid_nll: float | None
     test_nll_pooled: float | None
+    test_nll_pooled_low: float | None
+    test_nll_pooled_high: float | None
     test_nll_sequence_mean: float | None
+    test_nll_sequence_mean_low: float | None
+    test_nll_sequence_mean_high: float | None
     paper_fd: float | None
     cited_plain: float | None
     cited_rnn_nade: float | None
     cited_deep_rnn: float | None
     note: str
+
+
+def study_names(store: Store, studies: Sequence[str]) -> list[str]:
+    """Return the names of the studies to report: those named, or all of the store.
+
+    Raises
+    ------
+    NothingToReportError
+        If the store holds no study.
+    """
+    names = list(dict.fromkeys(studies)) or store.study_names()
+    if not names:
+        raise NothingToReportError(
+            "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "
+            "--storage or FDRNN_STORAGE names another store"
+        )
+    return names
 
 
 def table1(store: Store, studies: Sequence[str] = ()) -> list[Row]:
@@ -89,7 +123,7 @@ def table1(store: Store, studies: Sequence[str] = ()) -> list[Row]:
     Returns
     -------
     list of Row
-        A row per study, as `in_reading_order` sorts them.
+        A row per study, as `arranged` returns them.
 
     Raises
     ------
@@ -98,61 +132,62 @@ def table1(store: Store, studies: Sequence[str] = ()) -> list[Row]:
     UnknownNameError
         If it lacks one of `studies`.
     """
-    names = list(dict.fromkeys(studies)) or store.study_names()
-    if not names:
-        raise NothingToReportError(
-            "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "
-            "--storage or FDRNN_STORAGE names another store"
-        )
-    return in_reading_order(row(store.study(name), frames.trials(store, name)) for name in names)
+    return arranged(row(read(store, name)) for name in study_names(store, studies))
 
 
-def row(stored: StoredStudy, trials: pd.DataFrame) -> Row:
+def row(evidence: Evidence) -> Row:
     """Compute a study's row.
 
     Parameters
     ----------
-    stored
+    evidence
         The study.
-    trials
-        Its trials as `fdrnn.search.trials` returns them, one per configuration.
 
     Returns
     -------
     Row
-        The row; a study without a finished trial that has a finite validation NLL gets no
-        numbers of its own, and a note that says why.
+        The row, without a counterpart; a study without a finished trial that has a finite
+        validation NLL gets no numbers of its own, and a note that says why.
     """
-    definition = stored.definition
-    finished = trials[trials["state"] == "finished"]
-    index = selected(trials)
-    best = None if index is None else trials[trials["config_index"] == index].iloc[0]
+    definition = evidence.definition
+    finished, best = evidence.finished, evidence.best
     published = TABLE_1.get(definition.data)
-    n_diverged = int(finished["diverged"].astype(bool).sum())
-    n_failed = int((trials["state"] == "failed").sum())
+    sequences = evidence.sequences
+    intervals = test_nll_intervals(
+        sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
+    )
+    pooled = intervals.pooled if intervals else None
+    sequence_mean = intervals.sequence_mean if intervals else None
+    n_failed = int((evidence.trials["state"] == "failed").sum())
     return Row(
         data=definition.data,
-        title=stored.data.title,
+        title=evidence.stored.data.title,
         study=definition.name,
         variant=definition.variant,
         space=definition.space,
         seed=definition.seed,
         padding=definition.training.padding,
-        code_version=stored.code_version,
-        trials_planned=len(trials),
+        training="; ".join(_settings(definition.training)),
+        plain_study=None,
+        code_version=evidence.stored.code_version,
+        trials_planned=len(evidence.trials),
         trials_finished=len(finished),
-        trials_diverged=n_diverged,
+        trials_diverged=int(finished["diverged"].astype(bool).sum()),
         trials_failed=n_failed,
-        selected_trial=index,
+        selected_trial=evidence.selected,
         best_epoch=None if best is None else int(best["best_epoch"]),
         valid_nll=_nll(best, "valid_nll"),
         test_nll_pooled=_nll(best, "test_nll_pooled"),
+        test_nll_pooled_low=_low(pooled),
+        test_nll_pooled_high=_high(pooled),
         test_nll_sequence_mean=_nll(best, "test_nll_sequence_mean"),
+        test_nll_sequence_mean_low=_low(sequence_mean),
+        test_nll_sequence_mean_high=_high(sequence_mean),
         paper_fd=published.fd if published else None,
         cited_plain=published.plain if published else None,
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
-        note="; ".join(_notes(stored, len(trials), len(finished), n_failed, index)),
+        note="; ".join(_notes(evidence, n_failed)),
     )
 
 
@@ -161,16 +196,40 @@ def _nll(trial: pd.Series[Any] | None, column: str) -> float | None:
     return None if trial is None or pd.isna(trial[column]) else float(trial[column])
 
 
-def _notes(
-    stored: StoredStudy, n_planned: int, n_finished: int, n_failed: int, index: int | None
-) -> Iterator[str]:
-    if stored.data.note:
-        yield stored.data.note
-    elif stored.definition.data not in TABLE_1:
+def _low(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.low
+
+
+def _high(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.high
+
+
+def _settings(training: TrainingSettings) -> Iterator[str]:
+    usual = TrainingSettings()
+    yield f"batch {training.batch_size}"
+    yield f"patience {training.patience}"
+    yield f"at most {training.max_epochs} epochs"
+    if training.chunk_length != usual.chunk_length:
+        yield f"chunks of {training.chunk_length}"
+    if training.clip_norm != usual.clip_norm:
+        yield f"gradient norm clipped at {training.clip_norm:g}"
+    if training.init_scale != usual.init_scale:
+        yield "sigma^2 read as a standard deviation"
+    if training.step_rate_decay != usual.step_rate_decay:
+        yield f"step rate times {training.step_rate_decay:g} an epoch"
+    if training.parameter_average != usual.parameter_average:
+        yield f"parameters averaged with decay {training.parameter_average:g}"
+
+
+def _notes(evidence: Evidence, n_failed: int) -> Iterator[str]:
+    n_planned, n_finished = len(evidence.trials), len(evidence.finished)
+    if evidence.stored.data.note:
+        yield evidence.stored.data.note
+    elif evidence.definition.data not in TABLE_1:
         yield "own data: the paper has no number for it"
     if n_finished == 0:
         yield "no trial has finished yet"
-    elif index is None:
+    elif evidence.selected is None:
         yield "every finished trial diverged before it had a finite validation NLL"
     if n_failed:
         yield f"{n_failed} failed with a program error"
@@ -178,8 +237,11 @@ def _notes(
         yield f"provisional: {n_finished} of {n_planned} trials have finished"
 
 
-def in_reading_order(rows: Iterable[Row]) -> list[Row]:
-    """Sort rows: the paper's data sets in its order, then others; FD before plain."""
+def arranged(rows: Iterable[Row]) -> list[Row]:
+    """Sort rows and give each study of fast-dropout networks its plain counterpart.
+
+    The paper's data sets come first, in its order, then others; FD before plain.
+    """
     order = list(TABLE_1)
 
     def key(row: Row) -> tuple[int, str, int, str]:
@@ -187,7 +249,17 @@ def in_reading_order(rows: Iterable[Row]) -> list[Row]:
         variant = _VARIANT_ORDER.index(row.variant) if row.variant in _VARIANT_ORDER else 9
         return rank, row.data, variant, row.study
 
-    return sorted(rows, key=key)
+    rows = sorted(rows, key=key)
+    plain = {_same(row): row.study for row in reversed(rows) if row.variant == "plain"}
+    return [
+        row if row.variant == "plain" else replace(row, plain_study=plain.get(_same(row)))
+        for row in rows
+    ]
+
+
+def _same(row: Row) -> tuple[str, int, str, str]:
+    """Return what a study and its counterpart share."""
+    return row.data, row.seed, row.padding, row.training
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:

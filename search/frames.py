@@ -66,12 +66,15 @@ def trials(store: Store, study: str) -> pd.DataFrame:
         If the store holds no study of that name.
     """
     stored = store.study(study)
+    # Within the study: a store of many studies is not read whole for each of them.
+    ours = sa.select(_TRIALS.trial_id).where(_TRIALS.study_id == stored.study_id)
     trained = (
         sa.select(
             tables.epochs.c.trial_id,
             sa.func.count().label("n_epochs"),
             sa.func.sum(tables.epochs.c.seconds).label("seconds"),
         )
+        .where(tables.epochs.c.trial_id.in_(ours))
         .group_by(tables.epochs.c.trial_id)
         .subquery()
     )
@@ -82,7 +85,7 @@ def trials(store: Store, study: str) -> pd.DataFrame:
             _unless_nan(sa.func.sum(sequences.nll_sum) / sa.func.sum(sequences.n_steps), "pooled"),
             _unless_nan(sa.func.avg(sequences.nll_sum / sequences.n_steps), "sequence_mean"),
         )
-        .where(sequences.n_steps > 0)
+        .where(sequences.n_steps > 0, sequences.trial_id.in_(ours))
         .group_by(sequences.trial_id)
         .subquery()
     )
@@ -137,8 +140,15 @@ def curves(store: Store, study: str) -> pd.DataFrame:
     return table.merge(columns, on=keys, how="left")
 
 
-def test_sequences(store: Store, study: str) -> pd.DataFrame:
+def test_sequences(store: Store, study: str, config_index: int | None = None) -> pd.DataFrame:
     """Return the test NLL of every sequence for every finished trial of a study.
+
+    Parameters
+    ----------
+    store, study
+        As for `trials`.
+    config_index
+        The one configuration whose sequences are wanted; None for all.
 
     Returns
     -------
@@ -151,7 +161,7 @@ def test_sequences(store: Store, study: str) -> pd.DataFrame:
     UnknownNameError
         If the store holds no study of that name.
     """
-    return _per_trial(store, study, tables.test_sequences)
+    return _per_trial(store, study, tables.test_sequences, config_index)
 
 
 def parameters(store: Store, study: str, config_index: int) -> dict[str, npt.NDArray[Any]]:
@@ -231,7 +241,9 @@ def _unless_nan(average: sa.ColumnElement[Any], label: str) -> sa.Label[Any]:
     return sa.case((complete, average)).label(label)
 
 
-def _per_trial(store: Store, study: str, table: sa.Table) -> pd.DataFrame:
+def _per_trial(
+    store: Store, study: str, table: sa.Table, config_index: int | None = None
+) -> pd.DataFrame:
     stored = store.study(study)
     columns = [column for column in table.c if column.name != "trial_id"]
     query = (
@@ -240,6 +252,8 @@ def _per_trial(store: Store, study: str, table: sa.Table) -> pd.DataFrame:
         .where(_TRIALS.study_id == stored.study_id)
         .order_by(_TRIALS.config_index, *columns[:2])
     )
+    if config_index is not None:
+        query = query.where(_TRIALS.config_index == config_index)
     return _frame(store, query)
 
 

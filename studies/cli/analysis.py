@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from fdrnn.reports.files import write_text
+from fdrnn.reports.files import file_set
 from fdrnn.search import Analysis, analyze, default_storage_url, open_store
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.studies.cli.tables import print_table
@@ -54,9 +54,10 @@ def analyze_study(
     ]
     print_table(_HEADER, rows, n_text=1)
     typer.echo(_LEGEND)
-    path = output / f"{study}-trial-{found.config_index}-decomposition.csv"
-    write_text(path, units(found).to_csv(index=False))
-    typer.echo(f"Written: {path}", err=True)
+    name = f"{study}-trial-{found.config_index}-decomposition.csv"
+    with file_set(output, whole=False) as files:
+        files.add(name, units(found).to_csv(index=False))
+    typer.echo(f"Written: {output / name}", err=True)
 
 
 def units(analysis: Analysis) -> pd.DataFrame:

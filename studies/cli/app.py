@@ -44,6 +44,8 @@ Examples:
 
     fdrnn study status jsb                     # from another terminal
 
+    fdrnn report jsb jsb-plain                 # tables, figures, one HTML page
+
     fdrnn run my-study.toml --workers 8        # your own definition
 
 Environment:
@@ -281,16 +283,45 @@ def report(
             metavar="[STUDY]...", help="Studies of the store; all without any.", show_default=False
         ),
     ] = None,
+    exports: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="Report exported studies in the place of a store's: a file, or a folder of "
+            "*.fdrnn.zip files. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write the report anew while the studies are trained."),
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Time between two looks at the store of --watch."),
+    ] = 30.0,
     storage: Storage = None,
     output: Output = _DEFAULT_OUTPUT,
 ) -> None:
-    """Print Table 1 of the store's studies; write it as Markdown and CSV.
+    """Print Table 1; write a page, tables and figures.
 
-    A study that is not complete gets a row that says so.
+    The folder gets report.html, which needs no network; tables as CSV, Markdown and LaTeX;
+    figures as SVG and PDF. Studies that are not complete are reported as far as they are, and
+    the report says what is missing.
+
+    For example:
+
+        fdrnn report jsb jsb-plain
+
+        fdrnn report --watch --every 60
+
+        fdrnn report --from results --output jsb-report
     """
-    from fdrnn.studies.cli.reporting import report_studies
+    with remembered_interrupts():
+        from fdrnn.studies.cli.reporting import report_studies
 
-    report_studies(studies or [], storage, output)
+    report_studies(studies or [], storage, output, exports or [], watch, every)
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""``fdrnn report``: Table 1 on the terminal and in files."""
+"""``fdrnn report``: Table 1 on the terminal; the page, tables and figures in files."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,14 +10,32 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from fdrnn.reports.render import markdown, write_table1
-from fdrnn.reports.table1 import table1
-from fdrnn.search import Store, default_storage_url, open_store
+from fdrnn.reports import markdown, nll_tables
+from fdrnn.reports.table1 import Row, study_names, table1
+from fdrnn.reports.write import PAGE, write_report, write_tables
+from fdrnn.search import (
+    Store,
+    StoreUnavailableError,
+    StudyProgress,
+    default_storage_url,
+    open_store,
+    study_progress,
+)
+from fdrnn.studies.cli.exports import exported_store
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.errors import OptionError
 
 
-def report_studies(studies: Sequence[str], storage: str | None, output: Path) -> None:
-    """Report studies of a store, all of them if none is named.
+def report_studies(
+    studies: Sequence[str],
+    storage: str | None,
+    output: Path,
+    exports: Sequence[Path] = (),
+    watch: bool = False,
+    every_s: float = 30.0,
+) -> None:
+    """Report studies of a store or of exports, all of them if none is named.
 
     Parameters
     ----------
@@ -26,24 +45,98 @@ def report_studies(studies: Sequence[str], storage: str | None, output: Path) ->
         Its URL; None for the default.
     output
         Folder of the files.
+    exports
+        Files of exported studies, or folders of them, to report in the place of a store's.
+    watch
+        Whether to write the report again while the studies are trained, until they are complete.
+    every_s
+        Seconds between two looks at the store then.
+
+    Raises
+    ------
+    OptionError
+        If `every_s` is not positive, or exports are to be watched.
     """
-    report_store(open_store(storage or default_storage_url()), studies, output)
+    if not every_s > 0:
+        raise OptionError(f"--every must be more than 0 seconds, got {every_s:g}")
+    if exports and watch:
+        raise OptionError("--watch needs a store; exports (--from) do not change")
+    if exports:
+        with exported_store(exports) as store:
+            print_table1(table1(store, studies))
+            _write(store, studies, output)
+        return
+    store = open_store(storage or default_storage_url())
+    print_table1(table1(store, studies))
+    if watch:
+        _watch(store, studies, output, every_s)
+    else:
+        _write(store, studies, output)
+        refresh_notes(store, studies)
 
 
-def report_store(store: Store, studies: Sequence[str], output: Path) -> None:
-    """Print Table 1 and write its files.
+def report_results(store: Store, output: Path) -> None:
+    """Print Table 1 of a store and write it, without figures."""
+    rows = table1(store)
+    print_table1(rows)
+    refresh_notes(store)
+    write_tables(output, nll_tables.tables(rows))
+    typer.echo(
+        f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
+        err=True,
+    )
+
+
+def print_table1(rows: Sequence[Row]) -> None:
+    """Print Table 1 with what it rests on.
 
     A terminal that is wide enough for the tables shows the Markdown drawn; others and a pipe get
     the Markdown itself.
     """
-    rows = table1(store, studies)
-    text = markdown(rows)
+    text = markdown.document("Results", nll_tables.tables(rows))
     console = Console()
     table_width = max(len(line) for line in text.splitlines() if line.startswith("|"))
     if console.is_terminal and console.width >= table_width:
         console.print(Markdown(text))
     else:
         typer.echo(text)
-    refresh_notes(store, studies)
-    paths = write_table1(output, rows)
-    typer.echo(f"Written: {', '.join(map(str, paths))}", err=True)
+
+
+def _write(store: Store, studies: Sequence[str], output: Path) -> None:
+    # Matplotlib and Optuna are imported here: Table 1 stands without waiting for them.
+    from fdrnn.reports.report import build  # noqa: PLC0415
+
+    paths = write_report(output, build(store, studies))
+    typer.echo(f"Written: {output / PAGE} and {len(paths) - 1} files beside it", err=True)
+
+
+def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -> None:
+    written: list[tuple[object, ...]] | None = None
+    while True:
+        try:
+            # The first look loads libraries, of which some swallow a Ctrl-C.
+            with remembered_interrupts():
+                progress = [study_progress(store, name) for name in study_names(store, studies)]
+                state = [_state(one) for one in progress]
+                if state != written:
+                    _write(store, studies, output)
+                    refresh_notes(store, studies)
+                    written = state
+            if not any(one.waiting + one.running for one in progress):
+                print_table1(table1(store, studies))
+                return
+            done = sum(one.finished for one in progress)
+            planned = sum(one.n_trials for one in progress)
+            typer.echo(
+                f"{done} of {planned} trials finished; looking again in {every_s:g} s, Ctrl-C ends",
+                err=True,
+            )
+        except StoreUnavailableError as error:
+            typer.echo(f"{error}; looking again in {every_s:g} s", err=True)
+        time.sleep(every_s)
+
+
+def _state(progress: StudyProgress) -> tuple[object, ...]:
+    """Return what a new report would show differently."""
+    epochs = tuple((one.config_index, one.epoch) for one in progress.running_trials)
+    return progress.study, progress.n_trials, progress.finished, progress.failed, epochs

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import Dataset, load
-from fdrnn.reports.files import write_bytes
+from fdrnn.reports.files import file_set
 from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, are_notes, midi_file
 from fdrnn.reports.music import music_figure
 from fdrnn.search import (
@@ -154,8 +154,9 @@ def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path
             f"no MIDI files: the columns of {study.data.title} are not MIDI notes up to 127; the "
             "key lowest_midi_note of a .npz or .mat file says which notes they are"
         )
-    for name, content in files.items():
-        write_bytes(folder / name, content)
+    with file_set(folder, whole=False) as written:
+        for name, content in files.items():
+            written.add(name, content)
     return [folder / name for name in files]
 
 

@@ -26,7 +26,7 @@ from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
-from fdrnn.studies.cli.reporting import report_store
+from fdrnn.studies.cli.reporting import report_results
 from fdrnn.studies.cli.status_view import summary_line
 from fdrnn.studies.errors import OptionError
 
@@ -180,7 +180,7 @@ def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
         _require_toolchain()
         store, stored = create(request)
     code = _train(store, stored, request.storage_url, workers, request.data_dir)
-    report_store(store, [], output)
+    report_results(store, output)
     return code
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
 from fdrnn.datasets import DataDescription
+from fdrnn.model import TrainingSettings
 from fdrnn.reports import table1
+from fdrnn.reports.evidence import Evidence
 from fdrnn.search import StoredStudy, StudyDefinition
 
 WAITING: dict[str, object] = {"state": "waiting"}
@@ -77,8 +80,17 @@ def stored(study: StudyDefinition) -> StoredStudy:
     )
 
 
-def row(*trials: Mapping[str, object], data: str = "jsb") -> table1.Row:
-    return table1.row(stored(definition(data)), frame(*trials))
+NO_SEQUENCES = pd.DataFrame({"nll_sum": [], "n_steps": []})
+
+
+def row(
+    *trials: Mapping[str, object], data: str = "jsb", sequences: pd.DataFrame = NO_SEQUENCES
+) -> table1.Row:
+    return table1.row(Evidence(stored(definition(data)), frame(*trials), sequences))
+
+
+def waiting(study: StudyDefinition) -> table1.Row:
+    return table1.row(Evidence(stored(study), frame(WAITING), NO_SEQUENCES))
 
 
 def test_the_validation_nll_selects_whatever_the_test_nll_says() -> None:
@@ -166,7 +178,7 @@ def test_a_test_split_without_a_predicted_step_has_no_nll() -> None:
 
 def test_reading_order_is_the_paper_s_then_others_with_fd_before_plain() -> None:
     rows = [
-        table1.row(stored(definition(data, variant, name)), frame(WAITING))
+        waiting(definition(data, variant, name))
         for data, variant, name in (
             ("bach", "fast_dropout", "bach"),
             ("jsb", "plain", "jsb-plain"),
@@ -175,5 +187,49 @@ def test_reading_order_is_the_paper_s_then_others_with_fd_before_plain() -> None
             ("piano", "plain", "piano-plain"),
         )
     ]
-    names = [row.study for row in table1.in_reading_order(rows)]
+    names = [row.study for row in table1.arranged(rows)]
     assert names == ["piano-plain", "jsb", "jsb-short", "jsb-plain", "bach"]
+
+
+def test_the_plain_counterpart_has_the_same_data_seed_and_training() -> None:
+    fd, plain = definition(name="fd"), definition(variant="plain", name="plain")
+    other_training = TrainingSettings(batch_size=9)
+    strangers = (
+        replace(plain, name="other-data", data="bach"),
+        replace(plain, name="other-seed", seed=8),
+        replace(plain, name="other-training", training=other_training),
+        replace(plain, name="other-padding", training=TrainingSettings(padding="masked")),
+    )
+    alone = {row.study: row for row in table1.arranged(map(waiting, (fd, *strangers)))}
+    assert alone["fd"].plain_study is None
+    together = {row.study: row for row in table1.arranged(map(waiting, (fd, plain, *strangers)))}
+    assert together["fd"].plain_study == "plain"
+    assert together["plain"].plain_study is None
+
+
+def test_recording_the_test_nll_makes_no_other_training() -> None:
+    recording = TrainingSettings(record=("test_nll",))
+    rows = table1.arranged(
+        map(waiting, (definition(), replace(definition(variant="plain"), training=recording)))
+    )
+    assert rows[0].plain_study == "study"
+
+
+def test_the_intervals_are_of_the_selected_trial_s_sequences() -> None:
+    sequences = pd.DataFrame({"nll_sum": [80.0, 90.0, 70.0], "n_steps": [10, 10, 10]})
+    result = row(finished(8.2, 8.0, 8.0), sequences=sequences)
+    assert result.test_nll_pooled_low is not None
+    assert result.test_nll_pooled_high is not None
+    assert 7.0 <= result.test_nll_pooled_low < 8.0 < result.test_nll_pooled_high <= 9.0
+    # Sequences of one length: both averages are the same.
+    assert result.test_nll_sequence_mean_low == pytest.approx(result.test_nll_pooled_low)
+
+
+def test_settings_that_differ_from_the_usual_are_told() -> None:
+    usual = waiting(definition())
+    assert usual.training == "batch 27; patience 30; at most 300 epochs"
+    other = TrainingSettings(batch_size=9, init_scale="std", parameter_average=0.98)
+    told = waiting(replace(definition(), training=other)).training
+    assert told.startswith("batch 9; ")
+    assert "standard deviation" in told
+    assert "0.98" in told

@@ -250,8 +250,10 @@ def test_a_report_of_an_untrained_study(
     result = fdrnn("report", "mine", "--output", tmp_path / "out")
     assert result.exit_code == 0
     assert "no trial has finished yet" in result.stdout
-    assert (tmp_path / "out" / "table1.md").read_text() == result.stdout.removesuffix("\n")
-    assert (tmp_path / "out" / "table1.csv").is_file()
+    table = (tmp_path / "out" / "tables" / "table1.md").read_text()
+    assert table in result.stdout
+    assert (tmp_path / "out" / "tables" / "table1.csv").is_file()
+    assert "mine is not finished" in (tmp_path / "out" / "report.html").read_text()
     assert "did you mean 'mine'?" in error_line("report", "mien")
 
 

@@ -22,6 +22,8 @@ n_trials = 5
 seed = 3
 """
 
+FIGURE_2 = {"figure2-fd", "figure2-plain"}
+
 
 def write(folder: Path, text: str) -> str:
     path = folder / "mine.toml"
@@ -40,7 +42,8 @@ OTHER_VARIANTS = [
 
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
-    assert set(names()) == expected | {of_variant(variant) for variant in OTHER_VARIANTS}
+    others = {of_variant(variant) for variant in OTHER_VARIANTS}
+    assert set(names()) == expected | others | FIGURE_2
 
 
 @pytest.mark.parametrize("variant", OTHER_VARIANTS)
@@ -58,7 +61,15 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
     assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
 
 
-@pytest.mark.parametrize("name", names())
+def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
+    fd, plain = find("figure2-fd"), find("figure2-plain")
+    assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
+    assert fd.training.record == ("test_nll",)
+    assert fd.data == "jsb"
+    assert fd.seed == find("jsb").seed
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - FIGURE_2))
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
     assert definition.n_trials == 32

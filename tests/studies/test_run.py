@@ -39,9 +39,10 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert table["state"].tolist() == ["finished"] * 3
     best = selected(table)
     test_nll = table["test_nll_pooled"][table["config_index"] == best].iloc[0]
-    assert f"| {test_nll:.2f} |" in re.sub(" +", " ", out)
+    assert f"| {test_nll:.2f} /" in re.sub(" +", " ", out)
     assert "3 of 3" in out
-    assert (tmp_path / "fdrnn-report" / "table1.md").read_text() in out
+    assert (tmp_path / "fdrnn-report" / "tables" / "table1.md").read_text() in out
+    assert "`fdrnn report` adds the figures" in log
     for index in range(3):
         assert f"trial {index} begins" in log
     assert "Traceback" not in log

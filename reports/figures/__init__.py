@@ -1,0 +1,1 @@
+"""Figures of a report: one per module, its numbers computed apart from its drawing."""

@@ -1,0 +1,103 @@
+"""What a study cost: epochs and wall time of every trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from fdrnn.reports import style
+from fdrnn.reports.artefacts import Figure
+from fdrnn.reports.evidence import Evidence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+_MARKERS = ("o", "s", "^", "D", "v")
+_COLORS = (style.SKY, style.PURPLE, style.GREEN, style.BLUE, style.GREY)
+
+
+def cost(evidence: Evidence) -> pd.DataFrame:
+    """Return what every trial with an epoch cost.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``config_index``, ``n_hidden``, ``n_epochs``, ``minutes`` (wall time of the epochs that
+        are in the store), ``diverged``.
+    """
+    table = evidence.trials[evidence.trials["n_epochs"] > 0]
+    columns = ["config_index", "n_hidden", "n_epochs", "diverged"]
+    return table[columns].assign(minutes=table["seconds"] / 60).reset_index(drop=True)
+
+
+def figure(evidence: Evidence) -> Figure | None:
+    """Return the figure of a study; None before the first epoch."""
+    table = cost(evidence)
+    if table.empty:
+        return None
+    hours = table["minutes"].sum() / 60
+    median = table["n_epochs"].median()
+    summary = (
+        f"{len(table)} trials took {_hours(hours)} in all, a trial {_minutes(table)} and "
+        f"{median:.0f} epochs in the median."
+    )
+    return Figure(
+        name=f"{evidence.name}-cost",
+        title="Epochs and wall time",
+        caption=(
+            f"{summary} Wall time of the epochs in the store, each on one worker: training, "
+            "validation and statistics. Markers by hidden units; a cross is a diverged trial, the "
+            "circle the selected one."
+        ),
+        alt=f"Scatter plot of wall time against epochs, a point per trial. {summary}",
+        draw=lambda: _draw(table, evidence.selected),
+    )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+
+
+def _minutes(table: pd.DataFrame) -> str:
+    median = table["minutes"].median()
+    return f"{median:.1f} min" if median >= 0.1 else f"{60 * median:.1f} s"
+
+
+def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
+    figure, ((axes,),) = style.new_figure()
+    sizes = sorted(table["n_hidden"].unique())
+    unit, factor = ("min", 1.0) if table["minutes"].max() >= 1 else ("s", 60.0)
+    for size, marker, color in zip(sizes, _MARKERS, _COLORS, strict=False):
+        group = table[(table["n_hidden"] == size)]
+        axes.plot(
+            group["n_epochs"].to_numpy(float),
+            factor * group["minutes"].to_numpy(float),
+            marker,
+            color=color,
+            markersize=4,
+            markeredgewidth=0,
+            alpha=0.85,
+            label=f"{size}",
+        )
+    for group, marker, label, color in (
+        (table[table["diverged"]], "x", "diverged", style.DIVERGED),
+        (table[table["config_index"] == selected], "o", "selected", style.SELECTED),
+    ):
+        if not group.empty:
+            axes.plot(
+                group["n_epochs"].to_numpy(float),
+                factor * group["minutes"].to_numpy(float),
+                marker,
+                color=color,
+                markersize=4 if marker == "x" else 8,
+                fillstyle="none",
+                label=label,
+                zorder=4,
+            )
+    axes.set_xlabel("epochs")
+    axes.set_ylabel(f"wall time ({unit})")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    style.legend_above(axes, n_columns=5)
+    return figure

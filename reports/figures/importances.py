@@ -1,0 +1,69 @@
+"""The ranking of hyperparameters, with its uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fdrnn.reports import style
+from fdrnn.reports.artefacts import Figure
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.importance import TARGET_QUANTILE, importance, n_repetitions
+from fdrnn.reports.names import LABELS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+def figure(evidence: Evidence) -> Figure | None:
+    """Return the figure of a study; None where there are too few trials for a ranking."""
+    table = importance(evidence)
+    if table is None:
+        return None
+    n = len(evidence.finished)
+    above = table[table["importance"] > table["chance"]]
+    ranking = ", ".join(LABELS[name] for name in above["parameter"])
+    finding = (
+        f"Above the chance level: {ranking}."
+        if len(above)
+        else "None is above the chance level: the ranking may be luck."
+    )
+    return Figure(
+        name=f"{evidence.name}-importance",
+        title="Which hyperparameters matter",
+        caption=(
+            f"{finding} Importance for being among the best {TARGET_QUANTILE:.0%} of {n} finished "
+            "trials by validation NLL (Optuna's conditional PED-ANOVA, as shares of the sum). "
+            "Lines: 5 % to 95 % quantile over bootstrap samples of the trials; ticks: chance "
+            "level, the 95 % quantile where the trials' order is shuffled; "
+            f"{n_repetitions(n)} repetitions each. A bar that does not pass its tick may be luck."
+        ),
+        alt=(
+            "Bar chart of the importance of hyperparameters, largest first: "
+            + ", ".join(
+                f"{LABELS[name]} {share:.2f}"
+                for name, share in zip(table["parameter"], table["importance"], strict=True)
+            )
+            + f". {finding}"
+        ),
+        draw=lambda: _draw(table),
+    )
+
+
+def _draw(table: pd.DataFrame) -> Drawing:
+    figure, ((axes,),) = style.new_figure(height=0.5 + 0.2 * len(table))
+    y = np.arange(len(table))[::-1]
+    axes.barh(y, table["importance"], height=0.62, color=style.SKY, linewidth=0)
+    axes.hlines(y, table["low"], table["high"], color=style.INK, linewidth=0.8)
+    axes.vlines(
+        table["chance"], y - 0.42, y + 0.42, color=style.VERMILLION, linewidth=1.6, label="chance"
+    )
+    axes.set_yticks(y, [LABELS[name] for name in table["parameter"]])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("importance (share)")
+    axes.set_xlim(left=0)
+    axes.grid(visible=False)
+    style.legend_above(axes)
+    return figure

@@ -1,0 +1,134 @@
+"""Which hyperparameters decide whether a trial is among the best, and how sure that is.
+
+Optuna's conditional PED-ANOVA compares how a hyperparameter is distributed among the best trials
+with its distribution among all: the larger the divergence, the more it matters for being among
+the best. It needs the order of the trials alone, so that a diverged trial counts as what it is,
+the worst; fANOVA, the other evaluator, would leave out trials without a finite NLL and needs one
+more library.
+
+With 32 trials the best are 8, and some divergence comes about by chance. Two things say how much:
+a bootstrap over trials (the interval), and the same ranking with the trials' order shuffled (the
+chance level). Both are taken from the same number of repetitions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.names import same_value
+from fdrnn.search import SPACES
+
+TARGET_QUANTILE = 0.25
+"""Share of trials that are "the best"."""
+
+SEED = 2013
+_MOST_REPETITIONS = 50
+_LEAST_REPETITIONS = 10
+_TRIALS_IN_ALL = 3200
+LEAST_TRIALS = 8
+"""Below so many finished trials the best are too few to compare with the rest."""
+
+
+def n_repetitions(n_trials: int) -> int:
+    """Return how often to resample and to shuffle: less often for many trials, which vary less."""
+    return max(_LEAST_REPETITIONS, min(_MOST_REPETITIONS, _TRIALS_IN_ALL // n_trials))
+
+
+def importance(evidence: Evidence) -> pd.DataFrame | None:
+    """Rank a study's hyperparameters.
+
+    Parameters
+    ----------
+    evidence
+        The study. Its finished trials are ordered by validation NLL; those without a finite one
+        come last.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        Most important first: ``parameter``; ``importance``, its share of the sum over
+        parameters; ``low`` and ``high``, the 5 % and 95 % quantile over bootstrap samples of the
+        trials; ``chance``, the 95 % quantile over shuffles. None with fewer than `LEAST_TRIALS`
+        finished trials or where none of them has a finite validation NLL.
+    """
+    finished = evidence.finished
+    if len(finished) < LEAST_TRIALS or evidence.selected is None:
+        return None
+    names = list(SPACES[evidence.definition.space].names)
+    order = finished["valid_nll"].rank(method="first", na_option="bottom").to_numpy()
+    # Optuna would tell of every study below.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trials = _trials(evidence)
+    random = np.random.default_rng(SEED)
+    n, repetitions = len(trials), n_repetitions(len(trials))
+    study = _study(trials)
+    actual = _shares(study, order, names)
+    resampled = np.empty((repetitions, len(names)))
+    shuffled = np.empty((repetitions, len(names)))
+    for repetition in range(repetitions):
+        drawn = random.integers(n, size=n)
+        resampled[repetition] = _shares(_study([trials[i] for i in drawn]), order[drawn], names)
+        shuffled[repetition] = _shares(study, random.permutation(order), names)
+    low, high = np.quantile(resampled, [0.05, 0.95], axis=0)
+    table = pd.DataFrame(
+        {
+            "parameter": names,
+            "importance": actual,
+            "low": low,
+            "high": high,
+            "chance": np.quantile(shuffled, 0.95, axis=0),
+        }
+    )
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def _trials(evidence: Evidence) -> list[FrozenTrial]:
+    """Return the finished trials as Optuna knows them."""
+    space = SPACES[evidence.definition.space]
+    distributions: dict[str, BaseDistribution] = {
+        one.name: CategoricalDistribution(one.choices) for one in space.parameters
+    }
+    trials = []
+    for _, row in evidence.finished.iterrows():
+        values: dict[str, Any] = {}
+        for one in space.parameters:
+            value = row[one.name]
+            if one.only_if is None or row[one.only_if.parameter] == one.only_if.value:
+                values[one.name] = next(c for c in one.choices if same_value(value, c))
+        drawn = {name: distributions[name] for name in values}
+        # Every evaluation has an order of its own, which stands in the place of the value.
+        trials.append(optuna.create_trial(params=values, distributions=drawn, value=0.0))
+    return trials
+
+
+def _study(trials: Sequence[FrozenTrial]) -> Study:
+    study = optuna.create_study()
+    study.add_trials(trials)
+    return study
+
+
+def _shares(
+    study: Study, order: npt.NDArray[np.float64], names: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Return the importance of each name as a share, the trial of lowest order being the best."""
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
+    with warnings.catch_warnings():
+        # It warns of few trials with a value, which is what the repetitions measure, and that
+        # the lowest is the best.
+        warnings.simplefilter("ignore", UserWarning)
+        found = evaluator.evaluate(study, list(names), target=lambda one: order[one.number])
+    values = np.array([found[name] for name in names])
+    total = float(values.sum())
+    return values / total if total > 0 else values

@@ -1,0 +1,65 @@
+"""Tables and reports as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fdrnn.reports.artefacts import Artefact, Figure, Section, Table
+
+
+def table(one: Table, level: int = 2) -> str:
+    """Return a table with its heading and its notes; lines end with a newline.
+
+    Parameters
+    ----------
+    one
+        The table.
+    level
+        Of its heading.
+    """
+    notes = "".join(f"- {note}\n" for note in one.notes)
+    parts = (f"{'#' * level} {one.title}\n", _grid(one.header, one.rows, one.n_text), notes)
+    return "\n".join(part for part in parts if part)
+
+
+def document(title: str, tables: Sequence[Table]) -> str:
+    """Return tables under one title."""
+    return "\n".join([f"# {title}\n", *(table(one) for one in tables)])
+
+
+def section(one: Section) -> str:
+    """Return a section of a report; figures are images, attachments links, both beside it."""
+    return "\n".join(
+        [f"## {one.title}\n", *(f"{paragraph}\n" for paragraph in one.text)]
+        + [_artefact(artefact) for artefact in one.artefacts]
+    )
+
+
+def _artefact(one: Artefact) -> str:
+    if isinstance(one, Table):
+        return table(one, level=3)
+    if isinstance(one, Figure):
+        alt = one.alt.replace("[", "\\[").replace("]", "\\]")
+        return (
+            f"### {one.title}\n\n![{alt}](figures/{one.name}.{one.formats[0]})\n\n{one.caption}\n"
+        )
+    return f"- [{one.title}](files/{one.name})\n"
+
+
+def _grid(header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int) -> str:
+    """Return a padded Markdown table; columns from `n_text` on are numbers, right-aligned."""
+    # A bar inside a cell would end it.
+    cells = [list(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(header))]
+    rule = [
+        "-" * width if column < n_text else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+    lines = [
+        " | ".join(
+            cell.ljust(width) if column < n_text else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in (cells[0], rule, *cells[1:])
+    ]
+    return "".join(f"| {line} |\n" for line in lines)

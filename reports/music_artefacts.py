@@ -1,0 +1,45 @@
+"""A study's music in a report: what `fdrnn sample` kept with the selected trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fdrnn.reports.artefacts import Artefact, Attachment, Figure
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.midi import are_notes, midi_file
+from fdrnn.reports.music import music_alt, music_figure
+from fdrnn.search import Samples
+
+
+def music(evidence: Evidence, samples: Samples) -> Iterator[Artefact]:
+    """Yield the figure of samples, and excerpt and sample as MIDI where the columns are notes.
+
+    Parameters
+    ----------
+    evidence
+        The study.
+    samples
+        Of its selected trial.
+    """
+    data, origin = evidence.stored.data, samples.origin
+    yield Figure(
+        name=f"{evidence.name}-music",
+        title="Music",
+        caption=(
+            f"An excerpt of test sequence {origin.sequence} (from 0), the probabilities that trial "
+            f"{samples.config_index} predicts for each of its steps from those before, and a "
+            f"sample of the trial: {origin.n_given} given steps, up to the dashed line, then "
+            f"draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
+        ),
+        alt=music_alt(samples, data),
+        draw=lambda: music_figure(samples, data),
+        formats=("svg", "pdf", "png"),
+    )
+    lowest = data.lowest_midi_note
+    if lowest is not None and are_notes(lowest, data.n_features):
+        for name, frames in (("excerpt", samples.excerpt), ("sample", samples.sample)):
+            yield Attachment(
+                name=f"{evidence.name}-{name}.mid",
+                title=f"MIDI file of the {name}",
+                content=midi_file(frames, lowest, origin.step_quarters, f"{data.title}: {name}"),
+            )

@@ -1,0 +1,195 @@
+"""A report of a store: what it says of all studies together, and of each.
+
+Figures that need curves read one study at a time; nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fdrnn.model import VARIANTS
+from fdrnn.reports import nll_tables, table3
+from fdrnn.reports.artefacts import Artefact, Report, Section
+from fdrnn.reports.evidence import read
+from fdrnn.reports.figures import (
+    best_of_k,
+    cost,
+    figure1,
+    figure2,
+    gap,
+    importances,
+    learning,
+    values,
+)
+from fdrnn.reports.missing import missing
+from fdrnn.reports.music_artefacts import music
+from fdrnn.reports.table1 import Row, arranged, row, study_names
+from fdrnn.reports.table2 import table2
+from fdrnn.search import Store, curves
+from fdrnn.search.frames import samples
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """What a report knows of all its studies at once, in reading order.
+
+    Attributes
+    ----------
+    rows, columns
+        Of Table 1 and Table 3.
+    recording
+        Studies that record the test NLL of every epoch.
+    silent
+        Studies whose selected trial has no music in the store.
+    """
+
+    rows: list[Row]
+    columns: list[table3.Column]
+    recording: frozenset[str]
+    silent: tuple[str, ...]
+
+
+def overview(store: Store, studies: Sequence[str] = ()) -> Overview:
+    """Read every study once, without its curves.
+
+    Parameters
+    ----------
+    store
+        The store.
+    studies
+        Names of the studies; all of the store if there are none.
+
+    Raises
+    ------
+    NothingToReportError
+        If the store holds no study.
+    UnknownNameError
+        If it lacks one of `studies`.
+    """
+    rows, columns, recording, silent = [], {}, set(), set()
+    for name in study_names(store, studies):
+        evidence = read(store, name)
+        rows.append(row(evidence))
+        columns[name] = table3.column(evidence)
+        if "test_nll" in evidence.definition.training.record:
+            recording.add(name)
+        if evidence.selected is not None and samples(store, name, evidence.selected) is None:
+            silent.add(name)
+    rows = arranged(rows)
+    in_order = [columns[one.study] for one in rows]
+    return Overview(
+        rows=rows,
+        columns=[one for one in in_order if one is not None],
+        recording=frozenset(recording),
+        silent=tuple(one.study for one in rows if one.study in silent),
+    )
+
+
+def build(store: Store, studies: Sequence[str] = ()) -> Report:
+    """Build the report of a store.
+
+    Parameters
+    ----------
+    store
+        The store; with the model's moments for Figure 1 all that is read.
+    studies
+        Names of the studies; all of the store if there are none.
+
+    Raises
+    ------
+    NothingToReportError, UnknownNameError
+        As `overview`.
+    """
+    known = overview(store, studies)
+    names = tuple(one.study for one in known.rows)
+    return Report(
+        title=f"Report on {len(names)} {'study' if len(names) == 1 else 'studies'}",
+        used=tuple(f"{one.study}: {_used(one)}" for one in known.rows),
+        rules=nll_tables.RULES,
+        missing=tuple(missing(known.rows, known.recording, known.silent)),
+        overview=tuple(_overview_sections(store, known)),
+        studies=lambda: (study_section(store, one) for one in known.rows),
+        study_names=names,
+    )
+
+
+def _overview_sections(store: Store, known: Overview) -> Iterator[Section]:
+    yield Section(anchor="results", title="Results", artefacts=nll_tables.tables(known.rows))
+    if known.columns:
+        yield Section(
+            anchor="hyperparameters",
+            title="Selected hyperparameters",
+            artefacts=tuple(table3.tables(known.columns)),
+        )
+    yield Section(
+        anchor="figures",
+        title="The paper's figures",
+        artefacts=(*_figures2(store, known), figure1.figure()),
+    )
+
+
+def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:
+    by_name = {one.study: one for one in known.rows if one.study in known.recording}
+    paired = {one.plain_study for one in by_name.values()}
+    for one in by_name.values():
+        if one.study in paired:
+            continue
+        pair = [one.study, *([one.plain_study] if one.plain_study in by_name else [])]
+        courses = [figure2.course(read(store, name), curves(store, name)) for name in pair]
+        found = [course for course in courses if course is not None]
+        if found:
+            yield figure2.figure(f"figure2-{one.study}", one.title, found)
+
+
+def study_section(store: Store, one: Row) -> Section:
+    """Return the section of a study.
+
+    Parameters
+    ----------
+    store
+        The store.
+    one
+        The study's row.
+    """
+    evidence = read(store, one.study)
+    table = curves(store, one.study)
+    plain = read(store, one.plain_study) if one.plain_study else None
+    artefacts: list[Artefact | None] = [table2(evidence)]
+    if not table.empty:
+        artefacts += [
+            learning.learning_curves(evidence, table),
+            learning.radius_curves(evidence, table),
+            gap.figure(evidence, table),
+        ]
+    artefacts += [
+        best_of_k.figure(evidence, plain),
+        values.figure(evidence),
+        importances.figure(evidence),
+        cost.figure(evidence),
+    ]
+    if evidence.selected is not None:
+        kept = samples(store, one.study, evidence.selected)
+        artefacts += [] if kept is None else music(evidence, kept)
+    return Section(
+        anchor=f"study-{one.study}",
+        title=f"{one.study}: {VARIANTS[one.variant].title} on {one.title}",
+        text=(_basis(one), *([f"{one.note[0].upper()}{one.note[1:]}."] if one.note else [])),
+        artefacts=tuple(artefact for artefact in artefacts if artefact is not None),
+    )
+
+
+def _used(one: Row) -> str:
+    return (
+        f"{one.trials_finished} of {one.trials_planned} trials finished, space {one.space}, seed "
+        f"{one.seed}, padding {one.padding}, fdrnn {one.code_version}"
+    )
+
+
+def _basis(one: Row) -> str:
+    """Say what the section's numbers rest on."""
+    return (
+        f"Space {one.space}, seed {one.seed}; {one.training}; padding {one.padding} in training "
+        f"and validation; fdrnn {one.code_version}. {one.trials_finished} of {one.trials_planned} "
+        f"trials finished, {one.trials_diverged} of them diverged."
+    )

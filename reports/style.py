@@ -1,0 +1,229 @@
+"""The look of figures, and their bytes: the same figure gives the same file each time.
+
+Colours are Okabe and Ito's, which readers with a colour-vision deficiency tell apart; each also
+differs by line style or marker. Ink and paper are single colours, so that a page can replace
+them in the dark (`themed`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#1f2428"
+PAPER = "#ffffff"
+ON_COLOR = "#fdfdfd"
+"""Arrows on a coloured field, which stay as they are in the dark."""
+GREY = "#858b92"
+BLUE = "#0072b2"
+GREEN = "#009e73"
+VERMILLION = "#d55e00"
+PURPLE = "#cc79a7"
+SKY = "#56b4e9"
+
+SELECTED = BLUE
+FD = BLUE
+PLAIN = GREEN
+DIVERGED = VERMILLION
+
+COLUMN_WIDTH_IN = 3.4
+"""Width of a figure that fits a column of a paper; of two columns: 7.0."""
+TEXT_WIDTH_IN = 7.0
+PNG_DPI = 200
+RASTER_DPI = 120
+"""Of the dense parts of an SVG or PDF that are kept as pixels."""
+DENSE = 20_000
+"""Points above which the lines of a figure are kept as pixels."""
+
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.4,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "svg.hashsalt": "fdrnn",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "path.simplify_threshold": 0.5,
+}
+_NO_DATE: dict[str, dict[str, None]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "png": {},
+}
+
+
+def new_figure(
+    n_columns: int = 1,
+    n_rows: int = 1,
+    *,
+    width: float = COLUMN_WIDTH_IN,
+    height: float = 2.4,
+    layout: Literal["constrained"] | None = "constrained",
+    **options: Any,
+) -> tuple[Figure, npt.NDArray[Any]]:
+    """Make an empty figure; called by what `rendered` draws.
+
+    Parameters
+    ----------
+    n_columns, n_rows
+        Of its panels.
+    width, height
+        In inches.
+    layout
+        "constrained" fits the panels to their labels; None leaves that to the caller.
+    options
+        As of `matplotlib.figure.Figure.subplots`.
+
+    Returns
+    -------
+    tuple
+        The figure, and its axes in an array of shape (n_rows, n_columns).
+    """
+    figure = Figure(figsize=(width, height), layout=layout)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
+
+
+def drawn(draw: Callable[[], Figure]) -> Figure:
+    """Call `draw` in this style."""
+    with mpl.rc_context(_STYLE):
+        return draw()
+
+
+def rendered(draw: Callable[[], Figure], formats: Sequence[str]) -> dict[str, bytes]:
+    """Draw a figure; return its file in each of some formats: ``"svg"``, ``"pdf"``, ``"png"``."""
+    with mpl.rc_context(_STYLE):
+        figure = draw()
+        # The layout is the same for all: settle it once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        files = {}
+        for name in formats:
+            buffer = io.BytesIO()
+            dpi = PNG_DPI if name == "png" else RASTER_DPI
+            figure.savefig(buffer, format=name, dpi=dpi, metadata=_NO_DATE[name])
+            files[name] = buffer.getvalue()
+    return files
+
+
+_THEME = "<style>svg{--ink:#1f2428}@media (prefers-color-scheme:dark){svg{--ink:#e4e7ea}}</style>"
+
+
+def themed(svg: bytes) -> bytes:
+    """Return an SVG whose ink follows the reader's light or dark theme, on no paper."""
+    text = svg.decode().replace(PAPER, "none").replace(INK, "var(--ink)")
+    start = text.index("<defs>")
+    return (text[:start] + _THEME + text[start:]).encode()
+
+
+def trial_lines(
+    axes: Axes,
+    x: Sequence[npt.NDArray[np.float64]],
+    y: Sequence[npt.NDArray[np.float64]],
+    *,
+    color: str = GREY,
+    label: str | None = None,
+) -> None:
+    """Draw the background of a figure: a thin line per trial, as one artist.
+
+    Parameters
+    ----------
+    axes
+        Where.
+    x, y
+        Coordinates of each line.
+    color
+        Of all.
+    label
+        Name in a legend; None for none.
+    """
+    lines = [np.column_stack(points) for points in zip(x, y, strict=True)]
+    dense = sum(map(len, lines)) > DENSE
+    alpha = 0.55 if len(lines) <= 100 else 0.2
+    collection = LineCollection(
+        lines, colors=color, linewidths=0.6, alpha=alpha, label=label, rasterized=dense
+    )
+    axes.add_collection(collection)
+
+
+def dots(
+    axes: Axes,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    color: str,
+    *,
+    label: str | None = None,
+) -> None:
+    """Draw small dots, the more transparent the more there are; kept as pixels above 500."""
+    axes.plot(
+        x,
+        y,
+        "o",
+        color=color,
+        markersize=3 if len(x) <= 200 else 2,
+        markeredgewidth=0,
+        alpha=0.7 if len(x) <= 200 else 0.35,
+        label=label,
+        rasterized=len(x) > 500,
+    )
+
+
+def legend_above(axes: Axes, n_columns: int = 4) -> None:
+    """Put the legend over the right end of the axes, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            handles,
+            labels,
+            loc="lower right",
+            bbox_to_anchor=(1.02, 0.98),
+            ncols=n_columns,
+            columnspacing=1.0,
+            handlelength=1.4,
+            handletextpad=0.5,
+            borderaxespad=0.2,
+        )
+
+
+def per_trial(curve: npt.NDArray[np.int64]) -> list[slice]:
+    """Return the slices of equal values in a sorted array of trials' indices."""
+    if not len(curve):
+        return []
+    bounds = [0, *(np.flatnonzero(np.diff(curve)) + 1).tolist(), len(curve)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]

@@ -1,0 +1,99 @@
+"""Table 3: the selected hyperparameters beside the paper's, a table per data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+import pandas as pd
+
+from fdrnn.model import VARIANTS
+from fdrnn.reports.artefacts import Table
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.names import LABELS, value_text
+from fdrnn.reports.paper import TABLE_3
+from fdrnn.search import SPACES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A study's column of Table 3.
+
+    Attributes
+    ----------
+    data, title, study, variant
+        As of the study.
+    trial
+        The selected trial.
+    values
+        Its hyperparameters by name; those that its network lacks, or that were not drawn, are
+        absent.
+    """
+
+    data: str
+    title: str
+    study: str
+    variant: str
+    trial: int
+    values: Mapping[str, object]
+
+
+def column(evidence: Evidence) -> Column | None:
+    """Return a study's column; None where no trial is selected."""
+    if evidence.best is None or evidence.selected is None:
+        return None
+    values = {}
+    for parameter in SPACES[evidence.definition.space].parameters:
+        value = evidence.best[parameter.name]
+        if parameter.only_if is None or not pd.isna(value):
+            values[parameter.name] = value
+    return Column(
+        data=evidence.definition.data,
+        title=evidence.stored.data.title,
+        study=evidence.name,
+        variant=evidence.definition.variant,
+        trial=evidence.selected,
+        values=values,
+    )
+
+
+def tables(columns: Sequence[Column]) -> list[Table]:
+    """Return Table 3: a table per data set, in the order of the columns.
+
+    Parameters
+    ----------
+    columns
+        Those of one data set stand together.
+    """
+    return [_table(data, list(group)) for data, group in groupby(columns, lambda one: one.data)]
+
+
+def _table(data: str, columns: Sequence[Column]) -> Table:
+    by_title: dict[str, Mapping[str, object]] = {}
+    published = TABLE_3.get(data)
+    if published is not None:
+        values = asdict(published)
+        if not published.fast_dropout_final_layer:
+            del values["dropout_hidden_to_output"]
+        by_title["Paper: FD"] = values
+    for one in columns:
+        network = "" if one.variant == "fast_dropout" else f", {VARIANTS[one.variant].title}"
+        by_title[f"{one.study}{network}, trial {one.trial}"] = one.values
+    names = [name for name in LABELS if any(name in one for one in by_title.values())]
+    printed = {title: _cells(one, names) for title, one in by_title.items()}
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", data).strip("-.")
+    return Table(
+        name=f"table3-{stem}",
+        title=f"Table 3: selected hyperparameters, {columns[0].title}",
+        data=pd.DataFrame({"hyperparameter": names, **printed}),
+        header=("Hyperparameter", *printed),
+        rows=tuple(zip((LABELS[name] for name in names), *printed.values(), strict=True)),
+        n_text=1,
+        notes=("Selected by the validation NLL. A dash: the network has no such value.",),
+    )
+
+
+def _cells(values: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    return [value_text(name, values[name]) if name in values else "-" for name in names]

@@ -1,0 +1,58 @@
+"""Exported studies read like a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fdrnn.datasets import user_path
+from fdrnn.search import PortableStudy, Store, open_store
+from fdrnn.studies.errors import OptionError
+
+_PATTERN = "*.fdrnn.zip"
+
+
+@contextmanager
+def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
+    """Import exported studies into a temporary store, which goes with the block.
+
+    Parameters
+    ----------
+    paths
+        Files of exported studies, or folders that hold such files.
+
+    Raises
+    ------
+    OptionError
+        If a folder holds none, or two files hold studies of one name.
+    PortableFileError
+        If a file cannot be read or is none.
+    """
+    files = [file for path in paths for file in _files(user_path(path))]
+    studies = [PortableStudy.read(file) for file in files]
+    by_name: dict[str, Path] = {}
+    for study, file in zip(studies, files, strict=True):
+        first = by_name.setdefault(study.name, file)
+        if first != file:
+            raise OptionError(
+                f"--from: {first} and {file} both hold a study {study.name!r}; name one of them"
+            )
+    with TemporaryDirectory(prefix="fdrnn-report-") as folder:
+        store = open_store(str(Path(folder) / "store.sqlite3"), create=True)
+        try:
+            for study in studies:
+                study.insert(store)
+            yield store
+        finally:
+            store.close()
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob(_PATTERN))
+    if not files:
+        raise OptionError(f"--from: folder {path} holds no exported study, no file {_PATTERN}")
+    return files

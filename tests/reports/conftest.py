@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fdrnn.reports.evidence import Evidence, read
+from fdrnn.search import PortableStudy, Store, curves, open_store
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The store of two small studies that were trained for real by ``make_golden.py``."""
+    store = open_store(str(tmp_path_factory.mktemp("golden") / "store.sqlite3"), create=True)
+    for file in sorted(GOLDEN.glob("*.fdrnn.zip")):
+        PortableStudy.read(file).insert(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def fd(golden: Store) -> Evidence:
+    return read(golden, "golden-fd")
+
+
+@pytest.fixture(scope="session")
+def plain(golden: Store) -> Evidence:
+    return read(golden, "golden-plain")
+
+
+@pytest.fixture(scope="session")
+def fd_curves(golden: Store) -> pd.DataFrame:
+    return curves(golden, "golden-fd")

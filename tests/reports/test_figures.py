@@ -1,0 +1,209 @@
+"""What the figures of a study show: the data of their artists."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.figures import cost, figure2, gap, learning, values
+from fdrnn.reports.style import drawn
+from fdrnn.search import SPACES, Store, curves
+
+
+def lines(axes: Axes, label: str) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_label() == label]
+
+
+def diverged(evidence: Evidence) -> set[int]:
+    return set(evidence.trials.loc[evidence.trials["diverged"], "config_index"])
+
+
+def assert_shows(axes: Axes, evidence: Evidence, table: pd.DataFrame, column: str) -> None:
+    """Every trial is there once: selected as a line, the others in two collections."""
+    (selected,) = lines(axes, "selected")
+    of_selected = table[table["config_index"] == evidence.selected]
+    np.testing.assert_array_equal(selected.get_xdata(), of_selected["epoch"])
+    np.testing.assert_array_equal(selected.get_ydata(), of_selected[column])
+    collections = [one for one in axes.collections if isinstance(one, LineCollection)]
+    segments = [segment for one in collections for segment in one.get_segments()]
+    others = [trial for index, trial in table.groupby("config_index") if index != evidence.selected]
+    by_end = lambda points: (len(points), points[-1][1])  # noqa: E731
+    expected = [
+        trial[["epoch", column]].to_numpy()[np.isfinite(trial[column].to_numpy())]
+        for trial in others
+    ]
+    assert len(segments) == len(expected)
+    for one, other in zip(sorted(segments, key=by_end), sorted(expected, key=by_end), strict=True):
+        np.testing.assert_array_equal(one, other)
+    (crosses,) = lines(axes, "diverged")
+    assert len(crosses.get_xdata()) == len(diverged(evidence) - {evidence.selected})
+
+
+def test_learning_curves(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    figure = learning.learning_curves(fd, fd_curves)
+    train, valid = drawn(figure.draw).axes
+    assert_shows(train, fd, fd_curves, "train_nll")
+    assert_shows(valid, fd, fd_curves, "valid_nll_counted")
+    assert fd.best is not None
+    dots = [line for line in valid.lines if line.get_marker() == "o"]
+    assert dots[0].get_xdata().tolist() == [fd.best["best_epoch"]]
+    assert dots[0].get_ydata().tolist() == [fd.best["valid_nll"]]
+    assert train.get_ylim()[1] == pytest.approx(1.25 * fd_curves["valid_nll_counted"].min())
+    assert "NLL" in train.get_ylabel()
+    assert "nats" in train.get_ylabel()
+
+
+def test_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    figure = learning.radius_curves(fd, fd_curves)
+    (axes,) = drawn(figure.draw).axes
+    assert axes.get_yscale() == "log"
+    assert_shows(axes, fd, fd_curves, "spectral_radius")
+    low, high = axes.get_ylim()
+    assert low < fd_curves["spectral_radius"].min()
+    assert high > fd_curves["spectral_radius"].max()
+
+
+def test_many_points_are_kept_as_pixels(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    def is_dense(table: pd.DataFrame) -> bool:
+        axes = drawn(learning.radius_curves(fd, table).draw).axes[0]
+        return any(bool(one.get_rasterized()) for one in axes.collections)
+
+    epochs = np.arange(1, 30_001)
+    other = next(k for k in fd.trials["config_index"] if k != fd.selected)
+    long = pd.DataFrame(
+        {"config_index": other, "epoch": epochs, "spectral_radius": 1.0, "train_nll": 8.0}
+    )
+    assert not is_dense(fd_curves)
+    assert is_dense(long)
+
+
+def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
+    figure = values.figure(fd)
+    assert figure is not None
+    drawing = drawn(figure.draw)
+    space = SPACES[fd.definition.space]
+    visible = [axes for axes in drawing.axes if axes.get_visible()]
+    assert len(visible) == len(space.parameters)
+    top = visible[0].get_ylim()[1]
+    for axes, parameter in zip(visible, space.parameters, strict=True):
+        finished = fd.finished
+        if parameter.only_if is not None:
+            finished = finished[finished[parameter.only_if.parameter] == parameter.only_if.value]
+        shown = [line for line in axes.lines if line.get_marker() == "o"]
+        points = np.concatenate([line.get_xydata() for line in shown])
+        expected = finished[finished["valid_nll"] <= top]
+        assert sorted(points[:, 1]) == sorted(expected["valid_nll"])
+        for row in expected.to_dict("records"):
+            x = points[points[:, 1] == row["valid_nll"], 0]
+            value = row[parameter.name]
+            missing = isinstance(value, float) and math.isnan(value)
+            choice = parameter.choices.index(None if missing else value)
+            assert np.abs(x - choice).min() < 0.3
+        (rug,) = (line for line in axes.lines if line.get_marker() == "x")
+        assert len(rug.get_xdata()) == finished["diverged"].sum()
+        assert [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+def test_the_medians_count_trials_without_a_finite_nll() -> None:
+    panel = values.Panel(
+        name="decay",
+        ticks=("0.8", "0.9", "none"),
+        position=np.array([0, 0, 0, 1, 1]),
+        valid_nll=np.array([8.0, 9.0, np.inf, np.inf, np.inf]),
+        diverged=np.array([False, False, True, True, True]),
+        config_index=np.arange(5),
+    )
+    np.testing.assert_array_equal(panel.medians(), [9.0, np.inf, np.nan])
+
+
+def test_cost(fd: Evidence) -> None:
+    figure = cost.figure(fd)
+    assert figure is not None
+    (axes,) = drawn(figure.draw).axes
+    sizes = sorted(fd.trials["n_hidden"].unique())
+    points = np.concatenate(
+        [line.get_xydata() for size in sizes for line in lines(axes, f"{size}")]
+    )
+    seconds = fd.trials["seconds"] >= 60
+    factor = 1 / 60 if seconds.any() else 1.0
+    expected = np.column_stack([fd.trials["n_epochs"], factor * fd.trials["seconds"]])
+    np.testing.assert_allclose(
+        points[np.lexsort(points.T)], expected[np.lexsort(expected.T)].astype(float)
+    )
+    assert "8 trials" in figure.alt
+
+
+def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    table = gap.gap(fd, fd_curves)
+    finite = fd.finished[np.isfinite(fd.finished["valid_nll"])]
+    assert set(table["config_index"]) == set(finite["config_index"])
+    assert table["config_index"][0] == fd.selected
+    assert table["valid"].is_monotonic_increasing
+    for row in table.to_dict("records"):
+        trial = finite[finite["config_index"] == row["config_index"]].iloc[0]
+        epoch = fd_curves[
+            (fd_curves["config_index"] == row["config_index"])
+            & (fd_curves["epoch"] == trial["best_epoch"])
+        ].iloc[0]
+        assert row["train"] == epoch["train_nll"]
+        assert row["valid"] == trial["valid_nll"] == epoch["valid_nll_counted"]
+        assert row["valid_masked"] == trial["valid_nll_masked"]
+        assert row["test"] == trial["test_nll_pooled"]
+    figure = gap.figure(fd, fd_curves)
+    assert figure is not None
+    left, right = drawn(figure.draw).axes
+    np.testing.assert_array_equal(lines(left, "training")[0].get_ydata(), table["train"])
+    np.testing.assert_array_equal(lines(right, "test")[0].get_ydata(), table["test"])
+
+
+def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:
+    courses = []
+    for evidence in (fd, plain):
+        course = figure2.course(evidence, curves(golden, evidence.name))
+        assert course is not None
+        assert course.trial == evidence.selected
+        courses.append(course)
+    figure = figure2.figure("figure2", "JSB Chorales", courses)
+    radius, test = drawn(figure.draw).axes
+    for course, label in zip(courses, ("FD-RNN", "plain RNN"), strict=True):
+        table = curves(golden, course.study)
+        table = table[table["config_index"] == course.trial]
+        for axes, column in ((radius, "spectral_radius"), (test, "test_nll_pooled")):
+            (line,) = lines(axes, label)
+            np.testing.assert_array_equal(line.get_xdata(), table["epoch"])
+            np.testing.assert_array_equal(line.get_ydata(), table[column])
+    # The test NLL at the best epoch is the one that the trial is reported with.
+    assert fd.best is not None
+    curve = courses[0].curve
+    at_best = curve.loc[curve["epoch"] == fd.best["best_epoch"], "test_nll_pooled"].iloc[0]
+    assert at_best == pytest.approx(fd.best["test_nll_pooled"], rel=1e-5)
+
+
+def test_figure_2_says_what_it_lacks(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    course = figure2.course(fd, fd_curves)
+    assert course is not None
+    assert "No plain study" in figure2.figure("f", "JSB Chorales", [course]).caption
+    assert figure2.course(fd, fd_curves.drop(columns="test_nll_pooled")) is None
+
+
+def test_a_study_whose_trials_all_diverged_at_once(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    trials = fd.trials.assign(diverged=True, valid_nll=np.inf, test_nll_pooled=np.nan, best_epoch=0)
+    hopeless = Evidence(fd.stored, trials, fd.sequences.head(0))
+    unknown = fd_curves.assign(train_nll=np.nan, valid_nll_counted=np.nan)
+    assert hopeless.selected is None
+    assert values.figure(hopeless) is None
+    assert gap.figure(hopeless, unknown) is None
+    for figure in (
+        learning.learning_curves(hopeless, unknown),
+        learning.radius_curves(hopeless, fd_curves),
+        cost.figure(hopeless),
+    ):
+        assert figure is not None
+        drawn(figure.draw)

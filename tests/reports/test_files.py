@@ -1,0 +1,121 @@
+"""Sets of files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from fdrnn.reports.errors import OutputError
+from fdrnn.reports.files import file_set
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_set_is_written_with_its_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "report"
+    with file_set(folder) as files:
+        files.add("page.html", "a")
+        with files.open("tables/one.csv") as file:
+            file.write(b"b")
+            file.write(b"c")
+        assert written(folder).keys() != {"page.html", "tables/one.csv"}
+    assert written(folder) == {
+        "page.html": "a",
+        "tables/one.csv": "bc",
+        "contents.txt": "page.html\ntables/one.csv\n",
+    }
+
+
+def test_files_have_the_permissions_of_the_user_s_mask(tmp_path: Path) -> None:
+    with file_set(tmp_path) as files:
+        files.add("tables/one.csv", "")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "tables/one.csv").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "tables").stat().st_mode) == 0o777 & ~umask
+
+
+def test_a_later_set_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with file_set(tmp_path) as files:
+        files.add("page.html", "old")
+        files.add("figures/stale.svg", "old")
+    with file_set(tmp_path) as files:
+        files.add("page.html", "new")
+    assert written(tmp_path) == {
+        "mine.txt": "mine",
+        "page.html": "new",
+        "contents.txt": "page.html\n",
+    }
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_part_leaves_the_rest_of_an_earlier_set(tmp_path: Path) -> None:
+    with file_set(tmp_path) as files:
+        files.add("page.html", "old")
+        files.add("tables/one.csv", "old")
+    with file_set(tmp_path, whole=False) as files:
+        files.add("tables/one.csv", "new")
+    assert written(tmp_path) == {
+        "page.html": "old",
+        "tables/one.csv": "new",
+        "contents.txt": "page.html\ntables/one.csv\n",
+    }
+
+
+def test_a_contents_file_cannot_name_what_lies_outside(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / "contents.txt").write_text("../precious.txt\n")
+    with file_set(folder) as files:
+        files.add("page.html", "")
+    assert (tmp_path / "precious.txt").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_everything_as_it_was(tmp_path: Path, error: type[BaseException]) -> None:
+    def fail(folder: Path) -> None:
+        with file_set(folder) as files:
+            files.add("page.html", "new")
+            raise error
+
+    with file_set(tmp_path) as files:
+        files.add("page.html", "old")
+    before = written(tmp_path)
+    with pytest.raises(error):
+        fail(tmp_path)
+    with pytest.raises(error):
+        fail(tmp_path / "none" / "there")
+    assert written(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["contents.txt", "page.html"]
+
+
+def test_a_file_in_the_folder_s_way_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(OutputError, match=r"cannot write the report into .*file.*--output"),
+        file_set(tmp_path / "file"),
+    ):
+        pass
+    assert written(tmp_path) == {"file": "in the way"}
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_unchanged(tmp_path: Path) -> None:
+    # Not by permissions, which the superuser passes over: a folder stands where a file must.
+    (tmp_path / "page.html" / "inner").mkdir(parents=True)
+    with (
+        pytest.raises(OutputError, match="cannot write the report into"),
+        file_set(tmp_path) as files,
+    ):
+        files.add("page.html", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -1,0 +1,84 @@
+"""The ranking of hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.figures import importances
+from fdrnn.reports.importance import importance, n_repetitions
+from fdrnn.reports.style import drawn
+from fdrnn.search import SPACES, draw
+
+
+def made_up(evidence: Evidence, n_trials: int, parameter: str | None) -> Evidence:
+    """A study whose validation NLL follows from one hyperparameter, or from none."""
+    space = SPACES["table2-wide"]
+    random = np.random.default_rng(0)
+    rows = []
+    for one in draw(space, 5, range(n_trials)):
+        values = {name: one.hyperparameters.get(name) for name in space.names}
+        order = 0 if parameter is None else 10 * list(choices(parameter)).index(values[parameter])
+        rows.append(values | {"config_index": one.index, "valid_nll": 5 + order + random.random()})
+    trials = pd.DataFrame(rows).assign(state="finished", diverged=False)
+    return Evidence(evidence.stored, trials, evidence.sequences)
+
+
+def choices(parameter: str) -> tuple[object, ...]:
+    return next(one.choices for one in SPACES["table2-wide"].parameters if one.name == parameter)
+
+
+@pytest.mark.parametrize("parameter", ["n_hidden", "step_rate", "fast_dropout_final_layer"])
+def test_the_parameter_that_decides_comes_first_and_above_chance(
+    fd: Evidence, parameter: str
+) -> None:
+    table = importance(made_up(fd, 64, parameter))
+    assert table is not None
+    assert set(table["parameter"]) == set(SPACES["table2-wide"].names)
+    first = table.iloc[0]
+    assert first["parameter"] == parameter
+    assert first["importance"] > first["chance"]
+    assert table["importance"].sum() == pytest.approx(1.0)
+    assert (table["low"] <= table["high"]).all()
+
+
+def test_where_nothing_decides_few_are_above_chance(fd: Evidence) -> None:
+    table = importance(made_up(fd, 64, None))
+    assert table is not None
+    assert (table["importance"] > table["chance"]).sum() <= 3
+
+
+def test_a_trial_without_a_finite_nll_is_the_worst(fd: Evidence) -> None:
+    study = made_up(fd, 64, "n_hidden")
+    worst = study.trials.assign(
+        valid_nll=study.trials["valid_nll"].where(study.trials["n_hidden"] != 600, np.inf)
+    )
+    one, other = importance(study), importance(replace(study, trials=worst))
+    assert one is not None
+    assert other is not None
+    # The best quarter is the same, and only the order matters.
+    pd.testing.assert_series_equal(one["importance"], other["importance"])
+
+
+def test_too_few_trials_have_no_ranking(fd: Evidence) -> None:
+    assert importance(made_up(fd, 7, "n_hidden")) is None
+
+
+def test_fewer_repetitions_for_many_trials() -> None:
+    assert [n_repetitions(n) for n in (8, 32, 64, 128, 1000)] == [50, 50, 50, 25, 10]
+
+
+def test_the_figure_shows_bars_intervals_and_chance(fd: Evidence) -> None:
+    table = importance(fd)
+    figure = importances.figure(fd)
+    assert table is not None
+    assert figure is not None
+    axes = drawn(figure.draw).axes[0]
+    bars = [bar.get_width() for bar in axes.patches]
+    np.testing.assert_array_equal(bars, table["importance"])
+    assert "bootstrap" in figure.caption
+    assert "8 finished trials" in figure.caption

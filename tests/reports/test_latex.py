@@ -1,0 +1,69 @@
+"""Tables as LaTeX."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fdrnn.reports import latex
+from fdrnn.reports.artefacts import Table
+
+AWKWARD = '\\ 95 % & $x_1$ #2 {a} ~ ^ " < > [b]'
+TABLE = Table(
+    name="one",
+    title="A & B",
+    data=pd.DataFrame(),
+    header=("Study", "NLL"),
+    rows=((AWKWARD, "8.01"), ("[1]", "-")),
+    n_text=1,
+    notes=("50 % of it.",),
+)
+
+
+def test_booktabs_alignment_caption_and_label() -> None:
+    text = latex.table(TABLE)
+    assert re.findall(r"\\(toprule|midrule|bottomrule)", text) == [
+        "toprule",
+        "midrule",
+        "bottomrule",
+    ]
+    assert r"\begin{tabular}{lr}" in text
+    assert r"\caption{A \& B.}" in text
+    assert r"\label{tab:one}" in text
+    assert r"50 \% of it." in text
+
+
+def test_nothing_in_a_cell_is_a_command() -> None:
+    left = latex.escaped(AWKWARD)
+    known = r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater)\{\}"
+    left = re.sub(known, "", left)
+    left = re.sub(r"\\[&%$#_{}]", "", left)
+    assert not re.search(r"[\\&%$#_{}~^<>\"]", left)
+
+
+def test_every_line_has_as_many_cells_as_the_header() -> None:
+    lines = [line for line in latex.table(TABLE).splitlines() if line.endswith(r" \\")]
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [1, 1, 1]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_latex_takes_it(tmp_path: Path) -> None:
+    body = latex.table(replace(TABLE, rows=(*TABLE.rows, TABLE.header)))
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}"
+        f"\\begin{{document}}{body}\\end{{document}}"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,135 @@
+"""Table 1 as printed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fdrnn.reports import markdown, nll_tables
+from fdrnn.reports.table1 import Row
+
+ROW = Row(
+    data="jsb",
+    title="JSB Chorales",
+    study="jsb",
+    variant="fast_dropout",
+    space="table2",
+    seed=2013,
+    padding="counted",
+    training="batch 27; patience 30; at most 300 epochs",
+    plain_study="jsb-plain",
+    code_version="0.1.0",
+    trials_planned=32,
+    trials_finished=32,
+    trials_diverged=5,
+    trials_failed=0,
+    selected_trial=17,
+    best_epoch=93,
+    valid_nll=8.123456789,
+    test_nll_pooled=8.147,
+    test_nll_pooled_low=7.951,
+    test_nll_pooled_high=8.352,
+    test_nll_sequence_mean=8.104,
+    test_nll_sequence_mean_low=7.912,
+    test_nll_sequence_mean_high=8.301,
+    paper_fd=8.01,
+    cited_plain=8.58,
+    cited_rnn_nade=5.19,
+    cited_deep_rnn=7.92,
+    note="",
+)
+EMPTY = replace(
+    ROW,
+    data="bach",
+    title="Bach (music21)",
+    study="bach",
+    plain_study=None,
+    trials_finished=0,
+    trials_diverged=0,
+    selected_trial=None,
+    best_epoch=None,
+    valid_nll=None,
+    test_nll_pooled=None,
+    test_nll_pooled_low=None,
+    test_nll_pooled_high=None,
+    test_nll_sequence_mean=None,
+    test_nll_sequence_mean_low=None,
+    test_nll_sequence_mean_high=None,
+    paper_fd=None,
+    cited_plain=None,
+    cited_rnn_nade=None,
+    cited_deep_rnn=None,
+    note="not the benchmark",
+)
+
+
+PLAIN = replace(
+    ROW,
+    study="jsb-plain",
+    variant="plain",
+    space="table2-plain",
+    plain_study=None,
+    selected_trial=3,
+    test_nll_pooled=8.9,
+    test_nll_sequence_mean=8.8,
+)
+
+
+def parsed(rows: list[Row]) -> list[list[dict[str, str]]]:
+    """Parse the Markdown tables into rows by header."""
+    found = []
+    for block in markdown.document("Results", nll_tables.tables(rows)).split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        if lines:
+            cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+            found.append([dict(zip(cells[0], line, strict=True)) for line in cells[2:]])
+    return found
+
+
+def test_fd_and_plain_stand_beside_the_paper_s_numbers() -> None:
+    (result,), selected, studies = parsed([ROW, PLAIN])
+    assert result == {
+        "Data set": "JSB Chorales",
+        "Study": "jsb",
+        "Network": "FD-RNN",
+        "Ours": "8.15 / 8.10",
+        "Ours: plain": "8.90 / 8.80",
+        "Paper: FD": "8.01",
+        "plain*": "8.58",
+        "RNN-NADE*": "5.19",
+        "Deep RNN*": "7.92",
+    }
+    assert [row["Study"] for row in selected] == ["jsb", "jsb-plain"]
+    assert selected[0]["Valid. NLL"] == "8.12"
+    assert (selected[0]["Trial"], selected[0]["Epoch"]) == ("17", "93")
+    assert studies[0]["Finished"] == "32 of 32"
+    assert studies[0]["Diverged"] == "5"
+    assert (studies[0]["Padding"], studies[0]["Seed"], studies[0]["Code"]) == (
+        "counted",
+        "2013",
+        "0.1.0",
+    )
+
+
+def test_the_intervals_of_both_averages_are_told() -> None:
+    table = nll_tables.tables([ROW])[1]
+    assert table.rows[0][5:] == ("8.15", "7.95 to 8.35", "8.10", "7.91 to 8.30")
+
+
+def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
+    (result,), _, _ = parsed([PLAIN])
+    assert (result["Ours"], result["Ours: plain"]) == ("-", "8.90 / 8.80")
+
+
+def test_missing_numbers_are_dashes_and_the_note_is_told() -> None:
+    results, _, _ = parsed([ROW, EMPTY])
+    assert results[0]["Ours: plain"] == "-"
+    assert results[1]["Ours"] == "-"
+    assert results[1]["Paper: FD"] == "-"
+    assert nll_tables.tables([ROW, EMPTY])[2].notes == ("bach: not the benchmark.",)
+
+
+def test_the_averages_and_the_selection_are_told() -> None:
+    notes = " ".join(nll_tables.tables([ROW])[0].notes)
+    assert "lowest validation NLL" in notes
+    assert "Pooled" in notes
+    assert "* are cited" in notes

@@ -1,0 +1,343 @@
+"""A report as a whole: its sections, what it lacks, its files and its page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from chromium import EXECUTABLE, Page, chromium
+
+from fdrnn.reports import html
+from fdrnn.reports.artefacts import Figure, Report, Section, Table
+from fdrnn.reports.errors import NothingToReportError, OutputError
+from fdrnn.reports.report import build, overview
+from fdrnn.reports.write import write_report, write_tables
+from fdrnn.search import (
+    SampleOrigin,
+    Samples,
+    Store,
+    create_study,
+    keep_samples,
+    open_store,
+    tables,
+)
+
+
+@pytest.fixture(scope="module")
+def written(golden: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, build(golden))
+    return folder
+
+
+@pytest.fixture
+def copied(golden: Store, tmp_path: Path) -> Store:
+    """A copy of the golden store, to be changed."""
+    assert golden.database.file is not None
+    shutil.copy(golden.database.file, tmp_path / "copy.sqlite3")
+    return open_store(str(tmp_path / "copy.sqlite3"))
+
+
+def figures(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "figures").iterdir()}
+
+
+class Outline(HTMLParser):
+    """Tags, headings and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_every_table_and_figure_is_there(written: Path) -> None:
+    names = {path.name for path in (written / "tables").iterdir()}
+    stems = {
+        "table1",
+        "table1-intervals",
+        "studies",
+        "table3-jsb",
+        "golden-fd-table2",
+        "golden-plain-table2",
+    }
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex")}
+    of_study = (
+        "learning-curves",
+        "spectral-radius",
+        "gap",
+        "best-of-k",
+        "values",
+        "importance",
+        "cost",
+    )
+    stems = {f"golden-{network}-{one}" for network in ("fd", "plain") for one in of_study}
+    stems |= {"figure1", "figure2-golden-fd"}
+    assert figures(written) == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "pdf")}
+
+
+def test_the_same_store_gives_the_same_bytes(golden: Store, written: Path, tmp_path: Path) -> None:
+    write_report(tmp_path, build(golden))
+    files = {path.relative_to(written) for path in written.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    for name in files:
+        assert (written / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_the_csv_has_the_rows_of_table_1(golden: Store, written: Path) -> None:
+    rows = overview(golden).rows
+    table = pd.read_csv(written / "tables" / "table1.csv")
+    assert table["study"].tolist() == [row.study for row in rows]
+    for column in ("valid_nll", "test_nll_pooled", "test_nll_sequence_mean_high"):
+        assert table[column].tolist() == pytest.approx([getattr(r, column) for r in rows], 1e-9)
+
+
+def test_the_page_says_what_it_used(written: Path) -> None:
+    text = (written / "report.html").read_text()
+    for expected in (
+        "golden-fd",
+        "golden-plain",
+        "8 of 8",
+        "seed 2013",
+        "table2-wide",
+        "padding counted",
+        "batch 27",
+        "lowest validation NLL",
+        "Pooled",
+    ):
+        assert expected in text
+    markdown = (written / "report.md").read_text()
+    assert "## golden-fd: FD-RNN on JSB Chorales" in markdown
+    for link in re.findall(r"\]\((figures/[^)]+)\)", markdown):
+        assert (written / link).is_file()
+
+
+def test_the_page_is_accessible_and_loads_nothing(written: Path) -> None:
+    text = (written / "report.html").read_text()
+    page = Outline(text)
+    assert page.of("html")[0]["lang"] == "en"
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later - level <= 1 for level, later in pairwise(levels))
+    images = page.of("img")
+    assert len(images) == 16
+    assert all(len(image["alt"] or "") > 40 for image in images)
+    assert all((image["src"] or "").startswith("data:image/svg+xml;base64,") for image in images)
+    assert all(header["scope"] in {"col", "row"} for header in page.of("th"))
+    identifiers = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(identifiers) == len(set(identifiers))
+    for link in page.of("a"):
+        target = link["href"] or ""
+        assert target.removeprefix("#") in identifiers or (written / target).is_file(), target
+    assert not page.of("script")
+    assert not page.of("link")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text
+
+
+def test_what_a_report_shows_is_escaped() -> None:
+    table = Table(
+        name="t",
+        title="<b>&",
+        data=pd.DataFrame(),
+        header=("<i>",),
+        rows=(("</table><script>",),),
+        n_text=1,
+        notes=("`<code>` & more",),
+    )
+    figure = Figure(name="f", title="f", caption="c", alt='"><script>', draw=lambda: None)  # type: ignore[arg-type,return-value]
+    section = Section(anchor="s", title="s", artefacts=(table, figure))
+    report = Report(
+        title="<script>",
+        used=("<script>",),
+        rules=(),
+        missing=(),
+        overview=(section,),
+        studies=lambda: iter(()),
+        study_names=(),
+    )
+    text = "".join(html.page(report, iter([html.RenderedSection(section, {"f": "data:,"})])))
+    assert "<script>" not in text
+    assert "<code>&lt;code&gt;</code> &amp; more" in text
+
+
+def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
+    store = open_store(str(tmp_path / "new.sqlite3"), create=True)
+    stored = golden.study("golden-fd")
+    create_study(store, replace(stored.definition, name="new"), stored.data)
+    report = build(store)
+    missing = " ".join(report.missing)
+    assert "new is not finished: 8 of 8 trials are to be trained" in missing
+    assert "No plain counterpart of new" in missing
+    assert "Figure 2 is not drawn" not in missing  # it records the test NLL, but has no trial yet
+    write_report(tmp_path / "report", report)
+    assert figures(tmp_path / "report") == {"figure1.svg", "figure1.pdf"}
+    assert "No trial has finished yet." in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_an_unfinished_study_is_reported_as_far_as_it_is(copied: Store, tmp_path: Path) -> None:
+    index = overview(copied).rows[0].selected_trial
+    _set(copied, tables.trials.c.config_index == index, state="running", valid_nll=None)
+    report = build(copied, ["golden-fd"])
+    assert report.missing[0].startswith("golden-fd is not finished: 1 of 8 trials")
+    (row,) = overview(copied, ["golden-fd"]).rows
+    assert row.selected_trial not in {None, index}
+    assert row.note == "provisional: 7 of 8 trials have finished"
+    write_report(tmp_path / "report", report)
+    assert "golden-fd-importance.svg" not in figures(tmp_path / "report")
+
+
+def test_a_study_of_diverged_trials_alone(copied: Store, tmp_path: Path) -> None:
+    _set(copied, sa.true(), diverged=True, valid_nll=float("inf"), best_epoch=0)
+    with copied.database.write() as connection:
+        connection.execute(tables.test_sequences.delete())
+    report = build(copied)
+    assert sum("has no selected trial" in line for line in report.missing) == 2
+    write_report(tmp_path / "report", report)
+    assert "golden-fd-spectral-radius.svg" in figures(tmp_path / "report")
+    assert "golden-fd-best-of-k.svg" not in figures(tmp_path / "report")
+
+
+def test_failed_trials_are_missing(copied: Store) -> None:
+    _set(copied, tables.trials.c.config_index == 0, state="failed", error="Traceback")
+    missing = " ".join(build(copied, ["golden-fd"]).missing)
+    assert "golden-fd: 1 of 8 trials failed with a program error" in missing
+    assert "fdrnn study retry golden-fd" in missing
+
+
+def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path) -> None:
+    _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None)
+    report = build(copied, ["golden-fd"])
+    _set(copied, tables.trials.c.config_index == 3, state="finished", valid_nll=1.0, best_epoch=1)
+    write_report(tmp_path / "report", report)
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
+    index = overview(copied).rows[0].selected_trial
+    assert index is not None
+    frames = np.random.default_rng(0).integers(0, 2, (12, 88), dtype=np.uint8)
+    origin = SampleOrigin(
+        sequence=5,
+        sequence_length=60,
+        n_given=4,
+        seed=1,
+        step_quarters=1.0,
+        code_version="0.1.0",
+    )
+    kept = Samples(
+        config_index=index,
+        excerpt=frames,
+        predictions=np.full((11, 88), 0.25),
+        sample=frames,
+        origin=origin,
+    )
+    keep_samples(copied, "golden-fd", kept)
+    report = build(copied)
+    assert "No music of golden-plain:" in " ".join(report.missing)
+    write_report(tmp_path / "report", report)
+    assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "pdf", "png")} <= figures(
+        tmp_path / "report"
+    )
+    for name in ("excerpt", "sample"):
+        file = tmp_path / "report" / "files" / f"golden-fd-{name}.mid"
+        assert file.read_bytes().startswith(b"MThd")
+    text = (tmp_path / "report" / "report.html").read_text()
+    assert 'href="files/golden-fd-sample.mid"' in text
+    assert "a mean probability of 0.25 for the notes that sound" in text
+
+
+def _set(store: Store, which: sa.ColumnElement[bool], **changes: object) -> None:
+    with store.database.write() as connection:
+        connection.execute(tables.trials.update().where(which).values(**changes))
+
+
+def test_an_empty_store(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "empty.sqlite3"), create=True)
+    with pytest.raises(NothingToReportError, match="holds no study"):
+        build(store)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(golden: Store, tmp_path: Path) -> None:
+    (tmp_path / "report.html" / "in the way").mkdir(parents=True)
+    with pytest.raises(OutputError):
+        write_report(tmp_path, build(golden, ["golden-plain"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path, golden: Store) -> None:
+    write_report(tmp_path, build(golden, ["golden-plain"]))
+    page = (tmp_path / "report.html").read_bytes()
+    table = Table(name="table1", title="t", data=pd.DataFrame(), header=("a",), rows=(), n_text=1)
+    write_tables(tmp_path, [table])
+    assert (tmp_path / "report.html").read_bytes() == page
+    assert (tmp_path / "tables" / "table1.md").read_text().startswith("## t\n")
+
+
+@pytest.fixture(scope="module")
+def browser_page(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    if EXECUTABLE is None:
+        pytest.skip("no Chromium; Debian: apt-get install chromium")
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser.page()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool) -> None:
+    browser_page.requests.clear()
+    url = (written / "report.html").as_uri()
+    browser_page.open(url, width, dark=dark)
+    assert browser_page.errors == []
+    assert {one for one in browser_page.requests if not one.startswith("data:")} == {url}
+    assert browser_page.evaluate("document.documentElement.scrollWidth") <= width
+    shown = browser_page.evaluate(
+        "[...document.images].map(image => image.naturalWidth > 0 && image.width > 0)"
+    )
+    assert shown == [True] * 16
+    background, ink = browser_page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
+    expected = (
+        ("rgb(20, 24, 28)", "rgb(228, 231, 234)")
+        if dark
+        else (
+            "rgb(255, 255, 255)",
+            "rgb(31, 36, 40)",
+        )
+    )
+    assert (background, ink) == expected
+    # The ink of a figure follows the theme: its lightest or darkest opaque pixel tells.
+    lightest = browser_page.evaluate(
+        """
+        (async () => {
+            const image = document.images[2], canvas = document.createElement("canvas");
+            canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+            const context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0);
+            const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+            let lightest = 0;
+            for (let i = 0; i < data.length; i += 4)
+                if (data[i + 3] > 250)
+                    lightest = Math.max(lightest, Math.min(data[i], data[i + 1], data[i + 2]));
+            return lightest;
+        })()
+        """
+    )
+    assert (lightest > 200) == dark

@@ -1,0 +1,49 @@
+"""Bytes and theme of figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from fdrnn.reports import style
+from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.figures import learning
+
+
+def test_the_same_figure_gives_the_same_bytes(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    draw = learning.learning_curves(fd, fd_curves).draw
+    formats = ("svg", "pdf", "png")
+    one, other = style.rendered(draw, formats), style.rendered(draw, formats)
+    assert one == other
+    assert one["svg"].startswith(b"<?xml")
+    assert one["pdf"].startswith(b"%PDF")
+    assert one["png"].startswith(b"\x89PNG")
+    assert b"Date" not in one["svg"] + one["pdf"]
+
+
+def test_ink_and_paper_follow_the_theme(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    svg = style.rendered(learning.radius_curves(fd, fd_curves).draw, ("svg",))["svg"]
+    assert style.INK.encode() in svg
+    assert style.PAPER.encode() in svg
+    themed = style.themed(svg)
+    assert b"prefers-color-scheme:dark" in themed
+    assert themed.count(style.INK.encode()) == 1  # where the style names it
+    assert style.PAPER.encode() not in themed
+    assert style.BLUE.encode() in themed
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours by WCAG 2."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_lines_stand_out_from_both_papers() -> None:
+    for color in (style.GREY, style.BLUE, style.GREEN, style.VERMILLION):
+        for paper in ("#ffffff", "#14181c"):
+            assert contrast(color, paper) >= 3, (color, paper)

@@ -1,0 +1,135 @@
+"""``fdrnn report``: exports, watching, and what is told in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from fdrnn.search import (
+    PortableStudy,
+    Store,
+    StoreUnavailableError,
+    StudyProgress,
+    open_store,
+    study_progress,
+)
+from fdrnn.studies.cli import reporting
+
+Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
+Start = Callable[..., subprocess.Popen[str]]
+
+GOLDEN = Path(__file__).parents[1] / "reports" / "golden"
+LIMIT_S = 120
+
+
+def test_exports_are_reported_without_a_store(fdrnn: Run, tmp_path: Path) -> None:
+    result = fdrnn("report", "golden-plain", "--from", GOLDEN, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "Table 1: test NLL beside the paper's" in result.stdout
+    assert "report.html and " in result.stderr
+    assert not (tmp_path / "fdrnn.sqlite3").exists()
+    names = {path.name for path in (tmp_path / "out" / "tables").iterdir()}
+    assert "golden-plain-table2.csv" in names
+    assert "golden-fd-table2.csv" not in names
+
+
+def test_an_export_is_reported_as_its_store(fdrnn: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    store = open_store(url, create=True)
+    PortableStudy.read(GOLDEN / "golden-plain.fdrnn.zip").insert(store)
+    store.close()
+    of_store, of_export = tmp_path / "a", tmp_path / "b"
+    assert fdrnn("report", "--storage", url, "--output", of_store).exit_code == 0
+    file = GOLDEN / "golden-plain.fdrnn.zip"
+    assert fdrnn("report", "--from", file, "--output", of_export).exit_code == 0
+    for path in of_store.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (of_export / path.relative_to(of_store)).read_bytes()
+
+
+def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
+    assert "holds no exported study" in error_line("report", "--from", tmp_path)
+    file = GOLDEN / "golden-fd.fdrnn.zip"
+    shutil.copy(file, tmp_path / "again.fdrnn.zip")
+    line = error_line("report", "--from", tmp_path, "--from", file)
+    assert "both hold a study 'golden-fd'" in line
+    (tmp_path / "no.zip").write_text("no archive")
+    assert "no.zip" in error_line("report", "--from", tmp_path / "no.zip")
+    assert "--watch needs a store" in error_line("report", "--from", file, "--watch")
+    line = error_line("report", "other", "--from", file)
+    assert "unknown study 'other'" in line
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan"])
+def test_a_time_between_looks_that_is_none(error_line: ErrorLine, every: str) -> None:
+    assert "--every must be more than 0 seconds" in error_line("report", "--every", every)
+
+
+def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    watcher = start("report", "--watch", "--every", "0.2", "--output", "out")
+    page = Path("out") / "report.html"
+    _wait(page.is_file, watcher)
+    assert "mine is not finished: 3 of 3 trials" in page.read_text()
+    worker = start("worker", "mine", FAKE_EPOCH_S="0.05")
+    _, log = worker.communicate(timeout=LIMIT_S)
+    assert worker.returncode == 0, log
+    out, log = watcher.communicate(timeout=LIMIT_S)
+    assert watcher.returncode == 0, log
+    assert "looking again in 0.2 s" in log
+    assert "Traceback" not in log
+    assert "| 3 of 3 |" in re.sub(" +", " ", out)
+    assert "mine is not finished" not in page.read_text()
+
+
+def test_watching_survives_a_store_that_is_away(
+    fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    store = open_store(url, create=True)
+    PortableStudy.read(GOLDEN / "golden-plain.fdrnn.zip").insert(store)
+    store.close()
+    looks = iter([StoreUnavailableError("the store is away"), StoreUnavailableError("still away")])
+
+    def sometimes(store: Store, study: str) -> StudyProgress:
+        for error in looks:
+            raise error
+        return study_progress(store, study)
+
+    monkeypatch.setattr(reporting, "study_progress", sometimes)
+    result = fdrnn("report", "--watch", "--every", "0.01", "--storage", url, "--output", "out")
+    assert result.exit_code == 0
+    assert "the store is away; looking again in 0.01 s" in result.stderr
+    assert "still away" in result.stderr
+    assert Path("out", "report.html").is_file()
+
+
+def test_ctrl_c_ends_watching(start: Start, fdrnn: Run, study_file: Path) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    watcher = start("report", "--watch", "--output", "out")
+    page = Path("out") / "report.html"
+    _wait(page.is_file, watcher)
+    os.killpg(watcher.pid, signal.SIGINT)
+    _, log = watcher.communicate(timeout=LIMIT_S)
+    assert watcher.returncode == 130
+    assert "Traceback" not in log
+    assert page.read_text().endswith("</html>")
+    assert not list(Path("out").glob(".writing-*"))
+
+
+def _wait(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.05)
