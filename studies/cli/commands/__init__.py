@@ -1,0 +1,1 @@
+"""The commands of ``fdrnn``, a module for each group of them."""
