@@ -13,8 +13,7 @@ from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.evidence import Evidence
 from fdrnn.reports.names import LABELS, value_text
-from fdrnn.reports.paper import TABLE_3
-from fdrnn.search import SPACES
+from fdrnn.search import SPACES, TABLE_3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,11 +46,13 @@ from fdrnn.search.sampler import draw
 from fdrnn.search.space import SPACES, Configuration, Space
 from fdrnn.search.store import Store, StoredStudy, open_store
 from fdrnn.search.stored_samples import SampleOrigin, Samples, keep_samples
+from fdrnn.search.table3 import TABLE_3
 from fdrnn.search.training import Trainer, Training
 from fdrnn.search.worker import WorkerSettings, work
 
 __all__ = [
     "SPACES",
+    "TABLE_3",
     "Analysis",
     "Configuration",
     "DefinitionError",

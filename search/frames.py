@@ -227,11 +227,14 @@ def selected(trials: pd.DataFrame) -> int | None:
     return int(eligible.sort_values(["valid_nll", "config_index"])["config_index"].iloc[0])
 
 
+_KINDS = {bool: "bool", int: "int64", float: "float64"}
+
+
 def _dtype(parameter: Parameter) -> str:
     # A column's type follows from the space, not from the rows there happen to be.
     kinds = {type(choice) for choice in parameter.choices}
     if parameter.only_if is None and len(kinds) == 1:
-        return {bool: "bool", int: "int64", float: "float64"}[kinds.pop()]
+        return _KINDS.get(kinds.pop(), "float64")
     return "float64"
 
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from fdrnn.model import FastDropoutHyperparameters
+from fdrnn.search.table3 import TABLE_3
+
 Choice = bool | int | float | None
 """A value of a hyperparameter; None is "no limit" for ``max_incoming``."""
 
@@ -219,6 +222,22 @@ _WEIGHT_NOISE = _plain_and(
     "weight-noise", Parameter("sigma2_noise", (0.001, 0.0001, 0.00001, 0.000001))
 )
 
+
+def _column_of_table_3(data: str, chosen: FastDropoutHyperparameters) -> Space:
+    return Space(
+        f"table3-{data}",
+        tuple(
+            # The rate of a final layer without fast dropout is never drawn.
+            parameter
+            if parameter.only_if is not None and not chosen.fast_dropout_final_layer
+            else replace(parameter, choices=(getattr(chosen, parameter.name),))
+            for parameter in _TABLE_2.parameters
+        ),
+    )
+
+
+_TABLE_3 = tuple(_column_of_table_3(data, chosen) for data, chosen in TABLE_3.items())
+
 SPACES: Mapping[str, Space] = MappingProxyType(
     {
         space.name: space
@@ -232,6 +251,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _LSTM,
             _LSTM_FAST_DROPOUT,
             _WEIGHT_NOISE,
+            *_TABLE_3,
         )
     }
 )

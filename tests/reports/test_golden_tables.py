@@ -14,8 +14,8 @@ import pytest
 from fdrnn.reports import table1, table2, table3
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.names import LABELS
-from fdrnn.reports.paper import TABLE_1, TABLE_3
-from fdrnn.search import SPACES, Store
+from fdrnn.reports.paper import TABLE_1
+from fdrnn.search import SPACES, TABLE_3, Store
 
 STUDIES = ("golden-fd", "golden-plain")
 

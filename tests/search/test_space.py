@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from fdrnn.model import FastDropoutHyperparameters, Hyperparameters
-from fdrnn.search import SPACES, Space, draw
+from fdrnn.search import SPACES, TABLE_3, Space, draw
 from fdrnn.search.space import Condition, Parameter
 
 # Table 2, written down once more from the paper.
@@ -109,3 +109,9 @@ def test_a_space_that_makes_no_sense_is_refused() -> None:
     early = Parameter("momentum", (0.0,), only_if=Condition("decay", 0.8))
     with pytest.raises(ValueError, match="must name a parameter before it, got 'decay'"):
         Space("odd", (early, once))
+
+
+@pytest.mark.parametrize("data", TABLE_3)
+def test_a_column_of_table_3_is_drawn_as_it_stands(data: str) -> None:
+    for configuration in draw(SPACES[f"table3-{data}"], 5, range(2)):
+        assert FastDropoutHyperparameters(**configuration.hyperparameters) == TABLE_3[data]

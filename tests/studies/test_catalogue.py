@@ -11,6 +11,7 @@ import pytest
 from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import VARIANTS
+from fdrnn.search import TABLE_3
 from fdrnn.studies.catalogue import find, names
 from fdrnn.studies.errors import StudyFileError
 
@@ -23,6 +24,7 @@ seed = 3
 """
 
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
+TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 
 
 def write(folder: Path, text: str) -> str:
@@ -43,7 +45,7 @@ OTHER_VARIANTS = [
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    assert set(names()) == expected | others | FIGURE_2
+    assert set(names()) == expected | others | FIGURE_2 | TABLE_3_STUDIES
 
 
 @pytest.mark.parametrize("variant", OTHER_VARIANTS)
@@ -69,7 +71,20 @@ def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
     assert fd.seed == find("jsb").seed
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - FIGURE_2))
+@pytest.mark.parametrize("data", TABLE_3)
+def test_table_3_is_trained_by_both_cells(data: str) -> None:
+    fd, authors = find(f"table3-{data}"), find(f"table3-{data}-authors")
+    assert replace(fd, name=authors.name, variant="authors_cell") == authors
+    assert (fd.variant, fd.data, fd.space, fd.n_trials) == (
+        "fast_dropout",
+        data,
+        f"table3-{data}",
+        1,
+    )
+    assert fd.training == find(data).training
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES))
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
     assert definition.n_trials == 32
