@@ -19,7 +19,6 @@ from pathlib import Path
 from chaos import claims, disturbances, study
 from chaos.outcome import Outcome
 from chaos.stores import BACKENDS, servers
-
 from postgres import PostgresServer
 
 _SCENARIOS = ("claims", "starters", "latency", "kills", "naps", "restarts", "disk")

@@ -15,7 +15,6 @@ from typing import Any
 
 from chaos.outcome import Outcome
 from chaos.stores import empty_store
-
 from fdrnn.datasets import DataDescription
 from fdrnn.search import StudyDefinition, create_study, open_store, study_progress
 from fdrnn.search.claims import claim, this_worker

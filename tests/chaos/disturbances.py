@@ -21,7 +21,6 @@ from chaos.study import (
     wait_until_finished,
     workers,
 )
-
 from postgres import PostgresServer
 
 _LIMIT_S = 3600.0

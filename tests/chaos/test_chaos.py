@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from chaos import claims, disturbances, study
 from chaos.stores import BACKENDS
-
 from postgres import PostgresServer
 
 Prepared = tuple[Path, study.Numbers]

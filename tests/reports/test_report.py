@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from chromium import EXECUTABLE, Page, chromium
 
+from chromium import Page, chromium
 from fdrnn.reports import html
 from fdrnn.reports.artefacts import Figure, Report, Section, Table
 from fdrnn.reports.errors import NothingToReportError, OutputError
@@ -292,8 +292,6 @@ def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path, golden: Store) -
 
 @pytest.fixture(scope="module")
 def browser_page(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium; Debian: apt-get install chromium")
     with chromium(tmp_path_factory.mktemp("profile")) as browser:
         yield browser.page()
 

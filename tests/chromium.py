@@ -11,11 +11,14 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = (
@@ -29,6 +32,7 @@ _FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
+_LIMIT_S = 60
 
 
 @dataclass
@@ -69,6 +73,13 @@ class Page:
         self.evaluate(
             "Promise.all([...document.images].map(image => image.decode())).then(() => 0)"
         )
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the page shows a text."""
+        until = time.monotonic() + _LIMIT_S
+        while text not in self.evaluate("document.body.innerText"):
+            assert time.monotonic() < until, f"the page never showed {text!r}"
+            time.sleep(0.1)
 
     def screenshot(self, path: Path) -> None:
         """Write the whole page as a PNG file."""
@@ -138,8 +149,12 @@ class Browser:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """Start Chromium with an empty profile; it ends with the block."""
-    assert EXECUTABLE is not None
+    """Start Chromium with an empty profile; it ends with the block.
+
+    The test is skipped where there is none.
+    """
+    if EXECUTABLE is None:
+        pytest.skip("no Chromium; Debian: apt-get install chromium")
     to_browser, ours_to_write = os.pipe()
     ours_to_read, from_browser = os.pipe()
     # The browser reads from descriptor 3 and writes to 4; neither may be the other's source.
