@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -33,7 +34,7 @@ from fdrnn.search.claims import (
     this_worker,
 )
 from fdrnn.search.lease import Lease
-from postgres import PostgresServer
+from postgres import PostgresServer, PostgresUnavailableError
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 
@@ -302,16 +303,27 @@ def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
     assert claimed(store, study_id, BOB, lease_s=0.001).config_index == 0
 
 
+@pytest.fixture
+def mortal() -> Iterator[PostgresServer]:
+    """A server that a test may stop."""
+    try:
+        server = PostgresServer()
+    except PostgresUnavailableError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
 def test_after_a_crash_of_the_server_no_lease_expires_within_its_length(
-    postgres: PostgresServer, fake: ModuleType
+    mortal: PostgresServer, fake: ModuleType
 ) -> None:
-    store = open_store(postgres.url(postgres.create_database()), create=True)
+    store = open_store(mortal.url(mortal.create_database()), create=True)
     study_id = create_study(store, fake.definition(n_trials=2), fake.DATA).study_id
     claimed(store, study_id, ADA, lease_s=2.0)
     claimed(store, study_id, ADA)
-    postgres.stop("immediate")
+    mortal.stop("immediate")
     time.sleep(2.5)
-    postgres.start()
+    mortal.start()
     begun = time.monotonic()
     assert claim(store.database, study_id, BOB, 60.0) is None
     left_s = seconds_to_expiry(store.database, study_id)
