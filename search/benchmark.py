@@ -27,7 +27,8 @@ class StoreCost:
     epochs_s
         Wall time of the epochs themselves: training, validation, spectral radii.
     store_s
-        Wall time between them: curves, checkpoints, Optuna.
+        Wall time between them, and the processor time of the threads that write meanwhile:
+        curves, checkpoints, leases, Optuna.
     """
 
     epochs_s: float
@@ -51,7 +52,13 @@ def time_store(
 
         return trainer.Trainer(data, definition.variant, hyperparameters, definition.training, seed)
 
-    told: list[tuple[float, WorkerEvent]] = []
+    told: list[tuple[float, float, WorkerEvent]] = []
+
+    def tell(event: WorkerEvent) -> None:
+        # Epochs are told by the thread that trains; what it did not use, the writing ones did.
+        others_s = time.process_time() - time.thread_time()
+        told.append((time.perf_counter(), others_s, event))
+
     training = Training(load_dataset=lambda name, folder: dataset, make_trainer=make_trainer)
     definition = StudyDefinition(
         name="benchmark",
@@ -70,9 +77,11 @@ def time_store(
         work(
             url,
             definition.name,
-            on_event=lambda event: told.append((time.perf_counter(), event)),
+            on_event=tell,
             settings=WorkerSettings(training=training),
         )
-    epochs = [(at, event.seconds) for at, event in told if event.kind is EventKind.EPOCH]
-    epochs_s = sum(seconds for _, seconds in epochs[1:])
-    return StoreCost(epochs_s=epochs_s, store_s=epochs[-1][0] - epochs[0][0] - epochs_s)
+    epochs = [one for one in told if one[2].kind is EventKind.EPOCH]
+    (begun, others_before, _), (ended, others_after, _) = epochs[0], epochs[-1]
+    epochs_s = sum(event.seconds for _, _, event in epochs[1:])
+    between_s = ended - begun - epochs_s
+    return StoreCost(epochs_s=epochs_s, store_s=between_s + others_after - others_before)

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s, up_since_s
-from fdrnn.search.lease import NO_LEASE, Lease
+from fdrnn.search.lease import NO_LEASE, WAITING_AGAIN, Lease
 
-MOST_STALLS = 10
+MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial counts as failed."""
 
 
@@ -88,11 +88,7 @@ def claim(
     trials, checkpoints = tables.trials, tables.checkpoints
     claimable = trials.c.state == tables.WAITING
     if take_expired:
-        claimable |= (
-            (trials.c.state == tables.RUNNING)
-            & (trials.c.lease_expires < now_s())
-            & (_settled_s() < now_s())
-        )
+        claimable |= _expired()
     first = (
         sa.select(trials)
         .where(trials.c.study_id == study_id, claimable)
@@ -148,6 +144,15 @@ def claim(
     )
 
 
+def _expired() -> sa.ColumnElement[bool]:
+    trials = tables.trials.c
+    return (
+        (trials.state == tables.RUNNING)
+        & (trials.lease_expires < now_s())
+        & (_settled_s() < now_s())
+    )
+
+
 def _settled_s() -> sa.ColumnElement[float]:
     # When a lease's holder has had one length of it to come back to a server that was away.
     trials = tables.trials.c
@@ -184,6 +189,19 @@ def expire(database: Database, worker: str) -> None:
     held = (columns.worker == worker) & (columns.state == tables.RUNNING)
     with database.write() as connection:
         connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
+
+
+def requeue_expired(database: Database, study_id: int) -> int:
+    """Let the trials whose leases have expired wait again; return how many.
+
+    A worker needs no such help: it claims them as they are. Their former holders may write
+    nothing more.
+    """
+    mine = tables.trials.c.study_id == study_id
+    with database.write() as connection:
+        return connection.execute(
+            tables.trials.update().where(mine, _expired()).values(WAITING_AGAIN)
+        ).rowcount
 
 
 def seconds_to_expiry(database: Database, study_id: int) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdrnn.datasets import DataDescription
+from fdrnn.search.claims import requeue_expired
 from fdrnn.search.definition import StudyDefinition
 from fdrnn.search.errors import StudyConflictError
 from fdrnn.search.mirror import Mirror
@@ -48,6 +49,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
             _create_or_extend(store, definition, data)
         stored = store.study(definition.name)
     _require_same(store, definition, data, stored)
+    requeue_expired(store.database, stored.study_id)
     Mirror(store.database, stored).sync()
     return stored
 

@@ -7,6 +7,7 @@ stay collected, and are written when it is back.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -48,7 +49,8 @@ class TrialJournal:
     write_interval_s
         Seconds for which epochs may be collected.
     checkpoint_interval_s
-        Seconds between two checkpoints.
+        Seconds between two checkpoints. The first epoch of an attempt has one at once, so that
+        every attempt that comes so far leaves the trial further than it was.
     stop
         Whether the worker is to stop.
 
@@ -85,7 +87,8 @@ class TrialJournal:
         self._records: list[EpochRecord] = []
         self._last_epoch = self._checkpointed_epoch = lease.epoch
         self._checkpoint: bytes | None = None
-        self._written_at = self._checkpointed_at = time.monotonic()
+        self._written_at = time.monotonic()
+        self._checkpointed_at = -math.inf
         self._ending: Callable[[], None] | None = None
         self._released = False
         self._abandoned = False
@@ -236,7 +239,7 @@ class TrialJournal:
                 self._changed.wait(min(seconds, _POLL_S))
 
     def _seconds_to_write(self) -> float:
-        if self._ending is not None:
+        if self._ending is not None or self._checkpoint is not None:
             return 0.0
         interval_s = self._write_interval_s if self._records else self._renew_interval_s
         return self._written_at + min(interval_s, self._renew_interval_s) - time.monotonic()

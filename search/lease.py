@@ -140,7 +140,7 @@ class Lease:
         """Let the trial wait for another worker, because this one is told to stop."""
         # A stop that was asked for is none of the trial's doing.
         stalls = tables.trials.c.stalls
-        with self._fenced(stalls=sa.case((stalls > 0, stalls - 1), else_=0), **_WAITING):
+        with self._fenced(stalls=sa.case((stalls > 0, stalls - 1), else_=0), **WAITING_AGAIN):
             pass
 
     def give_back(self, trouble: str) -> None:
@@ -151,7 +151,7 @@ class Lease:
         trouble
             One line for whoever asks why the trial took so long.
         """
-        with self._fenced(trouble=trouble, **_WAITING):
+        with self._fenced(trouble=trouble, **WAITING_AGAIN):
             pass
 
     def finish(self, result: TrialResult, machine: str) -> None:
@@ -226,7 +226,7 @@ class Lease:
 
 
 NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
-_WAITING: dict[str, Any] = {
+WAITING_AGAIN: dict[str, Any] = {
     "state": tables.WAITING,
     "worker": None,
     "host": None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import typer
 
-from fdrnn.search import StoreError, default_storage_url, open_store, study_progress
+from fdrnn.search import Store, StoreError, default_storage_url, open_store, study_progress
+from fdrnn.search.claims import requeue_expired
 from fdrnn.search.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
@@ -51,7 +54,7 @@ def show_status(
         store = open_store(storage or default_storage_url())
         try:
             names = store.study_names() if study is None else [study]
-            return [StudyStatus.read(store, name) for name in names]
+            return [_taken_up(store, StudyStatus.read(store, name)) for name in names]
         finally:
             store.close()
 
@@ -67,6 +70,16 @@ def show_status(
     return 1 if any(status.progress.failed for status in statuses) else 0
 
 
+def _taken_up(store: Store, status: StudyStatus) -> StudyStatus:
+    """Let trials whose leases have expired wait again, where the store may be written."""
+    if all(trial.lease_left_s >= 0 for trial in status.progress.running_trials):
+        return status
+    name = status.progress.study
+    with contextlib.suppress(StoreError):
+        requeue_expired(store.database, store.study(name).study_id)
+    return StudyStatus.read(store, name)
+
+
 def retry_failed(study: str, storage: str | None) -> None:
     """Let the failed trials of a study wait again.
 
@@ -78,7 +91,9 @@ def retry_failed(study: str, storage: str | None) -> None:
         URL of the store; None for the default.
     """
     store = open_store(storage or default_storage_url())
-    n_retried = store.requeue_failed(store.study(study).study_id)
+    study_id = store.study(study).study_id
+    n_retried = store.requeue_failed(study_id)
+    requeue_expired(store.database, study_id)
     typer.echo(f"{n_retried} failed trials of study {study} wait again; `fdrnn run` trains them")
 
 

@@ -61,7 +61,7 @@ def _outcomes(
                     definition,
                     expected,
                     n_kills=100,
-                    longest_pause_s=5.0,
+                    longest_pause_s=6.0,
                     seed=seed,
                 )
             if "naps" in wanted:

@@ -30,6 +30,7 @@ from fdrnn.search.claims import (
     WorkerIdentity,
     claim,
     expire,
+    requeue_expired,
     seconds_to_expiry,
     this_worker,
 )
@@ -104,8 +105,8 @@ def _everything(store: Store) -> list[list[sa.Row[tuple[object, ...]]]]:
 def test_an_expired_lease_that_nobody_took_is_still_its_holders(
     store: Store, study_id: int, fake: ModuleType
 ) -> None:
-    lease = claimed(store, study_id, ADA, lease_s=0.05)
-    time.sleep(0.1)
+    lease = claimed(store, study_id, ADA, lease_s=1.0)
+    time.sleep(1.1)
     lease.write([fake.record(1, 1)])
     assert claimed(store, study_id, BOB).config_index == 1
 
@@ -278,7 +279,7 @@ def test_attempts_without_a_later_checkpoint_are_limited(
     assert claimed(store, study_id, ADA).config_index == 1
     row = trials(store, "noise").iloc[0]
     assert row["state"] == "failed"
-    for part in ("10 attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
+    for part in (f"{MOST_STALLS} attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
         assert part in row["error"]
     assert store.requeue_failed(study_id) == 1
     again = claimed(store, study_id, BOB)
@@ -349,6 +350,22 @@ def test_the_leases_of_a_dead_worker_expire_at_once(store: Store, study_id: int)
     time.sleep(0.01)
     again = claimed(store, study_id, BOB, lease_s=0.001)
     assert (again.config_index, again.attempt) == (0, 2)
+
+
+def test_expired_trials_wait_again_without_a_worker(
+    store: Store, study_id: int, fake: ModuleType
+) -> None:
+    old = claimed(store, study_id, ADA, lease_s=0.05)
+    claimed(store, study_id, ADA)
+    old.write([fake.record(1, 1)], b"after 1")
+    time.sleep(0.1)
+    assert requeue_expired(store.database, study_id) == 1
+    assert requeue_expired(store.database, study_id) == 0
+    assert states(store) == ["waiting", "running"]
+    with pytest.raises(LeaseLostError):
+        old.write([fake.record(1, 2)])
+    again = claimed(store, study_id, BOB)
+    assert (again.config_index, again.attempt, again.checkpoint) == (0, 2, b"after 1")
 
 
 def test_every_kind_of_machine_that_trained_is_noted(
