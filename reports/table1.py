@@ -13,14 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from fdrnn.model import TrainingSettings
+from fdrnn.model import VARIANTS, TrainingSettings
 from fdrnn.reports.bootstrap import Interval, test_nll_intervals
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.paper import TABLE_1
 from fdrnn.search import Store
-
-_VARIANT_ORDER = ("fast_dropout", "authors_cell", "plain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,13 +238,13 @@ def _notes(evidence: Evidence, n_failed: int) -> Iterator[str]:
 def arranged(rows: Iterable[Row]) -> list[Row]:
     """Sort rows and give each study of fast-dropout networks its plain counterpart.
 
-    The paper's data sets come first, in its order, then others; FD before plain.
+    The paper's data sets come first, in its order, then others; variants in the order of their registry.
     """
     order = list(TABLE_1)
 
     def key(row: Row) -> tuple[int, str, int, str]:
         rank = order.index(row.data) if row.data in order else len(order)
-        variant = _VARIANT_ORDER.index(row.variant) if row.variant in _VARIANT_ORDER else 9
+        variant = list(VARIANTS).index(row.variant)
         return rank, row.data, variant, row.study
 
     rows = sorted(rows, key=key)

@@ -16,8 +16,8 @@ from fdrnn.model.variants.base import Variant
 
 _REGISTRY = (
     "fast_dropout",
-    "plain",
     "authors_cell",
+    "plain",
     "fast_dropout_sampled",
     "fast_dropout_wang_manning",
     "rectifier",

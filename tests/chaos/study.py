@@ -153,12 +153,15 @@ def _cmdline(pid: int) -> bytes:
 
 def create(url: str, definition: Path) -> None:
     """Create the study by the command line."""
-    subprocess.run(
+    done = subprocess.run(
         fdrnn("study", "create", definition),
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         env=os.environ | {"FDRNN_STORAGE": url},
     )
+    if done.returncode != 0:
+        raise RuntimeError(f"the study could not be created: {done.stderr}")
 
 
 def progress(url: str) -> StudyProgress | None:
