@@ -238,7 +238,7 @@ def _notes(evidence: Evidence, n_failed: int) -> Iterator[str]:
 def arranged(rows: Iterable[Row]) -> list[Row]:
     """Sort rows and give each study of fast-dropout networks its plain counterpart.
 
-    The paper's data sets come first, in its order, then others; variants in the order of their registry.
+    The paper's data sets come first, in its order, then others; variants as in their registry.
     """
     order = list(TABLE_1)
 
