@@ -60,11 +60,11 @@ def _run(
     # A study must outlast its disturbances; through an outage it goes on.
     match scenario:
         case "claims":
-            return claims.claims(backend, server, n_processes=8, n_trials=200, n_rounds=20)
+            outcome = claims.claims(backend, server, n_processes=8, n_trials=200, n_rounds=20)
         case "starters":
-            return claims.starters(backend, server, n_processes=8, n_rounds=20)
+            outcome = claims.starters(backend, server, n_processes=8, n_rounds=20)
         case "latency":
-            return claims.claims(
+            outcome = claims.claims(
                 backend,
                 server,
                 n_processes=64,
@@ -75,21 +75,22 @@ def _run(
             )
         case "kills":
             lasting = studies.lasting(options.epochs or 110)
-            return disturbances.kills(
+            outcome = disturbances.kills(
                 backend, server, *lasting, n_kills=100, longest_pause_s=6.0, seed=seed
             )
         case "naps":
             lasting = studies.lasting(options.epochs or 110)
-            return disturbances.naps(backend, server, *lasting, n_naps=10, seed=seed)
+            outcome = disturbances.naps(backend, server, *lasting, n_naps=10, seed=seed)
         case "disk":
             lasting = studies.lasting(options.epochs or 110)
-            return disturbances.full_disks(*lasting, n_times=5, longest_s=15.0, seed=seed)
+            outcome = disturbances.full_disks(*lasting, n_times=5, longest_s=15.0, seed=seed)
         case _:
             lasting = studies.lasting(options.epochs or 230)
             n_restarts, longest_s = (1, options.long) if scenario == "long" else (10, 60.0)
-            return disturbances.restarts(
+            outcome = disturbances.restarts(
                 server, *lasting, n_restarts=n_restarts, longest_s=longest_s, seed=seed
             )
+    return outcome
 
 
 def main() -> int:
