@@ -1,12 +1,14 @@
 """The state of a training run between two epochs, and its form as bytes.
 
-The bytes are a NumPy ``.npz`` archive, read without pickle: arrays named ``group/parameter`` and
-the counters and identity as JSON. Its CRC-32 checks come with the zip form.
+The bytes are a SHA-256 digest and a NumPy ``.npz`` archive, read without pickle: arrays named
+``group/parameter`` and the counters and identity as JSON. The archive's own CRC-32 says nothing of
+its directory, where a flipped bit makes another array of a name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -19,7 +21,8 @@ from fdrnn.model.errors import CheckpointError
 from fdrnn.model.initialization import Parameters
 
 _HEADER = "header"
-_FORMAT = 1
+_FORMAT = 2
+_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Checkpoint:
         }
         buffer = io.BytesIO()
         np.savez(buffer, **{_HEADER: np.array(json.dumps(header))}, **arrays)
-        return buffer.getvalue()
+        archive = buffer.getvalue()
+        return hashlib.sha256(archive).digest() + archive
 
     @classmethod
     def from_bytes(cls, data: bytes, identity: str) -> Checkpoint:
@@ -97,8 +101,13 @@ class Checkpoint:
         CheckpointError
             If the bytes are damaged, of another format, or of another run.
         """
+        digest, archived = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if hashlib.sha256(archived).digest() != digest:
+            raise CheckpointError(
+                "the checkpoint is damaged (its digest differs); the run must restart"
+            )
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            with np.load(io.BytesIO(archived), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(str(arrays.pop(_HEADER)))
             written = (header["format"], header["identity"])

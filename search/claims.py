@@ -205,13 +205,19 @@ def requeue_expired(database: Database, study_id: int) -> int:
 
 
 def seconds_to_expiry(database: Database, study_id: int) -> float | None:
-    """Return the seconds until `claim` may take a lease of a study, None if no trial runs.
+    """Return the seconds until `claim` may find a trial; None if none waits or runs.
 
-    It is negative if one has expired.
+    It is 0 if one waits, though another worker may be claiming it just now, and negative if a
+    lease has expired.
     """
     trials = tables.trials
-    running = (trials.c.study_id == study_id) & (trials.c.state == tables.RUNNING)
-    query = sa.select(trials.c.lease_expires - now_s(), _settled_s() - now_s()).where(running)
+    query = sa.select(
+        trials.c.state, trials.c.lease_expires - now_s(), _settled_s() - now_s()
+    ).where(trials.c.study_id == study_id, trials.c.state.in_((tables.WAITING, tables.RUNNING)))
     with database.read() as connection:
         rows = connection.execute(query).all()
-    return min((max(expiry_s, settled_s) for expiry_s, settled_s in rows), default=None)
+    left_s = [
+        0.0 if state == tables.WAITING else max(expiry_s, settled_s)
+        for state, expiry_s, settled_s in rows
+    ]
+    return min(left_s, default=None)

@@ -12,6 +12,7 @@ connection, and opens more only for as long as it needs them: many workers share
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -52,6 +53,7 @@ _SQLITE_PASSING = {
 }
 # Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
 _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
+_PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 _POSTGRESQL_READ_ONLY = "25006"
 # idle_in_transaction_session_timeout, lock_timeout
 _TIMEOUTS = {"25P03", "55P03"}
@@ -256,7 +258,8 @@ class Database:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
-                raise StoreError(
+                kind = StoreUnavailableError if error.errno in _PASSING_ERRNO else StoreError
+                raise kind(
                     f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
                 ) from error
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -268,7 +271,7 @@ class Database:
         try:
             yield
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
             os.close(descriptor)
 
     @contextmanager

@@ -90,6 +90,8 @@ class TrialJournal:
         self._written_at = time.monotonic()
         self._checkpointed_at = -math.inf
         self._ending: Callable[[], None] | None = None
+        # One object, by which the ending asked for is known again.
+        self._putting_back: Callable[[], None] = self._release
         self._released = False
         self._abandoned = False
         self._over = False
@@ -163,7 +165,7 @@ class TrialJournal:
     def release(self) -> bool:
         """Put the trial back with its last epoch as the checkpoint; as `finish` otherwise."""
         self._checkpoint_last_epoch()
-        return self._end(self._release)
+        return self._end(self._putting_back)
 
     def give_back(self, trouble: str) -> bool:
         """Put the trial back because of the machine's trouble; as `finish` otherwise."""
@@ -207,13 +209,13 @@ class TrialJournal:
         self._checkpointed_at = time.monotonic()
 
     def _checkpoint_last_epoch(self) -> None:
-        trainer = self._trainer
-        if trainer is None or self._last_epoch <= self._checkpointed_epoch:
+        trainer, epoch = self._trainer, self._last_epoch
+        if trainer is None or epoch <= self._checkpointed_epoch or trainer.epoch != epoch:
             return
         state = trainer.state()
         with self._changed:
             # Called from the other thread, training may have gone on meanwhile.
-            if trainer.epoch == self._last_epoch:
+            if trainer.epoch == self._last_epoch == epoch:
                 self._set_checkpoint(state)
 
     # -- the thread ------------------------------------------------------------------------
@@ -252,7 +254,7 @@ class TrialJournal:
         if now - self._stop_seen_at >= STOP_PATIENCE_S:
             self._checkpoint_last_epoch()
             with self._changed:
-                self._ending = self._ending or self._release
+                self._ending = self._ending or self._putting_back
 
     def _write(self) -> None:
         with self._changed:

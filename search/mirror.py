@@ -212,7 +212,7 @@ class Mirror:
     def _tolerated(self, config_index: int) -> Iterator[None]:
         try:
             yield
-        except (KeyError, StoreError, OptunaError, sa.exc.SQLAlchemyError) as error:
+        except (KeyError, ValueError, StoreError, OptunaError, sa.exc.SQLAlchemyError) as error:
             _log.warning("trial %d is not up to date in Optuna: %s", config_index, error)
 
     def _optuna_study_id(self) -> int:

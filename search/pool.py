@@ -96,8 +96,9 @@ def run_workers(
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     store = open_store(store_url)
     try:
-        # Later on the workers wait for a store that is away.
         store.study(study)
+        # Whether the store can be written shows now; later on the workers wait until it can.
+        expire(store.database, "")
         pool = _Pool(store, n_workers, (store_url, study, data_dir, settings), on_event, on_stop)
         with _on_signals(pool.request_stop):
             pool.run()
@@ -172,7 +173,10 @@ class _Pool:
         # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
         ours, theirs = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
+        # Ctrl-C reaches the whole process group; a child ignores it as soon as it can.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.children.append(_Child(process, ours, worker_of(process.pid or 0).name))
         if self.stop_requests:
@@ -192,7 +196,7 @@ class _Pool:
         while (event := _next_event(child.pipe)) is not None:
             if event.kind is EventKind.STOPPED:
                 child.said_goodbye = True
-                if event.text:
+                if event.text and not self.stop_requests:
                     self.errors.append(event.text)
             elif event.kind is EventKind.EPOCH:
                 self.n_died = 0
@@ -257,9 +261,12 @@ def _run_child(
     settings: WorkerSettings,
 ) -> None:
     stopped = threading.Event()
-    # Ctrl-C reaches the whole process group; the parent passes it on as SIGTERM.
+    # The parent passes Ctrl-C on as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # A handler would wait for the end of whatever C the main thread is in.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_await_signal, args=(stopped,), name="signal", daemon=True).start()
     parent = multiprocessing.parent_process()
 
     def stop() -> bool:
@@ -286,11 +293,18 @@ def _run_child(
         error = str(failure)
     except (OSError, MemoryError) as failure:
         error = f"{type(failure).__name__}: {failure}"
+    if stopped.is_set() and not error:
+        error = "stopped by a signal"
     send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))
     pipe.close()
     # Everything is said and written; the interpreter would take seconds to tear Theano down.
     sys.stderr.flush()
     os._exit(0)
+
+
+def _await_signal(stopped: threading.Event) -> None:
+    signal.sigwait({signal.SIGTERM})
+    stopped.set()
 
 
 def _end_late(stop: Callable[[], bool]) -> None:

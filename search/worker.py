@@ -17,12 +17,11 @@ from pathlib import Path
 
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.errors import FdrnnError
-from fdrnn.model import CheckpointError, EpochRecord, TrainingInterrupted
+from fdrnn.model import CheckpointError, EpochRecord, ToolchainError, TrainingInterrupted
 from fdrnn.search.claims import WorkerIdentity, claim, seconds_to_expiry, this_worker
 from fdrnn.search.errors import (
     LeaseLostError,
     StoreError,
-    StoreReadOnlyError,
     StoreUnavailableError,
 )
 from fdrnn.search.events import EventKind, WorkerEvent
@@ -219,7 +218,9 @@ class _Worker:
                 if not idle:
                     self.tell(EventKind.WAITING)
                     idle = True
-                self.sleep(max(min(left_s, self.settings.wait_s), _LEAST_WAIT_S))
+                # An expired lease that was not taken is one that is not trusted to have expired.
+                longest_s = self.settings.wait_s
+                self.sleep(longest_s if left_s < 0 else max(min(left_s, longest_s), _LEAST_WAIT_S))
             lease = self.watch.persist(self.claim, self.stop)
         if lease is not None:
             # Told to stop between the claim and the training; it would expire in any case.
@@ -230,8 +231,6 @@ class _Worker:
         # It shows whether the store can be written at all.
         try:
             return self.claim()
-        except StoreReadOnlyError:
-            raise
         except StoreUnavailableError:
             if not self.patient:
                 raise
@@ -306,7 +305,9 @@ class _Worker:
         journal.give_back(f"{self.identity.name}: {text}")
         self.tell(EventKind.TROUBLE, lease, text=text)
         self.troubles += 1
-        if isinstance(error, FdrnnError) or self.troubles >= MOST_TROUBLES:
+        # A compilation fails for a full disk, too.
+        passing = not isinstance(error, FdrnnError) or isinstance(error, ToolchainError)
+        if not passing or self.troubles >= MOST_TROUBLES:
             raise error
         self.sleep(_TROUBLE_PAUSE_S * self.troubles)
 

@@ -195,6 +195,7 @@ class LiveDisplay(Display):
         self._name = _Names()
         self._latest: dict[str, WorkerEvent] = {}
         self._heard = False
+        self._stopping = False
         self._study_line = summary()
         self._study_line_at = time.monotonic()
         self._live = Live(self, console=console, refresh_per_second=4)
@@ -210,7 +211,8 @@ class LiveDisplay(Display):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the last state on the terminal."""
-        self._study_line = self._summary()
+        if not self._stopping:
+            self._study_line = self._summary()
         self._live.stop()
 
     def show(self, event: WorkerEvent) -> None:
@@ -222,12 +224,13 @@ class LiveDisplay(Display):
             self._console.print(f"{name}: {describe(event, self._max_epochs)}", markup=False)
         if event.kind is EventKind.STOPPED:
             del self._latest[event.worker]
-        if time.monotonic() - self._study_line_at >= _SUMMARY_INTERVAL_S:
+        if not self._stopping and time.monotonic() - self._study_line_at >= _SUMMARY_INTERVAL_S:
             self._study_line = self._summary()
             self._study_line_at = time.monotonic()
 
     def stopping(self) -> None:
         """Print above the lines that a stop was asked for."""
+        self._stopping = True
         self._console.print(_STOPPING)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -66,8 +66,8 @@ def import_files(files: Sequence[Path], name: str | None, storage: str | None) -
     store = open_store(storage or default_storage_url(), create=True)
     for portable in studies:
         added = portable.insert(store, name)
-        already = "" if added else "was there already, and the same; "
-        typer.echo(f"store {store.database.shown}: {already}{_contents(portable, name)}")
+        already = "" if added else "; it was there already, and the same"
+        typer.echo(f"store {store.database.shown}: {_contents(portable, name)}{already}")
 
 
 def _contents(portable: PortableStudy, name: str | None = None) -> str:

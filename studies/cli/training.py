@@ -242,9 +242,10 @@ def _train(
                 on_stop=display.stopping,
                 settings=workers.settings,
             )
-        refresh_notes(store, [name])
         if interrupted:
+            # At once: the store may be what the user is waiting for.
             raise KeyboardInterrupt
+        refresh_notes(store, [name])
         progress = study_progress(store, name)
     if progress.failed:
         _say(

@@ -225,6 +225,10 @@ def test_damaged_and_foreign_states_are_refused():
     for bad in (b"", b"nonsense", state[:-50], damaged):
         with pytest.raises(CheckpointError, match="damaged"):
             trainer.restore(bad)
+    for at in np.random.default_rng(0).integers(0, len(state), 200):
+        flipped = state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :]
+        with pytest.raises(CheckpointError, match="damaged"):
+            trainer.restore(flipped)
     other = Trainer(DATASET, "fast_dropout", HYPERPARAMETERS, SETTINGS, 9)
     with pytest.raises(CheckpointError, match="is of run"):
         other.restore(state)

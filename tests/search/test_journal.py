@@ -255,6 +255,7 @@ def test_a_stop_puts_the_trial_back_though_training_does_not_yield(
         bench.stopped.set()
         eventually(lambda: bench.state() == "waiting")
         assert bench.checkpoint() == (3, bench.trainer.state())
+        assert journal.release()
         # It was in the test set's scoring, say, and comes back too late.
         assert not journal.finish(bench.trainer.result())
     assert bench.state() == "waiting"

@@ -137,6 +137,19 @@ def test_the_error_of_a_worker_is_one_line_of_the_pool(
     assert errors.startswith("error: study 'noise': workers ended with 3 of 3 trials left: data ")
 
 
+def test_a_worker_stopped_by_somebody_else_is_told_of(
+    store: Store, url: str, study: str, start: Start
+) -> None:
+    pool = start("run_script.py", url, 1, 60.0)
+    following = events(pool)
+    worker = until(following, "epoch", epoch=1)
+    os.kill(int(worker[0]), signal.SIGTERM)
+    _, errors = pool.communicate(timeout=60)
+    assert pool.returncode == 2
+    assert "workers ended with 3 of 3 trials left: stopped by a signal" in errors
+    assert study_progress(store, study).running == 0
+
+
 def test_at_least_one_worker(url: str) -> None:
     with pytest.raises(ValueError, match="n_workers must be at least 1, got 0"):
         run_workers(url, "noise", 0)

@@ -26,6 +26,7 @@ from fdrnn.search import (
     WorkerSettings,
     create_study,
     curves,
+    run_workers,
     study_progress,
     tables,
     trials,
@@ -336,7 +337,24 @@ def test_a_store_that_cannot_be_written_is_an_error_at_the_start(
 
     monkeypatch.setattr(Database, "write", write)
     with pytest.raises(StoreError, match="readonly"):
-        work(url, "noise", settings=fake.settings(), patient=True)
+        work(url, "noise", settings=fake.settings())
+    with pytest.raises(StoreError, match="readonly"):
+        run_workers(url, "noise", 1, settings=fake.settings())
+
+
+def test_a_worker_stays_while_a_trial_waits_that_it_could_not_claim(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int], monkeypatch: Any
+) -> None:
+    create(n_trials=2, n_epochs=2)
+    n_empty = iter(range(3))
+
+    def passing_over(*arguments: Any, **options: Any) -> Lease | None:
+        # As on PostgreSQL, where rows that others are just claiming are passed over.
+        return claim(*arguments, **options) if next(n_empty, None) is None else None
+
+    monkeypatch.setattr(worker_module, "claim", passing_over)
+    work(url, "noise", settings=fake.settings())
+    assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
 
 
 def test_passing_trouble_of_the_machine_is_tried_again(
