@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Table
@@ -81,8 +81,27 @@ def _results(rows: Sequence[Row]) -> Table:
             *RULES,
             "Columns marked * are cited by the paper from other work. Both networks of ours "
             "in one row have the same data, seed and training settings.",
+            *_counterparts(rows),
         ),
     )
+
+
+def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
+    by_name = {row.study: row for row in rows}
+    for row in rows:
+        plain = by_name.get(row.plain_study or "")
+        if plain is None:
+            continue
+        text = (
+            f"Plain of {row.study}: {plain.study}, {plain.trials_finished} of "
+            f"{plain.trials_planned} trials"
+        )
+        if plain.trials_planned != row.trials_planned:
+            text += (
+                f"; {row.study} has {row.trials_planned}, and more draws find a lower NLL by luck "
+                "alone"
+            )
+        yield f"{text}."
 
 
 def _intervals(rows: Sequence[Row]) -> Table:

@@ -2,7 +2,8 @@
 
 The trial is selected by its validation NLL alone. A study of fast-dropout networks stands beside
 its plain counterpart: the study of plain networks on the same data with the same seed and the
-same training settings, whose draws share the values of the parameters that both have.
+same training settings, whose draws share the values of the parameters that both have. Of several
+such studies it is one with as many trials, then one of the plain Table 2, then the first by name.
 """
 
 from __future__ import annotations
@@ -248,11 +249,20 @@ def arranged(rows: Iterable[Row]) -> list[Row]:
         return rank, row.data, variant, row.study
 
     rows = sorted(rows, key=key)
-    plain = {_same(row): row.study for row in reversed(rows) if row.variant == "plain"}
+    plain = [row for row in rows if row.variant == "plain"]
     return [
-        row if row.variant == "plain" else replace(row, plain_study=plain.get(_same(row)))
+        row if row.variant == "plain" else replace(row, plain_study=_counterpart(row, plain))
         for row in rows
     ]
+
+
+def _counterpart(row: Row, plain: Sequence[Row]) -> str | None:
+    def rank(one: Row) -> tuple[bool, bool, str]:
+        as_many = one.trials_planned == row.trials_planned
+        return not as_many, one.space != "table2-plain", one.study
+
+    same = [one for one in plain if _same(one) == _same(row)]
+    return min(same, key=rank).study if same else None
 
 
 def _same(row: Row) -> tuple[str, int, str, str]:

@@ -120,6 +120,16 @@ def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
     assert (result["Ours"], result["Ours: plain"]) == ("-", "8.90 / 8.80")
 
 
+def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None:
+    quick = replace(PLAIN, study="a-quick", trials_planned=2, trials_finished=2)
+    (first, second), _, _ = parsed([ROW, quick, PLAIN])
+    assert (first["Study"], second["Study"]) == ("jsb", "a-quick")
+    notes = nll_tables.tables([ROW, quick, PLAIN])[0].notes
+    assert notes[-1] == "Plain of jsb: jsb-plain, 32 of 32 trials."
+    notes = nll_tables.tables([replace(ROW, plain_study="a-quick"), quick])[0].notes
+    assert notes[-1].startswith("Plain of jsb: a-quick, 2 of 2 trials; jsb has 32, and")
+
+
 def test_missing_numbers_are_dashes_and_the_note_is_told() -> None:
     results, _, _ = parsed([ROW, EMPTY])
     assert results[0]["Ours: plain"] == "-"

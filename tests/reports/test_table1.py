@@ -207,6 +207,18 @@ def test_the_plain_counterpart_has_the_same_data_seed_and_training() -> None:
     assert together["plain"].plain_study is None
 
 
+def test_of_several_plain_counterparts_the_one_with_as_many_trials_of_table_2() -> None:
+    jsb = replace(waiting(definition(name="jsb")), trials_planned=32)
+    plain = replace(waiting(definition(variant="plain", name="jsb-plain")), trials_planned=32)
+    quick = replace(plain, study="a-quick", trials_planned=2)
+    other_space = replace(plain, study="b-decay", space="weight-decay")
+    rows = table1.arranged([jsb, quick, other_space, plain])
+    assert [row.study for row in rows] == ["jsb", "a-quick", "b-decay", "jsb-plain"]
+    assert rows[0].plain_study == "jsb-plain"
+    assert table1.arranged([jsb, quick])[0].plain_study == "a-quick"
+    assert table1.arranged([jsb, quick, other_space])[0].plain_study == "b-decay"
+
+
 def test_recording_the_test_nll_makes_no_other_training() -> None:
     recording = TrainingSettings(record=("test_nll",))
     rows = table1.arranged(
