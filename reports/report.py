@@ -1,17 +1,20 @@
 """A report of a store: what it says of all studies together, and of each.
 
-Figures that need curves read one study at a time; nothing of it is kept.
+Every study is read once, so that all that a report says of it is of one moment, however much
+workers write meanwhile. Curves alone are read when they are drawn, one study's at a time, and cut
+to the epochs of that moment; nothing of them is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports import nll_tables, table3
 from fdrnn.reports.artefacts import Artefact, Report, Section
-from fdrnn.reports.evidence import read
+from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.figures import (
     best_of_k,
     cost,
@@ -29,6 +32,9 @@ from fdrnn.reports.table2 import table2
 from fdrnn.search import Store, curves
 from fdrnn.search.frames import samples
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True, eq=False)
 class Overview:
@@ -36,6 +42,8 @@ class Overview:
 
     Attributes
     ----------
+    evidence
+        The studies by name, as they were when the report was begun.
     rows, columns
         Of Table 1 and Table 3.
     recording
@@ -44,6 +52,7 @@ class Overview:
         Studies whose selected trial has no music in the store.
     """
 
+    evidence: Mapping[str, Evidence]
     rows: list[Row]
     columns: list[table3.Column]
     recording: frozenset[str]
@@ -67,9 +76,9 @@ def overview(store: Store, studies: Sequence[str] = ()) -> Overview:
     UnknownNameError
         If it lacks one of `studies`.
     """
-    rows, columns, recording, silent = [], {}, set(), set()
+    known, rows, columns, recording, silent = {}, [], {}, set(), set()
     for name in study_names(store, studies):
-        evidence = read(store, name)
+        known[name] = evidence = read(store, name)
         rows.append(row(evidence))
         columns[name] = table3.column(evidence)
         if "test_nll" in evidence.definition.training.record:
@@ -79,6 +88,7 @@ def overview(store: Store, studies: Sequence[str] = ()) -> Overview:
     rows = arranged(rows)
     in_order = [columns[one.study] for one in rows]
     return Overview(
+        evidence=known,
         rows=rows,
         columns=[one for one in in_order if one is not None],
         recording=frozenset(recording),
@@ -109,7 +119,7 @@ def build(store: Store, studies: Sequence[str] = ()) -> Report:
         rules=nll_tables.RULES,
         missing=tuple(missing(known.rows, known.recording, known.silent)),
         overview=tuple(_overview_sections(store, known)),
-        studies=lambda: (study_section(store, one) for one in known.rows),
+        studies=lambda: (study_section(store, known, one) for one in known.rows),
         study_names=names,
     )
 
@@ -136,25 +146,36 @@ def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:
         if one.study in paired:
             continue
         pair = [one.study, *([one.plain_study] if one.plain_study in by_name else [])]
-        courses = [figure2.course(read(store, name), curves(store, name)) for name in pair]
+        evidence = [known.evidence[name] for name in pair]
+        courses = [figure2.course(study, _curves(store, study)) for study in evidence]
         found = [course for course in courses if course is not None]
         if found:
             yield figure2.figure(f"figure2-{one.study}", one.title, found)
 
 
-def study_section(store: Store, one: Row) -> Section:
+def _curves(store: Store, evidence: Evidence) -> pd.DataFrame:
+    """Return a study's curves up to the epochs that its trials had when it was read."""
+    table = curves(store, evidence.name)
+    n_epochs = evidence.trials.set_index("config_index")["n_epochs"]
+    then = table["epoch"] <= table["config_index"].map(n_epochs)
+    return table[then].reset_index(drop=True)
+
+
+def study_section(store: Store, known: Overview, one: Row) -> Section:
     """Return the section of a study.
 
     Parameters
     ----------
     store
-        The store.
+        The store, of which the curves and the music are read.
+    known
+        The report's studies.
     one
         The study's row.
     """
-    evidence = read(store, one.study)
-    table = curves(store, one.study)
-    plain = read(store, one.plain_study) if one.plain_study else None
+    evidence = known.evidence[one.study]
+    table = _curves(store, evidence)
+    plain = known.evidence[one.plain_study] if one.plain_study else None
     artefacts: list[Artefact | None] = [table2(evidence)]
     if not table.empty:
         artefacts += [
@@ -168,7 +189,7 @@ def study_section(store: Store, one: Row) -> Section:
         importances.figure(evidence),
         cost.figure(evidence),
     ]
-    if evidence.selected is not None:
+    if evidence.selected is not None and one.study not in known.silent:
         kept = samples(store, one.study, evidence.selected)
         artefacts += [] if kept is None else music(evidence, kept)
     return Section(

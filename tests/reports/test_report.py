@@ -222,11 +222,25 @@ def test_failed_trials_are_missing(copied: Store) -> None:
 
 
 def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path) -> None:
+    # A report on the store of one moment: the same bytes whether or not it changes meanwhile.
+    with copied.database.write() as connection:
+        columns = (tables.epochs.c.trial_id, tables.epochs.c.epoch)
+        last = connection.execute(sa.select(*columns).order_by(columns[1].desc()).limit(1)).one()
     _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None)
-    report = build(copied, ["golden-fd"])
+    write_report(tmp_path / "still", build(copied))
+    report = build(copied)
     _set(copied, tables.trials.c.config_index == 3, state="finished", valid_nll=1.0, best_epoch=1)
-    write_report(tmp_path / "report", report)
-    assert (tmp_path / "report" / "report.html").is_file()
+    with copied.database.write() as connection:
+        query = sa.select(tables.epochs).where(
+            tables.epochs.c.trial_id == last.trial_id, tables.epochs.c.epoch == last.epoch
+        )
+        record = dict(connection.execute(query).one()._mapping) | {"epoch": last.epoch + 1}
+        connection.execute(tables.epochs.insert().values(record))
+    write_report(tmp_path / "changing", report)
+    for path in (tmp_path / "still").rglob("*"):
+        if path.is_file():
+            other = tmp_path / "changing" / path.relative_to(tmp_path / "still")
+            assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
