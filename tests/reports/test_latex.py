@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fdrnn.reports import latex
+from fdrnn.reports import latex, nll_tables, table2, table3
 from fdrnn.reports.artefacts import Table
+from fdrnn.reports.report import overview
+from fdrnn.search import Store
 
 AWKWARD = '\\ 95 % & $x_1$ #2 {a} ~ ^ " < > [b]'
 TABLE = Table(
@@ -33,7 +35,7 @@ def test_booktabs_alignment_caption_and_label() -> None:
         "midrule",
         "bottomrule",
     ]
-    assert r"\begin{tabular}{lr}" in text
+    assert r"\begin{tabular}{@{}lr@{}}" in text
     assert r"\caption{A \& B.}" in text
     assert r"\label{tab:one}" in text
     assert r"50 \% of it." in text
@@ -52,11 +54,30 @@ def test_every_line_has_as_many_cells_as_the_header() -> None:
     assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [1, 1, 1]
 
 
+def test_quotation_marks_open_and_close() -> None:
+    assert latex.escaped('"Pooled" over ("all") of "a b"') == "``Pooled'' over (``all'') of ``a b''"
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_latex_takes_it(tmp_path: Path) -> None:
-    body = latex.table(replace(TABLE, rows=(*TABLE.rows, TABLE.header)))
+    typeset(latex.table(replace(TABLE, rows=(*TABLE.rows, TABLE.header))), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> None:
+    known = overview(golden)
+    tables = [
+        *nll_tables.tables(known.rows),
+        *table3.tables(known.columns),
+        *map(table2.table2, known.evidence.values()),
+    ]
+    assert "Overfull" not in typeset("".join(map(latex.table, tables)), tmp_path)
+
+
+def typeset(body: str, tmp_path: Path) -> str:
+    """Return what LaTeX tells of a document of the article class."""
     (tmp_path / "t.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs}"
+        "\\documentclass{article}\\usepackage{array,booktabs}"
         f"\\begin{{document}}{body}\\end{{document}}"
     )
     done = subprocess.run(
@@ -67,3 +88,4 @@ def test_latex_takes_it(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+    return done.stdout
