@@ -7,8 +7,11 @@ the worst; fANOVA, the other evaluator, would leave out trials without a finite 
 more library.
 
 With 32 trials the best are 8, and some divergence comes about by chance. Two things say how much:
-a bootstrap over trials (the interval), and the same ranking with the trials' order shuffled (the
-chance level). Both are taken from the same number of repetitions.
+a bootstrap over trials (the interval), and the ranking with the trials' order shuffled (the chance
+level). A hyperparameter of few values never has as large a share as one of many, so that shares
+are compared in standard deviations above their mean over shuffles; the chance level is the 95 %
+quantile of the largest of any hyperparameter (the max-T procedure of Westfall and Young 1993,
+*Resampling-Based Multiple Testing*): where none matters, one passes it in one study of twenty.
 """
 
 from __future__ import annotations
@@ -37,13 +40,21 @@ SEED = 2013
 _MOST_REPETITIONS = 50
 _LEAST_REPETITIONS = 10
 _TRIALS_IN_ALL = 3200
+_MOST_SHUFFLES = 200
+_LEAST_SHUFFLES = 40
+_SHUFFLED_IN_ALL = 12_800
 LEAST_TRIALS = 8
 """Below so many finished trials the best are too few to compare with the rest."""
 
 
 def n_repetitions(n_trials: int) -> int:
-    """Return how often to resample and to shuffle: less often for many trials, which vary less."""
+    """Return how often to resample: less often for many trials, which vary less."""
     return max(_LEAST_REPETITIONS, min(_MOST_REPETITIONS, _TRIALS_IN_ALL // n_trials))
+
+
+def n_shuffles(n_trials: int) -> int:
+    """Return how often to shuffle: less often for many trials, of which each takes longer."""
+    return max(_LEAST_SHUFFLES, min(_MOST_SHUFFLES, _SHUFFLED_IN_ALL // n_trials))
 
 
 def importance(evidence: Evidence) -> pd.DataFrame | None:
@@ -60,27 +71,24 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
     pandas.DataFrame or None
         Most important first: ``parameter``; ``importance``, its share of the sum over
         parameters; ``low`` and ``high``, the 5 % and 95 % quantile over bootstrap samples of the
-        trials; ``chance``, the 95 % quantile over shuffles. None with fewer than `LEAST_TRIALS`
-        finished trials or where none of them has a finite validation NLL.
+        trials; ``chance``, the level that the share of any hyperparameter passes in 5 % of
+        shuffles. None with fewer than `LEAST_TRIALS` finished trials or where none of them has a
+        finite validation NLL.
     """
     finished = evidence.finished
     if len(finished) < LEAST_TRIALS or evidence.selected is None:
         return None
     names = list(SPACES[evidence.definition.space].names)
-    order = finished["valid_nll"].rank(method="first", na_option="bottom").to_numpy()
-    # Optuna would tell of every study below.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials = _trials(evidence)
+    trials, order = _trials(evidence), _order(evidence)
     random = np.random.default_rng(SEED)
     n, repetitions = len(trials), n_repetitions(len(trials))
     study = _study(trials)
     actual = _shares(study, order, names)
     resampled = np.empty((repetitions, len(names)))
-    shuffled = np.empty((repetitions, len(names)))
     for repetition in range(repetitions):
         drawn = random.integers(n, size=n)
         resampled[repetition] = _shares(_study([trials[i] for i in drawn]), order[drawn], names)
-        shuffled[repetition] = _shares(study, random.permutation(order), names)
+    shuffled = [_shares(study, random.permutation(order), names) for _ in range(n_shuffles(n))]
     low, high = np.quantile(resampled, [0.05, 0.95], axis=0)
     table = pd.DataFrame(
         {
@@ -88,10 +96,29 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
             "importance": actual,
             "low": low,
             "high": high,
-            "chance": np.quantile(shuffled, 0.95, axis=0),
+            "chance": _chance(np.array(shuffled)),
         }
     )
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def _chance(shuffled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    mean, deviation = shuffled.mean(axis=0), shuffled.std(axis=0)
+    # A hyperparameter of a single value has no share, ever.
+    largest = ((shuffled - mean) / np.where(deviation > 0, deviation, 1.0)).max(axis=1)
+    return mean + float(np.quantile(largest, 0.95)) * deviation
+
+
+def shares(evidence: Evidence) -> dict[str, float]:
+    """Return the importance of each hyperparameter alone, as `importance` has it."""
+    names = list(SPACES[evidence.definition.space].names)
+    found = _shares(_study(_trials(evidence)), _order(evidence), names)
+    return dict(zip(names, found.tolist(), strict=True))
+
+
+def _order(evidence: Evidence) -> npt.NDArray[np.float64]:
+    ranks = evidence.finished["valid_nll"].rank(method="first", na_option="bottom")
+    return ranks.to_numpy(float)
 
 
 def _trials(evidence: Evidence) -> list[FrozenTrial]:
@@ -114,6 +141,8 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
 
 
 def _study(trials: Sequence[FrozenTrial]) -> Study:
+    # Optuna would tell of every study.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     study.add_trials(trials)
     return study

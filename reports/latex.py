@@ -38,8 +38,12 @@ def table(one: Table) -> str:
     It is made for the text width of the article class, 345 pt: small type, headers of several
     lines, and, where the table would be wider, columns of text that break into lines.
     """
-    columns = [Column(cells) for cells in zip(one.header, *one.rows, strict=True)]
+    columns = [
+        Column(cells, index < one.n_text)
+        for index, cells in enumerate(zip(one.header, *one.rows, strict=True))
+    ]
     alignment = _alignment(columns, one.n_text)
+    headings = map(_heading, one.header[one.n_text :])
     lines = [
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
@@ -47,7 +51,7 @@ def table(one: Table) -> str:
         rf"\label{{tab:{one.name}}}",
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
-        " & ".join(map(_heading, one.header)) + r" \\",
+        " & ".join([*map(_cell, one.header[: one.n_text]), *headings]) + r" \\",
         r"\midrule",
         *map(_line, one.rows),
         r"\bottomrule",
@@ -77,13 +81,16 @@ class Column:
     Parameters
     ----------
     cells
-        Its header, which breaks into lines, and its other cells.
+        Its header and its other cells.
+    is_text
+        Whether it is text; the header of a column of numbers has a line per word.
     """
 
-    def __init__(self, cells: Sequence[str]) -> None:
+    def __init__(self, cells: Sequence[str], is_text: bool) -> None:
         header, *others = cells
         self.broken = max(_width(word) for cell in cells for word in _words(cell))
-        self.whole = max([_width(word) for word in _words(header)] + [*map(_width, others)])
+        lines = [header] if is_text else _words(header)
+        self.whole = max(map(_width, [*lines, *others]))
 
 
 def _alignment(columns: Sequence[Column], n_text: int) -> str:
@@ -107,14 +114,18 @@ def _width(text: str) -> float:
 
 def _words(text: str) -> list[str]:
     """Return the parts between which TeX may break a line."""
-    return [word for word in re.split(r"\s+|(?<=-)", text) if word] or [""]
+    return [word for word in re.split(r"\s+(?!%)|(?<=-)", text) if word] or [""]
 
 
 def _heading(title: str) -> str:
     lines = r" \\ ".join(map(escaped, _words(title)))
-    return rf"\shortstack{{{lines}}}"
+    return rf"\shortstack[r]{{{lines}}}"
 
 
 def _line(cells: Sequence[str]) -> str:
+    return " & ".join(map(_cell, cells)) + r" \\"
+
+
+def _cell(text: str) -> str:
     # In braces, a cell that begins with a bracket is no optional argument of the line before.
-    return " & ".join("{" + escaped(cell) + "}" for cell in cells) + r" \\"
+    return "{" + escaped(text) + "}"

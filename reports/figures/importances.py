@@ -10,7 +10,7 @@ import pandas as pd
 from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.importance import TARGET_QUANTILE, importance, n_repetitions
+from fdrnn.reports.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
 from fdrnn.reports.names import LABELS
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ def figure(evidence: Evidence) -> Figure | None:
             f"{finding} Importance for being among the best {TARGET_QUANTILE:.0%} of {n} finished "
             "trials by validation NLL (Optuna's conditional PED-ANOVA, as shares of the sum). "
             "Lines: 5 % to 95 % quantile over bootstrap samples of the trials; ticks: chance "
-            "level, the 95 % quantile where the trials' order is shuffled; "
-            f"{n_repetitions(n)} repetitions each. A bar that does not pass its tick may be luck."
+            "level, from shuffles of the trials' order: where none matters, a bar of any "
+            "hyperparameter passes its tick in one study of twenty. "
+            f"{n_repetitions(n)} bootstrap samples, {n_shuffles(n)} shuffles. A bar that does not "
+            "pass its tick may be luck."
         ),
         alt=(
             "Bar chart of the importance of hyperparameters, largest first: "
@@ -55,7 +57,7 @@ def figure(evidence: Evidence) -> Figure | None:
 def _draw(table: pd.DataFrame) -> Drawing:
     figure, ((axes,),) = style.new_figure(height=0.5 + 0.2 * len(table))
     y = np.arange(len(table))[::-1]
-    axes.barh(y, table["importance"], height=0.62, color=style.SKY, linewidth=0)
+    axes.barh(y, table["importance"], height=0.62, color=style.BLUE, linewidth=0)
     axes.hlines(y, table["low"], table["high"], color=style.INK, linewidth=0.8)
     axes.vlines(
         table["chance"], y - 0.42, y + 0.42, color=style.VERMILLION, linewidth=1.6, label="chance"
