@@ -106,7 +106,8 @@ def _chance(shuffled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     mean, deviation = shuffled.mean(axis=0), shuffled.std(axis=0)
     # A hyperparameter of a single value has no share, ever.
     largest = ((shuffled - mean) / np.where(deviation > 0, deviation, 1.0)).max(axis=1)
-    return mean + float(np.quantile(largest, 0.95)) * deviation
+    chance: npt.NDArray[np.float64] = mean + np.quantile(largest, 0.95) * deviation
+    return chance
 
 
 def shares(evidence: Evidence) -> dict[str, float]:

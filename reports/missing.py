@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from fdrnn.reports.paper import TABLE_1
 from fdrnn.reports.table1 import Row
 
 
 def missing(
-    rows: Sequence[Row], recording: Collection[str], silent: Sequence[str]
+    rows: Sequence[Row],
+    recording: Collection[str],
+    silent: Sequence[str],
+    figure1: str = "",
+    *,
+    of_exports: bool = False,
 ) -> Iterator[str]:
     """Say in sentences what a report lacks.
 
@@ -20,38 +26,60 @@ def missing(
         Names of the studies that record the test NLL of every epoch.
     silent
         Names of the studies whose selected trial has no music in the store.
+    figure1
+        Why Figure 1 is not drawn; empty where it is.
+    of_exports
+        Whether the studies come from exports, which no command can complete.
     """
+
+    def advice(text: str) -> str:
+        return "" if of_exports else f" {text}"
+
     for row in rows:
         left = row.trials_planned - row.trials_finished - row.trials_failed
         if left:
             yield (
                 f"{row.study} is not finished: {left} of {row.trials_planned} trials are to be "
-                f"trained. `fdrnn run {row.study}` or `fdrnn worker {row.study}` goes on."
+                f"trained.{advice(f'`fdrnn worker {row.study}` goes on.')}"
             )
         if row.trials_failed:
             yield (
                 f"{row.study}: {row.trials_failed} of {row.trials_planned} trials failed with a "
-                f"program error. `fdrnn study status {row.study}` shows it, "
-                f"`fdrnn study retry {row.study}` lets them wait again."
+                "program error."
+                + advice(
+                    f"`fdrnn study status {row.study}` shows it, `fdrnn study retry {row.study}` "
+                    "lets them wait again."
+                )
             )
         if row.trials_finished and row.selected_trial is None:
             yield (
                 f"{row.study} has no selected trial: every finished trial diverged before it had "
                 "a finite validation NLL."
             )
-    alone = [row.study for row in rows if row.variant != "plain" and row.plain_study is None]
+    alone = [row for row in rows if row.variant != "plain" and row.plain_study is None]
     if alone:
-        yield (
-            f"No plain counterpart of {', '.join(alone)}: a study of plain networks on the same "
-            "data with the same seed and the same training settings. For jsb it is `jsb-plain`."
+        text = (
+            f"No plain counterpart of {', '.join(row.study for row in alone)}: a study of plain "
+            "networks on the same data with the same seed and the same training settings."
         )
+        # The studies of the paper's tables have counterparts that come with the program.
+        shipped = dict.fromkeys(f"`{row.data}-plain`" for row in alone if row.study in TABLE_1)
+        yield text + (advice(f"`fdrnn run` makes {', '.join(shipped)}.") if shipped else "")
     if not any(row.study in recording for row in rows):
         yield (
-            "Figure 2 is not drawn: no study here records the test NLL of every epoch. "
-            "`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do."
+            "Figure 2 is not drawn: no study here records the test NLL of every epoch."
+            + advice("`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do.")
         )
+    for row in rows:
+        if row.study in recording and row.selected_trial is None:
+            yield f"Figure 2 is without {row.study}: no trial of it is selected yet."
+    if figure1:
+        yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}."
     if silent:
         yield (
-            f"No music of {', '.join(silent)}: `fdrnn sample STUDY` keeps an excerpt, predictions "
-            "and a sample of the selected trial in the store."
+            f"No music of {', '.join(silent)}."
+            + advice(
+                "`fdrnn sample STUDY` keeps an excerpt, predictions and a sample of the selected "
+                "trial in the store."
+            )
         )

@@ -96,7 +96,7 @@ def overview(store: Store, studies: Sequence[str] = ()) -> Overview:
     )
 
 
-def build(store: Store, studies: Sequence[str] = ()) -> Report:
+def build(store: Store, studies: Sequence[str] = (), *, of_exports: bool = False) -> Report:
     """Build the report of a store.
 
     Parameters
@@ -105,6 +105,8 @@ def build(store: Store, studies: Sequence[str] = ()) -> Report:
         The store; with the model's moments for Figure 1 all that is read.
     studies
         Names of the studies; all of the store if there are none.
+    of_exports
+        Whether the store holds imported exports, for which no command is advised.
 
     Raises
     ------
@@ -113,18 +115,20 @@ def build(store: Store, studies: Sequence[str] = ()) -> Report:
     """
     known = overview(store, studies)
     names = tuple(one.study for one in known.rows)
+    hindrance = figure1.hindrance()
+    lacking = missing(known.rows, known.recording, known.silent, hindrance, of_exports=of_exports)
     return Report(
         title=f"Report on {len(names)} {'study' if len(names) == 1 else 'studies'}",
         used=tuple(f"{one.study}: {_used(one)}" for one in known.rows),
         rules=nll_tables.RULES,
-        missing=tuple(missing(known.rows, known.recording, known.silent)),
-        overview=tuple(_overview_sections(store, known)),
+        missing=tuple(lacking),
+        overview=tuple(_overview_sections(store, known, hindrance)),
         studies=lambda: (study_section(store, known, one) for one in known.rows),
         study_names=names,
     )
 
 
-def _overview_sections(store: Store, known: Overview) -> Iterator[Section]:
+def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterator[Section]:
     yield Section(anchor="results", title="Results", artefacts=nll_tables.tables(known.rows))
     if known.columns:
         yield Section(
@@ -132,11 +136,9 @@ def _overview_sections(store: Store, known: Overview) -> Iterator[Section]:
             title="Selected hyperparameters",
             artefacts=tuple(table3.tables(known.columns)),
         )
-    yield Section(
-        anchor="figures",
-        title="The paper's figures",
-        artefacts=(*_figures2(store, known), figure1.figure()),
-    )
+    drawn = [*_figures2(store, known), *([] if hindrance else [figure1.figure()])]
+    if drawn:
+        yield Section(anchor="figures", title="The paper's figures", artefacts=tuple(drawn))
 
 
 def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import LogLocator, NullLocator
 
+from fdrnn.model import ToolchainError
 from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
 
@@ -92,6 +93,15 @@ def fields(n_means: int, n_variances: int) -> list[Field]:
         Field(title, mean, variance, *evaluate(mean, variance))
         for title, evaluate in _losses().items()
     ]
+
+
+def hindrance() -> str:
+    """Say why Figure 1 cannot be drawn here, in a line without a full stop; empty if it can."""
+    try:
+        _losses()
+    except ToolchainError as error:
+        return str(error)
+    return ""
 
 
 _Evaluate = Callable[

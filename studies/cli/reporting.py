@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.reports import markdown, nll_tables
 from fdrnn.reports.table1 import Row, study_names, table1
 from fdrnn.reports.write import PAGE, write_report, write_tables
@@ -63,8 +64,9 @@ def report_studies(
         raise OptionError("--watch needs a store; exports (--from) do not change")
     if exports:
         with exported_store(exports) as store:
+            _require_exported(store, studies)
             print_table1(table1(store, studies))
-            _write(store, studies, output)
+            _write(store, studies, output, of_exports=True)
         return
     store = open_store(storage or default_storage_url())
     print_table1(table1(store, studies))
@@ -73,6 +75,14 @@ def report_studies(
     else:
         _write(store, studies, output)
         refresh_notes(store, studies)
+
+
+def _require_exported(store: Store, studies: Sequence[str]) -> None:
+    # The store's own error would name the temporary file that holds the exports.
+    known = store.study_names()
+    for name in studies:
+        if name not in known:
+            raise UnknownNameError("study", name, known, "these are the studies of --from")
 
 
 def report_results(store: Store, output: Path) -> None:
@@ -102,11 +112,11 @@ def print_table1(rows: Sequence[Row]) -> None:
         typer.echo(text)
 
 
-def _write(store: Store, studies: Sequence[str], output: Path) -> None:
+def _write(store: Store, studies: Sequence[str], output: Path, *, of_exports: bool = False) -> None:
     # Matplotlib and Optuna are imported here: Table 1 stands without waiting for them.
     from fdrnn.reports.report import build  # noqa: PLC0415
 
-    paths = write_report(output, build(store, studies))
+    paths = write_report(output, build(store, studies, of_exports=of_exports))
     typer.echo(f"Written: {output / PAGE} and {len(paths) - 1} files beside it", err=True)
 
 

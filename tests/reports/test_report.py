@@ -15,9 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from chromium import Page, chromium
+from fdrnn.model import ToolchainError
 from fdrnn.reports import html
 from fdrnn.reports.artefacts import Figure, Report, Section, Table
 from fdrnn.reports.errors import NothingToReportError, OutputError
+from fdrnn.reports.figures import figure1
+from fdrnn.reports.missing import missing
 from fdrnn.reports.report import build, overview
 from fdrnn.reports.write import write_report, write_tables
 from fdrnn.search import (
@@ -182,10 +185,14 @@ def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
     stored = golden.study("golden-fd")
     create_study(store, replace(stored.definition, name="new"), stored.data)
     report = build(store)
-    missing = " ".join(report.missing)
-    assert "new is not finished: 8 of 8 trials are to be trained" in missing
-    assert "No plain counterpart of new" in missing
-    assert "Figure 2 is not drawn" not in missing  # it records the test NLL, but has no trial yet
+    lacking = " ".join(report.missing)
+    assert "new is not finished: 8 of 8 trials are to be trained" in lacking
+    assert "`fdrnn worker new` goes on" in lacking
+    assert "fdrnn run new" not in lacking
+    assert "No plain counterpart of new" in lacking
+    assert "Figure 2 is not drawn" not in lacking  # it records the test NLL, but has no trial yet
+    assert "Figure 2 is without new: no trial of it is selected yet." in lacking
+    assert not [line for line in build(store, of_exports=True).missing if "`" in line]
     write_report(tmp_path / "report", report)
     assert figures(tmp_path / "report") == {"figure1.svg", "figure1.pdf"}
     assert "No trial has finished yet." in (tmp_path / "report" / "report.html").read_text()
@@ -214,11 +221,34 @@ def test_a_study_of_diverged_trials_alone(copied: Store, tmp_path: Path) -> None
     assert "golden-fd-best-of-k.svg" not in figures(tmp_path / "report")
 
 
+def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Store) -> None:
+    (row,) = overview(golden, ["golden-fd"]).rows
+    rows = [replace(row, study=name, data=name) for name in ("piano", "jsb")]
+    (line,) = (one for one in missing(rows, {"jsb"}, ()) if "counterpart" in one)
+    assert line.startswith("No plain counterpart of piano, jsb: ")
+    assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`.")
+
+
+def test_without_a_compiler_figure_1_alone_is_missing(
+    golden: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise ToolchainError("no C++ compiler: install one")
+
+    monkeypatch.setattr(figure1, "_losses", refuse)
+    report = build(golden)
+    expected = "Figure 1 is not drawn, whose fields Theano computes: no C++ compiler: install one."
+    assert expected in report.missing
+    names = [one.name for section in report.overview for one in section.artefacts]
+    assert "figure1" not in names
+    assert "figure2-golden-fd" in names
+
+
 def test_failed_trials_are_missing(copied: Store) -> None:
     _set(copied, tables.trials.c.config_index == 0, state="failed", error="Traceback")
-    missing = " ".join(build(copied, ["golden-fd"]).missing)
-    assert "golden-fd: 1 of 8 trials failed with a program error" in missing
-    assert "fdrnn study retry golden-fd" in missing
+    lacking = " ".join(build(copied, ["golden-fd"]).missing)
+    assert "golden-fd: 1 of 8 trials failed with a program error" in lacking
+    assert "fdrnn study retry golden-fd" in lacking
 
 
 def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path) -> None:

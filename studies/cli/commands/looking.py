@@ -17,12 +17,14 @@ from fdrnn.studies.cli.options import (
     StoredStudy,
     Trial,
 )
+from fdrnn.studies.errors import OptionError
 
 app = typer.Typer()
 
 
 @app.command()
 def report(
+    context: typer.Context,
     studies: Annotated[
         list[str] | None,
         typer.Argument(
@@ -67,6 +69,10 @@ def report(
     with remembered_interrupts():
         from fdrnn.studies.cli.reporting import report_studies
 
+    # The environment may name a store all the same.
+    source = context.get_parameter_source("storage")
+    if exports and source is not None and source.name == "COMMANDLINE":
+        raise OptionError("--from reports exports in the place of a store's: leave out --storage")
     report_studies(studies or [], storage, output, exports or [], watch, every)
 
 
