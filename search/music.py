@@ -125,8 +125,8 @@ def make_samples(
     n_steps
         Frames of the sample, at least 1, and of the excerpt unless the sequence is shorter.
     n_given
-        Frames of the excerpt with which the sample begins, at least 1; all of them where the
-        excerpt is shorter.
+        Frames of the excerpt with which the sample begins: at least 1, fewer than `n_steps`, and
+        no more than the sequence has.
     seed
         Of the draws; not negative.
 
@@ -134,6 +134,8 @@ def make_samples(
     ------
     StudyConflictError
         If `dataset` is not the study's.
+    ValueError
+        If `n_given` is out of its range.
     IndexError
         If there is no test sequence of that index.
     ToolchainError
@@ -145,7 +147,11 @@ def make_samples(
     model.study.require_data(dataset.description)
     whole = dataset.test[sequence]
     excerpt = whole[:n_steps]
-    n_given = min(n_given, len(excerpt))
+    if not 1 <= n_given < n_steps or n_given > len(whole):
+        raise ValueError(
+            f"n_given must be at least 1, less than n_steps ({n_steps}) and at most the length of "
+            f"the sequence ({len(whole)}), got {n_given}"
+        )
     definition = model.study.definition
     hyperparameters = VARIANTS[definition.variant].hyperparameters(**model.hyperparameters)
     compiled = network(definition.variant)

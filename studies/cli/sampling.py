@@ -65,6 +65,11 @@ class SampleRequest:
         ):
             if value < least:
                 raise OptionError(f"{option} must be at least {least}, got {value}")
+        if self.given >= self.steps:
+            raise OptionError(
+                f"--given must be less than --steps ({self.steps}), got {self.given}: a sample "
+                "goes on after the given steps"
+            )
 
 
 def sample_study(
@@ -88,7 +93,7 @@ def sample_study(
     store = open_store(storage or default_storage_url())
     model = stored_model(store, study, request.trial)
     dataset = load(model.study.definition.data, data_dir, progress=sys.stderr.isatty())
-    _require_sequence(dataset, request.sequence)
+    _require_sequence(dataset, request)
     # As a worker has it unless told otherwise, so that the last bits are those of the test NLL.
     limit_blas_threads(1)
     samples = make_samples(
@@ -160,11 +165,18 @@ def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path
     return [folder / name for name in files]
 
 
-def _require_sequence(dataset: Dataset, sequence: int) -> None:
+def _require_sequence(dataset: Dataset, request: SampleRequest) -> None:
+    sequence = request.sequence
     n_sequences = len(dataset.test)
     if not 0 <= sequence < n_sequences:
         raise OptionError(
             f"--sequence must be in 0 .. {n_sequences - 1} for the test split, got {sequence}"
+        )
+    length = len(dataset.test[sequence])
+    if request.given > length:
+        raise OptionError(
+            f"--given must be at most {length}, the steps of test sequence {sequence}, got "
+            f"{request.given}"
         )
 
 

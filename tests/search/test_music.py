@@ -125,8 +125,9 @@ def test_what_is_kept_is_what_was_made_and_replaces_the_last(
 
 def test_more_given_frames_than_there_are(trained: Store, noise: Dataset) -> None:
     model = stored_model(trained, "noise")
-    made = make_samples(model, noise, n_steps=4, n_given=8)
-    assert (made.origin.n_given, len(made.sample)) == (4, 4)
+    for n_steps, n_given in ((4, 4), (64, 0), (64, len(noise.test[0]) + 1)):
+        with pytest.raises(ValueError, match="n_given must be at least 1, less than n_steps"):
+            make_samples(model, noise, n_steps=n_steps, n_given=n_given)
 
 
 def test_data_that_are_not_the_studys(trained: Store, noise: Dataset) -> None:

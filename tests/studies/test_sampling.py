@@ -124,6 +124,12 @@ def test_columns_that_are_no_notes_have_no_midi(fdrnn: Run, url: str) -> None:
         (("--sequence", "-1"), "got -1"),
         (("--steps", "0"), "--steps must be at least 1, got 0"),
         (("--given", "0"), "--given must be at least 1, got 0"),
+        (("--given", "64"), "--given must be less than --steps (64), got 64"),
+        (("--steps", "4"), "--given must be less than --steps (4), got 8"),
+        (
+            ("--given", "13", "--sequence", "1"),
+            "--given must be at most 12, the steps of test sequence 1, got 13",
+        ),
         (("--seed", "-1"), "--seed must be at least 0, got -1"),
     ],
 )
