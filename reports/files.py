@@ -2,13 +2,17 @@
 
 The files are first written into a hidden folder beside their places; only when the last is
 complete do they take their names, one rename each. A reader sees an old file or a new one and
-never a part of one.
+never a part of one. If a rename fails, the files in place before are put back. A process that is
+killed between two renames leaves files of both sets, and the hidden folder, which the next one
+removes.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import platform
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +22,8 @@ from typing import BinaryIO
 from fdrnn.reports.errors import OutputError
 
 _CONTENTS = "contents.txt"
+_STAGING = ".writing-"
+_EARLIER = ".earlier"
 
 
 class FileSet:
@@ -91,7 +97,9 @@ def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
     try:
         made = _make_folder(folder)
         try:
-            with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
+            _remove_left_behind(folder)
+            prefix = f"{_STAGING}{platform.node()}-{os.getpid()}-"
+            with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
                 # The folder is readable by its owner alone; files made in it have the user's mask.
                 files = FileSet(Path(temporary))
                 yield files
@@ -134,8 +142,51 @@ def _put_in_place(staging: Path, folder: Path, names: list[str]) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / name))
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (staging / name).replace(folder / name)
+    placed: list[str] = []
+    try:
+        for name in names:
+            if (folder / name).exists():
+                _keep(folder / name, staging / _EARLIER / name)
+            placed.append(name)
+            (staging / name).replace(folder / name)
+    except BaseException:
+        for name in placed:
+            earlier = staging / _EARLIER / name
+            if earlier.exists():
+                earlier.replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+                _remove_if_empty((folder / name).parent)
+        raise
+
+
+def _keep(file: Path, place: Path) -> None:
+    """Keep a file under a second name, so that it never lacks under its first."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.hardlink_to(file)
+    except OSError:
+        # A file system without hard links.
+        shutil.copy2(file, place)
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove hidden folders of processes of this machine that have been killed."""
+    prefix = f"{_STAGING}{platform.node()}-"
+    for left in folder.iterdir():
+        pid = left.name.removeprefix(prefix).split("-")[0]
+        if left.name.startswith(prefix) and pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _remove(folder: Path, names: set[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fdrnn.search.space import Choice
+from fdrnn.search.space import Choice, Parameter, Space
 
 LABELS = {
     "n_hidden": "hidden units",
@@ -41,6 +41,21 @@ def value_text(name: str, value: object) -> str:
         return "no limit" if name == "max_incoming" else "-"
     number = float(value)  # type: ignore[arg-type]
     return f"{number:g}" if number >= 1e-4 or number == 0 else f"{number:.5f}"
+
+
+def occurring(space: Space) -> list[Parameter]:
+    """Return the parameters of a space that some configuration has."""
+    by_name = {one.name: one for one in space.parameters}
+    return [
+        one
+        for one in space.parameters
+        if one.only_if is None or one.only_if.value in by_name[one.only_if.parameter].choices
+    ]
+
+
+def is_fixed(space: Space) -> bool:
+    """Tell whether a space has one configuration alone, such as a column of Table 3."""
+    return all(len(one.choices) == 1 for one in occurring(space))
 
 
 def same_value(stored: object, choice: Choice) -> bool:

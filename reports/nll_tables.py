@@ -113,6 +113,7 @@ def _intervals(rows: Sequence[Row]) -> Table:
                 "study",
                 "variant",
                 "selected_trial",
+                "best_epoch",
                 "valid_nll",
                 "test_nll_pooled",
                 "test_nll_pooled_low",

@@ -27,9 +27,10 @@ from fdrnn.reports.figures import (
 )
 from fdrnn.reports.missing import missing
 from fdrnn.reports.music_artefacts import music
+from fdrnn.reports.names import is_fixed
 from fdrnn.reports.table1 import Row, arranged, row, study_names
 from fdrnn.reports.table2 import table2
-from fdrnn.search import Store, curves
+from fdrnn.search import SPACES, Store, curves
 from fdrnn.search.frames import samples
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterato
     if known.columns:
         yield Section(
             anchor="hyperparameters",
-            title="Selected hyperparameters",
+            title="Hyperparameters",
             artefacts=tuple(table3.tables(known.columns)),
         )
     drawn = [*_figures2(store, known), *([] if hindrance else [figure1.figure()])]
@@ -185,12 +186,14 @@ def study_section(store: Store, known: Overview, one: Row) -> Section:
             learning.radius_curves(evidence, table),
             gap.figure(evidence, table),
         ]
-    artefacts += [
-        best_of_k.figure(evidence, plain),
-        values.figure(evidence),
-        importances.figure(evidence),
-        cost.figure(evidence),
-    ]
+    # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
+    if not is_fixed(SPACES[one.space]):
+        artefacts += [
+            best_of_k.figure(evidence, plain),
+            values.figure(evidence),
+            importances.figure(evidence),
+        ]
+    artefacts.append(cost.figure(evidence))
     if evidence.selected is not None and one.study not in known.silent:
         kept = samples(store, one.study, evidence.selected)
         artefacts += [] if kept is None else music(evidence, kept)

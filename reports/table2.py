@@ -6,7 +6,7 @@ import pandas as pd
 
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.names import LABELS, same_value, value_text
+from fdrnn.reports.names import LABELS, is_fixed, occurring, same_value, value_text
 from fdrnn.search import SPACES
 
 
@@ -34,8 +34,21 @@ def counts(evidence: Evidence) -> pd.DataFrame:
 
 
 def table2(evidence: Evidence) -> Table:
-    """Return a study's Table 2."""
+    """Return a study's Table 2; of a space with one configuration its values alone."""
     table = counts(evidence)
+    space = SPACES[evidence.definition.space]
+    if is_fixed(space):
+        return Table(
+            name=f"{evidence.name}-table2",
+            title=f"The one configuration of the space {space.name}",
+            data=table,
+            header=("Hyperparameter", "Value"),
+            rows=tuple(
+                (LABELS[one.name], value_text(one.name, one.choices[0])) for one in occurring(space)
+            ),
+            n_text=1,
+            notes=("Every trial has these values; trials differ in their seeds.",),
+        )
     lines = []
     for parameter in SPACES[evidence.definition.space].parameters:
         values = table[table["parameter"] == parameter.name]

@@ -12,7 +12,7 @@ import pandas as pd
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.names import LABELS, value_text
+from fdrnn.reports.names import LABELS, is_fixed, value_text
 from fdrnn.search import SPACES, TABLE_3
 
 
@@ -29,6 +29,8 @@ class Column:
     values
         Its hyperparameters by name; those that its network lacks, or that were not drawn, are
         absent.
+    is_fixed
+        Whether its space has no others, so that nothing was selected.
     """
 
     data: str
@@ -37,6 +39,7 @@ class Column:
     variant: str
     trial: int
     values: Mapping[str, object]
+    is_fixed: bool = False
 
 
 def column(evidence: Evidence) -> Column | None:
@@ -55,6 +58,7 @@ def column(evidence: Evidence) -> Column | None:
         variant=evidence.definition.variant,
         trial=evidence.selected,
         values=values,
+        is_fixed=is_fixed(SPACES[evidence.definition.space]),
     )
 
 
@@ -79,18 +83,25 @@ def _table(data: str, columns: Sequence[Column]) -> Table:
         by_title["Paper: FD"] = values
     for one in columns:
         network = "" if one.variant == "fast_dropout" else f", {VARIANTS[one.variant].title}"
-        by_title[f"{one.study}{network}, trial {one.trial}"] = one.values
+        trial = "" if one.is_fixed else f", trial {one.trial}"
+        by_title[f"{one.study}{network}{trial}"] = one.values
     names = [name for name in LABELS if any(name in one for one in by_title.values())]
     printed = {title: _cells(one, names) for title, one in by_title.items()}
+    fixed = [one for one in columns if one.is_fixed]
+    notes = ["Selected by the validation NLL."] if fixed != columns else []
+    if fixed:
+        names_of_fixed = ", ".join(one.study for one in fixed)
+        notes.append(f"Given by the study, neither drawn nor selected: {names_of_fixed}.")
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", data).strip("-.")
     return Table(
         name=f"table3-{stem}",
-        title=f"Table 3: selected hyperparameters, {columns[0].title}",
+        title=f"Table 3: {'' if fixed == columns else 'selected '}hyperparameters, "
+        f"{columns[0].title}",
         data=pd.DataFrame({"hyperparameter": names, **printed}),
         header=("Hyperparameter", *printed),
         rows=tuple(zip((LABELS[name] for name in names), *printed.values(), strict=True)),
         n_text=1,
-        notes=("Selected by the validation NLL. A dash: the network has no such value.",),
+        notes=(*notes, "A dash: the network has no such value."),
     )
 
 

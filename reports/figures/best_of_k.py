@@ -95,9 +95,10 @@ def selection_chances(n_draws: int, n_ranked: int) -> npt.NDArray[np.float64]:
 
 
 def draws_to_reach(table: pd.DataFrame, nll: float) -> int | None:
-    """Return the least k whose expected test NLL is at most `nll`; None if no k's is."""
-    reached = table[table["mean"] <= nll]
-    return None if reached.empty else int(reached["k"].iloc[0])
+    """Return the least k from which on the expected test NLL is at most `nll`; None if none is."""
+    above = np.flatnonzero(~(table["mean"] <= nll))
+    first = 0 if not len(above) else int(above[-1]) + 1
+    return None if first == len(table) else int(table["k"].iloc[first])
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +135,21 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
             "k of the finished trials: the exact mean over all subsets of size k, and the band "
             "from the 10 % to the 90 % quantile. Near the last k most subsets share their best "
             "trial, so that the band narrows there by construction. Diverged trials count as "
-            "draws; unfinished and failed ones do not."
+            f"draws; unfinished and failed ones do not.{_bias(evidence)} The axis ends at the "
+            "highest mean (of two networks, the lower one's) or at the paper's number; lines and "
+            "bands above it are cut off."
         ),
         alt=f"Line plot of the expected test NLL over the number of draws. {answer}",
         draw=lambda: _draw(lines, target),
+    )
+
+
+def _bias(evidence: Evidence) -> str:
+    if len(evidence.finished) == len(evidence.trials):
+        return ""
+    return (
+        f" Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
+        "first: the curve will change."
     )
 
 
@@ -154,18 +166,20 @@ def _line(evidence: Evidence) -> _Line:
 def _answer(evidence: Evidence, table: pd.DataFrame, target: float | None) -> str:
     n = len(table)
     last = float(table["mean"].iloc[-1])
-    draws = "1 draw" if n == 1 else f"{n} draws"
+    draws, gives = ("the 1 draw", "gives") if n == 1 else (f"all {n} draws", "give")
     if target is None:
-        return f"{evidence.name}: {draws} give {last:.2f}; the paper has no number for these data."
+        return (
+            f"{evidence.name}: {draws} {gives} {last:.2f}; the paper has no number for these data."
+        )
     k = draws_to_reach(table, target)
     if k is None:
         return (
-            f"{evidence.name}: {draws} do not reach the paper's {target:.2f} on average; "
-            f"all of them give {last:.2f}."
+            f"{evidence.name}: {draws} {gives} a test NLL of {last:.2f}, above the paper's "
+            f"{target:.2f}."
         )
     return (
-        f"{evidence.name}: on average {k} draw{'s' if k > 1 else ''} reach the paper's "
-        f"{target:.2f}; all {n} give {last:.2f}."
+        f"{evidence.name}: from {k} draw{'s' if k > 1 else ''} on the expected test NLL is at most "
+        f"the paper's {target:.2f}; {draws} {gives} {last:.2f}."
     )
 
 

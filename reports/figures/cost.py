@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 _MARKERS = ("o", "s", "^", "D", "v")
-_COLORS = (style.SKY, style.PURPLE, style.GREEN, style.BLUE, style.GREY)
+_COLORS = (style.GREY, style.PURPLE, style.GREEN, style.BLUE, style.INK)
 
 
 def cost(evidence: Evidence) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
     figure, ((axes,),) = style.new_figure()
     sizes = sorted(table["n_hidden"].unique())
     unit, factor = ("min", 1.0) if table["minutes"].max() >= 1 else ("s", 60.0)
-    for size, marker, color in zip(sizes, _MARKERS, _COLORS, strict=False):
+    for size, marker, color in zip(sizes, cycle(_MARKERS), cycle(_COLORS), strict=False):
         group = table[(table["n_hidden"] == size)]
         axes.plot(
             group["n_epochs"].to_numpy(float),

@@ -35,6 +35,14 @@ VARIANCES = (0.2, 5.0)
 """Ranges of E[a] and V[a]. The mean is centred on the target; at lower variances the Gaussian
 loss turns negative, of which there is no logarithm."""
 
+OPTIMA = {
+    "squared loss": TARGET,
+    "Gaussian": TARGET,
+    "Bernoulli": math.log(TARGET / (1 - TARGET)) * math.sqrt(1 + math.pi * VARIANCES[0] / 8),
+}
+"""Means of least loss at the smallest variance; for the last E[y], the logistic sigmoid of
+E[a] / sqrt(1 + pi V[a] / 8) (section 2.2), is the target."""
+
 _N_COLORS = 161
 # Even: in the middle the squared loss has no gradient to draw.
 _N_ARROWS = 16
@@ -146,7 +154,7 @@ def _compiled(theano: Any) -> dict[str, _Evaluate]:
 
 def figure() -> Figure:
     """Return Figure 1; drawing it raises `ToolchainError` where Theano cannot be used."""
-    best = math.log(TARGET / (1 - TARGET))
+    best = OPTIMA["Bernoulli"]
     return Figure(
         name="figure1",
         title="Figure 1: the error signal of the variance",
@@ -155,18 +163,21 @@ def figure() -> Figure:
             "its input: squared loss and Gaussian negative log-likelihood of y = a, Bernoulli "
             "negative log-likelihood of the logistic sigmoid of a. Colour: the loss on a "
             "logarithmic scale. Arrows: the negative gradient, the direction of a training step, "
-            "all of one length. Dashed: where delta^a, the derivative with respect to the "
-            "variance, changes its sign; between the lines a step shrinks the variance, outside "
-            "it grows; the squared loss does not depend on it. Dot: the mean of least loss, "
-            f"{TARGET} for the first two, {best:.2f} for small variance for the last, a little to "
-            "the left as the paper says. The smallest variance shown is "
-            f"{VARIANCES[0]}, below which the Gaussian loss turns negative. "
+            "in the scales of the axes, all of one length. Dashed: where delta^a, the derivative "
+            "with respect to the variance, changes its sign; between the lines a step shrinks the variance, outside "
+            "it grows; the squared loss does not depend on it. Dot: the mean of least loss at the "
+            f"smallest variance shown, {VARIANCES[0]}: {TARGET} for the first two, {best:.2f} for "
+            "the last, a little to the left as the paper says. Bernoulli's optimum is no point but "
+            "the valley E[y] = t, which leads from the dot further to the left as the variance "
+            "grows. At smaller variances the Gaussian loss turns negative. The colour of the "
+            f"squared loss ends at {_LEAST_LOSS:g}, below which it goes to zero. "
             "Computed by the model's own moments; no study has a part in it."
         ),
         alt=(
             "Three vector fields over pre-synaptic mean and variance. Squared loss: arrows point "
             f"straight to the mean {TARGET}. Gaussian: far from {TARGET} arrows point to larger "
-            f"variance, near it down to smaller variance. Bernoulli: the optimum is at {best:.2f}; "
+            f"variance, near it down to smaller variance. Bernoulli: the optimum is a valley "
+            f"that begins at {best:.2f}; "
             "on the far side of zero arrows point to larger variance."
         ),
         draw=lambda: _draw(fields(_N_COLORS, _N_COLORS), fields(_N_ARROWS, _N_ARROWS)),
@@ -195,6 +206,7 @@ def _draw(colors: list[Field], arrows: list[Field]) -> Drawing:
             -arrow.mean_gradient / length,
             -arrow.variance_gradient / length,
             color=style.ON_COLOR,
+            angles="xy",
             scale=22,
             width=0.006,
             pivot="mid",
@@ -210,7 +222,7 @@ def _draw(colors: list[Field], arrows: list[Field]) -> Drawing:
                 linewidths=1.0,
             )
         axes.plot(
-            color.mean[0, color.loss[0].argmin()],
+            OPTIMA[color.title],
             VARIANCES[0],
             "o",
             color=style.VERMILLION,

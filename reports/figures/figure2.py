@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TEST_NLL = "test_nll_pooled"
 """Column of `fdrnn.search.curves` that a recording study has."""
 
+_HEADROOM = 1.5
+
 
 @dataclass(frozen=True, eq=False)
 class Course:
@@ -88,7 +90,8 @@ def figure(name: str, title: str, courses: Sequence[Course]) -> Figure:
         caption=(
             f"Spectral radius of W_rec and pooled test NLL at the end of each epoch: {found}. "
             "Dots: the epoch of the lowest validation NLL, whose parameters count; the test NLL "
-            f"of every epoch is recorded for this figure and selects nothing.{missing}"
+            f"of every epoch is recorded for this figure and selects nothing. Its axis ends at "
+            f"{_HEADROOM:g} times the least at most; what lies above is not shown.{missing}"
         ),
         alt=(
             "Line plots of the spectral radius of W_rec and of the test NLL over epochs, "
@@ -127,7 +130,7 @@ def _draw(courses: Sequence[Course]) -> Drawing:
             axes.set_xlim(left=0)
         least = min(least, float(one.curve[TEST_NLL].min()))
     highest = max(float(one.curve[TEST_NLL].replace(np.inf, np.nan).max()) for one in courses)
-    top = min(highest, 1.5 * least)
+    top = min(highest, _HEADROOM * least)
     margin = 0.05 * (top - least) or 0.1
     test.set_ylim(least - margin, top + margin)
     radius.set_ylim(bottom=0)

@@ -72,7 +72,8 @@ def figure(evidence: Evidence, curves: pd.DataFrame) -> Figure | None:
             "study's padding rule; the training NLL is the mean over the epoch's updates, at the "
             "parameters before each. Right: validation without prepended zeros, and pooled test "
             f"NLL. {len(table)} trials in the order of their validation NLL, the selected one "
-            f"first. What lies above {_HEADROOM:g} times the lowest validation NLL is not shown."
+            f"first. A panel ends at most at {_HEADROOM:g} times the lowest, over trials, of the "
+            "higher one of its two NLL; what lies above is not shown."
         ),
         alt=f"Dot plots of training, validation and test NLL of {len(table)} trials. {finding}",
         draw=lambda: _draw(table),

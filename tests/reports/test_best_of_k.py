@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -103,4 +104,26 @@ def test_the_figure_has_both_studies_and_the_paper_s_line(fd: Evidence, plain: E
             lines[label].get_ydata(), best_of_k.best_of_k(evidence.trials)["mean"]
         )
     assert lines["paper, FD"].get_ydata() == [8.01, 8.01]
-    assert "8 draws do not reach the paper's 8.01" in figure.caption
+    assert "all 8 draws give a test NLL of 9.02, above the paper's 8.01." in figure.caption
+    assert "quick ones" not in figure.caption
+
+
+def test_the_answer_says_from_which_draw_on_and_that_quick_trials_finish_first(
+    fd: Evidence,
+) -> None:
+    trials = fd.trials.assign(test_nll_pooled=fd.trials["valid_nll"].rank() / 10 + 7.5)
+    trials.loc[trials["config_index"] == 0, "state"] = "running"
+    figure = best_of_k.figure(replace(fd, trials=trials))
+    assert figure is not None
+    table = best_of_k.best_of_k(trials)
+    k = best_of_k.draws_to_reach(table, 8.01)
+    assert k is not None
+    draws = "draw" if k == 1 else "draws"
+    assert f"from {k} {draws} on the expected test NLL is at most the paper's" in figure.caption
+    assert "Of 8 trials 7 have finished, quick ones first" in figure.caption
+
+
+def test_a_level_that_is_left_again_is_not_reached() -> None:
+    table = pd.DataFrame({"k": [1, 2, 3], "mean": [8.0, 8.5, 8.2]})
+    assert best_of_k.draws_to_reach(table, 8.3) == 3
+    assert best_of_k.draws_to_reach(table, 8.1) is None

@@ -66,6 +66,17 @@ def test_the_optimum_is_where_the_paper_says(fields: dict[str, Field]) -> None:
         assert best < middle
 
 
+def test_the_dots_are_where_the_loss_is_least() -> None:
+    figure = figure1.figure()
+    drawing = drawn(figure.draw)
+    for axes, field in zip(drawing.axes, figure1.fields(2001, 2), strict=False):
+        (dot,) = (line for line in axes.lines if line.get_marker() == "o")
+        best = field.mean[0, field.loss[0].argmin()]
+        assert dot.get_xdata() == pytest.approx([best], abs=0.01)
+        assert f"{best:.1f}" in figure.caption
+        assert dot.get_ydata() == [figure1.VARIANCES[0]]
+
+
 def test_delta_a_has_the_three_signs_of_the_paper(fields: dict[str, Field]) -> None:
     assert not fields["squared loss"].variance_gradient.any()
     gaussian = fields["Gaussian"]
@@ -79,6 +90,7 @@ def test_the_arrows_are_the_negative_gradient() -> None:
     arrows = figure1.fields(16, 16)
     for axes, field in zip(drawing.axes, arrows, strict=False):
         (quiver,) = (one for one in axes.collections if isinstance(one, Quiver))
+        assert quiver.angles == "xy"
         length = np.hypot(field.mean_gradient, field.variance_gradient).ravel()
         np.testing.assert_allclose(quiver.U, -field.mean_gradient.ravel() / length)
         np.testing.assert_allclose(quiver.V, -field.variance_gradient.ravel() / length)

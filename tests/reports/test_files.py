@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +102,43 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path, error: type[BaseEx
         fail(tmp_path / "none" / "there")
     assert written(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["contents.txt", "page.html"]
+
+
+def test_a_rename_that_fails_puts_the_earlier_files_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with file_set(tmp_path) as files:
+        files.add("a.html", "old")
+        files.add("b.html", "old")
+    before = written(tmp_path)
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target == tmp_path / "b.html" and self.parent.name != ".earlier":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match="No space left"), file_set(tmp_path) as files:
+        files.add("a.html", "new")
+        files.add("new/c.html", "new")
+        files.add("b.html", "new")
+    assert written(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".writing-{platform.node()}-{dead.pid}-x"
+    living = tmp_path / f".writing-{platform.node()}-{os.getpid()}-x"
+    for folder in (left, living):
+        folder.mkdir()
+        (folder / "page.html").write_text("part")
+    with file_set(tmp_path) as files:
+        files.add("page.html", "new")
+    assert not left.exists()
+    assert living.exists()
 
 
 def test_a_file_in_the_folder_s_way_is_one_line(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_fd_and_plain_stand_beside_the_paper_s_numbers() -> None:
 
 def test_the_intervals_of_both_averages_are_told() -> None:
     table = nll_tables.tables([ROW])[1]
+    assert table.data["best_epoch"].tolist() == [93]
     assert table.rows[0][5:] == ("8.15", "7.95 to 8.35", "8.10", "7.91 to 8.30")
 
 

@@ -244,6 +244,27 @@ def test_without_a_compiler_figure_1_alone_is_missing(
     assert "figure2-golden-fd" in names
 
 
+def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "fixed.sqlite3"), create=True)
+    stored = golden.study("golden-fd")
+    definition = replace(stored.definition, name="fixed", space="table3-jsb", n_trials=1)
+    create_study(store, definition, stored.data)
+    _set(store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1)
+    report = build(store)
+    artefacts = [one for part in (*report.overview, *report.studies()) for one in part.artefacts]
+    names = {one.name for one in artefacts}
+    assert not names & {"fixed-best-of-k", "fixed-values", "fixed-importance"}
+    (space,) = (one for one in artefacts if one.name == "fixed-table2")
+    assert isinstance(space, Table)
+    assert space.title == "The one configuration of the space table3-jsb"
+    assert ("hidden units", "400") in space.rows
+    (chosen,) = (one for one in artefacts if one.name == "table3-jsb")
+    assert isinstance(chosen, Table)
+    assert chosen.header == ("Hyperparameter", "Paper: FD", "fixed")
+    assert "selected" not in chosen.title
+    assert chosen.notes[0] == "Given by the study, neither drawn nor selected: fixed."
+
+
 def test_failed_trials_are_missing(copied: Store) -> None:
     _set(copied, tables.trials.c.config_index == 0, state="failed", error="Traceback")
     lacking = " ".join(build(copied, ["golden-fd"]).missing)
