@@ -315,7 +315,7 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
     )
     keep_samples(copied, "golden-fd", kept)
     report = build(copied)
-    assert "No music of golden-plain:" in " ".join(report.missing)
+    assert "No music of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
     write_report(tmp_path / "report", report)
     assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "pdf", "png")} <= figures(
         tmp_path / "report"
