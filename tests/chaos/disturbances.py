@@ -24,6 +24,7 @@ from chaos.study import (
 from postgres import PostgresServer
 
 _LIMIT_S = 3600.0
+_NOTICE_S = 60.0
 
 
 def _judge(outcome: Outcome, url: str, expected: Numbers) -> None:
@@ -122,9 +123,7 @@ def restarts(
     with empty_store("postgresql", server) as url:
         create(url, definition)
         with workers(url, 2) as running:
-            while not running.pids():
-                time.sleep(0.1)
-            time.sleep(5.0)
+            _wait_for_epochs(url)
             before = sorted(running.pids())
             n_done, away_s = 0, 0.0
             while n_done < n_restarts and not is_finished(url):
@@ -136,7 +135,7 @@ def restarts(
                 away_s += pause_s
                 after = sorted(running.pids())
                 outcome.require(after == before, f"workers {before} became {after}")
-                time.sleep(generator.uniform(0.5, 5.0))
+                time.sleep(generator.uniform(0.5, min(5.0, longest_s)))
             code = running.wait(_LIMIT_S)
             outcome.facts.append(f"away {n_done} times, {away_s:.0f} s in all")
             outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
@@ -156,20 +155,40 @@ def full_disks(
         create(url, definition)
         with workers(url, 2) as running:
             n_done = 0
+            _wait_for_epochs(url)
             while n_done < n_times and not is_finished(url):
-                time.sleep(generator.uniform(1.0, 4.0))
+                time.sleep(generator.uniform(0.0, longest_s / 4))
+                n_before = _n_away(running)
                 _fill(disk / "filler")
                 time.sleep(generator.uniform(longest_s / 2, longest_s))
+                # However slow the machine, somebody wants to write sooner or later.
+                until = time.monotonic() + _NOTICE_S
+                while _n_away(running) == n_before and time.monotonic() < until:
+                    time.sleep(0.1)
                 (disk / "filler").unlink()
                 n_done += 1
             code = running.wait(_LIMIT_S)
-            n_away = running.log.read_text().count("the store does not answer")
+            n_away = _n_away(running)
             outcome.facts.append(f"full {n_done} times, {n_away} outages told")
             outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
             outcome.require(n_done == n_times, f"the study ended after {n_done} already")
             outcome.require(n_away > 0, "nobody noticed the full disk")
         _judge(outcome, url, expected)
     return outcome
+
+
+def _wait_for_epochs(url: str) -> None:
+    """Wait until training is under way: workers take seconds to start."""
+    until = time.monotonic() + _LIMIT_S
+    while time.monotonic() < until:
+        now = progress(url)
+        if now is not None and any(trial.epoch for trial in now.running_trials):
+            return
+        time.sleep(0.1)
+
+
+def _n_away(running: Workers) -> int:
+    return running.log.read_text().count("the store does not answer")
 
 
 def _fill(path: Path) -> None:

@@ -30,7 +30,7 @@ def server(backend: str, request: pytest.FixtureRequest) -> PostgresServer | Non
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     """A study of four small trials and its undisturbed numbers."""
-    definition = study.write_study(tmp_path_factory.mktemp("study"), n_trials=4, n_epochs=25)
+    definition = study.write_study(tmp_path_factory.mktemp("study"), n_trials=4, n_epochs=120)
     yield definition, study.undisturbed(definition, 2, limit_s=300.0)
 
 
@@ -46,7 +46,7 @@ def test_many_starters(backend: str, server: PostgresServer | None) -> None:
 
 @pytest.mark.slow
 def test_killed_workers(backend: str, server: PostgresServer | None, prepared: Prepared) -> None:
-    outcome = disturbances.kills(backend, server, *prepared, n_kills=3, longest_pause_s=4.0, seed=3)
+    outcome = disturbances.kills(backend, server, *prepared, n_kills=3, longest_pause_s=2.0, seed=3)
     assert not outcome.faults, str(outcome)
 
 
