@@ -264,9 +264,12 @@ def _run_child(
     # The parent passes Ctrl-C on as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    # A handler would wait for the end of whatever C the main thread is in.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_await_signal, args=(stopped,), name="signal", daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    # The handler itself waits for the end of whatever C the main thread is in.
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling)
+    threading.Thread(target=_await_signal, args=(told, stopped), name="signal", daemon=True).start()
     parent = multiprocessing.parent_process()
 
     def stop() -> bool:
@@ -302,8 +305,8 @@ def _run_child(
     os._exit(0)
 
 
-def _await_signal(stopped: threading.Event) -> None:
-    signal.sigwait({signal.SIGTERM})
+def _await_signal(told: int, stopped: threading.Event) -> None:
+    os.read(told, 1)
     stopped.set()
 
 
