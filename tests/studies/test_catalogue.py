@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,8 @@ n_trials = 5
 seed = 3
 """
 
+# Chunks of at most 100 frames in each benchmark set's training part.
+N_CHUNKS = {"jsb": 243, "piano": 802, "nottingham": 1994, "musedata": 2719}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 
@@ -44,6 +47,7 @@ OTHER_VARIANTS = [
 
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
+    expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
     assert set(names()) == expected | others | FIGURE_2 | TABLE_3_STUDIES
 
@@ -61,6 +65,12 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
     fd, plain = find(name), find(f"{name}-plain")
     assert (fd.name, fd.data, fd.variant, fd.space) == (name, name, "fast_dropout", "table2")
     assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
+    wide = find(f"{name}-wide")
+    assert replace(find(name), name=wide.name, space="table2-wide") == wide
 
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
@@ -88,9 +98,16 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
     assert definition.n_trials == 32
+    assert definition.seed == 2013
     assert definition.training.batch_size == 27
-    assert definition.training.patience == 30
     assert definition.training.padding == "counted"
+    assert definition.training == find(definition.data).training
+
+
+@pytest.mark.parametrize(("name", "n_chunks"), N_CHUNKS.items())
+def test_every_data_set_is_allowed_as_many_updates(name: str, n_chunks: int) -> None:
+    training = find(name).training
+    assert 3600 <= training.max_epochs * math.ceil(n_chunks / training.batch_size) <= 7400
 
 
 @pytest.mark.parametrize("name", names())
