@@ -43,7 +43,8 @@ def write_archive(
     Parameters
     ----------
     path
-        The file. One that is there is replaced if it is such an archive.
+        The file; its folder is made if missing. One that is there is replaced if it is such an
+        archive.
     about
         What the manifest says beside format and members; JSON values.
     members
@@ -72,6 +73,7 @@ def write_archive(
             raise PortableFileError(
                 f"{path} is there and is no exported study; name another file, or remove it"
             )
+        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
             # open() gives the permissions of the user's umask.
             temporary = Path(folder) / path.name
@@ -139,7 +141,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     manifest = json.loads(archive.read(_MANIFEST)) if _MANIFEST in archive.namelist() else None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise PortableFileError(
-            f"{path} is no exported study; `fdrnn study export STUDY FILE` makes one"
+            f"{path} is no exported study; `fdrnn study export STUDY` makes one"
         )
     version = manifest.get("format_version")
     if not isinstance(version, int) or not isinstance(manifest.get("members"), dict):

@@ -11,7 +11,8 @@ from fdrnn.datasets import user_path
 from fdrnn.search import PortableStudy, Store, open_store
 from fdrnn.studies.errors import OptionError
 
-_PATTERN = "*.fdrnn.zip"
+SUFFIX = ".fdrnn.zip"
+"""Of the files that `fdrnn study export` writes."""
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
     PortableFileError
         If a file cannot be read or is none.
     """
-    files = [file for path in paths for file in _files(user_path(path))]
+    files = exported_files(paths)
     studies = [PortableStudy.read(file) for file in files]
     by_name: dict[str, Path] = {}
     for study, file in zip(studies, files, strict=True):
@@ -49,10 +50,26 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
             store.close()
 
 
+def exported_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of exported studies that paths stand for.
+
+    Parameters
+    ----------
+    paths
+        Files, which need not exist, or folders.
+
+    Raises
+    ------
+    OptionError
+        If a folder holds none.
+    """
+    return [file for path in paths for file in _files(user_path(path))]
+
+
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(path.glob(_PATTERN))
+    files = sorted(path.glob(f"*{SUFFIX}"))
     if not files:
-        raise OptionError(f"--from: folder {path} holds no exported study, no file {_PATTERN}")
+        raise OptionError(f"folder {path} holds no exported study, no file *{SUFFIX}")
     return files

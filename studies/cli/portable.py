@@ -7,49 +7,50 @@ from pathlib import Path
 
 import typer
 
+from fdrnn.reports.table1 import study_names
 from fdrnn.search import PortableStudy, default_storage_url, open_store
+from fdrnn.studies.cli.exports import SUFFIX, exported_files
 from fdrnn.studies.cli.units import file_size
 from fdrnn.studies.errors import OptionError
 
-_SUFFIX = ".fdrnn.zip"
 
-
-def export_one(
-    study: str, file: Path | None, weights: bool, checkpoints: bool, storage: str | None
+def export_studies(
+    studies: Sequence[str], folder: Path, weights: bool, checkpoints: bool, storage: str | None
 ) -> None:
-    """Write a study of a store into a file and say what is in it.
+    """Write studies of a store into a file each and say what is in it.
 
     Parameters
     ----------
-    study
-        Its name in the store.
-    file
-        The file; None for the study's name with ``.fdrnn.zip`` in the working directory.
+    studies
+        Their names in the store; all of it if there are none.
+    folder
+        Folder of the files, made where it is missing.
     weights, checkpoints
         Whether to take along trained parameters, and the states of unfinished trials.
     storage
         URL of the store; None for the default.
     """
     store = open_store(storage or default_storage_url())
-    portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
-    path = file or Path(f"{study}{_SUFFIX}")
-    size = portable.write(path)
-    left_out = ""
-    if portable.n_epochs_left_out:
-        left_out = (
-            f"; left out {portable.n_epochs_left_out} epochs of unfinished trials, "
-            "which no checkpoint in the file covers"
-        )
-    typer.echo(f"{path}, {file_size(size)}: {_contents(portable)}{left_out}")
+    for study in study_names(store, studies):
+        portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
+        path = folder / f"{study}{SUFFIX}"
+        size = portable.write(path)
+        left_out = ""
+        if portable.n_epochs_left_out:
+            left_out = (
+                f"; left out {portable.n_epochs_left_out} epochs of unfinished trials, "
+                "which no checkpoint in the file covers"
+            )
+        typer.echo(f"{path}, {file_size(size)}: {_contents(portable)}{left_out}")
 
 
-def import_files(files: Sequence[Path], name: str | None, storage: str | None) -> None:
+def import_files(paths: Sequence[Path], name: str | None, storage: str | None) -> None:
     """Add the studies of files to a store and say what it now holds.
 
     Parameters
     ----------
-    files
-        The files; all are read before the store is touched.
+    paths
+        Files, or folders of them; all are read before the store is touched.
     name
         Name of the study in the store, where there is one file; None for the one it had.
     storage
@@ -58,8 +59,9 @@ def import_files(files: Sequence[Path], name: str | None, storage: str | None) -
     Raises
     ------
     OptionError
-        If a name is to be given to several studies.
+        If a name is to be given to several studies, or a folder holds none.
     """
+    files = exported_files(paths)
     if name is not None and len(files) > 1:
         raise OptionError(f"--name names one study, got {len(files)} files; import them singly")
     studies = [PortableStudy.read(file) for file in files]

@@ -34,6 +34,24 @@ def test_export_and_import(fdrnn: Run, study_file: Path, noise: Path, tmp_path: 
     assert trials(open_store(url), "yours").equals(trials(here, "mine"))
 
 
+def test_whole_stores_go_through_a_folder(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"
+    fdrnn("study", "create", study_file)
+    fdrnn("study", "create", study_file, "--name", "yours", "--trials", "2")
+    told = fdrnn("study", "export", "--output", tmp_path / "new" / "exports")
+    assert told.exit_code == 0
+    assert [line.split(",")[0] for line in told.stdout.splitlines()] == [
+        str(tmp_path / "new" / "exports" / f"{name}.fdrnn.zip") for name in ("mine", "yours")
+    ]
+    told = fdrnn("study", "import", tmp_path / "new" / "exports", "--storage", url)
+    assert told.exit_code == 0
+    assert open_store(url).study_names() == ["mine", "yours"]
+    line = error_line("study", "import", tmp_path / "new", "--storage", url)
+    assert f"folder {tmp_path}/new holds no exported study" in line
+
+
 def test_a_study_of_that_name_is_refused_with_the_way_out(
     fdrnn: Run, error_line: ErrorLine, study_file: Path
 ) -> None:
@@ -50,9 +68,12 @@ def test_bad_files_and_places(
 ) -> None:
     fdrnn("study", "create", study_file)
     assert "did you mean 'mine'?" in error_line("study", "export", "mien")
-    assert "cannot write" in error_line("study", "export", "mine", tmp_path / "none" / "mine.zip")
-    assert "is no exported study" in error_line("study", "export", "mine", "fdrnn.sqlite3")
-    fdrnn("study", "export", "mine", "good.zip")
+    assert "cannot write" in error_line("study", "export", "--output", tmp_path / "fdrnn.sqlite3")
+    (tmp_path / "mine.fdrnn.zip").write_text("mine")
+    assert "is no exported study" in error_line("study", "export", "mine")
+    (tmp_path / "mine.fdrnn.zip").unlink()
+    fdrnn("study", "export", "mine")
+    (tmp_path / "mine.fdrnn.zip").rename(tmp_path / "good.zip")
     (tmp_path / "bad.zip").write_bytes((tmp_path / "good.zip").read_bytes()[:-100])
     url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"
     line = error_line("study", "import", "good.zip", "bad.zip", "--storage", url)

@@ -28,7 +28,7 @@ def report(
     studies: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STUDY]...", help="Studies of the store; all without any.", show_default=False
+            metavar="STUDY", help="Studies of the store; all without any.", show_default=False
         ),
     ] = None,
     exports: Annotated[

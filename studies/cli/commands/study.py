@@ -101,16 +101,21 @@ def study_list(storage: Storage = None) -> None:
 
 @app.command("export")
 def study_export(
-    study: StoredStudy,
-    file: Annotated[
-        Path | None,
+    studies: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="FILE",
-            help="The file; without it STUDY.fdrnn.zip in the working directory. An earlier export "
-            "is replaced.",
-            show_default=False,
+            metavar="STUDY", help="Studies of the store; all without any.", show_default=False
         ),
     ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="Folder of the files STUDY.fdrnn.zip; made if missing. Earlier exports are "
+            "replaced.",
+        ),
+    ] = Path(),
     weights: Annotated[
         bool, typer.Option(help="Take the trained parameters along (large).")
     ] = False,
@@ -123,27 +128,31 @@ def study_export(
     ] = True,
     storage: Storage = None,
 ) -> None:
-    """Write a study, finished or not, into one file that any store can import.
+    """Write studies, finished or not, each into one file that any store can import.
 
-    Workers may go on meanwhile. The file is a zip archive of JSON lines and NumPy arrays; the
+    Workers may go on meanwhile. A file is a zip archive of JSON lines and NumPy arrays; the
     same study gives the same bytes.
 
     For example:
 
         fdrnn study export jsb
 
-        fdrnn study export jsb results/jsb.fdrnn.zip --weights
+        fdrnn study export --output results --no-checkpoints
     """
-    from fdrnn.studies.cli.portable import export_one
+    from fdrnn.studies.cli.portable import export_studies
 
-    export_one(study, file, weights, checkpoints, storage)
+    export_studies(studies or [], output, weights, checkpoints, storage)
 
 
 @app.command("import")
 def study_import(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Files of exported studies.", show_default=False),
+        typer.Argument(
+            metavar="FILE",
+            help="Files of exported studies, or folders of *.fdrnn.zip files.",
+            show_default=False,
+        ),
     ],
     name: Name = None,
     storage: Storage = None,
@@ -158,6 +167,8 @@ def study_import(
         fdrnn study import jsb.fdrnn.zip
 
         fdrnn study import jsb.fdrnn.zip --name jsb-of-ada
+
+        fdrnn study import results
     """
     from fdrnn.studies.cli.portable import import_files
 
