@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import nll_tables, table3
+from fdrnn.reports import costs, nll_tables, table3
 from fdrnn.reports.artefacts import Artefact, Report, Section
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.figures import (
@@ -130,7 +130,12 @@ def build(store: Store, studies: Sequence[str] = (), *, of_exports: bool = False
 
 
 def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterator[Section]:
-    yield Section(anchor="results", title="Results", artefacts=nll_tables.tables(known.rows))
+    in_order = [known.evidence[one.study] for one in known.rows]
+    yield Section(
+        anchor="results",
+        title="Results",
+        artefacts=(*nll_tables.tables(known.rows), costs.table(in_order)),
+    )
     if known.columns:
         yield Section(
             anchor="hyperparameters",

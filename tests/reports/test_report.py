@@ -74,6 +74,7 @@ def test_every_table_and_figure_is_there(written: Path) -> None:
         "table1",
         "table1-intervals",
         "studies",
+        "costs",
         "table3-jsb",
         "golden-fd-table2",
         "golden-plain-table2",

@@ -1,0 +1,44 @@
+"""What studies cost, against plain SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from statistics import median
+
+import pytest
+
+from fdrnn.reports import costs
+from fdrnn.reports.evidence import Evidence, read
+from fdrnn.search import Store
+
+
+def test_the_golden_studies_cost(golden: Store) -> None:
+    studies = [read(golden, name) for name in ("golden-plain", "golden-fd")]
+    table = costs.table(studies)
+    connection = sqlite3.connect(str(golden.database.file))
+    for row in costs.costs(studies).itertuples():
+        epochs = connection.execute(
+            """
+            SELECT count(*), sum(e.seconds) FROM fdrnn_epochs e
+            JOIN fdrnn_trials t USING (trial_id) JOIN fdrnn_studies s USING (study_id)
+            WHERE s.name = ? GROUP BY trial_id
+            """,
+            (row.study,),
+        ).fetchall()
+        assert row.trials == len(epochs) == 8
+        assert row.epochs == sum(n for n, _ in epochs)
+        assert row.hours == pytest.approx(sum(seconds for _, seconds in epochs) / 3600)
+        assert row.seconds_per_epoch == pytest.approx(median(s / n for n, s in epochs))
+    machines = connection.execute("SELECT DISTINCT machine FROM fdrnn_trials").fetchall()
+    assert [line[0] for line in table.rows] == ["golden-plain", "golden-fd", "all"]
+    assert len(table.notes) == 1 + len(machines)
+    for (machine,) in machines:
+        assert any(f"Trained on {machine}: golden-plain (" in note for note in table.notes)
+
+
+def test_a_study_before_its_first_epoch(fd: Evidence) -> None:
+    trials = fd.trials.assign(state="waiting", n_epochs=0, seconds=float("nan"), machine=None)
+    table = costs.table([replace(fd, trials=trials)])
+    assert table.rows == (("golden-fd", "0", "0", "0.00", "-"),)
+    assert len(table.notes) == 1
