@@ -31,7 +31,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets import user_path
-from fdrnn.search.errors import StoreError, StoreReadOnlyError, StoreUnavailableError
+from fdrnn.search.errors import StoreError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
 _CONNECT_TIMEOUT_S = 10
@@ -50,13 +50,13 @@ _SQLITE_PASSING = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
 }
 # Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
 _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
 _PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-_POSTGRESQL_READ_ONLY = "25006"
-# idle_in_transaction_session_timeout, lock_timeout
-_TIMEOUTS = {"25P03", "55P03"}
+# idle_in_transaction_session_timeout, lock_timeout, read_only_sql_transaction
+_PASSING_STATES = {"25P03", "55P03", "25006"}
 
 
 def default_storage_url() -> str:
@@ -298,8 +298,8 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
     -------
     type of StoreError
         `StoreUnavailableError` where the same call may succeed later: the connection lost or
-        refused, the disk full, a lock held by another; `StoreReadOnlyError` where only writing
-        is refused; `StoreError` otherwise.
+        refused, the disk full, a lock held by another, writing refused at least now;
+        `StoreError` otherwise.
     """
     while not isinstance(error, sa.exc.DBAPIError):
         if error.__cause__ is None:
@@ -309,17 +309,13 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
     if isinstance(reason, sqlite3.Error):
         # The low byte of an extended code is its kind.
         code = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_READONLY:
-            return StoreReadOnlyError
         return StoreUnavailableError if code in _SQLITE_PASSING else StoreError
     state = getattr(reason, "sqlstate", None)
-    if state == _POSTGRESQL_READ_ONLY:
-        return StoreReadOnlyError
     # A connection that fails before it is made has no state.
     lost = error.connection_invalidated or (
         state is None and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     )
-    passing = state is not None and (state[:2] in _POSTGRESQL_PASSING or state in _TIMEOUTS)
+    passing = state is not None and (state[:2] in _POSTGRESQL_PASSING or state in _PASSING_STATES)
     return StoreUnavailableError if lost or passing else StoreError
 
 

@@ -4,8 +4,7 @@ FdrnnError
 +-- DefinitionError (ValueError)     a study definition that breaks a rule
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
-|   +-- StoreUnavailableError        one that may come back by itself: away, full, locked
-|       +-- StoreReadOnlyError       one that can be read and not written
+|   +-- StoreUnavailableError        one that may take the call later: away, full, locked, only read
 +-- PortableFileError (ValueError)   a study's file that cannot be written, or read as one
 +-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
 +-- NoModelError (LookupError)       a trial without a stored model
@@ -30,11 +29,7 @@ class StoreError(FdrnnError, ConnectionError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store is away, full or locked; the same call may succeed later."""
-
-
-class StoreReadOnlyError(StoreUnavailableError):
-    """The store can be read and not written, at least now."""
+    """The store is away, full, locked or only to be read; the same call may succeed later."""
 
 
 class PortableFileError(FdrnnError, ValueError):

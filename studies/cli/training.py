@@ -142,6 +142,10 @@ def create(request: Request) -> tuple[Store, StoredStudy]:
     made = store.find(definition.name)
     if made is not None and made.definition == definition and _is_complete(store, definition.name):
         # Nothing is left to train, so the data are not needed.
+        _say(
+            f"study {definition.name}: all {definition.n_trials} trials have ended in store "
+            f"{store.database.shown}"
+        )
         return store, made
     dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
     stored = create_study(store, definition, dataset.description)

@@ -9,7 +9,7 @@ from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import Store, StoreReadOnlyError, create_study, open_store
+from fdrnn.search import Store, StoreUnavailableError, create_study, open_store
 from fdrnn.search.notes import update_note
 from postgres import PostgresServer
 
@@ -78,6 +78,6 @@ def test_a_store_that_is_only_read(
     store.close()
     reader = open_store(f"{url}?options=-c%20default_transaction_read_only%3Don")
     assert not update_note(reader, "noise", SHORT, {})
-    with pytest.raises(StoreReadOnlyError, match=r"Optuna's tables: .*read-only"):
+    with pytest.raises(StoreUnavailableError, match=r"Optuna's tables: .*read-only"):
         update_note(reader, "noise", LONG, {})
     reader.close()

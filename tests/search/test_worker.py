@@ -18,7 +18,6 @@ from fdrnn.search import (
     EventKind,
     Store,
     StoreError,
-    StoreReadOnlyError,
     StoreUnavailableError,
     StudyConflictError,
     Training,
@@ -332,7 +331,7 @@ def test_a_store_that_cannot_be_written_is_an_error_at_the_start(
 
     @contextmanager
     def write(database: Database) -> Iterator[Any]:
-        raise StoreReadOnlyError("attempt to write a readonly database")
+        raise StoreUnavailableError("attempt to write a readonly database")
         yield
 
     monkeypatch.setattr(Database, "write", write)

@@ -73,13 +73,13 @@ def test_a_report_brings_the_note_up_to_date(
 def test_a_note_that_cannot_be_written_fails_no_report(
     fdrnn: Run, study_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fdrnn.search import StoreReadOnlyError  # noqa: PLC0415
+    from fdrnn.search import StoreUnavailableError  # noqa: PLC0415
     from fdrnn.studies.cli import notes  # noqa: PLC0415
 
     fdrnn("study", "create", study_file)
 
     def refuse(*arguments: object) -> None:
-        raise StoreReadOnlyError("store x: permission denied")
+        raise StoreUnavailableError("store x: permission denied")
 
     monkeypatch.setattr(notes, "update_note", refuse)
     result = fdrnn("report")
