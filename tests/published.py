@@ -1,0 +1,163 @@
+"""What the published studies' files say, and the documents that print it.
+
+The files are read by the standard library alone, as their format is described, and nothing here
+is shared with the reports. After an export, ``python tests/published.py`` writes the numbers into
+the tables of the documents; the tests hold them to the files.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "reports" / "published"
+README = ROOT / "README.md"
+DOCUMENTS = (README, PUBLISHED / "README.md", PUBLISHED / "DIFFERENCES.md")
+
+SUFFIX = ".fdrnn.zip"
+FILES = {
+    path.name.removesuffix(SUFFIX): path
+    for folder in (PUBLISHED, PUBLISHED / "pilot")
+    for path in sorted(folder.glob(f"*{SUFFIX}"))
+}
+
+STUDY = "study"
+"""Column of the tables of studies."""
+
+COLUMNS = (
+    "finished",
+    "diverged",
+    "worker hours",
+    "trial",
+    "epoch",
+    "valid., counted",
+    "valid., masked",
+    "test",
+    "test, where it stands",
+)
+"""Further columns of these tables: of the trial with the lowest validation NLL. Test NLL is
+pooled / by sequence, and where it stands says how many trials it was selected from if not all."""
+
+DATA_SET = "data set"
+"""Column of the README's Table 1, whose further columns of ours are studies."""
+
+_DATA_SETS = {
+    "Piano-midi.de": "piano",
+    "Nottingham": "nottingham",
+    "MuseData": "musedata",
+    "JSB Chorales": "jsb",
+}
+_OURS = {"FD": "", "FD, wide": "-wide", "plain": "-plain"}
+_TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+
+
+@cache
+def facts(study: str) -> Mapping[str, str]:
+    """Return what a study's file says of its best-validation trial, as documents print it.
+
+    Parameters
+    ----------
+    study
+        Name of the file without its suffix.
+
+    Returns
+    -------
+    mapping
+        By title of a column, those of `COLUMNS`; of a study without a selected trial some.
+    """
+    with zipfile.ZipFile(FILES[study]) as archive:
+        trials, epochs, sequences = (
+            _jsonl(archive, name) for name in ("trials", "epochs", "test_sequences")
+        )
+    finished = [one for one in trials if one["state"] == "finished"]
+    count = f"{len(finished)} of {len(trials)}"
+    known = {
+        "finished": count,
+        "worker hours": f"{math.fsum(one['seconds'] for one in epochs) / 3600:.2f}",
+    }
+    # An infinite or missing NLL is no number in JSON.
+    eligible = [one for one in finished if isinstance(one["valid_nll"], float)]
+    if not eligible:
+        return known
+    best = min(eligible, key=lambda one: (one["valid_nll"], one["config_index"]))
+    scores = [
+        (one["nll_sum"], one["n_steps"])
+        for one in sequences
+        if one["config_index"] == best["config_index"] and one["n_steps"]
+    ]
+    pooled = math.fsum(nll for nll, _ in scores) / sum(steps for _, steps in scores)
+    by_sequence = math.fsum(nll / steps for nll, steps in scores) / len(scores)
+    both = f"{pooled:.2f} / {by_sequence:.2f}"
+    return known | {
+        "diverged": str(sum(bool(one["diverged"]) for one in finished)),
+        "trial": str(best["config_index"]),
+        "epoch": str(best["best_epoch"]),
+        "valid., counted": f"{best['valid_nll_counted']:.3f}",
+        "valid., masked": f"{best['valid_nll_masked']:.3f}",
+        "test": both,
+        "test, where it stands": both if len(finished) == len(trials) else f"{both} ({count})",
+    }
+
+
+def _jsonl(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
+    columns, *rows = map(json.loads, archive.read(f"{name}.jsonl").decode().splitlines())
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def filled(text: str) -> str:
+    """Return a document with the numbers of its tables as the files have them.
+
+    Tables with a column ``study`` get `COLUMNS`; the table with a column ``data set`` gets the
+    cells of our studies. A study without a file gets dashes.
+    """
+    return _TABLE.sub(lambda table: _filled_table(table[0]), text)
+
+
+def _filled_table(table: str) -> str:
+    header, rule, *rows = table.splitlines()
+    titles = _cells(header)
+    if DATA_SET in titles:
+        rows = [_of_data_set(titles, _cells(row)) for row in rows]
+    elif STUDY in titles:
+        rows = [_of_study(titles, _cells(row)) for row in rows]
+    return "\n".join([header, rule, *rows, ""])
+
+
+def _of_data_set(titles: list[str], cells: list[str]) -> str:
+    data = _DATA_SETS[cells[titles.index(DATA_SET)]]
+    return _row(
+        _fact(data + _OURS[title], "test, where it stands") if title in _OURS else cell
+        for title, cell in zip(titles, cells, strict=True)
+    )
+
+
+def _of_study(titles: list[str], cells: list[str]) -> str:
+    study = cells[titles.index(STUDY)].strip("`")
+    return _row(
+        _fact(study, title) if title in COLUMNS else cell
+        for title, cell in zip(titles, cells, strict=True)
+    )
+
+
+def _fact(study: str, title: str) -> str:
+    return facts(study).get(title, "-") if study in FILES else "-"
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def _row(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        document.write_text(filled(document.read_text()))
