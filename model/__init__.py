@@ -18,7 +18,7 @@ from fdrnn.model.settings import (
     Hyperparameters,
     TrainingSettings,
 )
-from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
+from fdrnn.model.variants import VARIANTS, Variant, recordable, require_decomposition
 
 __all__ = [
     "VARIANTS",
@@ -34,5 +34,6 @@ __all__ = [
     "TrainingSettings",
     "TrialResult",
     "Variant",
+    "recordable",
     "require_decomposition",
 ]

@@ -82,12 +82,41 @@ class LayerDecomposition:
         return float(error / max(np.abs(self.full_gradient).max(), np.finfo(np.float64).tiny))
 
     @property
+    def loss_norm(self) -> float:
+        """Norm of the training loss's gradient."""
+        return float(np.linalg.norm(self.loss_gradient))
+
+    @property
+    def regularizer_norm(self) -> float:
+        """Norm of the regulariser's gradient."""
+        return float(np.linalg.norm(self.regularizer_gradient))
+
+    @property
     def norm_ratio(self) -> float:
         """Norm of the regulariser's gradient by that of the training loss's."""
+        return self.regularizer_norm / max(self.loss_norm, float(np.finfo(np.float64).tiny))
+
+    @property
+    def pull(self) -> float:
+        """Coefficient of the regulariser's gradient R on W, <W, R> / <W, W>.
+
+        Weight decay's is 2 lambda whatever the weights are. Descent along R makes W smaller
+        where it is positive, larger where it is negative.
+        """
         return float(
-            np.linalg.norm(self.regularizer_gradient)
-            / max(np.linalg.norm(self.loss_gradient), np.finfo(np.float64).tiny)
+            np.vdot(self.weights, self.regularizer_gradient)
+            / max(np.vdot(self.weights, self.weights), np.finfo(np.float64).tiny)
         )
+
+    @property
+    def pulled_share(self) -> float:
+        """Share of the weights that descent along R makes smaller; weight decay's is 1.
+
+        Of those weights whose R is not 0; NaN where there is none.
+        """
+        along = self.weights * self.regularizer_gradient
+        n_acted_on = np.count_nonzero(along)
+        return float(np.count_nonzero(along > 0) / n_acted_on) if n_acted_on else math.nan
 
     @property
     def shares(self) -> tuple[float, float, float]:
@@ -141,21 +170,6 @@ def decompose(
     # A network that has diverged is an ordinary outcome: its parts are NaN, without a warning.
     with np.errstate(over="ignore", invalid="ignore"):
         return _graph(variant)(parameters, scalars, noise, batch, weights)
-
-
-def recorded(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
-    """Return what a study records of a decomposition every epoch, by name.
-
-    For each matrix W the ratio of the norms, ``regularizer_ratio_W``; for hidden and output
-    units the shares of rows and units by the sign of delta^a, ``delta_negative_hidden`` and so
-    on.
-    """
-    values = {f"regularizer_ratio_{layer.name}": layer.norm_ratio for layer in layers}
-    for layer in layers:
-        units = "output" if layer.name == "W_out" else "hidden"
-        for sign, share in zip(("negative", "zero", "positive"), layer.shares, strict=True):
-            values[f"delta_{sign}_{units}"] = share
-    return values
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
-RECORDABLE = ("test_nll", "decomposition")
+RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 """What an epoch can measure beside its fixed numbers."""
 
 
@@ -170,7 +170,12 @@ class TrainingSettings:
         the parameters that validation uses, as measurements ``test_nll_pooled`` and
         ``test_nll_sequence_mean``. Nothing is ever selected by it. ``"decomposition"``: the ratio
         of the two parts of the gradient and the signs of delta^a after the epoch, on one and the
-        same minibatch; see `fdrnn.model.decomposition.recorded`.
+        same minibatch; see `fdrnn.model.recording.of_decomposition`. ``"recurrent_norm"``: the
+        Frobenius norm of the matrix whose spectral radius is recorded. ``"noise"``: mean and
+        scale of the noise term over draws on that minibatch, after epochs 1, 2, 4, 8 and so on,
+        as ``noise_`` and each of `fdrnn.model.noise_term.NoiseTerm` for each weight matrix.
+        A variant records what `fdrnn.model.recordable` says. With any, ``recording_seconds`` is
+        how much of the epoch's wall time this took.
     """
 
     batch_size: int = 27

@@ -16,14 +16,15 @@ import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
-from fdrnn.model.decomposition import LayerDecomposition, decompose, recorded
+from fdrnn.model.decomposition import LayerDecomposition
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator
-from fdrnn.model.results import EpochRecord, TrialResult, pooled_nll, sequence_mean_nll
+from fdrnn.model.recording import Recorder
+from fdrnn.model.results import EpochRecord, TrialResult
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
@@ -87,6 +88,9 @@ class Trainer:
         self._validation = pack_for_validation(chunk(dataset.valid, settings.chunk_length))
         self._identity = repr((variant, hyperparameters, settings, seed, dataset.fingerprint))
         self._n_steps = count_steps(self._chunks, settings.padding)
+        self._recorder = Recorder(
+            self._network, dataset, self._chunks, hyperparameters, settings, seed
+        )
         parameters = self._network.variant.initial_parameters(
             hyperparameters, dataset.n_features, settings.init_scale, seed
         )
@@ -182,7 +186,7 @@ class Trainer:
             network.set_parameters(average)
         evaluated = average or parameters
         counted, masked = validation_nll(network, self._validation)
-        measurements = self._measure(epoch, parameters)
+        measurements = self._recorder.measure(epoch, parameters)
         progress = replace(before.progress, epoch=epoch, updates=updates)
         valid = counted if settings.padding == "counted" else masked
         finite = (
@@ -217,17 +221,6 @@ class Trainer:
             seconds=time.perf_counter() - begin_s,
         )
 
-    def _measure(self, epoch: int, parameters: Parameters) -> dict[str, float]:
-        values = {}
-        if "test_nll" in self._settings.record:
-            sums, steps = sequence_nll(self._network, self._test)
-            pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
-            values["test_nll_pooled"] = math.nan if pooled is None else pooled
-            values["test_nll_sequence_mean"] = math.nan if sequence_mean is None else sequence_mean
-        if "decomposition" in self._settings.record:
-            values |= recorded(self._decomposition(epoch, parameters))
-        return values
-
     def decomposition(self, parameters: Parameters | None = None) -> tuple[LayerDecomposition, ...]:
         """Take the gradient apart on the first minibatch of the training chunks as they come.
 
@@ -241,20 +234,7 @@ class Trainer:
         DecompositionError
             If the variant passes no variances on.
         """
-        return self._decomposition(self.epoch, parameters or self._state.parameters)
-
-    def _decomposition(self, epoch: int, parameters: Parameters) -> tuple[LayerDecomposition, ...]:
-        n_chunks = len(self._chunks.starts)
-        index = np.arange(min(self._settings.batch_size, n_chunks))
-        return decompose(
-            self._network.variant.name,
-            self._hyperparameters,
-            parameters,
-            pack_chunks(self._chunks, index, share_padding=False),
-            self._settings.padding,
-            # No minibatch of an epoch has this number.
-            noise_generator(self._seed, epoch, n_chunks),
-        )
+        return self._recorder.decomposition(self.epoch, parameters or self._state.parameters)
 
     def _update_average(self, average: Parameters, updates: int) -> None:
         # The mean of all parameters so far, until that forgets more slowly than the setting.

@@ -20,6 +20,7 @@ from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.paper import TABLE_1
 from fdrnn.search import Store
+from fdrnn.search.comparison import named_studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +96,17 @@ class Row:
 def study_names(store: Store, studies: Sequence[str]) -> list[str]:
     """Return the names of the studies to report: those named, or all of the store.
 
+    A comparison's name stands for its studies.
+
     Raises
     ------
     NothingToReportError
         If the store holds no study.
+    UnknownNameError
+        If it lacks one of `studies`.
     """
-    names = list(dict.fromkeys(studies)) or store.study_names()
+    named = (name for study in studies for name in named_studies(store, study))
+    names = list(dict.fromkeys(named)) or store.study_names()
     if not names:
         raise NothingToReportError(
             "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "

@@ -10,9 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import VARIANTS, DecompositionError, TrainingSettings, require_decomposition
+from fdrnn.model import (
+    VARIANTS,
+    DecompositionError,
+    TrainingSettings,
+    recordable,
+    require_decomposition,
+)
 from fdrnn.search.errors import DefinitionError
-from fdrnn.search.space import SPACES
+from fdrnn.search.space import SPACES, fitting_spaces, hyperparameter_names
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST_SEED = 2**63 - 1
@@ -74,16 +80,23 @@ class StudyDefinition:
                 require_decomposition(self.variant)
             except DecompositionError as error:
                 raise DefinitionError(f"training.record has 'decomposition': {error}") from error
+        unable = set(self.training.record) - set(recordable(self.variant))
+        if unable:
+            able = [name for name in VARIANTS if unable <= set(recordable(name))]
+            raise DefinitionError(
+                f"training.record must be what the variant can record ({', '.join(able)} records "
+                f"{', '.join(sorted(unable))}), got variant {self.variant!r}"
+            )
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
         if not 0 <= self.seed <= _LARGEST_SEED:
             raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {self.seed}")
 
     def _require_fitting_space(self) -> None:
-        drawn, needed = set(SPACES[self.space].names), _hyperparameters(self.variant)
-        if drawn == needed:
+        fitting = fitting_spaces(self.variant)
+        if self.space in fitting:
             return
-        fitting = [name for name, space in SPACES.items() if set(space.names) == needed]
+        drawn, needed = set(SPACES[self.space].names), hyperparameter_names(self.variant)
         faults = [
             f"{self.space!r} {verb} {', '.join(sorted(names))}"
             for verb, names in (("draws", drawn - needed), ("lacks", needed - drawn))
@@ -152,10 +165,6 @@ class StudyDefinition:
             for key in here
             if key not in {"name", "n_trials"} and here[key] != there[key]
         ]
-
-
-def _hyperparameters(variant: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(VARIANTS[variant].hyperparameters)}
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class WorkerEvent:
         Name of the worker, as in the store.
     kind
         What has happened.
+    study
+        Name of the study of the trial concerned, where the worker has several; empty otherwise.
     config_index
         Configuration index of the trial concerned, None if it concerns none.
     epoch
@@ -64,6 +66,7 @@ class WorkerEvent:
 
     worker: str
     kind: EventKind
+    study: str = ""
     config_index: int | None = None
     epoch: int = 0
     valid_nll: float = math.nan

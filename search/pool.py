@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -38,7 +38,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run_workers(
     store_url: str,
-    study: str,
+    studies: str | Sequence[str],
     n_workers: int | None = None,
     *,
     data_dir: Path | None = None,
@@ -46,7 +46,7 @@ def run_workers(
     on_stop: Callable[[], None] = lambda: None,
     settings: WorkerSettings | None = None,
 ) -> bool:
-    """Work on a study with several processes until no trial of it waits or runs.
+    """Work on studies with several processes until no trial of them waits or runs.
 
     SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
     and release its trial within `STOP_DEADLINE_S`; a second signal kills them. A worker process
@@ -61,8 +61,8 @@ def run_workers(
     ----------
     store_url
         The store.
-    study
-        Name of a study in it.
+    studies
+        Names of studies in it, worked on as `fdrnn.search.work` says, or one name.
     n_workers
         Number of processes, at least 1; None for as many as the usable cores have room for.
     data_dir
@@ -90,16 +90,18 @@ def run_workers(
         If the store cannot be read at the beginning or the end.
     """
     settings = settings or WorkerSettings()
+    names = (studies,) if isinstance(studies, str) else tuple(studies)
     if n_workers is None:
         n_workers = max(usable_cores() // settings.threads, 1)
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     store = open_store(store_url)
     try:
-        store.study(study)
+        for name in names:
+            store.study(name)
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
-        pool = _Pool(store, n_workers, (store_url, study, data_dir, settings), on_event, on_stop)
+        pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
         with _on_signals(pool.request_stop):
             pool.run()
     finally:
@@ -107,20 +109,22 @@ def run_workers(
     if pool.stop_requests:
         return True
     if pool.errors:
-        _require_nothing_left(store_url, study, pool.errors)
+        _require_nothing_left(store_url, names, pool.errors)
     return False
 
 
-def _require_nothing_left(store_url: str, study: str, errors: list[str]) -> None:
+def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
-        progress = study_progress(store, study)
+        each = [study_progress(store, name) for name in names]
     finally:
         store.close()
-    n_left = progress.waiting + progress.running
+    n_left = sum(progress.waiting + progress.running for progress in each)
     if n_left:
+        n_trials = sum(progress.n_trials for progress in each)
+        of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"
         raise WorkerError(
-            f"study {study!r}: workers ended with {n_left} of {progress.n_trials} trials left: "
+            f"{of}: workers ended with {n_left} of {n_trials} trials left: "
             f"{'; '.join(dict.fromkeys(errors))}"
         )
 
@@ -256,7 +260,7 @@ def _on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
 def _run_child(
     pipe: Connection,
     store_url: str,
-    study: str,
+    names: tuple[str, ...],
     data_dir: Path | None,
     settings: WorkerSettings,
 ) -> None:
@@ -285,7 +289,7 @@ def _run_child(
     try:
         work(
             store_url,
-            study,
+            names,
             data_dir=data_dir,
             stop=stop,
             on_event=send,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,6 +187,27 @@ def study_progress(store: Store, study: str) -> StudyProgress:
             if row.trouble or _past_stalls(row)
         ),
         time_left=time_left([_time(row) for row in rows], settings.max_epochs, settings.patience),
+    )
+
+
+def total(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:
+    """Return where several studies stand together, such as those of a comparison.
+
+    Parameters
+    ----------
+    name
+        What they are called together.
+    studies
+        The studies; trials that need a look are left to them, and so is the time left.
+    """
+    counts = ("n_trials", "waiting", "running", "finished", "failed", "diverged")
+    return StudyProgress(
+        study=name,
+        **{count: sum(getattr(one, count) for one in studies) for count in counts},
+        running_trials=(),
+        failed_trials=(),
+        troubled_trials=(),
+        time_left=None,
     )
 
 

@@ -8,10 +8,10 @@ every space, so that studies are paired draw by draw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
-from fdrnn.model import FastDropoutHyperparameters
+from fdrnn.model import VARIANTS, FastDropoutHyperparameters
 from fdrnn.search.table3 import TABLE_3
 
 Choice = bool | int | float | None
@@ -255,4 +255,18 @@ SPACES: Mapping[str, Space] = MappingProxyType(
         )
     }
 )
-"""The spaces that a study can name."""
+"""The spaces that a study can name; of those for one variant the usual one comes first."""
+
+
+def hyperparameter_names(variant: str) -> set[str]:
+    """Return the names of a variant's hyperparameters, which its spaces must draw."""
+    return {field.name for field in fields(VARIANTS[variant].hyperparameters)}
+
+
+def fitting_spaces(variant: str) -> list[str]:
+    """Return the names of the spaces for a variant: those with exactly its hyperparameters.
+
+    The first is its usual one, which a comparison takes.
+    """
+    needed = hyperparameter_names(variant)
+    return [name for name, space in SPACES.items() if set(space.names) == needed]

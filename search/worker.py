@@ -1,4 +1,4 @@
-"""A worker: claims waiting trials of a study and trains them until none is left.
+"""A worker: claims waiting trials of one or more studies and trains them until none is left.
 
 A worker never makes up trials. All that a trial writes goes through a thread of its own
 (`fdrnn.search.journal`), so that training goes on while the store is away. A worker stops at
@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class WorkerSettings:
 
 def work(
     store_url: str,
-    study: str,
+    studies: str | Sequence[str],
     *,
     data_dir: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -100,17 +100,18 @@ def work(
     settings: WorkerSettings | None = None,
     patient: bool = False,
 ) -> None:
-    """Train waiting trials of a study, in this process, until none waits and none runs.
+    """Train waiting trials of studies, in this process, until none waits and none runs.
 
-    The process keeps to the settings' number of BLAS threads. While trials of other workers run,
-    it waits for them to end, or takes them up when their leases expire.
+    Studies are taken in the order given: the next is begun when no trial of those before it
+    waits. The process keeps to the settings' number of BLAS threads. While trials of other
+    workers run, it waits for them to end, or takes them up when their leases expire.
 
     Parameters
     ----------
     store_url
         The store.
-    study
-        Name of a study in it.
+    studies
+        Names of studies in it, or one name.
     data_dir
         Folder of data files, if the user names one.
     stop
@@ -134,7 +135,8 @@ def work(
     """
     settings = settings or WorkerSettings()
     limit_blas_threads(settings.threads)
-    _Worker(store_url, study, data_dir, stop, on_event, settings, patient).work()
+    names = (studies,) if isinstance(studies, str) else tuple(studies)
+    _Worker(store_url, names, data_dir, stop, on_event, settings, patient).work()
 
 
 def load_study_data(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
@@ -159,11 +161,28 @@ def load_study_data(stored: StoredStudy, data_dir: Path | None, training: Traini
     return dataset
 
 
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """A study that is worked on."""
+
+    stored: StoredStudy
+    dataset: Dataset
+    mirror: Mirror
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A claimed trial and its study."""
+
+    study: _Study
+    lease: Lease
+
+
 class _Worker:
     def __init__(
         self,
         store_url: str,
-        study: str,
+        names: tuple[str, ...],
         data_dir: Path | None,
         stop: Callable[[], bool],
         on_event: OnEvent,
@@ -171,7 +190,7 @@ class _Worker:
         patient: bool,
     ) -> None:
         self.store_url = store_url
-        self.study = study
+        self.names = names
         self.data_dir = data_dir
         self.stop = stop
         self.on_event = on_event
@@ -182,17 +201,26 @@ class _Worker:
         self.telling = threading.Lock()
         self.troubles = 0
         self.store: Store
-        self.stored: StoredStudy
-        self.dataset: Dataset
-        self.mirror: Mirror
+        self.studies: list[_Study] = []
 
     def open(self) -> bool:
         self.store = open_store(self.store_url)
-        self.stored = self.store.study(self.study)
-        self.dataset = load_study_data(self.stored, self.data_dir, self.settings.training)
-        self.mirror = Mirror(self.store.database, self.stored)
-        self.mirror.sync()
+        stored = [self.store.study(name) for name in self.names]
+        # Those of a comparison have the same data.
+        loaded: dict[str, Dataset] = {}
+        self.studies = []
+        for one in stored:
+            data = one.definition.data
+            if data not in loaded:
+                loaded[data] = load_study_data(one, self.data_dir, self.settings.training)
+            one.require_data(loaded[data].description)
+            self.studies.append(_Study(one, loaded[data], Mirror(self.store.database, one)))
+        self.sync()
         return True
+
+    def sync(self) -> None:
+        for study in self.studies:
+            study.mirror.sync()
 
     def work(self) -> None:
         opened = self.watch.persist(self.open, self.stop) if self.patient else self.open()
@@ -200,17 +228,17 @@ class _Worker:
             return
         try:
             self.claim_and_train()
-            self.watch.persist(self.mirror.sync, self.stop)
+            self.watch.persist(self.sync, self.stop)
         finally:
             self.store.close()
 
     def claim_and_train(self) -> None:
         idle = False
-        lease = self.first_claim()
+        held = self.first_claim()
         while not self.stop():
-            if lease is not None:
+            if held is not None:
                 idle = False
-                self.train(lease)
+                self.train(held)
             else:
                 left_s = self.watch.persist(self.seconds_to_expiry, self.stop)
                 if left_s is None:
@@ -221,13 +249,13 @@ class _Worker:
                 # An expired lease that was not taken is one that is not trusted to have expired.
                 longest_s = self.settings.wait_s
                 self.sleep(longest_s if left_s < 0 else max(min(left_s, longest_s), _LEAST_WAIT_S))
-            lease = self.watch.persist(self.claim, self.stop)
-        if lease is not None:
+            held = self.watch.persist(self.claim, self.stop)
+        if held is not None:
             # Told to stop between the claim and the training; it would expire in any case.
             with contextlib.suppress(StoreError):
-                lease.release()
+                held.lease.release()
 
-    def first_claim(self) -> Lease | None:
+    def first_claim(self) -> _Held | None:
         # It shows whether the store can be written at all.
         try:
             return self.claim()
@@ -236,27 +264,33 @@ class _Worker:
                 raise
         return self.watch.persist(self.claim, self.stop)
 
-    def claim(self) -> Lease | None:
-        return claim(
-            self.store.database,
-            self.stored.study_id,
-            self.identity,
-            self.settings.lease_s,
-            take_expired=self.watch.trusts_expiry,
-        )
+    def claim(self) -> _Held | None:
+        for study in self.studies:
+            lease = claim(
+                self.store.database,
+                study.stored.study_id,
+                self.identity,
+                self.settings.lease_s,
+                take_expired=self.watch.trusts_expiry,
+            )
+            if lease is not None:
+                return _Held(study, lease)
+        return None
 
     def seconds_to_expiry(self) -> float | None:
-        return seconds_to_expiry(self.store.database, self.stored.study_id)
+        database = self.store.database
+        each = [seconds_to_expiry(database, study.stored.study_id) for study in self.studies]
+        return min((left_s for left_s in each if left_s is not None), default=None)
 
     def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self.stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _STOP_POLL_S))
 
-    def train(self, lease: Lease) -> None:
+    def train(self, held: _Held) -> None:
         journal = TrialJournal(
-            lease,
-            self.mirror,
+            held.lease,
+            held.study.mirror,
             self.watch,
             self.settings.write_interval_s,
             self.settings.checkpoint_interval_s,
@@ -264,46 +298,46 @@ class _Worker:
         )
         try:
             with journal:
-                self.run_trial(lease, journal)
+                self.run_trial(held, journal)
         except LeaseLostError:
-            self.tell(EventKind.LOST, lease)
+            self.tell(EventKind.LOST, held)
 
-    def run_trial(self, lease: Lease, journal: TrialJournal) -> None:
+    def run_trial(self, held: _Held, journal: TrialJournal) -> None:
         def interrupted() -> bool:
             return journal.interrupted or self.stop()
 
         trainer = None
         try:
             # Told before the trainer is made, because a first one compiles its network.
-            self.tell(EventKind.CLAIMED, lease)
-            trainer = self.restored_trainer(lease)
+            self.tell(EventKind.CLAIMED, held)
+            trainer = self.restored_trainer(held)
             journal.attach(trainer)
             with contextlib.suppress(TrainingInterrupted):
                 while not trainer.finished and not interrupted():
                     record = trainer.run_epoch(interrupted)
                     journal.add(record)
                     self.troubles = 0
-                    self.tell(EventKind.EPOCH, lease, trainer, record)
+                    self.tell(EventKind.EPOCH, held, trainer, record)
             result = trainer.result() if trainer.finished and not journal.interrupted else None
         except (LeaseLostError, StoreError):
             raise
         except (FdrnnError, OSError, MemoryError) as error:
-            self.give_back(lease, journal, error)
+            self.give_back(held, journal, error)
         except Exception as error:
             journal.fail(traceback.format_exc())
-            self.tell(EventKind.FAILED, lease, text=f"{type(error).__name__}: {error}")
+            self.tell(EventKind.FAILED, held, text=f"{type(error).__name__}: {error}")
         else:
             if result is not None and journal.finish(result):
                 text = "diverged" if result.diverged else ""
-                self.tell(EventKind.FINISHED, lease, trainer, text=text)
+                self.tell(EventKind.FINISHED, held, trainer, text=text)
             elif journal.release():
-                self.tell(EventKind.RELEASED, lease, trainer)
+                self.tell(EventKind.RELEASED, held, trainer)
 
-    def give_back(self, lease: Lease, journal: TrialJournal, error: Exception) -> None:
+    def give_back(self, held: _Held, journal: TrialJournal, error: Exception) -> None:
         # The machine's trouble and no verdict on the trial: another one may train it.
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         journal.give_back(f"{self.identity.name}: {text}")
-        self.tell(EventKind.TROUBLE, lease, text=text)
+        self.tell(EventKind.TROUBLE, held, text=text)
         self.troubles += 1
         # A compilation fails for a full disk, too.
         passing = not isinstance(error, FdrnnError) or isinstance(error, ToolchainError)
@@ -311,10 +345,12 @@ class _Worker:
             raise error
         self.sleep(_TROUBLE_PAUSE_S * self.troubles)
 
-    def restored_trainer(self, lease: Lease) -> Trainer:
+    def restored_trainer(self, held: _Held) -> Trainer:
+        study, lease = held.study, held.lease
+
         def fresh() -> Trainer:
             make = self.settings.training.make_trainer
-            return make(self.dataset, self.stored.definition, lease.hyperparameters, lease.seed)
+            return make(study.dataset, study.stored.definition, lease.hyperparameters, lease.seed)
 
         trainer = fresh()
         if lease.checkpoint is None:
@@ -323,7 +359,7 @@ class _Worker:
             trainer.restore(lease.checkpoint)
         except CheckpointError as error:
             self.watch.persist(lease.restart, self.stop)
-            self.tell(EventKind.RESTARTED, lease, text=str(error))
+            self.tell(EventKind.RESTARTED, held, text=str(error))
             return fresh()
         return trainer
 
@@ -336,19 +372,22 @@ class _Worker:
     def tell(
         self,
         kind: EventKind,
-        lease: Lease | None = None,
+        held: _Held | None = None,
         trainer: Trainer | None = None,
         record: EpochRecord | None = None,
         text: str = "",
         seconds: float = 0.0,
     ) -> None:
         event = WorkerEvent(worker=self.identity.name, kind=kind, text=text, seconds=seconds)
-        if lease is not None:
+        if held is not None:
+            lease = held.lease
             event = replace(event, config_index=lease.config_index, epoch=lease.epoch)
+            if len(self.studies) > 1:
+                event = replace(event, study=held.study.stored.definition.name)
         if trainer is not None:
             event = replace(event, epoch=trainer.epoch, best_valid_nll=trainer.best_valid_nll)
-        if record is not None:
-            counted = self.stored.definition.training.padding == "counted"
+        if held is not None and record is not None:
+            counted = held.study.stored.definition.training.padding == "counted"
             valid_nll = record.valid_nll_counted if counted else record.valid_nll_masked
             event = replace(event, valid_nll=valid_nll, seconds=record.seconds)
         with self.telling:

@@ -2,8 +2,10 @@
 
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed`` and a table ``[training]``, whose keys are the fields of
-`fdrnn.model.settings.TrainingSettings`. The path of a data file is relative to the definition's
-folder. The project's own definitions stand beside this module.
+`fdrnn.model.settings.TrainingSettings`. A comparison's has ``variants`` in the place of
+``variant`` and ``space`` (`fdrnn.search.comparison`) and makes a study of each. The path of a
+data file is relative to the definition's folder. The project's own definitions stand beside this
+module.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from pathlib import Path
 from fdrnn import datasets
 from fdrnn.datasets import FdrnnError, UnknownNameError, user_path
 from fdrnn.search import StudyDefinition
+from fdrnn.search.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.studies.errors import StudyFileError
 
 _SUFFIX = ".toml"
 
 
 def names() -> list[str]:
-    """Return the names of the project's own studies, in alphabetical order."""
+    """Return the names of the project's own studies and comparisons, in alphabetical order."""
     folder = files("fdrnn.studies")
     return sorted(
         entry.name.removesuffix(_SUFFIX)
@@ -38,18 +41,47 @@ def is_path(name_or_path: str) -> bool:
 
 
 def find(name_or_path: str) -> StudyDefinition:
-    """Read a study definition.
+    """Read the definition of a single study.
 
     Parameters
     ----------
     name_or_path
-        One of `names`, or the path of a TOML file; a text that ends with ``.toml`` or holds a
-        slash is a path. A file's study is named after the file.
+        As of `find_all`.
 
     Returns
     -------
     StudyDefinition
         The validated definition.
+
+    Raises
+    ------
+    UnknownNameError, StudyFileError
+        As of `find_all`; also if the definition is a comparison's.
+
+    Examples
+    --------
+    >>> find("jsb").n_trials
+    32
+    """
+    found = find_all(name_or_path)
+    if comparison_of(found[0]) is not None:
+        raise StudyFileError(f"{name_or_path} is a comparison of {len(found)} studies, not a study")
+    return found[0]
+
+
+def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
+    """Read a definition: a study's, or a comparison's.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `names`, or the path of a TOML file; a text that ends with ``.toml`` or holds a
+        slash is a path. A file's study or comparison is named after the file.
+
+    Returns
+    -------
+    tuple of StudyDefinition
+        The validated definition, or one for each variant of a comparison.
 
     Raises
     ------
@@ -61,8 +93,8 @@ def find(name_or_path: str) -> StudyDefinition:
 
     Examples
     --------
-    >>> find("jsb").n_trials
-    32
+    >>> [study.name for study in find_all("compare-jsb")][:2]
+    ['compare-jsb.fast_dropout', 'compare-jsb.authors_cell']
     """
     if is_path(name_or_path):
         path = user_path(name_or_path)
@@ -76,7 +108,7 @@ def find(name_or_path: str) -> StudyDefinition:
 
 def _read(
     source: Traversable | Path, shown: str, default_name: str, folder: Path
-) -> StudyDefinition:
+) -> tuple[StudyDefinition, ...]:
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -93,14 +125,21 @@ def _read(
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
     try:
-        definition = StudyDefinition.from_mapping(mapping, default_name)
-        if datasets.is_path(definition.data):
-            # Workers may start in any folder, so the store keeps where the file is.
-            return replace(definition, data=str(user_path(folder / definition.data)))
-        if definition.data not in datasets.names():
-            raise UnknownNameError(
-                "data set in the key data", definition.data, datasets.names(), "or a file's path"
-            )
+        if is_comparison(mapping):
+            definitions = compared_studies(mapping, default_name)
+        else:
+            definitions = (StudyDefinition.from_mapping(mapping, default_name),)
+        return tuple(_with_data(definition, folder) for definition in definitions)
     except FdrnnError as error:
         raise StudyFileError(f"{shown}: {error}") from error
+
+
+def _with_data(definition: StudyDefinition, folder: Path) -> StudyDefinition:
+    if datasets.is_path(definition.data):
+        # Workers may start in any folder, so the store keeps where the file is.
+        return replace(definition, data=str(user_path(folder / definition.data)))
+    if definition.data not in datasets.names():
+        raise UnknownNameError(
+            "data set in the key data", definition.data, datasets.names(), "or a file's path"
+        )
     return definition

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from fdrnn.model.errors import DecompositionError
+from fdrnn.model.settings import RECORDABLE
 from fdrnn.model.variants.base import Variant
 
 _REGISTRY = (
@@ -52,4 +53,15 @@ def require_decomposition(variant: str) -> None:
         )
 
 
-__all__ = ["VARIANTS", "Variant", "require_decomposition"]
+def recordable(variant: str) -> tuple[str, ...]:
+    """Return what of `fdrnn.model.settings.RECORDABLE` a study of the variant can record.
+
+    Its gradient's parts only where it passes variances on, the noise term's mean and scale only
+    where that is drawn.
+    """
+    able = VARIANTS[variant]
+    needs = {"decomposition": able.decomposes, "noise": able.decomposes and bool(able.noise)}
+    return tuple(name for name in RECORDABLE if needs.get(name, True))
+
+
+__all__ = ["VARIANTS", "Variant", "recordable", "require_decomposition"]

@@ -71,7 +71,7 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
         For example ``"trial 3: epoch 17 of at most 300, validation NLL 8.610 (best 8.524), 0.81
         s/epoch"``.
     """
-    trial = f"trial {event.config_index}"
+    trial = _trial(event)
     match event.kind:
         case EventKind.CLAIMED:
             after = f"goes on after epoch {event.epoch}" if event.epoch else "begins"
@@ -104,6 +104,10 @@ _TEXTS = {
     EventKind.STOPPED: "has ended",
     EventKind.REPLACED: "died and is replaced",
 }
+
+
+def _trial(event: WorkerEvent) -> str:
+    return f"{event.study} trial {event.config_index}".lstrip()
 
 
 def _nll(value: float) -> str:
@@ -248,7 +252,7 @@ class LiveDisplay(Display):
             return (describe(event, self._max_epochs),)
         left_s = (self._max_epochs - event.epoch) * event.seconds
         return (
-            f"trial {event.config_index}",
+            _trial(event),
             f"epoch {event.epoch}/{self._max_epochs}",
             f"best NLL {_nll(event.best_valid_nll)}",
             f"{event.seconds:.2f} s/epoch",

@@ -8,6 +8,7 @@ import typer
 
 from fdrnn.search import Store, StoreError, default_storage_url, open_store, study_progress
 from fdrnn.search.claims import requeue_expired
+from fdrnn.search.comparison import comparison_of, named_studies
 from fdrnn.search.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
@@ -26,7 +27,7 @@ def show_status(
     Parameters
     ----------
     study
-        Its name in the store; None for all.
+        Its name in the store, or a comparison's; None for all.
     storage
         URL of the store; None for the default.
     watched
@@ -53,7 +54,7 @@ def show_status(
         # Opened anew each time: a store that was away need not be the same connection.
         store = open_store(storage or default_storage_url())
         try:
-            names = store.study_names() if study is None else [study]
+            names = store.study_names() if study is None else named_studies(store, study)
             return [_taken_up(store, StudyStatus.read(store, name)) for name in names]
         finally:
             store.close()
@@ -81,7 +82,7 @@ def _taken_up(store: Store, status: StudyStatus) -> StudyStatus:
 
 
 def retry_failed(study: str, storage: str | None) -> None:
-    """Let the failed trials of a study wait again.
+    """Let the failed trials of a study, or of a comparison, wait again.
 
     Parameters
     ----------
@@ -91,9 +92,11 @@ def retry_failed(study: str, storage: str | None) -> None:
         URL of the store; None for the default.
     """
     store = open_store(storage or default_storage_url())
-    study_id = store.study(study).study_id
-    n_retried = store.requeue_failed(study_id)
-    requeue_expired(store.database, study_id)
+    n_retried = 0
+    for name in named_studies(store, study):
+        study_id = store.study(name).study_id
+        n_retried += store.requeue_failed(study_id)
+        requeue_expired(store.database, study_id)
     typer.echo(f"{n_retried} failed trials of study {study} wait again; `fdrnn run` trains them")
 
 
@@ -106,20 +109,9 @@ def list_studies(storage: str | None) -> None:
         URL of the store; None for the default, which need not be there yet.
     """
     typer.echo("Study definitions that `fdrnn run` knows by name:")
-    definitions = [catalogue.find(name) for name in catalogue.names()]
     print_table(
         ("study", "data", "variant", "space", "trials", "most epochs"),
-        [
-            (
-                definition.name,
-                definition.data,
-                definition.variant,
-                definition.space,
-                str(definition.n_trials),
-                str(definition.training.max_epochs),
-            )
-            for definition in definitions
-        ],
+        [_listed(name) for name in catalogue.names()],
     )
     try:
         store = open_store(storage or default_storage_url())
@@ -131,3 +123,17 @@ def list_studies(storage: str | None) -> None:
     typer.echo(f"\nIn store {store.database.shown}:")
     for name in store.study_names():
         typer.echo(f"  {summary_line(study_progress(store, name))}")
+
+
+def _listed(name: str) -> tuple[str, ...]:
+    definitions = catalogue.find_all(name)
+    first, n = definitions[0], len(definitions)
+    compared = comparison_of(first) is not None
+    return (
+        name,
+        first.data,
+        f"{n} variants" if compared else first.variant,
+        "-" if compared else first.space,
+        f"{n} x {first.n_trials}" if compared else str(first.n_trials),
+        str(first.training.max_epochs),
+    )

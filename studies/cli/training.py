@@ -12,9 +12,9 @@ import typer
 from fdrnn.datasets import load
 from fdrnn.search import (
     Store,
-    StoredStudy,
     StoreError,
     StudyDefinition,
+    StudyProgress,
     WorkerSettings,
     create_study,
     default_storage_url,
@@ -22,6 +22,8 @@ from fdrnn.search import (
     run_workers,
     study_progress,
 )
+from fdrnn.search.comparison import comparison_of, named_studies, study_name
+from fdrnn.search.progress import total
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
@@ -35,7 +37,7 @@ _SHORTEST_LEASE_S = 1.0
 
 @dataclass(frozen=True)
 class Request:
-    """The study that a user asks for.
+    """The study, or the comparison, that a user asks for.
 
     Attributes
     ----------
@@ -70,16 +72,20 @@ class Request:
         """URL of the store."""
         return self.storage or default_storage_url()
 
-    def definition(self) -> StudyDefinition:
-        """Return the definition with what replaces its values."""
-        definition = catalogue.find(self.study)
+    def definitions(self) -> tuple[StudyDefinition, ...]:
+        """Return the definition with what replaces its values; those of a comparison's studies."""
+        return tuple(map(self._replaced, catalogue.find_all(self.study)))
+
+    def _replaced(self, definition: StudyDefinition) -> StudyDefinition:
         if self.trials is not None:
             definition = replace(definition, n_trials=self.trials)
         if self.epochs is not None:
             training = replace(definition.training, max_epochs=self.epochs)
             definition = replace(definition, training=training)
         if self.name is not None:
-            definition = replace(definition, name=self.name)
+            compared = comparison_of(definition) is not None
+            name = study_name(self.name, definition.variant) if compared else self.name
+            definition = replace(definition, name=name)
         return definition
 
 
@@ -129,40 +135,43 @@ class WorkerOptions:
         )
 
 
-def create(request: Request) -> tuple[Store, StoredStudy]:
-    """Make or extend a study and say what the store now holds.
+def create(request: Request) -> tuple[Store, list[str]]:
+    """Make or extend a study, or those of a comparison, and say what the store now holds.
 
     Returns
     -------
     tuple
-        The store and the study in it.
+        The store and the names of the studies in it.
     """
-    definition = request.definition()
+    definitions = request.definitions()
     store = open_store(request.storage_url, create=True)
-    made = store.find(definition.name)
-    if made is not None and made.definition == definition and _is_complete(store, definition.name):
-        # Nothing is left to train, so the data are not needed.
+    names = [definition.name for definition in definitions]
+    # Where nothing is left to train, the data are not needed.
+    if all(_is_there_complete(store, definition) for definition in definitions):
+        return store, names
+    dataset = load(definitions[0].data, request.data_dir, progress=sys.stderr.isatty())
+    for definition in definitions:
+        create_study(store, definition, dataset.description)
         _say(
-            f"study {definition.name}: all {definition.n_trials} trials have ended in store "
-            f"{store.database.shown}"
+            f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}"
         )
-        return store, made
-    dataset = load(definition.data, request.data_dir, progress=sys.stderr.isatty())
-    stored = create_study(store, definition, dataset.description)
-    refresh_notes(store, [definition.name])
-    _say(f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}")
+    refresh_notes(store, names)
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
-    return store, stored
+    return store, names
 
 
-def _is_complete(store: Store, study: str) -> bool:
-    progress = study_progress(store, study)
-    return not progress.waiting + progress.running
+def _is_there_complete(store: Store, definition: StudyDefinition) -> bool:
+    made = store.find(definition.name)
+    return (
+        made is not None
+        and made.definition == definition
+        and study_progress(store, definition.name).complete
+    )
 
 
 def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
-    """Create a study, work on it and report the store it is in.
+    """Create a study or a comparison, work on it and report the store it is in.
 
     Parameters
     ----------
@@ -180,10 +189,10 @@ def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
     """
     with remembered_interrupts():
         # A mistake in the definition is told before Theano is imported.
-        request.definition()
+        request.definitions()
         _require_toolchain()
-        store, stored = create(request)
-    code = _train(store, stored, request.storage_url, workers, request.data_dir)
+        store, names = create(request)
+    code = _train(store, names, request.storage_url, workers, request.data_dir)
     report_results(store, output)
     return code
 
@@ -191,7 +200,7 @@ def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
 def run_worker(
     study: str, workers: WorkerOptions, storage: str | None, data_dir: Path | None
 ) -> int:
-    """Work on a study of the store.
+    """Work on a study, or on those of a comparison, of the store.
 
     Parameters
     ----------
@@ -212,34 +221,41 @@ def run_worker(
     storage_url = storage or default_storage_url()
     with remembered_interrupts():
         store = open_store(storage_url)
-        stored = store.study(study)
+        names = named_studies(store, study)
+        data = {store.study(name).definition.data for name in names}
         _require_toolchain()
         # Here and not by several workers at once, and with its progress shown.
-        load(stored.definition.data, data_dir, progress=sys.stderr.isatty())
-    return _train(store, stored, storage_url, workers, data_dir)
+        for one in sorted(data):
+            load(one, data_dir, progress=sys.stderr.isatty())
+    return _train(store, names, storage_url, workers, data_dir)
 
 
 def _train(
     store: Store,
-    stored: StoredStudy,
+    names: list[str],
     storage_url: str,
     workers: WorkerOptions,
     data_dir: Path | None,
 ) -> int:
-    name = stored.definition.name
-    progress = study_progress(store, name)
-    if progress.waiting + progress.running:
+    first = store.study(names[0]).definition
+    shown = names[0] if len(names) == 1 else comparison_of(first) or names[0]
+
+    def progress() -> StudyProgress:
+        each = [study_progress(store, name) for name in names]
+        return each[0] if len(each) == 1 else total(shown, each)
+
+    if not progress().complete:
 
         def summary() -> str:
             try:
-                return summary_line(study_progress(store, name))
+                return summary_line(progress())
             except StoreError as error:
                 return str(error)
 
-        with make_display(summary, stored.definition.training.max_epochs) as display:
+        with make_display(summary, first.training.max_epochs) as display:
             interrupted = run_workers(
                 storage_url,
-                name,
+                names,
                 workers.n_workers,
                 data_dir=data_dir,
                 on_event=display.show,
@@ -249,12 +265,12 @@ def _train(
         if interrupted:
             # At once: the store may be what the user is waiting for.
             raise KeyboardInterrupt
-        refresh_notes(store, [name])
-        progress = study_progress(store, name)
-    if progress.failed:
+        refresh_notes(store, names)
+    done = progress()
+    if done.failed:
         _say(
-            f"fdrnn: study {name}: {progress.failed} of {progress.n_trials} trials failed; "
-            f"`fdrnn study status {name}` shows the errors"
+            f"fdrnn: study {shown}: {done.failed} of {done.n_trials} trials failed; "
+            f"`fdrnn study status {shown}` shows the errors"
         )
         return 1
     return 0

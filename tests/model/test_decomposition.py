@@ -4,11 +4,10 @@ import itertools
 import numpy as np
 import pytest
 
-from fdrnn.datasets import Dataset
-from fdrnn.model import VARIANTS, TrainingSettings
-from fdrnn.model.decomposition import decompose, recorded
+from fdrnn.model import VARIANTS
+from fdrnn.model.decomposition import decompose
 from fdrnn.model.errors import DecompositionError
-from fdrnn.model.trainer import Trainer
+from fdrnn.model.recording import of_decomposition
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 from oracles.variant_graph import TrainingCase
 
@@ -85,6 +84,20 @@ def test_delta_is_the_derivative_with_respect_to_the_presynaptic_variance():
     np.testing.assert_array_equal(layers["W_in"].delta, layers["W_rec"].delta)
 
 
+def test_pull_is_the_coefficient_of_the_term_on_the_weights():
+    _, layers = decomposed("fast_dropout")
+    layer = layers["W_rec"]
+    W, R = layer.weights.ravel(), layer.regularizer_gradient.ravel()
+    (slope,), *_ = np.linalg.lstsq(W[:, None], R, rcond=None)
+    assert layer.pull == pytest.approx(slope)
+    acting = R != 0
+    assert layer.pulled_share == pytest.approx((W * R > 0)[acting].mean())
+    # Weight decay's gradient is 2 lambda W.
+    decay = dataclasses.replace(layer, regularizer_gradient=2 * 0.01 * layer.weights)
+    assert decay.pull == pytest.approx(0.02)
+    assert decay.pulled_share == 1
+
+
 def test_eta_and_regulariser_by_their_definition():
     case, layers = decomposed("fast_dropout", (2, 2, 2))
     layer, p_keep = layers["W_in"], 1 - case.hyperparameters.dropout_input
@@ -132,11 +145,11 @@ def test_noise_term_of_sampling_has_a_mean_that_is_not_zero():
 
 def test_measurements_are_the_layers_numbers_by_name():
     _, layers = decomposed("fast_dropout")
-    values = recorded(list(layers.values()))
+    values = of_decomposition(list(layers.values()))
     assert values["regularizer_ratio_W_rec"] == layers["W_rec"].norm_ratio
     assert values["delta_negative_hidden"] == layers["W_rec"].shares[0]
     assert values["delta_positive_output"] == layers["W_out"].shares[2]
-    assert len(values) == 9
+    assert len(values) == 21
 
 
 @pytest.mark.filterwarnings("error")
@@ -146,35 +159,5 @@ def test_a_diverged_network_has_parts_that_are_not_finite():
     layers = decompose(
         case.name, case.hyperparameters, case.parameters, case.batch, "counted", None
     )
-    values = recorded(layers)
+    values = of_decomposition(layers)
     assert np.isnan(values["regularizer_ratio_W_rec"])
-
-
-def random_sequences(n, seed):
-    rng = np.random.default_rng(seed)
-    return tuple((rng.random((12, 5)) < 0.3).astype(np.uint8) for _ in range(n))
-
-
-DATASET = Dataset(
-    name="random",
-    title="Random",
-    train=random_sequences(5, 0),
-    valid=random_sequences(1, 1),
-    test=random_sequences(1, 2),
-)
-
-
-@pytest.mark.parametrize("name", ["fast_dropout", "fast_dropout_sampled"])
-def test_a_study_records_it_every_epoch_and_trains_as_without(name):
-    small = dataclasses.replace(VARIANTS[name].typical, n_hidden=6)
-
-    def trained(record):
-        settings = TrainingSettings(batch_size=3, max_epochs=2, chunk_length=12, record=record)
-        trainer = Trainer(DATASET, name, small, settings, 0)
-        return trainer, [trainer.run_epoch() for _ in range(2)]
-
-    trainer, records = trained(("decomposition",))
-    assert records[1].measurements == recorded(trainer.decomposition())
-    assert records[0].measurements != records[1].measurements
-    _, unrecorded = trained(())
-    assert [r.train_nll for r in unrecorded] == [r.train_nll for r in records]

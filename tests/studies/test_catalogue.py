@@ -13,7 +13,7 @@ from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import VARIANTS
 from fdrnn.search import TABLE_3
-from fdrnn.studies.catalogue import find, names
+from fdrnn.studies.catalogue import find, find_all, names
 from fdrnn.studies.errors import StudyFileError
 
 VALID = """\
@@ -26,6 +26,7 @@ seed = 3
 
 # Chunks of at most 100 frames in each benchmark set's training part.
 N_CHUNKS = {"jsb": 243, "piano": 802, "nottingham": 1994, "musedata": 2719}
+COMPARISONS = {"compare-jsb", "compare-bach"}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 
@@ -49,7 +50,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    assert set(names()) == expected | others | FIGURE_2 | TABLE_3_STUDIES
+    assert set(names()) == expected | others | FIGURE_2 | TABLE_3_STUDIES | COMPARISONS
 
 
 @pytest.mark.parametrize("variant", OTHER_VARIANTS)
@@ -81,6 +82,25 @@ def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
     assert fd.seed == find("jsb").seed
 
 
+@pytest.mark.parametrize("name", sorted(COMPARISONS))
+def test_a_comparison_is_a_study_of_every_variant_with_the_same_draws(name: str) -> None:
+    studies = find_all(name)
+    assert [study.name for study in studies] == [f"{name}.{variant}" for variant in VARIANTS]
+    own = find(name.removeprefix("compare-"))
+    for study in studies:
+        assert (study.data, study.seed, study.n_trials) == (own.data, own.seed, 4)
+        assert "recurrent_norm" in study.training.record
+        changed = {
+            key: getattr(study.training, key) for key in ("patience", "max_epochs", "record")
+        }
+        assert replace(own.training, **changed) == study.training
+
+
+def test_a_comparison_is_not_taken_for_a_study() -> None:
+    with pytest.raises(StudyFileError, match="compare-jsb is a comparison of 13 studies"):
+        find("compare-jsb")
+
+
 @pytest.mark.parametrize("data", TABLE_3)
 def test_table_3_is_trained_by_both_cells(data: str) -> None:
     fd, authors = find(f"table3-{data}"), find(f"table3-{data}-authors")
@@ -94,7 +114,7 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
     assert fd.training == find(data).training
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES))
+@pytest.mark.parametrize("name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS))
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
     assert definition.n_trials == 32
@@ -119,7 +139,8 @@ def test_the_keys_that_a_file_shows_as_comments_are_the_defaults(name: str, tmp_
     assert settings
     for index in settings:
         lines[index] = lines[index].removeprefix("# ")
-    assert find(write(tmp_path, "\n".join(lines))).training == find(name).training
+    changed = find_all(write(tmp_path, "\n".join(lines)))
+    assert [one.training for one in changed] == [one.training for one in find_all(name)]
 
 
 def test_a_user_s_file_is_named_after_itself(tmp_path: Path) -> None:

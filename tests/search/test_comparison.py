@@ -1,0 +1,116 @@
+"""Comparisons: a study of each variant by one definition, and one name for them in a store."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.model import VARIANTS
+from fdrnn.search import (
+    DefinitionError,
+    EventKind,
+    Store,
+    StudyDefinition,
+    WorkerEvent,
+    create_study,
+    draw,
+    trials,
+    work,
+)
+from fdrnn.search.comparison import compared_studies, comparison_of, named_studies
+from fdrnn.search.space import SPACES
+
+MAPPING: dict[str, Any] = {
+    "data": "noise",
+    "variants": ["weight_decay", "plain", "fast_dropout_sampled"],
+    "n_trials": 3,
+    "seed": 7,
+    "training": {"max_epochs": 2, "record": ["noise", "test_nll", "decomposition"]},
+}
+
+
+def test_studies_differ_in_variant_space_and_what_they_can_record_alone() -> None:
+    plain, sampled, decay = compared_studies(MAPPING, "mine")
+    assert [study.name for study in (plain, sampled, decay)] == [
+        "mine.plain",
+        "mine.fast_dropout_sampled",
+        "mine.weight_decay",
+    ]
+    assert [study.space for study in (plain, sampled, decay)] == [
+        "table2-plain",
+        "table2",
+        "weight-decay",
+    ]
+    assert plain.training.record == decay.training.record == ("test_nll",)
+    assert sampled.training.record == ("noise", "test_nll", "decomposition")
+    assert [comparison_of(study) for study in (plain, sampled, decay)] == ["mine"] * 3
+
+
+def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
+    studies = compared_studies({**MAPPING, "variants": "all"}, "mine")
+    assert [study.variant for study in studies] == list(VARIANTS)
+    drawn = [draw(SPACES[study.space], study.seed, range(3)) for study in studies]
+    for k in range(3):
+        assert len({one[k].seed for one in drawn}) == 1
+        assert len({one[k].hyperparameters["step_rate"] for one in drawn}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"variants": []}, r"variants must be 'all' or a list of variants, got \[\]"),
+        ({"variants": "plain"}, r"variants must be .*got 'plain'"),
+        ({"variants": ["plain", "plain"]}, r"each variant once"),
+        ({"variant": "plain"}, r"variant must not stand beside variants"),
+        ({"space": "table2"}, r"space must not stand beside variants.*'table2'"),
+        ({"n_trails": 3}, r"unknown key n_trails; did you mean n_trials"),
+        ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*tset"),
+        ({"training": {"record": "noise"}}, r"record must be a list of texts, got 'noise'"),
+        ({"name": 3}, r"name must be a text, got 3"),
+        ({"name": "x" * 95}, r"name must be 1 to 100 letters"),
+    ],
+)
+def test_a_broken_rule_is_named(change: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DefinitionError, match=expected):
+        compared_studies({**MAPPING, **change}, "mine")
+
+
+def test_an_unknown_variant_gets_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'plain'"):
+        compared_studies({**MAPPING, "variants": ["plian"]}, "mine")
+
+
+def test_a_study_with_a_dot_is_of_a_comparison_only_with_its_variant_behind_it() -> None:
+    (study,) = compared_studies({**MAPPING, "variants": ["plain"], "name": "v1.2"})
+    assert comparison_of(study) == "v1.2"
+    plain = {"data": "noise", "variant": "plain", "space": "table2-plain", "n_trials": 1, "seed": 0}
+    for name in ("v1.2", "plain", "jsb-plain", "v1.fast_dropout"):
+        assert comparison_of(StudyDefinition.from_mapping(plain, name)) is None
+
+
+def test_a_workers_trials_are_of_all_studies_in_their_order(store: Store, fake: ModuleType) -> None:
+    studies = compared_studies(MAPPING, "mine")
+    for study in reversed(studies):
+        create_study(store, study, fake.DATA)
+    names = named_studies(store, "mine")
+    assert names == [study.name for study in studies]
+    assert named_studies(store, "mine.plain") == ["mine.plain"]
+    events: list[WorkerEvent] = []
+    url = store.database.url
+    work(url, names, on_event=events.append, settings=fake.settings())
+    assert [
+        (event.study, event.config_index) for event in events if event.kind is EventKind.FINISHED
+    ] == [(name, index) for name in names for index in range(3)]
+    for name in names:
+        table = trials(store, name)
+        assert table["state"].tolist() == ["finished"] * 3
+        assert table["n_epochs"].tolist() == [2] * 3
+
+
+def test_a_name_without_study_or_comparison_is_unknown(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition(), fake.DATA)
+    with pytest.raises(UnknownNameError, match="did you mean 'noise'"):
+        named_studies(store, "nosie")
