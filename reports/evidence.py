@@ -75,3 +75,19 @@ def read(store: Store, study: str) -> Evidence:
     # -1 is no configuration, so that the frame is empty but has its columns.
     sequences = frames.test_sequences(store, study, -1 if index is None else index)
     return Evidence(stored, trials, sequences)
+
+
+def read_curves(store: Store, evidence: Evidence) -> pd.DataFrame:
+    """Return a study's curves up to the epochs that its trials had when it was read.
+
+    Parameters
+    ----------
+    store
+        The store that it was read from.
+    evidence
+        The study.
+    """
+    table = frames.curves(store, evidence.name)
+    n_epochs = evidence.trials.set_index("config_index")["n_epochs"]
+    then = table["epoch"] <= table["config_index"].map(n_epochs)
+    return table[then].reset_index(drop=True)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import costs, nll_tables, table3
+from fdrnn.reports import comparison, costs, nll_tables, statements, table3
 from fdrnn.reports.artefacts import Artefact, Report, Section
-from fdrnn.reports.evidence import Evidence, read
+from fdrnn.reports.evidence import Evidence, read, read_curves
 from fdrnn.reports.figures import (
     best_of_k,
+    by_variant,
     cost,
+    decomposition,
     figure1,
     figure2,
     gap,
@@ -30,11 +31,8 @@ from fdrnn.reports.music_artefacts import music
 from fdrnn.reports.names import is_fixed
 from fdrnn.reports.table1 import Row, arranged, row, study_names
 from fdrnn.reports.table2 import table2
-from fdrnn.search import SPACES, Store, curves
+from fdrnn.search import SPACES, Store
 from fdrnn.search.frames import samples
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +134,7 @@ def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterato
         title="Results",
         artefacts=(*nll_tables.tables(known.rows), costs.table(in_order)),
     )
+    yield from _comparison_sections(store, known)
     if known.columns:
         yield Section(
             anchor="hyperparameters",
@@ -147,6 +146,16 @@ def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterato
         yield Section(anchor="figures", title="The paper's figures", artefacts=tuple(drawn))
 
 
+def _comparison_sections(store: Store, known: Overview) -> Iterator[Section]:
+    for one in comparison.comparisons(store, known.evidence.values()):
+        artefacts = (comparison.table(one), statements.table(one), by_variant.figure(one))
+        yield Section(
+            anchor=f"comparison-{one.name}",
+            title=f"Comparison {one.name}",
+            artefacts=tuple(artefact for artefact in artefacts if artefact is not None),
+        )
+
+
 def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:
     by_name = {one.study: one for one in known.rows if one.study in known.recording}
     paired = {one.plain_study for one in by_name.values()}
@@ -155,18 +164,10 @@ def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:
             continue
         pair = [one.study, *([one.plain_study] if one.plain_study in by_name else [])]
         evidence = [known.evidence[name] for name in pair]
-        courses = [figure2.course(study, _curves(store, study)) for study in evidence]
+        courses = [figure2.course(study, read_curves(store, study)) for study in evidence]
         found = [course for course in courses if course is not None]
         if found:
             yield figure2.figure(f"figure2-{one.study}", one.title, found)
-
-
-def _curves(store: Store, evidence: Evidence) -> pd.DataFrame:
-    """Return a study's curves up to the epochs that its trials had when it was read."""
-    table = curves(store, evidence.name)
-    n_epochs = evidence.trials.set_index("config_index")["n_epochs"]
-    then = table["epoch"] <= table["config_index"].map(n_epochs)
-    return table[then].reset_index(drop=True)
 
 
 def study_section(store: Store, known: Overview, one: Row) -> Section:
@@ -182,7 +183,7 @@ def study_section(store: Store, known: Overview, one: Row) -> Section:
         The study's row.
     """
     evidence = known.evidence[one.study]
-    table = _curves(store, evidence)
+    table = read_curves(store, evidence)
     plain = known.evidence[one.plain_study] if one.plain_study else None
     artefacts: list[Artefact | None] = [table2(evidence)]
     if not table.empty:
@@ -190,6 +191,7 @@ def study_section(store: Store, known: Overview, one: Row) -> Section:
             learning.learning_curves(evidence, table),
             learning.radius_curves(evidence, table),
             gap.figure(evidence, table),
+            *decomposition.figures(evidence, table),
         ]
     # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
     if not is_fixed(SPACES[one.space]):

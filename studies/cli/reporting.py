@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.reports import markdown, nll_tables
-from fdrnn.reports.table1 import Row, study_names, table1
+from fdrnn.reports import comparison, markdown, nll_tables, statements
+from fdrnn.reports.artefacts import Table
+from fdrnn.reports.comparison import comparisons
+from fdrnn.reports.evidence import read
+from fdrnn.reports.table1 import arranged, row, study_names
 from fdrnn.reports.write import PAGE, write_report, write_tables
 from fdrnn.search import (
     Store,
@@ -65,11 +68,11 @@ def report_studies(
     if exports:
         with exported_store(exports) as store:
             _require_exported(store, studies)
-            print_table1(table1(store, studies))
+            print_results(store, studies)
             _write(store, studies, output, of_exports=True)
         return
     store = open_store(storage or default_storage_url())
-    print_table1(table1(store, studies))
+    print_results(store, studies)
     if watch:
         _watch(store, studies, output, every_s)
     else:
@@ -86,24 +89,43 @@ def _require_exported(store: Store, studies: Sequence[str]) -> None:
 
 
 def report_results(store: Store, output: Path) -> None:
-    """Print Table 1 of a store and write it, without figures."""
-    rows = table1(store)
-    print_table1(rows)
+    """Print Table 1 of a store and its comparisons, and write their tables, without figures."""
+    tables = print_results(store)
     refresh_notes(store)
-    write_tables(output, nll_tables.tables(rows))
+    write_tables(output, tables)
     typer.echo(
         f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
         err=True,
     )
 
 
-def print_table1(rows: Sequence[Row]) -> None:
-    """Print Table 1 with what it rests on.
+def print_results(store: Store, studies: Sequence[str] = ()) -> list[Table]:
+    """Print Table 1 with what it rests on, and the tables of comparisons.
 
     A terminal that is wide enough for the tables shows the Markdown drawn; others and a pipe get
     the Markdown itself.
+
+    Parameters
+    ----------
+    store
+        The store.
+    studies
+        Names of the studies; all of the store if there are none.
+
+    Returns
+    -------
+    list of Table
+        What was printed.
     """
-    text = markdown.document("Results", nll_tables.tables(rows))
+    evidence = [read(store, name) for name in study_names(store, studies)]
+    tables = list(nll_tables.tables(arranged(map(row, evidence))))
+    for one in comparisons(store, evidence):
+        tables += [comparison.table(one), statements.table(one)]
+    _print(markdown.document("Results", tables))
+    return tables
+
+
+def _print(text: str) -> None:
     console = Console()
     table_width = max(len(line) for line in text.splitlines() if line.startswith("|"))
     if console.is_terminal and console.width >= table_width:
@@ -133,7 +155,7 @@ def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -
                     refresh_notes(store, studies)
                     written = state
             if not any(one.waiting + one.running for one in progress):
-                print_table1(table1(store, studies))
+                print_results(store, studies)
                 return
             done = sum(one.finished for one in progress)
             planned = sum(one.n_trials for one in progress)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fdrnn.reports import latex, nll_tables, table2, table3
+from fdrnn.reports import comparison, latex, nll_tables, statements, table2, table3
 from fdrnn.reports.artefacts import Table
+from fdrnn.reports.comparison import Comparison, Member
+from fdrnn.reports.evidence import read_curves
 from fdrnn.reports.report import overview
 from fdrnn.search import Store
 
@@ -66,10 +68,17 @@ def test_latex_takes_it(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> None:
     known = overview(golden)
+    members = {
+        one.definition.variant: Member(one, read_curves(golden, one))
+        for one in known.evidence.values()
+    }
+    compared = Comparison("golden", members)
     tables = [
         *nll_tables.tables(known.rows),
         *table3.tables(known.columns),
         *map(table2.table2, known.evidence.values()),
+        comparison.table(compared),
+        statements.table(compared),
     ]
     assert "Overfull" not in typeset("".join(map(latex.table, tables)), tmp_path)
 

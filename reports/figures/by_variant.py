@@ -1,0 +1,110 @@
+"""The trials of a comparison by variant: test NLL, and spectral radius at the end of training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fdrnn.model import VARIANTS
+from fdrnn.reports import style
+from fdrnn.reports.artefacts import Figure
+from fdrnn.reports.comparison import Comparison, Member
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+_HEADROOM = 1.5
+_ROW_IN = 0.2
+
+
+def dots(comparison: Comparison) -> pd.DataFrame:
+    """Return what the figure shows: a row for each finished trial that did not diverge.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``variant``, ``config_index``, ``test_nll`` (pooled), ``spectral_radius`` (after the last
+        epoch) and ``selected``.
+    """
+    tables = [_table(variant, member) for variant, member in comparison.members.items()]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def _table(variant: str, member: Member) -> pd.DataFrame:
+    last = member.last[["config_index", "spectral_radius"]]
+    table = last.merge(member.evidence.trials[["config_index", "test_nll_pooled"]])
+    return pd.DataFrame(
+        {
+            "variant": variant,
+            "config_index": table["config_index"],
+            "test_nll": table["test_nll_pooled"],
+            "spectral_radius": table["spectral_radius"],
+            "selected": table["config_index"] == member.evidence.selected,
+        }
+    )
+
+
+def figure(comparison: Comparison) -> Figure | None:
+    """Return the figure of a comparison; None before a trial has finished undiverged."""
+    table = dots(comparison)
+    if table.empty:
+        return None
+    variants = list(comparison.members)
+    chosen = table[table["selected"]].sort_values("test_nll")
+    order = ", ".join(
+        f"{VARIANTS[variant].title} {nll:.2f}"
+        for variant, nll in zip(chosen["variant"], chosen["test_nll"], strict=True)
+    )
+    return Figure(
+        name=f"{comparison.name}-by-variant",
+        title=f"Comparison {comparison.name}: the trials of every variant",
+        caption=(
+            "Pooled test NLL at each trial's best epoch, and spectral radius of the recurrent "
+            "weights after its last. A dot is a trial that finished without diverging, the "
+            "filled one that with the lowest validation NLL. The left axis ends at "
+            f"{_HEADROOM:g} times the least; what lies above stands on its edge. Of the selected "
+            f"trials, by test NLL: {order}."
+        ),
+        alt=(
+            f"Dot plots of test NLL and spectral radius of {len(table)} trials of "
+            f"{len(variants)} variants. Of the selected trials, by test NLL: {order}."
+        ),
+        draw=lambda: _draw(table, variants),
+    )
+
+
+def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
+    figure, ((nll, radius),) = style.new_figure(
+        2, width=style.TEXT_WIDTH_IN, height=0.7 + _ROW_IN * len(variants), sharey=True
+    )
+    rows = table["variant"].map(variants.index).to_numpy(float)
+    top = _HEADROOM * float(table["test_nll"].min())
+    for axes, values in (
+        (nll, np.minimum(table["test_nll"].to_numpy(float), top)),
+        (radius, table["spectral_radius"].to_numpy(float)),
+    ):
+        for chosen in (False, True):
+            of = table["selected"].to_numpy(bool) == chosen
+            axes.plot(
+                values[of],
+                rows[of],
+                "o",
+                color=style.SELECTED,
+                markersize=5 if chosen else 4,
+                markerfacecolor=style.SELECTED if chosen else "none",
+                markeredgewidth=0.8,
+                label="selected" if chosen else "trial",
+                clip_on=False,
+                zorder=3,
+            )
+    nll.set_yticks(range(len(variants)), [VARIANTS[variant].title for variant in variants])
+    nll.set_ylim(len(variants) - 0.5, -0.5)
+    nll.set_xlim(right=top)
+    nll.set_xlabel("test NLL, pooled (nats per step)")
+    radius.set_xscale("log")
+    radius.xaxis.set_major_formatter("{x:g}")
+    radius.set_xlabel("spectral radius at the end")
+    style.legend_above(radius)
+    return figure

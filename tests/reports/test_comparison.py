@@ -1,0 +1,149 @@
+"""Comparisons: which studies belong together, and their table, by plain Python of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from fdrnn.reports import comparison, latex
+from fdrnn.reports.comparison import Comparison, Member, comparisons
+from fdrnn.reports.evidence import read
+from fdrnn.reports.figures import by_variant
+from fdrnn.reports.report import build
+from fdrnn.reports.table1 import study_names
+from fdrnn.search import PortableStudy, Store, curves, open_store, selected, trials
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The golden studies twice: as a comparison, and as an ordinary study."""
+    opened = open_store(str(tmp_path_factory.mktemp("compared") / "store.sqlite3"), create=True)
+    for file, names in (
+        ("golden-plain", ["both.plain", "alone.plain"]),
+        ("golden-fd", ["both.fast_dropout", "golden-fd"]),
+    ):
+        for name in names:
+            PortableStudy.read(GOLDEN / f"{file}.fdrnn.zip").insert(opened, name)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def both(store: Store) -> Comparison:
+    (found,) = comparisons(store, [read(store, name) for name in store.study_names()])
+    return found
+
+
+def test_a_comparison_is_of_two_variants_or_more_by_the_studies_names(both: Comparison) -> None:
+    assert both.name == "both"
+    assert list(both.members) == ["fast_dropout", "plain"]
+    assert both.n_trials == 8
+    assert {member.evidence.name for member in both.members.values()} == {
+        "both.fast_dropout",
+        "both.plain",
+    }
+
+
+def test_its_name_stands_for_its_studies(store: Store) -> None:
+    assert study_names(store, ["golden-fd", "both"]) == [
+        "golden-fd",
+        "both.fast_dropout",
+        "both.plain",
+    ]
+
+
+def test_the_numbers_of_the_selected_trial(store: Store, both: Comparison) -> None:
+    table = comparison.frame(both).set_index("variant")
+    for variant, row in table.iterrows():
+        name = f"both.{variant}"
+        index = selected(trials(store, name))
+        best = trials(store, name).set_index("config_index").loc[index]
+        epochs = curves(store, name).to_dict("records")
+        own = [one for one in epochs if one["config_index"] == index]
+        at_best = own[int(best["best_epoch"]) - 1]
+        assert at_best["epoch"] == best["best_epoch"]
+        assert row["selected_trial"] == index
+        assert row["test_nll_pooled"] == best["test_nll_pooled"]
+        assert row["test_nll_pooled_low"] < best["test_nll_pooled"] < row["test_nll_pooled_high"]
+        assert row["gap"] == pytest.approx(at_best["valid_nll_counted"] - at_best["train_nll"])
+        assert row["spectral_radius_best"] == at_best["spectral_radius"]
+        assert row["spectral_radius_end"] == own[-1]["spectral_radius"]
+        assert row["seconds_per_epoch"] == median(one["seconds"] for one in epochs)
+        assert row["trials_finished"] == 8
+    assert table["trials_diverged"].sum() > 0
+
+
+def test_what_a_study_records_besides_is_no_time_of_an_epoch(both: Comparison) -> None:
+    member = both.members["plain"]
+    recording = Member(member.evidence, member.curves.assign(recording_seconds=0.125))
+    assert recording.seconds_per_epoch == pytest.approx(member.seconds_per_epoch - 0.125)
+
+
+def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
+    store: Store, both: Comparison
+) -> None:
+    names = [f"both.{variant}" for variant in both.members]
+    ends = []
+    for name in names:
+        table = trials(store, name)
+        lasting = table["config_index"][~table["diverged"]].tolist()
+        epochs = curves(store, name).to_dict("records")
+        ends.append(
+            {
+                k: {e["epoch"]: e["spectral_radius"] for e in epochs if e["config_index"] == k}
+                for k in lasting
+            }
+        )
+    expected = []
+    for k in sorted(set(ends[0]) & set(ends[1])):
+        last = max(set(ends[0][k]) & set(ends[1][k]))
+        expected.append((k, last, ends[0][k][last], ends[1][k][last]))
+    paired = both.paired("fast_dropout", "plain", "spectral_radius")
+    assert list(paired.itertuples(index=False, name=None)) == expected
+    assert len(expected) < 8
+
+
+def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
+    table = by_variant.dots(both)
+    assert len(table) == sum(m.complete["config_index"].nunique() for m in both.members.values())
+    assert table["selected"].sum() == 2
+    figure = by_variant.figure(both)
+    assert figure is not None
+    drawn = figure.draw()
+    nll, radius = drawn.axes
+    shown = sum(len(line.get_xdata()) for line in radius.get_lines())  # type: ignore[arg-type]
+    assert shown == len(table)
+    assert max(max(line.get_xdata()) for line in nll.get_lines()) <= nll.get_xlim()[1]  # type: ignore[arg-type]
+
+
+def test_the_report_has_a_section_of_it(store: Store) -> None:
+    report = build(store, ["both"])
+    (section,) = [one for one in report.overview if one.anchor == "comparison-both"]
+    assert [one.name for one in section.artefacts] == [
+        "both-comparison",
+        "both-claims",
+        "both-by-variant",
+    ]
+    assert not [one for one in build(store, ["golden-fd"]).overview if "comparison" in one.anchor]
+
+
+def test_a_study_without_a_result_has_dashes(both: Comparison) -> None:
+    plain = both.members["plain"]
+    none = Member(
+        type(plain.evidence)(
+            plain.evidence.stored,
+            plain.evidence.trials.assign(state="waiting", diverged=False, valid_nll=math.nan),
+            plain.evidence.sequences.iloc[:0],
+        ),
+        plain.curves.iloc[:0],
+    )
+    members = {"fast_dropout": both.members["fast_dropout"], "plain": none}
+    table = comparison.table(Comparison("both", members))
+    assert table.rows[1] == ("plain RNN", *["-"] * 8, "0 of 0")
+    assert "nan" not in latex.table(table)
