@@ -14,14 +14,20 @@ StudySource = Annotated[
     str,
     typer.Argument(
         metavar="STUDY",
-        help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain) "
-        "or the path of a .toml file.",
+        help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain), a "
+        "comparison's (compare-jsb, compare-bach), or the path of a .toml file.",
         show_default=False,
     ),
 ]
 StoredStudy = Annotated[
     str,
     typer.Argument(metavar="STUDY", help="A study of the store.", show_default=False),
+]
+StoredStudies = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study or a comparison of the store.", show_default=False
+    ),
 ]
 
 

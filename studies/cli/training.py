@@ -152,10 +152,15 @@ def create(request: Request) -> tuple[Store, list[str]]:
     dataset = load(definitions[0].data, request.data_dir, progress=sys.stderr.isatty())
     for definition in definitions:
         create_study(store, definition, dataset.description)
-        _say(
-            f"study {definition.name}: {definition.n_trials} trials in store {store.database.shown}"
-        )
     refresh_notes(store, names)
+    first, shown = definitions[0], store.database.shown
+    if len(definitions) == 1:
+        _say(f"study {first.name}: {first.n_trials} trials in store {shown}")
+    else:
+        _say(
+            f"comparison {comparison_of(first)}: {len(definitions)} studies of {first.n_trials} "
+            f"trials in store {shown}"
+        )
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
     return store, names

@@ -40,6 +40,26 @@ def test_a_study_records_the_decomposition_every_epoch(name):
     assert records[0].measurements["pull_W_rec"] != values["pull_W_rec"]
 
 
+def test_at_a_minimum_of_what_is_trained_the_parts_cancel_and_do_not_vanish():
+    """All data in one minibatch that no network fits, so that a minimum is reached."""
+    name, n_epochs = "fast_dropout", 3000
+    small = dataclasses.replace(
+        VARIANTS[name].typical, n_hidden=6, step_rate=0.005, sigma2_rec_out=0.1, sigma2_in=0.1
+    )
+    settings = TrainingSettings(
+        batch_size=5, max_epochs=n_epochs, patience=n_epochs, chunk_length=12, step_rate_decay=0.997
+    )
+    trainer = Trainer(DATASET, name, small, settings, 0)
+    while not trainer.finished:
+        trainer.run_epoch()
+    for layer in trainer.decomposition():
+        assert layer.norm_ratio == pytest.approx(1, abs=0.06)
+        assert layer.regularizer_norm > 8 * np.linalg.norm(layer.full_gradient)
+    # Of W_rec the term is the only force towards 0.
+    (W_rec,) = (one for one in trainer.decomposition() if one.name == "W_rec")
+    assert W_rec.pull > 0
+
+
 def test_what_is_recorded_has_no_part_in_training():
     name = "fast_dropout_sampled"
     silent, unmeasured = trained(name, (), n_epochs=5)

@@ -55,6 +55,37 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert "begins" not in log
 
 
+def test_a_comparison_is_run_followed_and_reported_by_its_name(
+    start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, url: str
+) -> None:
+    text = study_file.read_text().replace('variant = "fast_dropout"\nspace = "table2"', "")
+    study_file.write_text('variants = ["plain", "fast_dropout"]\n' + text)
+    assert fdrnn("study", "create", study_file, "--trials", "1").exit_code == 0
+    first = start("run", study_file, "--workers", "2")
+    out, log = first.communicate(timeout=LIMIT_S)
+    assert first.returncode == 0, log
+    store = open_store(url)
+    assert store.study_names() == ["mine.fast_dropout", "mine.plain"]
+    for name in store.study_names():
+        assert trials(store, name)["state"].tolist() == ["finished"] * 3
+        assert f"{name} trial 2 begins" in log
+    assert "comparison mine: 2 studies of 3 trials in store" in log
+    assert "study mine: 6 of 6 trials finished" in log
+    assert "## Comparison mine: variants on" in out
+    assert (tmp_path / "fdrnn-report" / "tables" / "mine-claims.md").read_text() in out
+
+    status = fdrnn("study", "status", "mine")
+    assert status.exit_code == 0
+    for name in store.study_names():
+        assert f"study {name}: 3 of 3 trials finished" in status.stdout
+    exported = fdrnn("study", "export", "mine", "--output", tmp_path / "exports")
+    assert exported.exit_code == 0, exported.output
+    assert sorted(file.name for file in (tmp_path / "exports").iterdir()) == [
+        "mine.fast_dropout.fdrnn.zip",
+        "mine.plain.fdrnn.zip",
+    ]
+
+
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     start: Start, study_file: Path, url: str
 ) -> None:

@@ -52,7 +52,7 @@ def report(
     storage: Storage = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Print Table 1; write a page, tables and figures.
+    """Print Table 1 and comparisons; write a page, tables and figures.
 
     The folder gets report.html, which needs no network; tables as CSV, Markdown and LaTeX;
     figures as SVG and PDF. Studies that are not complete are reported as far as they are, and

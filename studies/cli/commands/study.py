@@ -13,7 +13,7 @@ from fdrnn.studies.cli.options import (
     Epochs,
     Name,
     Storage,
-    StoredStudy,
+    StoredStudies,
     StudySource,
     Trials,
 )
@@ -30,7 +30,7 @@ def study_create(
     storage: Storage = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Draw a study's configurations and keep them in the store, for workers to train.
+    """Draw configurations of a study, or of each of a comparison, for workers to train.
 
     The same study again changes nothing; more --trials extend it; any other difference is
     refused.
@@ -45,7 +45,9 @@ def study_status(
     study: Annotated[
         str | None,
         typer.Argument(
-            metavar="STUDY", help="A study of the store; all without.", show_default=False
+            metavar="STUDY",
+            help="A study or a comparison of the store; all without.",
+            show_default=False,
         ),
     ] = None,
     watch: Annotated[
@@ -84,8 +86,8 @@ def study_status(
 
 
 @app.command("retry")
-def study_retry(study: StoredStudy, storage: Storage = None) -> None:
-    """Let the failed trials of a study wait again, from their last checkpoints."""
+def study_retry(study: StoredStudies, storage: Storage = None) -> None:
+    """Let failed trials wait again, from their last checkpoints."""
     from fdrnn.studies.cli.status import retry_failed
 
     retry_failed(study, storage)

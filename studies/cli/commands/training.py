@@ -17,7 +17,7 @@ from fdrnn.studies.cli.options import (
     Name,
     Output,
     Storage,
-    StoredStudy,
+    StoredStudies,
     StudySource,
     Threads,
     Trials,
@@ -50,11 +50,14 @@ def run(
     """Create a study, train its trials, report Table 1.
 
     Ctrl-C stops cleanly: each worker keeps the state of its trial in the store, and the same
-    command goes on from there. A study that is complete is only reported.
+    command goes on from there. A study that is complete is only reported. A comparison's name
+    stands for a study of each of its variants, trained by the same workers.
 
     For example:
 
         fdrnn run bach --trials 4 --epochs 20
+
+        fdrnn run compare-bach --epochs 10
 
         fdrnn run jsb --data-dir ~/music --workers 8
 
@@ -72,7 +75,7 @@ def run(
 
 @app.command()
 def worker(
-    study: StoredStudy,
+    study: StoredStudies,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes.")] = 1,
     threads: Threads = 1,
     lease: Lease = 60.0,
@@ -80,7 +83,7 @@ def worker(
     storage: Storage = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train trials of a study of the store until none waits.
+    """Train trials of a study, or of a comparison, of the store until none waits.
 
     Start as many as there are cores, on as many machines as reach the store; none trains a trial
     that another has. The study is made with `fdrnn study create`.
