@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,24 +147,28 @@ def create(request: Request) -> tuple[Store, list[str]]:
     definitions = request.definitions()
     store = open_store(request.storage_url, create=True)
     names = [definition.name for definition in definitions]
+    shown = store.database.shown
     # Where nothing is left to train, the data are not needed.
     if all(_is_there_complete(store, definition) for definition in definitions):
+        _say(f"{_called(definitions)} in store {shown}, all have ended")
         return store, names
     dataset = load(definitions[0].data, request.data_dir, progress=sys.stderr.isatty())
     for definition in definitions:
         create_study(store, definition, dataset.description)
     refresh_notes(store, names)
-    first, shown = definitions[0], store.database.shown
-    if len(definitions) == 1:
-        _say(f"study {first.name}: {first.n_trials} trials in store {shown}")
-    else:
-        _say(
-            f"comparison {comparison_of(first)}: {len(definitions)} studies of {first.n_trials} "
-            f"trials in store {shown}"
-        )
+    _say(f"{_called(definitions)} in store {shown}")
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
     return store, names
+
+
+def _called(definitions: Sequence[StudyDefinition]) -> str:
+    first = definitions[0]
+    if len(definitions) == 1:
+        return f"study {first.name}: {first.n_trials} trials"
+    return (
+        f"comparison {comparison_of(first)}: {len(definitions)} studies of {first.n_trials} trials"
+    )
 
 
 def _is_there_complete(store: Store, definition: StudyDefinition) -> bool:

@@ -106,7 +106,9 @@ def study_export(
     studies: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="STUDY", help="Studies of the store; all without any.", show_default=False
+            metavar="STUDY",
+            help="Studies or comparisons of the store; all without any.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
