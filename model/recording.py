@@ -13,9 +13,10 @@ import numpy as np
 
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.chunking import Chunks
-from fdrnn.model.decomposition import LayerDecomposition, decompose
+from fdrnn.model.decomposition import decompose
 from fdrnn.model.evaluation import sequence_nll
 from fdrnn.model.initialization import Parameters
+from fdrnn.model.layer_decomposition import LayerDecomposition
 from fdrnn.model.network import Network
 from fdrnn.model.noise_term import N_DRAWS, noise_term
 from fdrnn.model.packing import pack_chunks
@@ -134,9 +135,9 @@ def of_decomposition(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
 
     For each matrix W the norms of the two parts, ``loss_gradient_norm_W`` and
     ``regularizer_gradient_norm_W``, their ratio ``regularizer_ratio_W``, and how the
-    regulariser's acts on the weights, ``pull_W`` and ``pulled_share_W`` (see
-    `LayerDecomposition`); for hidden and output units the shares of rows and units by the sign
-    of delta^a, ``delta_negative_hidden`` and so on.
+    regulariser's acts on the weights, ``pull_W`` and ``pulled_share_W`` as in
+    `fdrnn.model.layer_decomposition.LayerDecomposition`; for hidden and output units the shares
+    of rows and units by the sign of delta^a, ``delta_negative_hidden`` and so on.
     """
     values: dict[str, float] = {}
     for layer in layers:

@@ -16,10 +16,10 @@ import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.checkpoint import Checkpoint, Progress
-from fdrnn.model.decomposition import LayerDecomposition
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import Parameters
+from fdrnn.model.layer_decomposition import LayerDecomposition
 from fdrnn.model.network import network
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator

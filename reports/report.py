@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import comparison, costs, nll_tables, statements, table3
+from fdrnn.reports import claims, comparison, costs, nll_tables, table3
 from fdrnn.reports.artefacts import Artefact, Report, Section
 from fdrnn.reports.evidence import Evidence, read, read_curves
 from fdrnn.reports.figures import (
@@ -148,7 +148,7 @@ def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterato
 
 def _comparison_sections(store: Store, known: Overview) -> Iterator[Section]:
     for one in comparison.comparisons(store, known.evidence.values()):
-        artefacts = (comparison.table(one), statements.table(one), by_variant.figure(one))
+        artefacts = (comparison.table(one), claims.table(one), by_variant.figure(one))
         yield Section(
             anchor=f"comparison-{one.name}",
             title=f"Comparison {one.name}",

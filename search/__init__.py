@@ -47,7 +47,8 @@ from fdrnn.search.store import Store, StoredStudy, open_store
 from fdrnn.search.stored_samples import SampleOrigin, Samples, keep_samples
 from fdrnn.search.table3 import TABLE_3
 from fdrnn.search.training import Trainer, Training
-from fdrnn.search.worker import WorkerSettings, work
+from fdrnn.search.worker import work
+from fdrnn.search.worker_settings import WorkerSettings
 
 __all__ = [
     "SPACES",

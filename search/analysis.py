@@ -17,7 +17,7 @@ from fdrnn.search.training import Training, make_trainer
 from fdrnn.search.worker import load_study_data
 
 if TYPE_CHECKING:
-    from fdrnn.model.decomposition import LayerDecomposition
+    from fdrnn.model.layer_decomposition import LayerDecomposition
     from fdrnn.model.trainer import Trainer as ModelTrainer
 
 

@@ -15,7 +15,8 @@ from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.space import Choice
 from fdrnn.search.store import open_store
 from fdrnn.search.training import Trainer, Training
-from fdrnn.search.worker import WorkerSettings, work
+from fdrnn.search.worker import work
+from fdrnn.search.worker_settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,8 @@ from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.progress import study_progress
 from fdrnn.search.store import Store, open_store
-from fdrnn.search.worker import OnEvent, WorkerSettings, work
+from fdrnn.search.worker import OnEvent, work
+from fdrnn.search.worker_settings import WorkerSettings
 
 REPLACEMENTS_PER_WORKER = 3
 """How many processes that die without an epoch in between are replaced, times the workers."""

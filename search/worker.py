@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fdrnn.datasets import Dataset
@@ -32,6 +32,7 @@ from fdrnn.search.mirror import Mirror
 from fdrnn.search.outage import StoreWatch
 from fdrnn.search.store import Store, StoredStudy, open_store
 from fdrnn.search.training import Trainer, Training
+from fdrnn.search.worker_settings import WorkerSettings
 
 OnEvent = Callable[[WorkerEvent], None]
 
@@ -41,53 +42,6 @@ MOST_TROUBLES = 3
 _STOP_POLL_S = 0.2
 _TROUBLE_PAUSE_S = 2.0
 _LEAST_WAIT_S = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerSettings:
-    """How a worker uses the store and the machine; nothing but `threads` changes a result.
-
-    Attributes
-    ----------
-    lease_s
-        Seconds after which a trial whose worker is silent may be taken up by another.
-    checkpoint_interval_s
-        Seconds between two checkpoints; there is one more when the worker is stopped.
-    write_interval_s
-        Seconds for which epochs may be collected before they are written.
-    wait_s
-        Seconds at most between two looks at the trials of other workers.
-    threads
-        Threads of the linear algebra, at least 1. Another number changes the last bits.
-    training
-        How data are loaded and trainers made.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive (`write_interval_s` and `checkpoint_interval_s` may be 0).
-    """
-
-    lease_s: float = 60.0
-    checkpoint_interval_s: float = 60.0
-    write_interval_s: float = 2.0
-    wait_s: float = 2.0
-    threads: int = 1
-    training: Training = field(default_factory=Training)
-
-    def __post_init__(self) -> None:
-        for key, positive in (
-            ("lease_s", True),
-            ("wait_s", True),
-            ("checkpoint_interval_s", False),
-            ("write_interval_s", False),
-        ):
-            value = getattr(self, key)
-            if value < 0 or (positive and value == 0):
-                rule = "positive" if positive else "at least 0"
-                raise ValueError(f"{key} must be {rule}, got {value!r}")
-        if self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
 
 
 def work(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.reports import comparison, markdown, nll_tables, statements
+from fdrnn.reports import claims, comparison, markdown, nll_tables
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.comparison import comparisons
 from fdrnn.reports.evidence import read
@@ -120,7 +120,7 @@ def print_results(store: Store, studies: Sequence[str] = ()) -> list[Table]:
     evidence = [read(store, name) for name in study_names(store, studies)]
     tables = list(nll_tables.tables(arranged(map(row, evidence))))
     for one in comparisons(store, evidence):
-        tables += [comparison.table(one), statements.table(one)]
+        tables += [comparison.table(one), claims.table(one)]
     _print(markdown.document("Results", tables))
     return tables
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fdrnn.reports import comparison, latex, nll_tables, statements, table2, table3
+from fdrnn.reports import claims, comparison, latex, nll_tables, table2, table3
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.comparison import Comparison, Member
 from fdrnn.reports.evidence import read_curves
@@ -78,7 +78,7 @@ def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> Non
         *table3.tables(known.columns),
         *map(table2.table2, known.evidence.values()),
         comparison.table(compared),
-        statements.table(compared),
+        claims.table(compared),
     ]
     assert "Overfull" not in typeset("".join(map(latex.table, tables)), tmp_path)
 

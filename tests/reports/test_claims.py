@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from fdrnn.model import TrainingSettings
-from fdrnn.reports import markdown, statements
+from fdrnn.reports import claims, markdown
 from fdrnn.reports.comparison import Comparison, Member
 from fdrnn.reports.evidence import Evidence
 from fdrnn.reports.statements import Statement
@@ -75,7 +75,7 @@ def constant(*values: float) -> list[list[float]]:
 
 
 def judged(comparison: Comparison, start: str) -> Statement:
-    (found,) = [one for one in statements.statements(comparison) if one.claim.startswith(start)]
+    (found,) = [one for one in claims.statements(comparison) if one.claim.startswith(start)]
     return found
 
 
@@ -175,22 +175,22 @@ def test_the_squared_radius_is_judged_in_every_trial_of_every_variant(make: Any)
 
 
 def test_what_is_missing_is_said(make: Any) -> None:
-    found = statements.statements(make({"plain": {}, "weight_decay": {}}))
+    found = claims.statements(make({"plain": {}, "weight_decay": {}}))
     by_claim = {one.claim: one for one in found if one.missing}
     assert {one.verdict for one in by_claim.values()} == {"cannot be judged"}
     texts = " ".join(one.missing for one in by_claim.values())
     assert "The comparison has no study of fast_dropout." in texts
     assert "The comparison has no study of fast_dropout_sampled." in texts
-    found = statements.statements(make({"fast_dropout": {}, "plain": {}}))
+    found = claims.statements(make({"fast_dropout": {}, "plain": {}}))
     texts = " ".join(one.missing for one in found)
     assert 'c.fast_dropout does not record "decomposition".' in texts
     assert 'c.fast_dropout does not record "recurrent_norm".' in texts
-    diverged = statements.statements(make({"fast_dropout": {}, "plain": {}}, diverged=(0, 1, 2, 3)))
+    diverged = claims.statements(make({"fast_dropout": {}, "plain": {}}, diverged=(0, 1, 2, 3)))
     assert "No trial of c.fast_dropout has finished undiverged." in diverged[0].missing
 
 
 def test_the_table_has_a_verdict_a_row_and_the_evidence_below(make: Any) -> None:
-    table = statements.table(make({"fast_dropout": {}, "plain": {}}))
+    table = claims.table(make({"fast_dropout": {}, "plain": {}}))
     assert len(table.rows) == len(table.notes) == len(table.data)
     text = markdown.table(table)
     assert "contradicted in all 4 draws" in text
