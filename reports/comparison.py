@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.artefacts import Table
+from fdrnn.reports.artefacts import Attachment, Table
 from fdrnn.reports.evidence import Evidence, read_curves
 from fdrnn.reports.figures.gap import gap
 from fdrnn.reports.nll_tables import RULES, integer, number
@@ -23,6 +23,17 @@ from fdrnn.search import Store
 from fdrnn.search.comparison import comparison_of
 
 _KEYS = ("config_index", "epoch")
+_TIMES = ("seconds", "recording_seconds")
+_OF_TRIALS = (
+    "config_index",
+    "state",
+    "diverged",
+    "n_epochs",
+    "best_epoch",
+    "valid_nll",
+    "test_nll_pooled",
+    "test_nll_sequence_mean",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +234,35 @@ def table(comparison: Comparison) -> Table:
             "records besides; it is of the machines that trained. Diverged: of finished trials.",
         ),
     )
+
+
+def draws(comparison: Comparison) -> Attachment:
+    """Return the numbers of every draw, on which the table and the statements rest.
+
+    A CSV file with a row for each variant and trial: ``variant``, ``config_index``, ``state``,
+    ``diverged``, ``n_epochs``, ``best_epoch``, the validation and test NLL of the best epoch,
+    ``spectral_radius_highest`` over all epochs, and of every other number of
+    `fdrnn.search.curves` but the times the last one known.
+    """
+    tables = [_draws(variant, member) for variant, member in comparison.members.items()]
+    text = pd.concat(tables).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    return Attachment(
+        name=f"{comparison.name}-draws.csv",
+        title="The numbers of every draw, as CSV",
+        content=text.encode(),
+    )
+
+
+def _draws(variant: str, member: Member) -> pd.DataFrame:
+    by_trial = member.curves.groupby("config_index")
+    last = by_trial.last().drop(columns=[*_TIMES, "epoch"], errors="ignore")
+    highest = by_trial["spectral_radius"].max()
+    trials = member.evidence.trials[[*_OF_TRIALS]].set_index("config_index")
+    table = trials.join(last.drop(columns=[*_OF_TRIALS], errors="ignore"))
+    table.insert(len(_OF_TRIALS) - 1, "spectral_radius_highest", highest)
+    table = table.reset_index()
+    table.insert(0, "variant", variant)
+    return table
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:

@@ -148,7 +148,12 @@ def _overview_sections(store: Store, known: Overview, hindrance: str) -> Iterato
 
 def _comparison_sections(store: Store, known: Overview) -> Iterator[Section]:
     for one in comparison.comparisons(store, known.evidence.values()):
-        artefacts = (comparison.table(one), claims.table(one), by_variant.figure(one))
+        artefacts = (
+            comparison.table(one),
+            claims.table(one),
+            by_variant.figure(one),
+            comparison.draws(one),
+        )
         yield Section(
             anchor=f"comparison-{one.name}",
             title=f"Comparison {one.name}",

@@ -76,8 +76,9 @@ def figure(comparison: Comparison) -> Figure | None:
 
 
 def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
+    height = max(1.6, 0.8 + _ROW_IN * len(variants))
     figure, ((nll, radius),) = style.new_figure(
-        2, width=style.TEXT_WIDTH_IN, height=0.7 + _ROW_IN * len(variants), sharey=True
+        2, width=style.TEXT_WIDTH_IN, height=height, sharey=True
     )
     rows = table["variant"].map(variants.index).to_numpy(float)
     top = _HEADROOM * float(table["test_nll"].min())

@@ -8,6 +8,7 @@ import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.search import Store, StoreError
+from fdrnn.search.comparison import named_studies
 from fdrnn.search.notes import update_note
 
 
@@ -21,9 +22,10 @@ def refresh_notes(store: Store, studies: Sequence[str] = ()) -> None:
     store
         The store.
     studies
-        Names in the store; all of it if there are none.
+        Names in the store, or of comparisons; all of it if there are none.
     """
-    for study in studies or store.study_names():
+    named = [name for study in studies for name in named_studies(store, study)]
+    for study in named or store.study_names():
         try:
             page = dashboard_page(store, study)
             update_note(store, study, page.note, page.figures)

@@ -25,6 +25,7 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
+from fdrnn.search.comparison import named_studies
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
@@ -81,11 +82,13 @@ def report_studies(
 
 
 def _require_exported(store: Store, studies: Sequence[str]) -> None:
-    # The store's own error would name the temporary file that holds the exports.
-    known = store.study_names()
     for name in studies:
-        if name not in known:
-            raise UnknownNameError("study", name, known, "these are the studies of --from")
+        try:
+            named_studies(store, name)
+        except UnknownNameError:
+            # That error names the temporary file that holds the exports.
+            hint = "these are the studies of --from"
+            raise UnknownNameError("study", name, store.study_names(), hint) from None
 
 
 def report_results(store: Store, output: Path) -> None:

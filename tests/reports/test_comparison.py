@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +111,19 @@ def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
     assert len(expected) < 8
 
 
+def test_the_numbers_of_every_draw(store: Store, both: Comparison) -> None:
+    rows = list(csv.DictReader(io.StringIO(comparison.draws(both).content.decode())))
+    assert len(rows) == 16
+    for row in rows:
+        name, index = f"both.{row['variant']}", int(row["config_index"])
+        trial = trials(store, name).iloc[index]
+        own = curves(store, name).query("config_index == @index")
+        assert row["test_nll_pooled"] == f"{trial['test_nll_pooled']:.10g}"
+        assert row["n_epochs"] == str(len(own))
+        assert row["spectral_radius"] == f"{own['spectral_radius'].iloc[-1]:.10g}"
+        assert row["spectral_radius_highest"] == f"{own['spectral_radius'].max():.10g}"
+
+
 def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
     table = by_variant.dots(both)
     assert len(table) == sum(m.complete["config_index"].nunique() for m in both.members.values())
@@ -129,6 +144,7 @@ def test_the_report_has_a_section_of_it(store: Store) -> None:
         "both-comparison",
         "both-claims",
         "both-by-variant",
+        "both-draws.csv",
     ]
     assert not [one for one in build(store, ["golden-fd"]).overview if "comparison" in one.anchor]
 

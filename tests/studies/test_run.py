@@ -17,6 +17,7 @@ from typer.testing import Result
 
 from fdrnn.datasets import FdrnnError
 from fdrnn.search import curves, open_store, selected, trials
+from fdrnn.studies.cli.notes import refresh_notes
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
@@ -84,6 +85,9 @@ def test_a_comparison_is_run_followed_and_reported_by_its_name(
         "mine.fast_dropout.fdrnn.zip",
         "mine.plain.fdrnn.zip",
     ]
+    refresh_notes(store, ["mine"])
+    unknown = fdrnn("report", "--from", tmp_path / "exports", "mine", "mina")
+    assert "unknown study 'mina'" in unknown.stderr
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
