@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports import style
@@ -64,12 +65,12 @@ def figure(comparison: Comparison) -> Figure | None:
             "Pooled test NLL at each trial's best epoch, and spectral radius of the recurrent "
             "weights after its last. A dot is a trial that finished without diverging, the "
             "filled one that with the lowest validation NLL. The left axis ends at "
-            f"{_HEADROOM:g} times the least; what lies above stands on its edge. Of the selected "
-            f"trials, by test NLL: {order}."
+            f"{_HEADROOM:g} times the least; what lies above stands on its edge. By test "
+            f"NLL, the filled dots: {order}."
         ),
         alt=(
             f"Dot plots of test NLL and spectral radius of {len(table)} trials of "
-            f"{len(variants)} variants. Of the selected trials, by test NLL: {order}."
+            f"{len(variants)} variants. By test NLL, the selected ones: {order}."
         ),
         draw=lambda: _draw(table, variants),
     )
@@ -106,6 +107,8 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     nll.set_xlabel("test NLL, pooled (nats per step)")
     radius.set_xscale("log")
     radius.xaxis.set_major_formatter("{x:g}")
+    radius.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    radius.xaxis.set_minor_formatter("{x:g}")
     radius.set_xlabel("spectral radius at the end")
     style.legend_above(radius)
     return figure
