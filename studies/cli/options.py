@@ -10,15 +10,14 @@ import typer
 
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 
-StudySource = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY",
-        help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain), a "
-        "comparison's (compare-jsb, compare-bach), or the path of a .toml file.",
-        show_default=False,
-    ),
-]
+_study_source = typer.Argument(
+    metavar="STUDY",
+    help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain), a "
+    "comparison's (compare-jsb, compare-bach), or the path of a .toml file.",
+    show_default=False,
+)
+StudySource = Annotated[str, _study_source]
+StudySources = Annotated[list[str], _study_source]
 StoredStudy = Annotated[
     str,
     typer.Argument(metavar="STUDY", help="A study of the store.", show_default=False),

@@ -180,15 +180,15 @@ def _is_there_complete(store: Store, definition: StudyDefinition) -> bool:
     )
 
 
-def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
-    """Create a study or a comparison, work on it and report the store it is in.
+def run_studies(requests: Sequence[Request], workers: WorkerOptions, output: Path) -> int:
+    """Create studies or comparisons, work on one after the other and report their store.
 
     Parameters
     ----------
-    request
-        The study.
+    requests
+        At least one, all with the same store and data folder.
     workers
-        Who trains it.
+        Who trains them.
     output
         Folder of the report's files.
 
@@ -196,15 +196,27 @@ def run_study(request: Request, workers: WorkerOptions, output: Path) -> int:
     -------
     int
         Exit code.
+
+    Raises
+    ------
+    OptionError
+        If one name is given to several.
     """
+    last = requests[-1]
+    if last.name is not None and len(requests) > 1:
+        raise OptionError(f"--name names one study, got {len(requests)}; run them singly")
     with remembered_interrupts():
-        # A mistake in the definition is told before Theano is imported.
-        request.definitions()
+        # A mistake in a definition is told before Theano is imported, one in the data before
+        # anything is trained.
+        for request in requests:
+            request.definitions()
         _require_toolchain()
-        store, names = create(request)
-    code = _train(store, names, request.storage_url, workers, request.data_dir)
-    report_results(store, output)
-    return code
+        made = [create(request) for request in requests]
+    codes = [
+        _train(store, names, last.storage_url, workers, last.data_dir) for store, names in made
+    ]
+    report_results(made[-1][0], output)
+    return max(codes)
 
 
 def run_worker(

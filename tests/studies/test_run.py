@@ -56,6 +56,25 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert "begins" not in log
 
 
+def test_several_studies_are_trained_one_after_the_other(
+    start: Start, error_line: Callable[..., str], study_file: Path, tmp_path: Path, url: str
+) -> None:
+    other = tmp_path / "yours.toml"
+    other.write_text(study_file.read_text())
+    run = start("run", study_file, other, "--trials", "2", "--workers", "1")
+    out, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    store = open_store(url)
+    assert [trials(store, name)["state"].tolist() for name in store.study_names()] == [
+        ["finished"] * 2
+    ] * 2
+    assert log.index("study yours: 2 trials in store") < log.index("study mine: 2 of 2 trials")
+    assert log.index("study mine: 2 of 2 trials") < log.index("study yours: 2 of 2 trials")
+    assert all(f"| {name}" in out for name in ("mine", "yours"))
+    line = error_line("run", study_file, other, "--name", "both")
+    assert "--name names one study, got 2" in line
+
+
 def test_a_comparison_is_run_followed_and_reported_by_its_name(
     start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, url: str
 ) -> None:

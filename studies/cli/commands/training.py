@@ -18,7 +18,7 @@ from fdrnn.studies.cli.options import (
     Output,
     Storage,
     StoredStudies,
-    StudySource,
+    StudySources,
     Threads,
     Trials,
 )
@@ -28,7 +28,7 @@ app = typer.Typer()
 
 @app.command()
 def run(
-    study: StudySource,
+    studies: StudySources,
     trials: Trials = None,
     epochs: Epochs = None,
     workers: Annotated[
@@ -47,7 +47,7 @@ def run(
     data_dir: DataDir = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Create a study, train its trials, report Table 1.
+    """Create studies, train their trials, one study after the other, report Table 1.
 
     Ctrl-C stops cleanly: each worker keeps the state of its trial in the store, and the same
     command goes on from there. A study that is complete is only reported. A comparison's name
@@ -59,18 +59,18 @@ def run(
 
         fdrnn run compare-bach --epochs 10
 
-        fdrnn run jsb --data-dir ~/music --workers 8
+        fdrnn run jsb jsb-plain --data-dir ~/music --workers 8
 
         fdrnn run bach --epochs 5 --name bach-short
     """
     with remembered_interrupts():
-        from fdrnn.studies.cli.training import Request, WorkerOptions, run_study
+        from fdrnn.studies.cli.training import Request, WorkerOptions, run_studies
 
-    request = Request(study, trials, epochs, name, storage, data_dir)
+    requests = [Request(study, trials, epochs, name, storage, data_dir) for study in studies]
     options = WorkerOptions(
         n_workers=workers, threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
     )
-    raise typer.Exit(run_study(request, options, output))
+    raise typer.Exit(run_studies(requests, options, output))
 
 
 @app.command()
