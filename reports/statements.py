@@ -51,7 +51,7 @@ class Statement:
 
 
 def _all(n: int, unit: str) -> str:
-    return f"the one {unit.removesuffix('s')}" if n == 1 else f"all {n} {unit}"
+    return {1: f"the one {unit.removesuffix('s')}", 2: f"both {unit}"}.get(n, f"all {n} {unit}")
 
 
 def table(comparison: str, found: Sequence[Statement]) -> Table:

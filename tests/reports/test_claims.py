@@ -86,6 +86,7 @@ def judged(comparison: Comparison, start: str) -> Statement:
         (3, 4, "holds in 3 of 4 draws"),
         (0, 4, "contradicted in all 4 draws"),
         (1, 1, "holds in the one draw"),
+        (2, 2, "holds in both draws"),
     ],
 )
 def test_verdicts_follow_from_the_counts(holds: int, of: int, verdict: str) -> None:
