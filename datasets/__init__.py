@@ -1,10 +1,10 @@
-"""Binary sequences to learn: the paper's benchmarks, Bach chorales, a user's own.
+"""Sequences to learn: the paper's benchmarks, Bach chorales, generated waves, a user's own.
 
 `load` returns a `Dataset` by name or path; `chunk` cuts its training and validation sequences
-as the paper does. `BENCHMARKS` says which files the benchmarks are and where they are fetched
-from, `fdrnn.datasets.bach` how the chorales are made, `fdrnn.datasets.formats` how a file of
-one's own must look. A sequence is drawn by `fdrnn.datasets.pianoroll.draw_pianoroll`, which
-stands apart because it loads matplotlib.
+as the paper does. `fdrnn.datasets.kinds` says what a frame may be, `BENCHMARKS` which files the
+benchmarks are and where they are fetched from, `fdrnn.datasets.bach` how the chorales are made,
+`fdrnn.datasets.formats` how a file of one's own must look. A sequence is drawn by
+`fdrnn.datasets.pianoroll`, which stands apart because it loads matplotlib.
 
 >>> from fdrnn.datasets import load
 >>> load("bach").n_features
@@ -25,12 +25,18 @@ from fdrnn.datasets.errors import (
     UnknownNameError,
 )
 from fdrnn.datasets.formats import write_npz
+from fdrnn.datasets.kinds import BINARY, CATEGORICAL, KINDS, REAL, Frames
 from fdrnn.datasets.paths import user_path
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
+from fdrnn.datasets.standardisation import in_units, log_scale, standardised
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
 
 __all__ = [
     "BENCHMARKS",
+    "BINARY",
+    "CATEGORICAL",
+    "KINDS",
+    "REAL",
     "SPLITS",
     "Benchmark",
     "BenchmarkFile",
@@ -42,6 +48,7 @@ __all__ = [
     "DatasetStatistics",
     "FdrnnError",
     "FetchError",
+    "Frames",
     "KnownDataset",
     "MissingFileError",
     "PathError",
@@ -53,9 +60,12 @@ __all__ = [
     "describe",
     "describe_statistics",
     "fetch",
+    "in_units",
     "is_path",
     "load",
+    "log_scale",
     "names",
+    "standardised",
     "user_path",
     "write_npz",
 ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fdrnn.datasets.kinds import Frames
 
 DEFAULT_CHUNK_LENGTH = 100
 """Frames of a chunk in the paper."""
@@ -19,13 +22,13 @@ class Chunks:
     Attributes
     ----------
     frames
-        uint8, shape (n_chunks, chunk_length, n_features).
+        Shape (n_chunks, chunk_length, n_features), of the dtype of the sequences.
     starts
         int64, shape (n_chunks,): index of each chunk's first real frame, which is the number of
         zero frames prepended to it; from 0 to chunk_length - 1.
     """
 
-    frames: npt.NDArray[np.uint8]
+    frames: npt.NDArray[Any]
     starts: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -39,12 +42,12 @@ class Chunks:
         return len(self.frames)
 
 
-def count_chunks(sequences: Sequence[npt.NDArray[np.uint8]], length: int) -> int:
+def count_chunks(sequences: Sequence[Frames], length: int) -> int:
     """Count the chunks that `chunk` makes: ceil(n_frames / length) of each sequence."""
     return sum(-(-len(sequence) // length) for sequence in sequences)
 
 
-def chunk(sequences: Sequence[npt.NDArray[np.uint8]], length: int = DEFAULT_CHUNK_LENGTH) -> Chunks:
+def chunk(sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH) -> Chunks:
     """Cut each sequence into consecutive chunks and pad the short ones in front.
 
     A sequence is cut from its beginning, so that only its last chunk can be short; it is kept
@@ -53,8 +56,9 @@ def chunk(sequences: Sequence[npt.NDArray[np.uint8]], length: int = DEFAULT_CHUN
     Parameters
     ----------
     sequences
-        At least one uint8 array of shape (n_frames, n_features), of any n_frames >= 1 and one
-        n_features.
+        At least one array of shape (n_frames, n_features), of any n_frames >= 1 and one
+        n_features and dtype. Zeros are no notes in binary data, no symbol at all in categorical
+        data, the training average in standardised real data.
     length
         Frames of a chunk, at least 1.
 
@@ -83,7 +87,7 @@ def chunk(sequences: Sequence[npt.NDArray[np.uint8]], length: int = DEFAULT_CHUN
     if not sequences:
         raise ValueError("chunking needs at least one sequence, got none")
     n_chunks = count_chunks(sequences, length)
-    frames = np.zeros((n_chunks, length, sequences[0].shape[1]), np.uint8)
+    frames = np.zeros((n_chunks, length, sequences[0].shape[1]), sequences[0].dtype)
     starts = np.zeros(n_chunks, np.int64)
     pieces = (
         sequence[begin : begin + length]

@@ -1,19 +1,20 @@
-"""A data set: binary sequences split into training, validation and test."""
+"""A data set: sequences of one kind, split into training, validation and test."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fdrnn.datasets.errors import DataError
+from fdrnn.datasets.kinds import BINARY, DTYPES, KINDS, REAL, Frames, fault
 
-Sequences = tuple[npt.NDArray[np.uint8], ...]
-"""Sequences of one split; each of shape (n_frames, n_features), values 0 and 1."""
+Sequences = tuple[Frames, ...]
+"""Sequences of one split; each of shape (n_frames, n_features)."""
 
 SPLITS = ("train", "valid", "test")
 
@@ -24,7 +25,7 @@ class DataDescription:
 
     Attributes
     ----------
-    title, note, n_features, lowest_midi_note, fingerprint
+    title, note, n_features, lowest_midi_note, fingerprint, kind
         As of the `Dataset`.
     """
 
@@ -33,11 +34,22 @@ class DataDescription:
     n_features: int
     lowest_midi_note: int | None
     fingerprint: str
+    kind: str = BINARY
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return its fields by name; binary data, as they were before there were kinds, have none.
+
+        ``DataDescription(**mapping)`` is equal to it.
+        """
+        mapping = asdict(self)
+        if self.kind == BINARY:
+            del mapping["kind"]
+        return mapping
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Binary sequences in the three splits of a benchmark.
+    """Sequences of one kind in the three splits of a benchmark.
 
     Parameters
     ----------
@@ -46,7 +58,9 @@ class Dataset:
     title
         The name a report prints, for example ``"JSB Chorales"``.
     train, valid, test
-        Tuples of uint8 arrays of shape (n_frames, n_features), values 0 and 1.
+        Tuples of arrays of shape (n_frames, n_features), of the kind's dtype and values.
+    kind
+        One of `fdrnn.datasets.KINDS`.
     lowest_midi_note
         MIDI number of column 0 where the columns are notes, else None.
     step_quarters
@@ -58,8 +72,9 @@ class Dataset:
     Raises
     ------
     DataError
-        If a split is empty or has single frames alone, widths differ, a value is neither 0 nor
-        1, or `step_quarters` is not positive and finite.
+        If a split is empty or has single frames alone, widths differ, a value is none of the
+        kind, a column of real data is constant in the training split, or `step_quarters` is not
+        positive and finite.
     """
 
     name: str
@@ -67,11 +82,17 @@ class Dataset:
     train: Sequences = field(repr=False)
     valid: Sequences = field(repr=False)
     test: Sequences = field(repr=False)
+    kind: str = BINARY
     lowest_midi_note: int | None = None
     step_quarters: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(
+                f"{self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}"
+            )
+        dtype = np.dtype(DTYPES[self.kind])
         if self.step_quarters is not None and not 0 < self.step_quarters < math.inf:
             raise DataError(
                 f"{self.name}: step_quarters must be positive and finite, got {self.step_quarters}"
@@ -83,13 +104,14 @@ class Dataset:
                 raise DataError(f"{self.name}: the {split} split holds no sequence")
             for index, sequence in enumerate(sequences):
                 where = f"{self.name}: sequence {index} of the {split} split"
-                if sequence.ndim != 2 or sequence.dtype != np.uint8 or not sequence.size:
+                if sequence.ndim != 2 or sequence.dtype != dtype or not sequence.size:
                     raise DataError(
-                        f"{where} must be a non-empty uint8 array (frames, features), "
+                        f"{where} must be a non-empty {dtype} array (frames, features), "
                         f"got {sequence.dtype} of shape {sequence.shape}"
                     )
-                if sequence.max() > 1:
-                    raise DataError(f"{where} must hold 0 and 1 only, found {sequence.max()}")
+                broken = fault(self.kind, sequence)
+                if broken:
+                    raise DataError(f"{where} {broken}")
                 widths.add(sequence.shape[1])
             if all(len(sequence) < 2 for sequence in self.split(split)):
                 raise DataError(
@@ -99,6 +121,17 @@ class Dataset:
         if len(widths) != 1:
             raise DataError(
                 f"{self.name}: every sequence must have one width, found {sorted(widths)}"
+            )
+        if self.kind == REAL:
+            self._require_varying_columns()
+
+    def _require_varying_columns(self) -> None:
+        # Its density has no bound, and there is no unit to standardise it by.
+        constant = np.flatnonzero(np.ptp(np.concatenate(self.train), axis=0) == 0)
+        if constant.size:
+            raise DataError(
+                f"{self.name}: every column of real data must vary in the training split, column "
+                f"{constant[0]} is constant; leave it out"
             )
 
     def split(self, name: str) -> Sequences:
@@ -122,12 +155,16 @@ class Dataset:
             n_features=self.n_features,
             lowest_midi_note=self.lowest_midi_note,
             fingerprint=self.fingerprint,
+            kind=self.kind,
         )
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over splits, lengths and frames: equal for equal data, whatever the file form."""
-        digest = hashlib.sha256()
+        """SHA-256 over splits, lengths and frames: equal for equal data, whatever the file form.
+
+        Other kinds than binary, which is as it was before there were kinds, enter it as well.
+        """
+        digest = hashlib.sha256(b"" if self.kind == BINARY else self.kind.encode())
         for split in SPLITS:
             for sequence in self.split(split):
                 digest.update(f"{split} {sequence.shape}".encode())

@@ -1,4 +1,4 @@
-"""Data files: .npz, .mat and .pickle, all holding binary sequences in three splits.
+"""Data files: .npz, .mat and .pickle, all holding sequences of one kind in three splits.
 
 ``.npz`` (numpy, no pickled objects), for data of any width::
 
@@ -15,6 +15,13 @@
 ``validdata`` and ``testdata``, each cell a matrix (n_frames, n_features) of 0 and 1; and
 ``lowest_midi_note`` and ``step_quarters`` as above.
 
+Both hold another kind of data (`fdrnn.datasets.kinds`) only where they say so:
+
+- ``kind="real"``: the matrices hold finite numbers, in any units;
+- ``kind="categorical"`` and ``n_symbols=V``: in the place of matrices stand integers 0 to V-1,
+  one a frame: in a .npz file a row (n_frames in all,), in a .mat file a row or a column in each
+  cell. ``lowest_midi_note`` is then that of symbol 0.
+
 ``.pickle`` or ``.pkl``, for piano-rolls of 88 notes: see `fdrnn.datasets.pickles`.
 """
 
@@ -23,6 +30,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,7 +40,9 @@ import numpy.typing as npt
 from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE
 from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
 from fdrnn.datasets.errors import DataError, MissingFileError
+from fdrnn.datasets.kinds import BINARY, CATEGORICAL
 from fdrnn.datasets.pickles import parse_pickle
+from fdrnn.datasets.values import KIND, N_SYMBOLS, Reader, kind_of, reader, variable
 
 SUFFIXES = (".npz", ".mat", ".pickle", ".pkl")
 """File name suffixes of the forms that are read."""
@@ -84,13 +94,15 @@ def read_dataset(
     data = _read_bytes(path)
     if sha256 is not None:
         _check_sha256(data, sha256, path)
-    splits, lowest, step = _parse(data, path, trusted=sha256 is not None)
+    content = _parse(data, path, trusted=sha256 is not None)
+    splits, lowest, step = content.splits, content.lowest_midi_note, content.step_quarters
     return Dataset(
         name=name,
         title=title,
         train=splits["train"],
         valid=splits["valid"],
         test=splits["test"],
+        kind=content.kind,
         lowest_midi_note=lowest_midi_note if lowest is None else lowest,
         step_quarters=step_quarters if step is None else step,
         note=note,
@@ -105,8 +117,13 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for split in SPLITS:
         sequences = dataset.split(split)
-        arrays[split] = np.concatenate(sequences)
+        frames = np.concatenate(sequences)
+        arrays[split] = frames.argmax(axis=1) if dataset.kind == CATEGORICAL else frames
         arrays[f"{split}_lengths"] = np.array([len(sequence) for sequence in sequences])
+    if dataset.kind != BINARY:
+        arrays[KIND] = np.array(dataset.kind)
+    if dataset.kind == CATEGORICAL:
+        arrays[N_SYMBOLS] = np.array(dataset.n_features)
     if dataset.lowest_midi_note is not None:
         arrays[_LOWEST] = np.array(dataset.lowest_midi_note)
     if dataset.step_quarters is not None:
@@ -132,16 +149,26 @@ def _check_sha256(data: bytes, expected: str, path: Path) -> None:
         )
 
 
-def _parse(
-    data: bytes, path: Path, *, trusted: bool
-) -> tuple[dict[str, Sequences], int | None, float | None]:
+@dataclass(frozen=True)
+class _Content:
+    splits: dict[str, Sequences]
+    kind: str
+    lowest_midi_note: int | None
+    step_quarters: float | None
+
+
+def _parse(data: bytes, path: Path, *, trusted: bool) -> _Content:
     suffix = path.suffix.lower()
     if suffix in (".pickle", ".pkl"):
-        return parse_pickle(data, str(path), trusted=trusted), LOWEST_PIANO_NOTE, None
+        rolls = parse_pickle(data, str(path), trusted=trusted)
+        return _Content(rolls, BINARY, LOWEST_PIANO_NOTE, None)
     variables = _load_npz(data, path) if suffix == ".npz" else _load_mat(data, path)
     pieces = _npz_sequences if suffix == ".npz" else _mat_sequences
-    splits = {split: pieces(variables, split, path) for split in SPLITS}
-    return splits, _lowest_midi_note(variables, path), _step_quarters(variables, path)
+    kind = kind_of(variables, path)
+    read = reader(kind, variables, path)
+    splits = {split: pieces(variables, split, path, read) for split in SPLITS}
+    lowest, step = _lowest_midi_note(variables, path), _step_quarters(variables, path)
+    return _Content(splits, kind, lowest, step)
 
 
 def _load_npz(data: bytes, path: Path) -> dict[str, Any]:
@@ -169,12 +196,10 @@ def _load_mat(data: bytes, path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: the .mat file is damaged or of another form ({error})") from error
 
 
-def _npz_sequences(variables: dict[str, Any], split: str, path: Path) -> Sequences:
-    frames = _variable(variables, split, path)
-    lengths = _variable(variables, f"{split}_lengths", path)
+def _npz_sequences(variables: dict[str, Any], split: str, path: Path, read: Reader) -> Sequences:
     where = f"{path}: {split}"
-    if frames.ndim != 2:
-        raise DataError(f"{where} must be of shape (n_frames, n_features), got {frames.shape}")
+    frames = read(variable(variables, split, path), where)
+    lengths = variable(variables, f"{split}_lengths", path)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
         raise DataError(f"{where}_lengths must be a row of positive integers")
     if int(lengths.sum()) != len(frames):
@@ -182,35 +207,17 @@ def _npz_sequences(variables: dict[str, Any], split: str, path: Path) -> Sequenc
             f"{where}_lengths must sum to the {len(frames)} frames of {split}, "
             f"got {int(lengths.sum())}"
         )
-    return tuple(np.split(_binary(frames, where), np.cumsum(lengths)[:-1]))
+    return tuple(np.split(frames, np.cumsum(lengths)[:-1]))
 
 
-def _mat_sequences(variables: dict[str, Any], split: str, path: Path) -> Sequences:
+def _mat_sequences(variables: dict[str, Any], split: str, path: Path, read: Reader) -> Sequences:
     key = f"{split}data"
-    cells = _variable(variables, key, path)
+    cells = variable(variables, key, path)
     if cells.dtype != object or cells.size != max(cells.shape, default=0):
         raise DataError(f"{path}: {key} must be a row of cells, one matrix in each")
     return tuple(
-        _binary(cell, f"{path}: sequence {index} of {key}")
-        for index, cell in enumerate(cells.ravel())
+        read(cell, f"{path}: sequence {index} of {key}") for index, cell in enumerate(cells.ravel())
     )
-
-
-def _variable(variables: dict[str, Any], key: str, path: Path) -> npt.NDArray[Any]:
-    value = variables.get(key)
-    if not isinstance(value, np.ndarray):
-        names = ", ".join(sorted(name for name in variables if not name.startswith("__")))
-        raise DataError(f"{path} must hold an array {key!r}; it holds {names or 'nothing'}")
-    return value
-
-
-def _binary(values: object, where: str) -> npt.NDArray[np.uint8]:
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
-        raise DataError(f"{where} must be a matrix (n_frames, n_features) of numbers")
-    is_binary = (values == 0) | (values == 1)
-    if not is_binary.all():
-        raise DataError(f"{where} must hold 0 and 1 only, found {values[~is_binary][0]}")
-    return np.ascontiguousarray(values, np.uint8)
 
 
 def _lowest_midi_note(variables: dict[str, Any], path: Path) -> int | None:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE, N_PIANO_NOTES
 from fdrnn.datasets.dataset import SPLITS, Sequences
 from fdrnn.datasets.errors import DataError
+from fdrnn.datasets.kinds import BINARY
 
 
 class _IntegerType:
@@ -141,6 +142,11 @@ def parse_pickle(data: bytes, source: str, *, trusted: bool = False) -> dict[str
         ) from error
     if not isinstance(content, dict) or not all(split in content for split in SPLITS):
         raise DataError(f"{source}: a pickle must hold a dict with the keys {', '.join(SPLITS)}")
+    if content.get("kind", BINARY) != BINARY:
+        raise DataError(
+            f"{source}: a pickle holds piano-rolls, binary data; save data of kind "
+            f"{content['kind']!r} as .npz"
+        )
     return {split: _rolls(content[split], f"{source}: {split}") for split in SPLITS}
 
 

@@ -8,8 +8,9 @@ A benchmark comes from the first of these that applies:
 2. the cache directory, if it holds one;
 3. the mirrors, by way of the cache.
 
-In each case the SHA-256 is checked before anything is parsed. The set ``bach`` comes from the
-music21 package by way of the cache, whatever folder is named.
+In each case the SHA-256 is checked before anything is parsed. The sets ``bach`` and
+``bach-melody`` come from the music21 package by way of the cache, and ``waves`` is generated,
+whatever folder is named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdrnn.datasets import bach
+from fdrnn.datasets import bach, melody, waves
 from fdrnn.datasets.benchmarks import BENCHMARKS, LOWEST_PIANO_NOTE, Benchmark, BenchmarkFile
 from fdrnn.datasets.cache import data_directory
 from fdrnn.datasets.dataset import Dataset
@@ -38,9 +39,10 @@ class KnownDataset:
         Its name on the command line and in reports.
     origin
         ``"folder"``, ``"cache"``, ``"download"``, ``"package"`` (made from an installed package
-        at first use), or ``"missing"`` (a folder is named, and lacks it).
+        at first use), ``"generated"``, or ``"missing"`` (a folder is named, and lacks it).
     path
-        The file, or for ``"missing"`` the folder; None for a download and a package.
+        The file, or for ``"missing"`` the folder; None for a download, a package and what is
+        generated.
     note
         What a report must say of it, empty for nothing.
     """
@@ -52,9 +54,16 @@ class KnownDataset:
     note: str = ""
 
 
+_MADE = {
+    bach.NAME: bach.load_bach,
+    melody.NAME: melody.load_melody,
+    waves.NAME: waves.load_waves,
+}
+
+
 def names() -> tuple[str, ...]:
     """Return the names of the known data sets."""
-    return (bach.NAME, *BENCHMARKS)
+    return (*_MADE, *BENCHMARKS)
 
 
 def is_path(name_or_path: str) -> bool:
@@ -105,8 +114,8 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     if is_path(name_or_path):
         path = user_path(name_or_path)
         return read_dataset(path, name=name_or_path, title=path.name)
-    if name_or_path == bach.NAME:
-        return bach.load_bach(progress=progress)
+    if name_or_path in _MADE:
+        return _MADE[name_or_path](progress=progress)
     benchmark = _benchmark(name_or_path)
     folder = _named_folder(data_dir)
     if folder is None:
@@ -123,7 +132,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     )
 
 
-def fetch(name: str, *, progress: bool = False) -> Path:
+def fetch(name: str, *, progress: bool = False) -> Path | None:
     """Make sure that the cache holds a known data set, so that loading it needs no network.
 
     Parameters
@@ -135,17 +144,17 @@ def fetch(name: str, *, progress: bool = False) -> Path:
 
     Returns
     -------
-    Path
-        The file in the cache, its checksum verified.
+    Path or None
+        The file in the cache, its checksum verified; None for what is generated.
 
     Raises
     ------
     UnknownNameError, FetchError, DataError, CacheError
         As for `load`.
     """
-    if name == bach.NAME:
-        bach.load_bach(progress=progress)
-        return bach.cached_path()
+    if name in _MADE:
+        _MADE[name](progress=progress)
+        return None if name == waves.NAME else bach.cached_path()
     return data_directory() / fetch_benchmark(_benchmark(name), progress=progress).name
 
 
@@ -160,11 +169,9 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
         As for `load`.
     """
     made = bach.cached_path()
-    known = [
-        KnownDataset(bach.NAME, bach.TITLE, "cache", made, bach.NOTE)
-        if made.is_file()
-        else KnownDataset(bach.NAME, bach.TITLE, "package", None, bach.NOTE)
-    ]
+    origin, path = ("cache", made) if made.is_file() else ("package", None)
+    known = [KnownDataset(one.NAME, one.TITLE, origin, path, one.NOTE) for one in (bach, melody)]
+    known.append(KnownDataset(waves.NAME, waves.TITLE, "generated", None, waves.NOTE))
     folder = _named_folder(data_dir)
     for benchmark in BENCHMARKS.values():
         origin, path = _origin(benchmark, folder)

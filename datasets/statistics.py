@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fdrnn.datasets.chunking import DEFAULT_CHUNK_LENGTH, count_chunks
-from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
+from fdrnn.datasets.dataset import SPLITS, Dataset
+from fdrnn.datasets.kinds import BINARY, CATEGORICAL, REAL
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class SplitStatistics:
     padding_share
         Share of the chunks' frames that are prepended zeros, in [0, 1); None for the test split.
     notes_per_frame
-        Mean number of ones in a frame.
+        Mean number of ones in a frame; None for other data than binary.
     lowest_feature, highest_feature
-        First and last column that is ever 1, or None if none is.
+        First and last column that is ever 1; None if none is, and for real data.
+    smallest, largest
+        Of all values of real data; None for others.
     """
 
     split: str
@@ -40,9 +43,11 @@ class SplitStatistics:
     max_length: int
     n_chunks: int | None
     padding_share: float | None
-    notes_per_frame: float
+    notes_per_frame: float | None
     lowest_feature: int | None
     highest_feature: int | None
+    smallest: float | None
+    largest: float | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class DatasetStatistics:
 
     Attributes
     ----------
-    name, title, note, lowest_midi_note, n_features, fingerprint
+    name, title, note, kind, lowest_midi_note, n_features, fingerprint
         As `Dataset` has them.
     chunk_length
         Frames of a chunk.
@@ -62,6 +67,7 @@ class DatasetStatistics:
     name: str
     title: str
     note: str
+    kind: str
     lowest_midi_note: int | None
     n_features: int
     fingerprint: str
@@ -71,10 +77,8 @@ class DatasetStatistics:
     def table(self) -> tuple[tuple[str, ...], ...]:
         """Return rows of text: a header (empty, then the splits), then a label and its values.
 
-        Where the columns are notes, the range is in MIDI numbers, else in columns.
+        Where the columns are notes, the range is in MIDI numbers, else in columns or symbols.
         """
-        lowest = self.lowest_midi_note
-        used = "columns used" if lowest is None else "MIDI notes used"
         splits = self.splits
         return (
             ("", *(s.split for s in splits)),
@@ -91,9 +95,24 @@ class DatasetStatistics:
                 "padding in chunks",
                 *("-" if s.padding_share is None else f"{s.padding_share:.1%}" for s in splits),
             ),
-            ("ones per frame", *(f"{s.notes_per_frame:.2f}" for s in splits)),
-            (used, *(_range(s, lowest or 0) for s in splits)),
+            *self._values(),
         )
+
+    def _values(self) -> tuple[tuple[str, ...], ...]:
+        splits, lowest = self.splits, self.lowest_midi_note
+        if self.kind == REAL:
+            return (
+                ("smallest value", *(f"{s.smallest:.6g}" for s in splits)),
+                ("largest value", *(f"{s.largest:.6g}" for s in splits)),
+            )
+        used = "MIDI notes used" if lowest is not None else _USED[self.kind]
+        in_range = (used, *(_range(s, lowest or 0) for s in splits))
+        if self.kind == BINARY:
+            return (("ones per frame", *(f"{s.notes_per_frame:.2f}" for s in splits)), in_range)
+        return (in_range,)
+
+
+_USED = {BINARY: "columns used", CATEGORICAL: "symbols used"}
 
 
 def describe_statistics(
@@ -112,19 +131,23 @@ def describe_statistics(
         name=dataset.name,
         title=dataset.title,
         note=dataset.note,
+        kind=dataset.kind,
         lowest_midi_note=dataset.lowest_midi_note,
         n_features=dataset.n_features,
         fingerprint=dataset.fingerprint,
         chunk_length=chunk_length,
-        splits=tuple(_split(split, dataset.split(split), chunk_length) for split in SPLITS),
+        splits=tuple(_split(split, dataset, chunk_length) for split in SPLITS),
     )
 
 
-def _split(split: str, sequences: Sequences, chunk_length: int) -> SplitStatistics:
+def _split(split: str, dataset: Dataset, chunk_length: int) -> SplitStatistics:
+    sequences, is_real = dataset.split(split), dataset.kind == REAL
     lengths = np.array([len(sequence) for sequence in sequences])
     n_frames = int(lengths.sum())
     n_chunks = None if split == "test" else count_chunks(sequences, chunk_length)
-    ones = sum(sequence.sum(axis=0, dtype=np.int64) for sequence in sequences)
+    ones = np.zeros(dataset.n_features, np.int64)
+    if not is_real:
+        ones += sum(sequence.sum(axis=0, dtype=np.int64) for sequence in sequences)
     used = np.flatnonzero(ones)
     return SplitStatistics(
         split=split,
@@ -135,9 +158,11 @@ def _split(split: str, sequences: Sequences, chunk_length: int) -> SplitStatisti
         max_length=int(lengths.max()),
         n_chunks=n_chunks,
         padding_share=None if n_chunks is None else 1 - n_frames / (n_chunks * chunk_length),
-        notes_per_frame=float(np.sum(ones) / n_frames),
+        notes_per_frame=float(np.sum(ones) / n_frames) if dataset.kind == BINARY else None,
         lowest_feature=int(used[0]) if used.size else None,
         highest_feature=int(used[-1]) if used.size else None,
+        smallest=min(float(one.min()) for one in sequences) if is_real else None,
+        largest=max(float(one.max()) for one in sequences) if is_real else None,
     )
 
 

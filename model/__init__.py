@@ -7,9 +7,11 @@ This face is light: names, hyperparameters and results. What compiles is importe
 from fdrnn.model.errors import (
     CheckpointError,
     DecompositionError,
+    OutputError,
     ToolchainError,
     TrainingInterrupted,
 )
+from fdrnn.model.outputs import DEFAULT_OUTPUT, OUTPUTS, Output, require_kind, require_padding
 from fdrnn.model.results import EpochRecord, TrialResult
 from fdrnn.model.settings import (
     CommonHyperparameters,
@@ -21,6 +23,8 @@ from fdrnn.model.settings import (
 from fdrnn.model.variants import VARIANTS, Variant, recordable, require_decomposition
 
 __all__ = [
+    "DEFAULT_OUTPUT",
+    "OUTPUTS",
     "VARIANTS",
     "CheckpointError",
     "CommonHyperparameters",
@@ -29,6 +33,8 @@ __all__ = [
     "EpochRecord",
     "FastDropoutHyperparameters",
     "Hyperparameters",
+    "Output",
+    "OutputError",
     "ToolchainError",
     "TrainingInterrupted",
     "TrainingSettings",
@@ -36,4 +42,6 @@ __all__ = [
     "Variant",
     "recordable",
     "require_decomposition",
+    "require_kind",
+    "require_padding",
 ]

@@ -21,7 +21,6 @@ draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -29,13 +28,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
+from fdrnn.model.activations import FinalLayer
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.layer_decomposition import LayerDecomposition
-from fdrnn.model.ops import BernoulliOutput
 from fdrnn.model.ops.lstm import LstmLayerGradient
 from fdrnn.model.ops.recurrence import RecurrentLayerGradient
+from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
@@ -47,6 +46,7 @@ Array = npt.NDArray[np.float64]
 
 def decompose(
     variant: str,
+    output: str,
     hyperparameters: Any,
     parameters: Parameters,
     batch: PackedChunks,
@@ -57,8 +57,8 @@ def decompose(
 
     Parameters
     ----------
-    variant
-        A name of `fdrnn.model.VARIANTS`.
+    variant, output
+        Names of `fdrnn.model.VARIANTS` and `fdrnn.model.OUTPUTS`.
     hyperparameters
         Of the variant's class.
     parameters
@@ -68,7 +68,7 @@ def decompose(
     padding
         The padding rule of the loss.
     rng
-        Of the variant's noise, if it has any.
+        Of the noise, if there is any.
 
     Returns
     -------
@@ -84,11 +84,14 @@ def decompose(
     require_decomposition(variant)
     weights = batch.weights(padding).astype(np.float64)
     weights /= max(weights.sum(), 1.0)
-    noise = VARIANTS[variant].draw(rng, batch, hyperparameters)
-    scalars = VARIANTS[variant].scalar_values(hyperparameters, 1.0)
+    of_variant, of_output = VARIANTS[variant], OUTPUTS[output]
+    noise = {**of_variant.draw(rng, batch, hyperparameters), **of_output.draw(rng, batch)}
+    scalars = {
+        **of_variant.scalar_values(hyperparameters, 1.0), **of_output.scalar_values(0.0)
+    }  # fmt: skip
     # A network that has diverged is an ordinary outcome: its parts are NaN, without a warning.
     with np.errstate(over="ignore", invalid="ignore"):
-        return _graph(variant)(parameters, scalars, noise, batch, weights)
+        return _graph(variant, output)(parameters, scalars, noise, batch, weights)
 
 
 @dataclass(frozen=True)
@@ -112,20 +115,29 @@ _NAMES = ("W_in", "W_rec", "W_out")
 
 
 class _Graph:
-    """The gradient of a variant in double precision, and what it is made of."""
+    """The gradient of a network in double precision, and what it is made of."""
 
-    def __init__(self, variant: Variant) -> None:
-        self._parameters = {key: _tensor("float64", n) for key, n in variant.parameter_axes.items()}
-        self._scalars = {key: _tensor(dtype, 0) for key, dtype in variant.scalars.items()}
-        self._noise = {key: _tensor(dtype, n) for key, (dtype, n) in variant.noise.items()}
+    def __init__(self, variant: Variant, output: Output) -> None:
+        axes = {**variant.parameter_axes, **output.parameter_axes}
+        self._parameters = {key: _tensor("float64", n) for key, n in axes.items()}
+        dtypes = {**variant.scalars, **output.scalars}
+        self._scalars = {key: _tensor(dtype, 0) for key, dtype in dtypes.items()}
+        of_variant, of_output = (
+            {key: _tensor(dtype, n) for key, (dtype, n) in part.noise.items()}
+            for part in (variant, output)
+        )
+        self._noise = {**of_variant, **of_output}
         x, target, zeros = (_tensor("float64", 2) for _ in range(3))
         n_rows, weights = _tensor("int64", 1), _tensor("float64", 1)
         symbols = Symbols(self._parameters, self._scalars, x, target, n_rows, zeros)
         state = variant.initial_state(self._parameters, zeros)
-        nll, _ = variant.nll(symbols, state, self._noise)
+        layer, _ = variant.activations(symbols, state, of_variant)
+        if not isinstance(layer, FinalLayer):
+            raise TypeError(f"variant {variant.name!r} has no affine output layer to take apart")
+        nll = output.nll(layer, symbols, of_output)
         gradients = theano.grad(T.dot(weights, nll), [self._parameters[key] for key in _NAMES])
         self._hidden = _hidden_expressions(gradients)
-        self._output = _output_expressions(nll)
+        self._output = _output_expressions(layer, output, symbols, weights, of_output)
         inputs = [*self._parameters.values(), *self._scalars.values(), *self._noise.values()]
         self._function = theano.function(
             [*inputs, x, target, n_rows, zeros, weights],
@@ -156,15 +168,15 @@ class _Graph:
         rest = dict(zip(names, values[3:], strict=True))
         parts = _hidden_parts(rest, int(batch.n_rows[0]))
         if rest["fast_dropout"]:
-            parts["W_out"] = _output_part(rest, weights)
+            parts["W_out"] = _output_part(rest)
         return tuple(part.layer(name, full[name]) for name, part in parts.items())
 
 
 @cache
-def _graph(variant: str) -> _Graph:
+def _graph(variant: str, output: str) -> _Graph:
     # Training forbids itself double precision; here it is wanted.
     with theano.config.change_flags(warn_float64="ignore"):
-        return _Graph(VARIANTS[variant])
+        return _Graph(VARIANTS[variant], OUTPUTS[output])
 
 
 def _tensor(dtype: str, n_axes: int) -> Any:
@@ -193,16 +205,21 @@ def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
     return expressions
 
 
-def _output_expressions(nll: Any) -> dict[str, Any]:
-    """Return the same of the output layer; its noise only where its activations are drawn."""
-    node = _owner([nll], (BernoulliOutput,))
-    mean, variance, W, _, target, p_keep, noise, flag = node.inputs
-    expressions = {
-        "W_out": W, "output mean": mean, "output variance": variance, "target": target,
-        "p_keep_output": p_keep, "fast_dropout": flag,
-        "z_mean": node.outputs[1], "z_variance": node.outputs[2],
+def _output_expressions(
+    layer: FinalLayer, output: Output, symbols: Symbols, weights: Any, noise: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the same of the output layer, whose loss is here that of its moments.
+
+    So an operation that computes layer and loss at once is checked as well.
+    """
+    mean, variance = layer.affine()
+    loss = T.dot(weights, output.nll_of(*layer.drawn(mean, variance), symbols, noise))
+    d_mean, delta = theano.grad(loss, [mean, variance])
+    return {
+        "W_out": layer.W, "output mean": layer.mean, "output variance": layer.variance,
+        "p_keep_output": layer.p_keep, "fast_dropout": layer.fast_dropout,
+        "output d_mean": d_mean, "output delta": delta,
     }  # fmt: skip
-    return expressions | ({"noise": noise} if node.op.sampled else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,18 +268,9 @@ def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Par
     }
 
 
-def _output_part(values: Mapping[str, Any], weights: Array) -> _Part:
-    """Return W_out's, with the gradients of its pre-synaptic moments in closed form."""
-    z_mean, z_variance = values["z_mean"], values["z_variance"]
-    if "noise" in values:
-        deviation = np.sqrt(z_variance)
-        noise = values["noise"]
-        d_mean = weights[:, None] * (expit(z_mean + noise * deviation) - values["target"])
-        delta = d_mean * noise / (2.0 * np.maximum(deviation, np.finfo(np.float64).tiny))
-    else:
-        k = 1.0 / np.sqrt(1.0 + math.pi / 8.0 * z_variance)
-        d_mean = weights[:, None] * (expit(z_mean * k) - values["target"]) * k
-        delta = -0.5 * math.pi / 8.0 * d_mean * z_mean * k**2
+def _output_part(values: Mapping[str, Any]) -> _Part:
+    """Return W_out's."""
     mean, p_keep = values["output mean"], float(values["p_keep_output"])
     spread = _spread(p_keep, mean, values["output variance"])
+    d_mean, delta = values["output d_mean"], values["output delta"]
     return _Part(values["W_out"], mean, p_keep, spread, d_mean, delta)

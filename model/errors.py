@@ -4,6 +4,7 @@ FdrnnError
 +-- ToolchainError (RuntimeError)   no C++ compiler, no Python headers, no BLAS
 +-- CheckpointError (ValueError)    a stored training state that cannot be restored
 +-- DecompositionError (ValueError) a gradient without a part that goes through variances
++-- OutputError (ValueError)        an output that does not fit the data
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ class CheckpointError(FdrnnError, ValueError):
 
 class DecompositionError(FdrnnError, ValueError):
     """A variant whose gradient the decomposition of section 2.2.2 does not apply to."""
+
+
+class OutputError(FdrnnError, ValueError):
+    """An output that does not fit the data or the padding rule."""
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error

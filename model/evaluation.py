@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,10 @@ def pack_for_validation(chunks: Chunks) -> list[PackedChunks]:
 
 
 def validation_nll(network: Network, batches: list[PackedChunks]) -> tuple[float, float]:
-    """Return NLL in nats per predicted step with the padding counted, and masked."""
+    """Return NLL in nats per predicted step with the padding counted, and masked.
+
+    The first is NaN where the output cannot predict padding.
+    """
     sums = np.zeros(2)
     steps = np.zeros(2)
     for batch in batches:
@@ -32,7 +37,7 @@ def validation_nll(network: Network, batches: list[PackedChunks]) -> tuple[float
             sums[i] += np.dot(nll.astype(np.float64), weights.astype(np.float64))
             steps[i] += weights.sum(dtype=np.float64)
     counted, masked = sums / np.maximum(steps, 1.0)
-    return float(counted), float(masked)
+    return float(counted) if network.output.counts_padding else math.nan, float(masked)
 
 
 def sequence_nll(

@@ -1,7 +1,7 @@
 """The network as compiled functions over shared parameters.
 
-One `Network` of a variant serves any number of runs in a process: sizes, rates and step rates
-are values of shared variables, so that nothing is compiled again.
+One `Network` of a variant and an output serves any number of runs in a process: sizes, rates and
+step rates are values of shared variables, so that nothing is compiled again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.errors import ToolchainError
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
+from fdrnn.model.outputs import DEFAULT_OUTPUT, OUTPUTS, Output
 from fdrnn.model.packing import PackedBlock, PackedChunks
 from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.toolchain import first_line, theano
@@ -39,31 +41,41 @@ class State:
     arrays: tuple[FloatArray, ...]
 
 
+Outcome = Callable[
+    [Activations | FinalLayer, Symbols, Mapping[str, Expression]], Sequence[Expression]
+]
+"""From activations, what they are made of and the arrays `Output.fixed`: what to compute."""
+
 RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
 """From packed rows and a state: arrays of one entry per row, and the state after the last step."""
 
 
 class Network:
-    """A recurrent network of one variant: parameters, training step and scoring.
+    """A recurrent network of one variant and one output: parameters, training step and scoring.
 
     Parameters
     ----------
     variant
-        What is computed.
+        What is computed up to the activations of the output units.
+    output
+        What is made of these.
 
     Attributes
     ----------
-    variant
+    variant, output
         The same.
     """
 
-    def __init__(self, variant: Variant) -> None:
-        self.variant = variant
-        self._parameters = _shared_arrays(variant, "")
+    def __init__(self, variant: Variant, output: Output) -> None:
+        self.variant, self.output = variant, output
+        axes = {**variant.parameter_axes, **output.parameter_axes}
+        self._parameters = _shared_arrays(axes, "")
         self._optimizer = OptimizerState(
-            _shared_arrays(variant, "velocity "), _shared_arrays(variant, "square ")
+            _shared_arrays(axes, "velocity "), _shared_arrays(axes, "square ")
         )
-        dtypes = {**dict.fromkeys(_OPTIMIZER, "float32"), **variant.scalars}
+        dtypes = {
+            **dict.fromkeys(_OPTIMIZER, "float32"), **variant.scalars, **output.scalars
+        }  # fmt: skip
         self._scalars = {
             name: theano.shared(np.ones((), dtype)[()], name=name) for name, dtype in dtypes.items()
         }
@@ -71,14 +83,16 @@ class Network:
         self._zeros = theano.shared(np.zeros((1, 1), np.float32), name="zeros")
         self._hyperparameters = variant.typical
         self._train = self._compile_train()
-        self._score = self.row_function(lambda nll: [nll])
+        self._score = self.row_function(lambda *network: [output.nll(*network)])
 
     # -- graph ---------------------------------------------------------------------------
 
     def _symbols(self, parameters: Mapping[str, Expression]) -> Symbols:
         return Symbols(
             parameters=parameters,
-            scalars={name: self._scalars[name] for name in self.variant.scalars},
+            scalars={
+                name: self._scalars[name] for name in (*self.variant.scalars, *self.output.scalars)
+            },
             x=T.fmatrix("x"),
             target=T.fmatrix("target"),
             n_rows=T.lvector("n_rows"),
@@ -90,12 +104,10 @@ class Network:
         ahead = look_ahead(self._parameters, self._optimizer, scalars["momentum"])
         symbols = self._symbols(ahead)
         weights = T.fvector("weights")
-        noise = {
-            name: T.TensorType(dtype, (False,) * n_axes)(name)
-            for name, (dtype, n_axes) in variant.noise.items()
-        }
-        rows, _ = variant.nll(symbols, variant.initial_state(ahead, self._zeros), noise)
-        nll = T.dot(weights, rows)
+        of_variant, of_output = _arrays(variant.noise), _arrays(self.output.noise)
+        state = variant.initial_state(ahead, self._zeros)
+        activations, _ = variant.activations(symbols, state, of_variant)
+        nll = T.dot(weights, self.output.nll(activations, symbols, of_output))
         penalty = variant.penalty(symbols)
         norm, updates = rmsprop_nesterov(
             nll if penalty is None else nll + penalty,
@@ -104,8 +116,14 @@ class Network:
             self._optimizer,
             *(scalars[name] for name in _OPTIMIZER),
         )
-        inputs = [symbols.x, symbols.target, weights, symbols.n_rows, *noise.values()]
-        return theano.function(inputs, [nll, norm], updates=updates)
+        noise = [*of_variant.values(), *of_output.values()]
+        return theano.function(
+            [symbols.x, symbols.target, weights, symbols.n_rows, *noise],
+            [nll, norm],
+            updates=updates,
+            # An output's noise has no use where the variant has no variances.
+            on_unused_input="ignore",
+        )
 
     # -- values --------------------------------------------------------------------------
 
@@ -115,6 +133,7 @@ class Network:
         step_rate: float,
         clip_norm: float,
         n_steps: float = 1.0,
+        log_scale: float = 0.0,
     ) -> None:
         """Set the variant's and the optimizer's numbers.
 
@@ -128,9 +147,12 @@ class Network:
             Gradient norm above which the gradient is rescaled.
         n_steps
             Predicted steps of an epoch; matters to training alone, see `Variant.scalar_values`.
+        log_scale
+            See `Output.scalar_values`; matters to the NLL alone.
         """
         values = {
             **self.variant.scalar_values(hyperparameters, n_steps),
+            **self.output.scalar_values(log_scale),
             "step_rate": step_rate,
             "momentum": hyperparameters.momentum,
             "decay": hyperparameters.decay,
@@ -139,6 +161,23 @@ class Network:
         for name, scalar in self._scalars.items():
             scalar.set_value(np.dtype(scalar.dtype).type(values[name]))
         self._hyperparameters = hyperparameters
+
+    def initial_parameters(
+        self, hyperparameters: CommonHyperparameters, n_features: int, init_scale: str, seed: int
+    ) -> Parameters:
+        """Draw initial parameters, the variant's and the output's, from `seed` alone."""
+        drawn = self.variant.initial_parameters(hyperparameters, n_features, init_scale, seed)
+        return drawn | self.output.initial_parameters(n_features)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether a training step draws anything."""
+        return bool(self.variant.noise or self.output.noise)
+
+    def draw(self, rng: np.random.Generator, batch: PackedChunks) -> dict[str, npt.NDArray[Any]]:
+        """Draw the random arrays of a training step, the variant's first."""
+        drawn = self.variant.draw(rng, batch, self._hyperparameters)
+        return {**drawn, **self.output.draw(rng, batch)}
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Copy these values in."""
@@ -172,7 +211,7 @@ class Network:
         padding
             The padding rule of its loss.
         rng
-            Of the variant's noise; may be None for a variant without.
+            Of the noise; may be None for a network without.
 
         Returns
         -------
@@ -184,13 +223,13 @@ class Network:
         """
         weights = batch.weights(padding)
         total = max(float(weights.sum(dtype=np.float64)), 1.0)
-        noise = {} if rng is None else self.variant.draw(rng, batch, self._hyperparameters)
+        noise = {} if rng is None else self.draw(rng, batch)
         loss, norm = self._train(
             batch.x,
             batch.target,
             weights / np.float32(total),
             batch.n_rows,
-            *(noise[name] for name in self.variant.noise),
+            *(noise[name] for name in (*self.variant.noise, *self.output.noise)),
         )
         return float(loss), float(norm)
 
@@ -199,25 +238,30 @@ class Network:
         parameters = self.parameters()
         return State(self.variant.initial_state(parameters, np.zeros_like(parameters["h0"])))
 
-    def row_function(self, outputs: Callable[[Expression], Sequence[Expression]]) -> RowFunction:
+    def row_function(self, outcome: Outcome) -> RowFunction:
         """Compile a function of packed rows and the state from which they go on.
 
         Parameters
         ----------
-        outputs
-            From the expression of the NLL per row, shape (R,), what to compute: itself or what
-            stands before it in its graph.
+        outcome
+            What to compute for every row.
         """
         symbols = self._symbols(self._parameters)
         begin = tuple(T.fmatrix(f"initial {name}") for name in self.variant.state)
-        nll, end = self.variant.nll(symbols, begin, None)
+        activations, end = self.variant.activations(symbols, begin, None)
+        fixed = _arrays(self.output.fixed)
+        computed = outcome(activations, symbols, fixed)
         compiled = theano.function(
-            [symbols.x, symbols.target, symbols.n_rows, *begin],
-            [*outputs(nll), *(theano.Out(array, borrow=True) for array in end)],
+            [symbols.x, symbols.target, symbols.n_rows, *begin, *fixed.values()],
+            [*computed, *(theano.Out(array, borrow=True) for array in end)],
+            on_unused_input="ignore",
         )
 
         def run(rows: PackedChunks | PackedBlock, state: State) -> tuple[list[FloatArray], State]:
-            found = compiled(rows.x, rows.target, rows.n_rows, *state.arrays)
+            of_output = self.output.fixed_arrays(rows.x.shape[1])
+            found = compiled(
+                rows.x, rows.target, rows.n_rows, *state.arrays, *(of_output[key] for key in fixed)
+            )
             values, after = found[: -len(begin)], found[-len(begin) :]
             # The arrays are the function's own buffers: what is kept of them is copied.
             last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
@@ -239,20 +283,24 @@ class Network:
         return nll, after
 
 
-@cache
-def network(variant: str) -> Network:
-    """Return the process's network of this variant, compiled at the first call.
+def network(variant: str, output: str = DEFAULT_OUTPUT) -> Network:
+    """Return the process's network of this variant and output, compiled at the first call.
 
     Raises
     ------
     ToolchainError
         If it cannot be compiled on this machine.
     """
+    return _network(variant, output)
+
+
+@cache
+def _network(variant: str, output: str) -> Network:
     said = io.StringIO()
     try:
         # Theano prints whole C files when the compiler fails.
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            return Network(VARIANTS[variant])
+            return Network(VARIANTS[variant], OUTPUTS[output])
     except Exception as error:
         raise ToolchainError(
             f"the network cannot be compiled: {first_line(error)}; see that the compiler "
@@ -260,10 +308,17 @@ def network(variant: str) -> Network:
         ) from error
 
 
-def _shared_arrays(variant: Variant, prefix: str) -> dict[str, Any]:
+def _shared_arrays(n_axes: Mapping[str, int], prefix: str) -> dict[str, Any]:
     return {
         name: theano.shared(np.zeros((1,) * axes, np.float32), name=prefix + name)
-        for name, axes in variant.parameter_axes.items()
+        for name, axes in n_axes.items()
+    }
+
+
+def _arrays(dtypes: Mapping[str, tuple[str, int]]) -> dict[str, Expression]:
+    return {
+        name: T.TensorType(dtype, (False,) * n_axes)(name)
+        for name, (dtype, n_axes) in dtypes.items()
     }
 
 

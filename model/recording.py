@@ -31,10 +31,10 @@ class Recorder:
     Parameters
     ----------
     network
-        The compiled network of the run's variant, with the parameters that validation uses when
+        The compiled network of the run, with the parameters that validation uses when
         `measure` is called.
     dataset
-        Its test split is scored for ``"test_nll"``.
+        As the network sees it; its test split is scored for ``"test_nll"``.
     chunks
         The training chunks; the first minibatch of them as they come is the one whose gradient
         is taken apart.
@@ -114,6 +114,7 @@ class Recorder:
         index = np.arange(min(self._settings.batch_size, len(self._chunks.starts)))
         return decompose(
             self._network.variant.name,
+            self._network.output.name,
             self._hyperparameters,
             parameters,
             pack_chunks(self._chunks, index, share_padding=False),

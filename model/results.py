@@ -21,7 +21,8 @@ class EpochRecord:
         Mean NLL over the epoch's minibatches, under the study's padding rule, at the
         parameters of each update: with a variant's noise, without its penalty.
     valid_nll_counted, valid_nll_masked
-        Validation NLL at the end of the epoch with the prepended zeros counted, and without.
+        Validation NLL at the end of the epoch with the prepended zeros counted (NaN where the
+        output cannot predict them), and without.
     spectral_radius, spectral_radius_squared
         Spectral radius of W_rec and of its elementwise square.
     gradient_norm
@@ -54,8 +55,8 @@ class TrialResult:
     Attributes
     ----------
     diverged
-        Whether a loss, gradient or parameter was not finite, or the validation NLL passed twice
-        its best.
+        Whether a loss, gradient or parameter was not finite, or the validation NLL so much above
+        its best as `fdrnn.model.outputs.Output.has_diverged` says.
     n_epochs
         Epochs trained.
     best_epoch

@@ -1,29 +1,26 @@
 """What a trained network expects of a sequence, and sequences drawn from it.
 
-A network's output at step t - 1 is the mean of its Bernoulli prediction of frame x_t, computed
-by the same pass as in testing: with fast dropout, variances and all. Frames are arrays
-(time, feature).
+A network's output at step t - 1 is its prediction of frame x_t, computed by the same pass as in
+testing: with fast dropout, variances and all. Frames are arrays (time, feature) as the network
+sees them: 0 and 1, one-hot, or standardised values.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import expit
 
-from fdrnn.model.moments import Expression
-from fdrnn.model.network import FloatArray, Network, RowFunction, State
-from fdrnn.model.ops import BernoulliOutput
+from fdrnn.datasets import Frames
+from fdrnn.model.network import Network, RowFunction, State
+from fdrnn.model.outputs.base import Array
 from fdrnn.model.packing import PackedBlock
 
-Frames = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float64]
+Moments = tuple[Array, Array | None]
+"""E[a] and V[a] after each frame, (n, D); None for no variance."""
 
 
-def predict(network: Network, sequence: Frames) -> Probabilities:
+def predict(network: Network, sequence: Frames) -> Array:
     """Predict every frame of a sequence but the first from those before it.
 
     Parameters
@@ -31,32 +28,31 @@ def predict(network: Network, sequence: Frames) -> Probabilities:
     network
         A network with its parameters and rates set.
     sequence
-        Values 0 and 1, shape (T, D).
+        Shape (T, D).
 
     Returns
     -------
     ndarray
-        float64, shape (T - 1, D), in [0, 1]: row t - 1 holds P(x_t | x_<t) of every feature. The
-        cross entropy of these with ``sequence[1:]`` is the sequence's test NLL, to the rounding
-        of the network's float32.
+        float64, shape (T - 1, D): row t - 1 holds E[x_t | x_<t] of every feature, which for
+        binary and categorical data is its probability. The cross entropy of probabilities with
+        ``sequence[1:]`` is the sequence's test NLL, to the rounding of the network's float32.
     """
-    probabilities, _ = _after(network, sequence[:-1], network.initial_state())
-    return probabilities
+    (mean, variance), _ = _after(network, sequence[:-1], network.initial_state())
+    return network.output.expectation(mean, variance, network.parameters())
 
 
 def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     """Draw a sequence that begins with given frames.
 
     The network starts from its trained h0 and reads the given frames; every further frame is
-    drawn from the prediction, each feature an independent Bernoulli variable, and read in turn.
+    drawn from the prediction and read in turn.
 
     Parameters
     ----------
     network
         A network with its parameters and rates set.
     given
-        Values 0 and 1, shape (n_given, D), n_given >= 1: without a first frame there is no
-        prediction.
+        Shape (n_given, D), n_given >= 1: without a first frame there is no prediction.
     n_steps
         Frames of the result, the given ones included.
     seed
@@ -65,7 +61,7 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     Returns
     -------
     ndarray
-        uint8, shape (n_steps, D).
+        Shape (n_steps, D), of the dtype of `given`.
 
     Raises
     ------
@@ -75,52 +71,36 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     n_given = len(given)
     if not 1 <= n_given <= n_steps:
         raise ValueError(f"of {n_steps} steps 1 to {n_steps} must be given, got {n_given}")
-    frames = np.zeros((n_steps, given.shape[1]), np.uint8)
+    output, parameters = network.output, network.parameters()
+    frames = np.zeros((n_steps, given.shape[1]), given.dtype)
     frames[:n_given] = given
-    uniform = np.random.default_rng(seed).random((n_steps - n_given, given.shape[1]))
+    rng = np.random.default_rng(seed)
+    variates = output.variates(rng, n_steps - n_given, given.shape[1])
     state, unread = network.initial_state(), 0
     for step in range(n_given, n_steps):
-        probabilities, state = _after(network, frames[unread:step], state)
-        frames[step] = uniform[step - n_given] < probabilities[-1]
+        (mean, variance), state = _after(network, frames[unread:step], state)
+        last = variance[-1] if variance is not None and len(variance) else None
+        frames[step] = output.realize(mean[-1], last, parameters, variates[step - n_given])
         unread = step
     return frames
 
 
-def _after(network: Network, frames: Frames, state: State) -> tuple[Probabilities, State]:
-    """Predictions after each frame, and the state after the last."""
+def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, State]:
+    """Moments of the activations after each frame, and the state after the last."""
     n_frames = len(frames)
     if not n_frames:
-        return np.zeros(frames.shape), state
+        return (np.zeros(frames.shape), None), state
     x = frames.astype(np.float32)
     one_a_step = np.ones(n_frames, np.int64)
     # The targets matter to the NLL alone, which is not asked for.
     rows = PackedBlock(x, np.zeros_like(x), one_a_step, np.zeros(n_frames, np.int64))
-    (mean, variance), state = _presynaptic(network)(rows, state)
-    return _sigmoid_mean(mean, variance), state
+    (mean, *variance), state = _presynaptic(network)(rows, state)
+    return (mean.astype(np.float64), variance[0].astype(np.float64) if variance else None), state
 
 
 @cache
 def _presynaptic(network: Network) -> RowFunction:
     # Compiled when it is first asked for; made of the operations of scoring, so that no C is.
-    return network.row_function(_output_moments)
-
-
-def _output_moments(nll: Expression) -> list[Expression]:
-    layer = nll.owner
-    if layer is None or not isinstance(layer.op, BernoulliOutput):
-        raise TypeError("predictions need a network whose NLL is computed by BernoulliOutput")
-    _, mean, variance = layer.outputs
-    return [mean, variance]
-
-
-def _sigmoid_mean(mean: FloatArray, variance: FloatArray) -> Probabilities:
-    """Mean of sig(z) for Gaussian z (`fdrnn.model.moments.sigmoid`).
-
-    float64, because a float32 next to 1 is too coarse for the logarithm of its complement.
-    An ordinary output layer has no variances: no rows of them.
-    """
-    logit = mean.astype(np.float64)
-    if len(variance):
-        logit /= np.sqrt(1.0 + math.pi / 8 * variance.astype(np.float64))
-    probabilities: Probabilities = expit(logit)
-    return probabilities
+    return network.row_function(
+        lambda activations, symbols, _: network.output.presynaptic(activations, symbols)
+    )

@@ -14,22 +14,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from fdrnn.datasets import Dataset, chunk
+from fdrnn.datasets import Dataset, chunk, log_scale, standardised
 from fdrnn.model.checkpoint import Checkpoint, Progress
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.layer_decomposition import LayerDecomposition
 from fdrnn.model.network import network
+from fdrnn.model.outputs import DEFAULT_OUTPUT, require_kind, require_padding
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator
 from fdrnn.model.recording import Recorder
 from fdrnn.model.results import EpochRecord, TrialResult
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
-
-DIVERGENCE_FACTOR = 2.0
-"""A run has diverged when its validation NLL passes this many times its best."""
 
 
 def _never() -> bool:
@@ -39,13 +37,14 @@ def _never() -> bool:
 class Trainer:
     """One training run of one configuration.
 
-    Trainers share the compiled network of their variant, but nothing that lasts: each holds its
-    own state and loads it at the start of an epoch.
+    Trainers share the compiled network of their variant and output, but nothing that lasts: each
+    holds its own state and loads it at the start of an epoch.
 
     Parameters
     ----------
     dataset
-        Its training and validation splits are cut into chunks; the test split stays whole.
+        Its training and validation splits are cut into chunks; the test split stays whole. Real
+        data are standardised by the training split.
     variant
         A name of `fdrnn.model.VARIANTS`.
     hyperparameters
@@ -54,6 +53,13 @@ class Trainer:
         What is the same for every trial of a study.
     seed
         Of the initial parameters, the order of the data and the noise, not negative.
+    output
+        A name of `fdrnn.model.OUTPUTS`.
+
+    Raises
+    ------
+    OutputError
+        If the output does not fit the data or the padding rule.
 
     Examples
     --------
@@ -72,8 +78,11 @@ class Trainer:
         hyperparameters: CommonHyperparameters,
         settings: TrainingSettings,
         seed: int,
+        output: str = DEFAULT_OUTPUT,
     ) -> None:
-        self._network = network(variant)
+        require_kind(output, dataset.kind, dataset.name)
+        require_padding(output, settings.padding)
+        self._network = network(variant, output)
         expected = self._network.variant.hyperparameters
         if type(hyperparameters) is not expected:
             raise TypeError(
@@ -83,15 +92,19 @@ class Trainer:
         self._hyperparameters = hyperparameters
         self._settings = settings
         self._seed = seed
-        self._test = dataset.test
-        self._chunks = chunk(dataset.train, settings.chunk_length)
-        self._validation = pack_for_validation(chunk(dataset.valid, settings.chunk_length))
-        self._identity = repr((variant, hyperparameters, settings, seed, dataset.fingerprint))
+        seen = standardised(dataset)
+        self._test = seen.test
+        self._chunks = chunk(seen.train, settings.chunk_length)
+        self._validation = pack_for_validation(chunk(seen.valid, settings.chunk_length))
+        self._n_features = dataset.n_features
+        self._log_scale = log_scale(dataset)
+        run = (variant, hyperparameters, settings, seed, dataset.fingerprint)
+        self._identity = repr(run if output == DEFAULT_OUTPUT else (*run, output))
         self._n_steps = count_steps(self._chunks, settings.padding)
         self._recorder = Recorder(
-            self._network, dataset, self._chunks, hyperparameters, settings, seed
+            self._network, seen, self._chunks, hyperparameters, settings, seed
         )
-        parameters = self._network.variant.initial_parameters(
+        parameters = self._network.initial_parameters(
             hyperparameters, dataset.n_features, settings.init_scale, seed
         )
         self._state = Checkpoint(
@@ -155,7 +168,7 @@ class Trainer:
         network, settings = self._network, self._settings
         epoch = before.progress.epoch + 1
         step_rate = self._hyperparameters.step_rate * settings.step_rate_decay ** (epoch - 1)
-        network.configure(self._hyperparameters, step_rate, settings.clip_norm, self._n_steps)
+        self._configure(step_rate)
         network.set_parameters(before.parameters)
         network.set_optimizer(before.velocity, before.mean_square)
         average = {name: value.copy() for name, value in before.average.items()}
@@ -163,7 +176,7 @@ class Trainer:
         order = data_order(self._seed, epoch, len(self._chunks.starts))
         updates = before.progress.updates
         losses, steps, norms = [], [], []
-        share_padding = not network.variant.noise
+        share_padding = not network.has_noise
         for number, begin in enumerate(range(0, len(order), settings.batch_size)):
             if interrupted():
                 raise TrainingInterrupted
@@ -196,7 +209,8 @@ class Trainer:
             and all(np.isfinite(value).all() for value in parameters.values())
         )
         best = before.best
-        if not finite or valid > DIVERGENCE_FACTOR * progress.best_valid_nll:
+        diverged = network.output.has_diverged(valid, progress.best_valid_nll, self._n_features)
+        if not finite or diverged:
             progress = replace(progress, diverged=True)
         elif valid < progress.best_valid_nll:
             progress = replace(
@@ -219,6 +233,15 @@ class Trainer:
             gradient_norm=float(np.mean(norms)),
             measurements=measurements,
             seconds=time.perf_counter() - begin_s,
+        )
+
+    def _configure(self, step_rate: float) -> None:
+        self._network.configure(
+            self._hyperparameters,
+            step_rate,
+            self._settings.clip_norm,
+            self._n_steps,
+            self._log_scale,
         )
 
     def decomposition(self, parameters: Parameters | None = None) -> tuple[LayerDecomposition, ...]:
@@ -247,9 +270,7 @@ class Trainer:
         state, progress = self._state, self._state.progress
         sums, steps = np.zeros(0), np.zeros(0, np.int64)
         if state.best:
-            self._network.configure(
-                self._hyperparameters, self._hyperparameters.step_rate, self._settings.clip_norm
-            )
+            self._configure(self._hyperparameters.step_rate)
             self._network.set_parameters(state.best)
             sums, steps = sequence_nll(self._network, self._test)
         return TrialResult(

@@ -1,4 +1,6 @@
-"""The figure of a model's music: an excerpt, the predictions under it, and a sample.
+"""The figure of what a model makes of columns of 0 and 1, music above all.
+
+An excerpt, the predictions under it, and a sample.
 
 Everything is of the store's samples (`fdrnn.search.samples`); how the sample sounds is the
 business of `fdrnn.reports.midi`.
@@ -14,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from fdrnn.datasets import DataDescription
+from fdrnn.datasets import BINARY, CATEGORICAL, DataDescription
 from fdrnn.search import Samples
 
 _COLOURS = LinearSegmentedColormap.from_list("probability", ["#ffffff", "#56b4e9", "#00304d"])
@@ -80,14 +82,16 @@ def music_alt(samples: Samples, data: DataDescription) -> str:
     excerpt, predictions, sample = samples.excerpt, samples.predictions, samples.sample
     drawn = sample[samples.origin.n_given :]
     sounding = excerpt[1:].astype(bool)
+    ones, present = _ONES[data.kind]
     parts = [
         f"Three piano-rolls. Above, the first {len(excerpt)} steps of test sequence "
-        f"{samples.origin.sequence} of {data.title}, {excerpt.sum(axis=1).mean():.1f} notes a step."
+        f"{samples.origin.sequence} of {data.title}, "
+        f"{excerpt.sum(axis=1).mean():.1f} {ones} a step."
     ]
     if sounding.any():
         parts.append(
             "In the middle, the predictions: a mean probability of "
-            f"{predictions[sounding].mean():.2f} for the notes that sound and "
+            f"{predictions[sounding].mean():.2f} for the {present} and "
             f"{predictions[~sounding].mean():.3f} for the others."
             if not sounding.all()
             else "In the middle, the predictions."
@@ -95,9 +99,15 @@ def music_alt(samples: Samples, data: DataDescription) -> str:
     if len(drawn):
         parts.append(
             f"Below, a sample: {samples.origin.n_given} steps of the sequence, then {len(drawn)} "
-            f"drawn from the model, {drawn.sum(axis=1).mean():.1f} notes a step."
+            f"drawn from the model, {drawn.sum(axis=1).mean():.1f} {ones} a step."
         )
     return " ".join(parts)
+
+
+_ONES = {
+    BINARY: ("notes", "notes that sound"),
+    CATEGORICAL: ("symbols", "symbols that come"),
+}
 
 
 def _draw(

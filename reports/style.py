@@ -203,6 +203,15 @@ def dots(
     )
 
 
+def nll_top(lowest: float, factor: float) -> float:
+    """Return where an axis of NLL ends: at `factor` times the lowest, which may be negative.
+
+    An NLL of densities may be next to 0 or below it; below 1 nat the axis ends `factor` - 1 nats
+    above the lowest, which at 1 is the same.
+    """
+    return factor * lowest if lowest >= 1.0 else lowest + factor - 1.0
+
+
 def legend_above(axes: Axes, n_columns: int = 4) -> None:
     """Put the legend over the right end of the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()

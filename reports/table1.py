@@ -14,12 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.reports.bootstrap import Interval, test_nll_intervals
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.paper import TABLE_1
-from fdrnn.search import Store
+from fdrnn.search import Store, StudyDefinition
 from fdrnn.search.comparison import named_studies
 
 
@@ -34,7 +34,7 @@ class Row:
     study, variant, space, seed, padding
         The study's definition; `padding` is the rule of the training and validation loss.
     training
-        Its other training settings in words; those that are not told have their defaults.
+        Its output and other training settings in words; what is not told has its default.
     plain_study
         The study's plain counterpart in the same report; None for a plain study, and where
         there is none.
@@ -172,7 +172,7 @@ def row(evidence: Evidence) -> Row:
         space=definition.space,
         seed=definition.seed,
         padding=definition.training.padding,
-        training="; ".join(_settings(definition.training)),
+        training="; ".join(_settings(definition)),
         plain_study=None,
         code_version=evidence.stored.code_version,
         trials_planned=len(evidence.trials),
@@ -209,8 +209,10 @@ def _high(interval: Interval | None) -> float | None:
     return None if interval is None else interval.high
 
 
-def _settings(training: TrainingSettings) -> Iterator[str]:
-    usual = TrainingSettings()
+def _settings(definition: StudyDefinition) -> Iterator[str]:
+    training, usual = definition.training, TrainingSettings()
+    if definition.output != DEFAULT_OUTPUT:
+        yield f"output {OUTPUTS[definition.output].title}"
     yield f"batch {training.batch_size}"
     yield f"patience {training.patience}"
     yield f"at most {training.max_epochs} epochs"

@@ -9,13 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
+from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import (
+    DEFAULT_OUTPUT,
+    OUTPUTS,
     VARIANTS,
     DecompositionError,
+    OutputError,
     TrainingSettings,
     recordable,
     require_decomposition,
+    require_kind,
+    require_padding,
 )
 from fdrnn.search.errors import DefinitionError
 from fdrnn.search.space import SPACES, fitting_spaces, hyperparameter_names
@@ -23,6 +29,7 @@ from fdrnn.search.space import SPACES, fitting_spaces, hyperparameter_names
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST_SEED = 2**63 - 1
 _TABLE = "training"
+_OUTPUT = "output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +52,15 @@ class StudyDefinition:
         Seed of every draw, in 0 .. 2**63 - 1.
     training
         What is the same for every trial.
+    output
+        A name of `fdrnn.model.OUTPUTS` that fits the data.
 
     Raises
     ------
     DefinitionError
         If a value breaks its rule; the line names key, value and rule.
     UnknownNameError
-        If there is no variant or space of that name.
+        If there is no variant, space or output of that name.
     """
 
     name: str
@@ -61,6 +70,7 @@ class StudyDefinition:
     n_trials: int
     seed: int
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    output: str = DEFAULT_OUTPUT
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -74,6 +84,8 @@ class StudyDefinition:
             raise UnknownNameError("variant", self.variant, VARIANTS)
         if self.space not in SPACES:
             raise UnknownNameError("space", self.space, SPACES)
+        if self.output not in OUTPUTS:
+            raise UnknownNameError("output", self.output, OUTPUTS)
         self._require_fitting_space()
         if "decomposition" in self.training.record:
             try:
@@ -87,6 +99,10 @@ class StudyDefinition:
                 f"training.record must be what the variant can record ({', '.join(able)} records "
                 f"{', '.join(sorted(unable))}), got variant {self.variant!r}"
             )
+        try:
+            require_padding(self.output, self.training.padding)
+        except OutputError as error:
+            raise DefinitionError(f"{_TABLE}.{error}") from error
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
         if not 0 <= self.seed <= _LARGEST_SEED:
@@ -107,6 +123,16 @@ class StudyDefinition:
             f"({' or '.join(map(repr, fitting))} does), got {self.space!r}: {'; '.join(faults)}"
         )
 
+    def require_data(self, data: DataDescription) -> None:
+        """Check that the output fits the data.
+
+        Raises
+        ------
+        OutputError
+            If it fits another kind.
+        """
+        require_kind(self.output, data.kind, self.data)
+
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], default_name: str = "") -> StudyDefinition:
         """Read a definition from parsed TOML or JSON.
@@ -115,7 +141,8 @@ class StudyDefinition:
         ----------
         mapping
             Keys ``name`` (optional), ``data``, ``variant``, ``space``, ``n_trials``, ``seed``,
-            and ``training``, a mapping of `TrainingSettings` fields (optional).
+            ``output`` (optional), and ``training``, a mapping of `TrainingSettings` fields
+            (optional).
         default_name
             Name where the mapping has none, for example the stem of the file.
 
@@ -125,7 +152,7 @@ class StudyDefinition:
             If a key is unknown (the nearest is suggested) or missing, or a value is of another
             type or out of range.
         UnknownNameError
-            If there is no variant or space of that name.
+            If there is no variant, space or output of that name.
         """
         values = {"name": default_name, **mapping}
         training = values.pop(_TABLE, {})
@@ -134,7 +161,7 @@ class StudyDefinition:
         known = _types(cls)
         del known[_TABLE]
         _require_known(values, [*known, _TABLE], prefix="")
-        missing = [key for key in known if key not in values]
+        missing = [key for key in known if key not in values and key != _OUTPUT]
         if missing:
             raise DefinitionError(f"{missing[0]} is missing; a study definition must set it")
         typed = _typed(values, known, prefix="")
@@ -142,8 +169,14 @@ class StudyDefinition:
         return cls(**typed, training=typed_training)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the mapping from which `from_mapping` makes an equal definition."""
-        return dataclasses.asdict(self)
+        """Return the mapping from which `from_mapping` makes an equal definition.
+
+        The default output has no key, as in definitions made before there were others.
+        """
+        mapping = dataclasses.asdict(self)
+        if self.output == DEFAULT_OUTPUT:
+            del mapping[_OUTPUT]
+        return mapping
 
     def differences(self, stored: StudyDefinition) -> list[str]:
         """Say what sets this definition apart from the one in the store.
@@ -168,7 +201,7 @@ class StudyDefinition:
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:
-    mapping = definition.to_mapping()
+    mapping = dataclasses.asdict(definition)
     training = mapping.pop(_TABLE)
     return mapping | {f"{_TABLE}.{key}": value for key, value in training.items()}
 

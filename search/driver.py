@@ -37,12 +37,15 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
 
     Raises
     ------
+    OutputError
+        If the definition's output does not fit the data.
     StudyConflictError
         If the study differs from the one in the store in anything but more trials; the line says
         in what.
     StoreError
         If the store fails.
     """
+    definition.require_data(data)
     stored = store.find(definition.name)
     if stored is None or definition.n_trials > stored.definition.n_trials:
         with store.database.exclusive():

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from fdrnn.datasets import Dataset
+from fdrnn.datasets import Dataset, in_units, standardised
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import VARIANTS
 from fdrnn.search import tables
@@ -154,14 +154,16 @@ def make_samples(
         )
     definition = model.study.definition
     hyperparameters = VARIANTS[definition.variant].hyperparameters(**model.hyperparameters)
-    compiled = network(definition.variant)
+    compiled = network(definition.variant, definition.output)
     compiled.configure(hyperparameters, hyperparameters.step_rate, definition.training.clip_norm)
     compiled.set_parameters(model.parameters)
+    seen = standardised(dataset).test[sequence][:n_steps]
+    drawn = sample(compiled, seen[:n_given], n_steps, seed)
     return Samples(
         config_index=model.config_index,
         excerpt=excerpt,
-        predictions=predict(compiled, excerpt),
-        sample=sample(compiled, excerpt[:n_given], n_steps, seed),
+        predictions=in_units(dataset, predict(compiled, seen)),
+        sample=np.concatenate([excerpt[:n_given], in_units(dataset, drawn[n_given:])]),
         origin=SampleOrigin(
             sequence=sequence,
             sequence_length=len(whole),

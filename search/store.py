@@ -7,7 +7,7 @@ stands in `fdrnn.search.frames` and `fdrnn.search.progress`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -123,7 +123,7 @@ class Store:
                 .values(
                     name=definition.name,
                     definition=definition.to_mapping(),
-                    data=asdict(data),
+                    data=data.to_mapping(),
                     created_at=now_s(),
                     code_version=code_version(),
                 )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from fdrnn.datasets import Frames
 from fdrnn.search import tables
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.store import Store
@@ -56,20 +57,21 @@ class Samples:
     config_index
         The trial, whose best-validation parameters were used.
     excerpt
-        uint8, shape (T, n_features): the first frames of the test sequence.
+        Shape (T, n_features), of the data set's dtype: the first frames of the test sequence.
     predictions
-        float64, shape (T - 1, n_features), in [0, 1]: row t - 1 is P(x_t | x_<t) of the excerpt.
+        float64, shape (T - 1, n_features): row t - 1 is E[x_t | x_<t] of the excerpt, P(x_t | x_<t)
+        where the columns are 0 and 1.
     sample
-        uint8, shape (n_steps, n_features): `origin.n_given` frames of the excerpt, then frames
-        drawn from the model, each from the prediction after those before it.
+        Shape (n_steps, n_features), of the data set's dtype: `origin.n_given` frames of the
+        excerpt, then frames drawn from the model, each from the prediction after those before it.
     origin
         What they are of.
     """
 
     config_index: int
-    excerpt: npt.NDArray[np.uint8]
+    excerpt: Frames
     predictions: npt.NDArray[np.float64]
-    sample: npt.NDArray[np.uint8]
+    sample: Frames
     origin: SampleOrigin
 
 

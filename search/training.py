@@ -73,6 +73,7 @@ def make_trainer(
         variant.hyperparameters(**hyperparameters),  # type: ignore[arg-type]
         definition.training,
         seed,
+        definition.output,
     )
 
 

@@ -1,8 +1,8 @@
 """Study definitions by name or path: the project's own and a user's TOML files.
 
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
-``seed`` and a table ``[training]``, whose keys are the fields of
-`fdrnn.model.settings.TrainingSettings`. A comparison's has ``variants`` in the place of
+``seed``, ``output`` if it is not Bernoulli, and a table ``[training]``, whose keys are the fields
+of `fdrnn.model.settings.TrainingSettings`. A comparison's has ``variants`` in the place of
 ``variant`` and ``space`` (`fdrnn.search.comparison`) and makes a study of each. The path of a
 data file is relative to the definition's folder. The project's own definitions stand beside this
 module.

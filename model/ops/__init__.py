@@ -12,8 +12,10 @@ from fdrnn.model.ops.lstm import LstmLayer
 from fdrnn.model.ops.output import BernoulliOutput
 from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.ops.recurrence import RecurrentLayer
+from fdrnn.model.ops.softmax import AveragedSoftmax, Softmax, UnscentedSoftmax
 
 __all__ = [
+    "AveragedSoftmax",
     "BernoulliOutput",
     "DropoutRecurrentLayer",
     "GaussianWeightsLayer",
@@ -22,4 +24,6 @@ __all__ = [
     "OwnWeightsLayer",
     "OwnWeightsProduct",
     "RecurrentLayer",
+    "Softmax",
+    "UnscentedSoftmax",
 ]

@@ -49,6 +49,7 @@ from fdrnn.model.ops.native import (
     Variable,
     disconnected,
     integer_input,
+    or_itself,
     or_zeros,
     real_inputs,
 )
@@ -151,7 +152,7 @@ class LstmLayer(_LstmBase):
             *inputs,
             *outputs,
             or_zeros(gradients[0], outputs[0]),
-            or_zeros(gradients[1], outputs[1]),
+            (or_zeros if self.stochastic else or_itself)(gradients[1], outputs[1]),
         )[:7]
         return [*disconnected(2), *state_and_weights, *disconnected(2)]
 

@@ -93,6 +93,14 @@ def or_zeros(gradient: Variable, like: Variable) -> Variable:
     return gradient
 
 
+def or_itself(gradient: Variable, empty: Variable) -> Variable:
+    """Return `gradient`, or `empty`, an array without rows, where nothing depends on that.
+
+    It is its own gradient. Zeros would be an allocation, which every process compiles anew.
+    """
+    return empty if isinstance(gradient.type, DisconnectedType) else gradient
+
+
 def disconnected(count: int) -> list[Variable]:
     """Return the gradients of inputs that have none."""
     return [DisconnectedType()() for _ in range(count)]

@@ -117,6 +117,6 @@ class OwnWeightsProductGradient(NativeOp):
     _function = "backward"
 
     def make_node(self, *arguments: Variable) -> Apply:
-        dtype = arguments[0].dtype
-        outputs = [T.TensorType(dtype, (False,) * n)() for n in (2, 3)]
+        # A single matrix may stand for all rows; its gradient is as broadcastable as it is.
+        outputs = [argument.type() for argument in arguments[:2]]
         return theano.graph.basic.Apply(self, list(arguments), outputs)

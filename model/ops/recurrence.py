@@ -9,6 +9,7 @@ from fdrnn.model.ops.native import (
     Variable,
     disconnected,
     integer_input,
+    or_itself,
     or_zeros,
     real_inputs,
 )
@@ -130,7 +131,7 @@ class RecurrentLayer(_RecurrenceBase):
             *inputs,
             *outputs,
             or_zeros(gradients[0], outputs[0]),
-            or_zeros(gradients[1], outputs[1]),
+            (or_itself if self.cell == "plain" else or_zeros)(gradients[1], outputs[1]),
         )
         return [*disconnected(2), dmean0, dvariance0, dW_in, dW_rec, db, *disconnected(4)]
 

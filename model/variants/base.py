@@ -20,6 +20,7 @@ from fdrnn.model.settings import CommonHyperparameters, Hyperparameters
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
@@ -63,9 +64,9 @@ class Symbols:
     Attributes
     ----------
     parameters
-        By name, float32.
+        By name, float32: the variant's and the output's.
     scalars
-        The variant's numbers, 0-d, by name; see `Variant.scalars`.
+        Their numbers, 0-d, by name; see `Variant.scalars`.
     x, target
         Packed rows (see `fdrnn.model.packing`), float32, shape (R, n_features).
     n_rows
@@ -189,13 +190,13 @@ class Variant(ABC):
         return {}
 
     @abstractmethod
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
-        """Build the network.
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
+        """Build the network up to the activations of its output units.
 
         Parameters
         ----------
@@ -209,8 +210,8 @@ class Variant(ABC):
 
         Returns
         -------
-        nll
-            Shape (R,): nats per row, summed over columns.
+        activations
+            What `fdrnn.model.outputs` makes a loss of.
         state
             After each row: arrays (R, width) as in `state`.
         """

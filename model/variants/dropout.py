@@ -10,11 +10,12 @@ import numpy as np
 
 from fdrnn.model.settings import Hyperparameters, require_dropout_rate
 from fdrnn.model.variants.base import Symbols, typical
-from fdrnn.model.variants.plain import Plain
+from fdrnn.model.variants.plain import Plain, ordinary
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
 
@@ -82,23 +83,23 @@ class Dropout(Plain):
             ),
         }
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Mask in training; in validation and test run the ordinary network."""
         from fdrnn.model.ops import DropoutRecurrentLayer
 
         if noise is None:
-            return super().nll(symbols, state, None)
+            return super().activations(symbols, state, None)
         p = symbols.parameters
         hidden, _ = DropoutRecurrentLayer()(
             symbols.x * noise["input"], symbols.n_rows, *state,
             p["W_in"], p["W_rec"], p["b_h"], noise["hidden_to_hidden"],
         )  # fmt: skip
-        return self.output(symbols, hidden * noise["hidden_to_output"], symbols.zeros), (hidden,)
+        return ordinary(symbols, hidden * noise["hidden_to_output"], symbols.zeros), (hidden,)
 
 
 VARIANT = Dropout(

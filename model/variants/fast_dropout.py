@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.settings import FastDropoutHyperparameters
 from fdrnn.model.variants.base import Symbols, Variant, typical
 
@@ -70,12 +71,12 @@ class FastDropout(Variant):
             "fast_dropout_final_layer": hyperparameters.fast_dropout_final_layer,
         }
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Propagate moments through both layers."""
         return self.layers(symbols, state, self.cell)
 
@@ -86,9 +87,9 @@ class FastDropout(Variant):
         cell: str,
         hidden_noise: Expression | None = None,
         output_noise: Expression | None = None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[FinalLayer, tuple[Expression, ...]]:
         """Build both layers, the output layer sampled where it is given noise."""
-        from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
+        from fdrnn.model.ops import RecurrentLayer
 
         p, scalars = symbols.parameters, symbols.scalars
         mean, variance, *_ = RecurrentLayer(cell, self.input_scale)(
@@ -103,17 +104,16 @@ class FastDropout(Variant):
             scalars["mean_factor"],
             hidden_noise,
         )
-        nll, *_ = BernoulliOutput(sampled=output_noise is not None)(
+        layer = FinalLayer(
             mean,
             variance,
             p["W_out"],
             p["b_y"],
-            symbols.target,
             scalars["p_keep_output"],
             scalars["fast_dropout_final_layer"],
             output_noise,
         )
-        return nll, (mean, variance)
+        return layer, (mean, variance)
 
 
 VARIANT = FastDropout(name="fast_dropout", title="FD-RNN", typical=TYPICAL)

@@ -15,6 +15,7 @@ from fdrnn.model.variants.fast_dropout import TYPICAL, FastDropout
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
 
@@ -51,12 +52,12 @@ class SampledFastDropout(FastDropout):
             "output": rng.standard_normal((n_rows, n_features), np.float32),
         }
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Draw activations in training, propagate moments in validation and test."""
         if noise is None:
             return self.layers(symbols, state, self.cell)

@@ -14,10 +14,12 @@ import numpy as np
 
 from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.variants.base import PARAMETER_AXES, Symbols, V, Variant
+from fdrnn.model.variants.plain import ordinary
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
 
@@ -76,27 +78,23 @@ class Lstm(Variant):
         """Return h0 and c0."""
         return parameters["h0"], parameters["c0"]
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Run the layers without rates."""
-        from fdrnn.model.ops import BernoulliOutput, LstmLayer
+        from fdrnn.model.ops import LstmLayer
         from fdrnn.model.toolchain import theano
 
         p, zeros = symbols.parameters, symbols.zeros
         one = theano.tensor.constant(1, dtype=zeros.dtype)
-        no = theano.tensor.constant(0, dtype="int8")
         h, c = state
         mean, no_variance, cell_mean, *_ = LstmLayer(stochastic=False)(
             symbols.x, symbols.n_rows, h, zeros, c, zeros, p["W_in"], p["W_rec"], p["b_h"], one, one
         )
-        nll, *_ = BernoulliOutput()(
-            mean, no_variance, p["W_out"], p["b_y"], symbols.target, one, no
-        )
-        return nll, (mean, cell_mean)
+        return ordinary(symbols, mean, no_variance), (mean, cell_mean)
 
 
 VARIANT = Lstm(

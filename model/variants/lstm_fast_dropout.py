@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.settings import DropoutHyperparameters
 from fdrnn.model.variants import lstm
 from fdrnn.model.variants.base import Symbols, V
@@ -46,14 +47,14 @@ class FastDropoutLstm(lstm.Lstm):
         """Return h0 and c0, both without variance."""
         return parameters["h0"], zeros, parameters["c0"], zeros
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Propagate mean and variance through both layers."""
-        from fdrnn.model.ops import BernoulliOutput, LstmLayer
+        from fdrnn.model.ops import LstmLayer
 
         p, scalars = symbols.parameters, symbols.scalars
         mean, variance, cell_mean, cell_variance, *_ = LstmLayer()(
@@ -66,16 +67,15 @@ class FastDropoutLstm(lstm.Lstm):
             scalars["p_keep_input"],
             scalars["p_keep_hidden"],
         )
-        nll, *_ = BernoulliOutput()(
+        layer = FinalLayer(
             mean,
             variance,
             p["W_out"],
             p["b_y"],
-            symbols.target,
             scalars["p_keep_output"],
             scalars["fast_dropout_final_layer"],
         )
-        return nll, (mean, variance, cell_mean, cell_variance)
+        return layer, (mean, variance, cell_mean, cell_variance)
 
 
 VARIANT = FastDropoutLstm(

@@ -11,11 +11,12 @@ import numpy as np
 from fdrnn.model.settings import Hyperparameters, require_dropout_rate
 from fdrnn.model.variants.base import Symbols, typical
 from fdrnn.model.variants.dropout import inverted_mask
-from fdrnn.model.variants.plain import Plain
+from fdrnn.model.variants.plain import Plain, ordinary
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
 
@@ -67,18 +68,18 @@ class NonrecurrentDropout(Plain):
             ),
         }
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Mask in training; in validation and test run the ordinary network."""
         if noise is None:
-            return super().nll(symbols, state, None)
+            return super().activations(symbols, state, None)
         hidden, no_variance = self.hidden(symbols, state, symbols.x * noise["input"])
         masked = hidden * noise["hidden_to_output"]
-        return self.output(symbols, masked, no_variance), (hidden,)
+        return ordinary(symbols, masked, no_variance), (hidden,)
 
 
 VARIANT = NonrecurrentDropout(

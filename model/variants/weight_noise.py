@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fdrnn.model.activations import Activations
 from fdrnn.model.variants.base import Symbols, typical
 from fdrnn.model.variants.weight_noise_fast import (
     LOG_VARIANCES,
     FastWeightNoise,
     WeightNoiseHyperparameters,
-    bernoulli_nll,
 )
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class WeightNoise(FastWeightNoise):
             for name, shape in shapes.items()
         }
 
-    def _nll_of_noise(
+    def _of_noise(
         self, symbols: Symbols, state: tuple[Expression, ...], noise: Mapping[str, Expression]
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations, tuple[Expression, ...]]:
         from fdrnn.model.ops import OwnWeightsLayer, OwnWeightsProduct
         from fdrnn.model.toolchain import theano
 
@@ -73,8 +73,7 @@ class WeightNoise(FastWeightNoise):
             *state,
             weights["W_rec"],
         )
-        z = OwnWeightsProduct()(mean, weights["W_out"]) + p["b_y"]
-        return bernoulli_nll(z, symbols.target), (mean,)
+        return Activations(OwnWeightsProduct()(mean, weights["W_out"]) + p["b_y"]), (mean,)
 
 
 VARIANT = WeightNoise(

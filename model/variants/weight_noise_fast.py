@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.settings import Hyperparameters, require_positive
 from fdrnn.model.variants.base import PARAMETER_AXES, Symbols, V, Variant, typical
 
@@ -100,31 +101,31 @@ class FastWeightNoise(Variant):
         """Return h0."""
         return (parameters["h0"],)
 
-    def nll(
+    def activations(
         self,
         symbols: Symbols,
         state: tuple[Expression, ...],
         noise: Mapping[str, Expression] | None,
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         """Propagate mean and variance, or with the means of the weights means alone."""
         if noise is None:
-            return self._nll_of_means(symbols, state)
-        return self._nll_of_noise(symbols, state, noise)
+            return self._of_means(symbols, state)
+        return self._of_noise(symbols, state, noise)
 
     def penalty(self, symbols: Symbols) -> Expression:
         """Build KL per predicted step."""
         return symbols.scalars["per_step"] * divergence(symbols.parameters)
 
-    def _nll_of_means(
+    def _of_means(
         self, symbols: Symbols, state: tuple[Expression, ...]
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
         from fdrnn.model.variants.plain import VARIANT as PLAIN
 
-        return PLAIN.nll(symbols, state, None)
+        return PLAIN.activations(symbols, state, None)
 
-    def _nll_of_noise(
+    def _of_noise(
         self, symbols: Symbols, state: tuple[Expression, ...], noise: Mapping[str, Expression]
-    ) -> tuple[Expression, tuple[Expression, ...]]:
+    ) -> tuple[Activations, tuple[Expression, ...]]:
         from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct
         from fdrnn.model.toolchain import theano
 
@@ -141,20 +142,8 @@ class FastWeightNoise(Variant):
             variances["W_rec"],
             p["b_h"],
         )
-        z_mean, z_variance = GaussianWeightsProduct()(
-            mean, variance, p["W_out"], variances["W_out"], p["b_y"]
-        )
-        one, eighth_pi = (T.constant(value, dtype=mean.dtype) for value in (1.0, math.pi / 8))
-        z = z_mean / T.sqrt(one + eighth_pi * z_variance)
-        return bernoulli_nll(z, symbols.target), (mean,)
-
-
-def bernoulli_nll(z: Expression, target: Expression) -> Expression:
-    """Build the cross entropy of probabilities sig(z), in nats summed over columns, (R,)."""
-    from fdrnn.model.toolchain import theano
-
-    T = theano.tensor
-    return T.sum(T.nnet.softplus(z) - target * z, axis=1)
+        moments = GaussianWeightsProduct()(mean, variance, p["W_out"], variances["W_out"], p["b_y"])
+        return Activations(*moments), (mean,)
 
 
 def divergence(parameters: Mapping[str, Expression]) -> Expression:

@@ -130,7 +130,7 @@ def _draw(courses: Sequence[Course]) -> Drawing:
             axes.set_xlim(left=0)
         least = min(least, float(one.curve[TEST_NLL].min()))
     highest = max(float(one.curve[TEST_NLL].replace(np.inf, np.nan).max()) for one in courses)
-    top = min(highest, _HEADROOM * least)
+    top = min(highest, style.nll_top(least, _HEADROOM))
     margin = 0.05 * (top - least) or 0.1
     test.set_ylim(least - margin, top + margin)
     radius.set_ylim(bottom=0)

@@ -73,7 +73,8 @@ def figure(evidence: Evidence, curves: pd.DataFrame) -> Figure | None:
             "parameters before each. Right: validation without prepended zeros, and pooled test "
             f"NLL. {len(table)} trials in the order of their validation NLL, the selected one "
             f"first. A panel ends at most at {_HEADROOM:g} times the lowest, over trials, of the "
-            "higher one of its two NLL; what lies above is not shown."
+            f"higher one of its two NLL ({_HEADROOM - 1:g} above it if that is below 1); what lies "
+            "above is not shown."
         ),
         alt=f"Dot plots of training, validation and test NLL of {len(table)} trials. {finding}",
         draw=lambda: _draw(table),
@@ -111,7 +112,8 @@ def _draw(table: pd.DataFrame) -> Drawing:
         values = table[[one, other]].to_numpy(float)
         lowest = float(np.min(values, where=np.isfinite(values), initial=np.inf))
         anchor = float(np.nanmin(values.max(axis=1)))
-        top = min(_HEADROOM * anchor, float(np.max(values, where=np.isfinite(values), initial=0)))
+        highest = float(np.max(values, where=np.isfinite(values), initial=-np.inf))
+        top = min(style.nll_top(anchor, _HEADROOM), highest)
         margin = 0.05 * (top - lowest) or 0.1
         axes.set_ylim(lowest - margin, top + margin)
         axes.set_xlabel("trials by validation NLL")

@@ -84,7 +84,8 @@ def learning_curves(evidence: Evidence, curves: pd.DataFrame) -> Figure:
         caption=(
             f"Training NLL (mean over the epoch's updates) and validation NLL (at its end) of "
             f"{n_trials} trials, padding {parts.padding}; {_key(evidence)} The axis ends "
-            f"at {_HEADROOM:g} times the lowest validation NLL."
+            f"at {_HEADROOM:g} times the lowest validation NLL ({_HEADROOM - 1:g} above it if that "
+            "is below 1)."
         ),
         alt=_learning_alt(evidence, parts, n_trials),
         draw=lambda: _draw_learning(parts),
@@ -138,7 +139,7 @@ def _draw_learning(parts: Curves) -> Drawing:
     figure, ((train, valid),) = style.new_figure(2, width=style.TEXT_WIDTH_IN, sharey=True)
     both = pd.concat([parts.others, parts.diverged, parts.selected])
     lowest, best = _least(both[["train_nll", parts.valid]]), _least(both[parts.valid])
-    top = _HEADROOM * best
+    top = style.nll_top(best, _HEADROOM)
     for axes, column in ((train, "train_nll"), (valid, parts.valid)):
         _draw_curves(axes, parts, column, top)
     if np.isfinite(best):

@@ -102,8 +102,8 @@ def figure(evidence: Evidence) -> Figure | None:
             f"selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
-            f"it. The axis ends at {_HEADROOM:g} times the lowest NLL; a triangle stands for a "
-            "trial beyond."
+            f"it. The axis ends at {_HEADROOM:g} times the lowest NLL ({_HEADROOM - 1:g} above it "
+            "if that is below 1); a triangle stands for a trial beyond."
         ),
         alt=(
             f"Panels, one per hyperparameter, of the validation NLL of {n_finished} finished "
@@ -124,7 +124,7 @@ def _draw(wanted: list[Panel], selected: int | None, lowest: float) -> Drawing:
     figure.subplots_adjust(
         left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
     )
-    top = _HEADROOM * lowest
+    top = style.nll_top(lowest, _HEADROOM)
     for one, panel in zip(axes.flat, wanted, strict=False):
         _draw_panel(one, panel, selected, top)
     for one in axes.flat[len(wanted) :]:

@@ -41,6 +41,8 @@ def require_a_study(
 
     Raises
     ------
+    OutputError
+        If the definition's output does not fit the data.
     ValueError, TypeError
         If a column of `study` is missing or unknown or its data no description of data; if trials
         are missing, run, or have a hyperparameter that the definition's space has not; if a row
@@ -48,7 +50,7 @@ def require_a_study(
     """
     if set(study) != set(STUDY_COLUMNS):
         raise ValueError(f"the study must have the keys {', '.join(STUDY_COLUMNS)}")
-    DataDescription(**study["data"])
+    definition.require_data(DataDescription(**study["data"]))
     trials = rows[tables.trials]
     indices = [trial[KEY] for trial in trials]
     if indices != list(range(definition.n_trials)):

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.datasets import SPLITS, Dataset, KnownDataset, describe, describe_statistics, fetch, load
+from fdrnn.datasets import (
+    BINARY,
+    CATEGORICAL,
+    REAL,
+    SPLITS,
+    Dataset,
+    KnownDataset,
+    describe,
+    describe_statistics,
+    fetch,
+    load,
+)
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
 
@@ -17,7 +28,15 @@ _ORIGINS = {
     "cache": "the cache",
     "download": "a download, at first use",
     "package": "the music21 package, parsed at first use",
+    "generated": "fdrnn itself",
     "missing": "nowhere: the data folder lacks it",
+}
+
+
+_FRAMES = {
+    BINARY: "{} features per frame",
+    REAL: "{} real values per frame",
+    CATEGORICAL: "one of {} symbols per frame",
 }
 
 
@@ -52,7 +71,8 @@ def fetch_data(names: Sequence[str]) -> None:
         Known data sets.
     """
     for name in names:
-        typer.echo(f"{name}: {fetch(name, progress=sys.stderr.isatty())}")
+        path = fetch(name, progress=sys.stderr.isatty())
+        typer.echo(f"{name}: {path or 'generated whenever it is used, nothing to fetch'}")
 
 
 def show_data(
@@ -80,7 +100,7 @@ def show_data(
             f"--sequence must be in 0 .. {n_sequences - 1} for the {split} split, got {sequence}"
         )
     statistics = describe_statistics(dataset)
-    typer.echo(f"{statistics.title}: {statistics.n_features} features per frame")
+    typer.echo(f"{statistics.title}: {_FRAMES[statistics.kind].format(statistics.n_features)}")
     header, *rows = statistics.table()
     print_table(header, rows, n_text=1)
     typer.echo(f"fingerprint {statistics.fingerprint}")
@@ -92,15 +112,15 @@ def show_data(
 
 def _draw(dataset: Dataset, png: Path, split: str, sequence: int) -> None:
     # Loads matplotlib, which the statistics do without.
+    from fdrnn.datasets.lines import save_lines  # noqa: PLC0415
     from fdrnn.datasets.pianoroll import save_pianoroll  # noqa: PLC0415
 
+    frames, title = dataset.split(split)[sequence], f"{dataset.title}, {split} sequence {sequence}"
     try:
-        save_pianoroll(
-            png,
-            dataset.split(split)[sequence],
-            lowest_midi_note=dataset.lowest_midi_note,
-            title=f"{dataset.title}, {split} sequence {sequence}",
-        )
+        if dataset.kind == REAL:
+            save_lines(png, frames, title=title)
+        else:
+            save_pianoroll(png, frames, lowest_midi_note=dataset.lowest_midi_note, title=title)
     except OSError as error:
         raise OptionError(
             f"--png: cannot write {png}: {error.strerror}; name another file"

@@ -1,4 +1,4 @@
-"""``fdrnn sample``: music of a stored model, kept in the store, as a figure and as MIDI."""
+"""``fdrnn sample``: samples of a stored model, kept in the store, as a figure and as MIDI."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.datasets import Dataset, load
+from fdrnn.datasets import BINARY, REAL, Dataset, load
 from fdrnn.reports.files import file_set
 from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, are_notes, midi_file
 from fdrnn.reports.music import music_figure
+from fdrnn.reports.series import series_figure
 from fdrnn.search import (
     Samples,
     StoredStudy,
@@ -139,7 +140,8 @@ def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path
     """
     stem = f"{study.definition.name}-trial-{samples.config_index}"
     drawn = io.BytesIO()
-    music_figure(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
+    draw = series_figure if study.data.kind == REAL else music_figure
+    draw(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
     files = {f"{stem}-music.png": drawn.getvalue()}
     lowest = study.data.lowest_midi_note
     if lowest is not None and are_notes(lowest, study.data.n_features):
@@ -154,7 +156,7 @@ def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path
                 f"{DEFAULT_STEP_QUARTERS} of a quarter note; the key step_quarters of a .npz or "
                 ".mat file says it"
             )
-    else:
+    elif study.data.kind == BINARY:
         _say(
             f"no MIDI files: the columns of {study.data.title} are not MIDI notes up to 127; the "
             "key lowest_midi_note of a .npz or .mat file says which notes they are"

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.search import (
     RunningTrial,
     Store,
@@ -147,12 +148,13 @@ def status_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
     """
     stored, progress = status.stored, status.progress
     definition, settings = stored.definition, stored.definition.training
+    output = "" if definition.output == DEFAULT_OUTPUT else f", output {definition.output}"
     yield Text(summary_line(progress), style="bold")
     yield Text(
-        f"data {definition.data}, variant {definition.variant}, space {definition.space}, "
-        f"seed {definition.seed}, at most {settings.max_epochs} epochs, patience "
-        f"{settings.patience}, padding {settings.padding}; made with fdrnn {stored.code_version} "
-        f"on {stored.created_at:%Y-%m-%d %H:%M} UTC"
+        f"data {definition.data}, variant {definition.variant}{output}, "
+        f"space {definition.space}, seed {definition.seed}, at most {settings.max_epochs} epochs, "
+        f"patience {settings.patience}, padding {settings.padding}; made with fdrnn "
+        f"{stored.code_version} on {stored.created_at:%Y-%m-%d %H:%M} UTC"
     )
     best = status.best
     if best is not None:

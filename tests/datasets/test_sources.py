@@ -40,7 +40,7 @@ def tiny(small, tmp_path, monkeypatch):
 
 
 def test_the_registry_holds_the_four_sets_of_the_paper():
-    assert names() == ("bach", "jsb", "nottingham", "musedata", "piano")
+    assert names() == ("bach", "bach-melody", "waves", "jsb", "nottingham", "musedata", "piano")
     for name, benchmark in BENCHMARKS.items():
         assert benchmark.name == name
         assert [file.name.rsplit(".", 1)[1] for file in benchmark.files] == ["mat", "pickle"]
@@ -120,8 +120,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(call):
 def test_describe_says_where_each_set_would_come_from_now(tiny, tmp_path):
     def origin(folder=None):
         known = {entry.name: entry for entry in describe(folder)}
-        assert list(known) == ["bach", "tiny"]
-        assert (known["bach"].origin, known["bach"].path) == ("package", None)
+        assert list(known) == ["bach", "bach-melody", "waves", "tiny"]
+        made = [(known[name].origin, known[name].path) for name in names()[:3]]
+        assert made == [("package", None), ("package", None), ("generated", None)]
         assert "not the JSB Chorales benchmark" in known["bach"].note
         assert known["tiny"].title == "Tiny set"
         return known["tiny"].origin, known["tiny"].path

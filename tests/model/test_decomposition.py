@@ -18,7 +18,13 @@ UNABLE = [name for name in VARIANTS if name not in ABLE]
 def decomposed(name, n_rows=(3, 3, 3, 3), **changes):
     case = TrainingCase(name, list(n_rows), **changes)
     layers = decompose(
-        name, case.hyperparameters, case.parameters, case.batch, "counted", np.random.default_rng(0)
+        name,
+        case.output.name,
+        case.hyperparameters,
+        case.parameters,
+        case.batch,
+        "counted",
+        np.random.default_rng(0),
     )
     return case, {layer.name: layer for layer in layers}
 
@@ -137,7 +143,13 @@ def test_noise_term_of_sampling_has_a_mean_that_is_not_zero():
     deltas = []
     for _ in range(3000):
         *_, output = decompose(
-            case.name, case.hyperparameters, case.parameters, case.batch, "counted", rng
+            case.name,
+            case.output.name,
+            case.hyperparameters,
+            case.parameters,
+            case.batch,
+            "counted",
+            rng,
         )
         deltas.append(output.delta.sum())
     assert np.mean(deltas) > 5 * np.std(deltas) / np.sqrt(len(deltas))
@@ -157,7 +169,13 @@ def test_a_diverged_network_has_parts_that_are_not_finite():
     case = TrainingCase("fast_dropout", [2, 2, 2])
     case.parameters["W_rec"][0, 0] = np.nan
     layers = decompose(
-        case.name, case.hyperparameters, case.parameters, case.batch, "counted", None
+        case.name,
+        case.output.name,
+        case.hyperparameters,
+        case.parameters,
+        case.batch,
+        "counted",
+        None,
     )
     values = of_decomposition(layers)
     assert np.isnan(values["regularizer_ratio_W_rec"])

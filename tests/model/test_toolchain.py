@@ -48,10 +48,15 @@ CLinker.compile_cmodule = refused
 def test_a_warm_process_compiles_nothing():
     begin = "from fdrnn.model.toolchain import theano\n"
     end = (
-        "from fdrnn.model import VARIANTS\n"
+        "from fdrnn.model import OUTPUTS, VARIANTS\n"
         "from fdrnn.model.network import network\n"
         "for name in VARIANTS:\n"
         "    network(name)\n"
+        "for name in OUTPUTS:\n"
+        "    network('fast_dropout', name)\n"
+        "network('fast_dropout_sampled', 'gaussian')\n"
+        "network('plain', 'gaussian')\n"
+        "network('lstm', 'softmax_sampled')\n"
     )
     for code in (begin + end, begin + WARM + end):
         subprocess.run([sys.executable, "-c", code], check=True)

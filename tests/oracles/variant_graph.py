@@ -1,48 +1,71 @@
-"""The training loss of any variant and its gradient, compiled in either precision."""
+"""The training loss of any variant and output and its gradient, in either precision."""
 
 import dataclasses
 from functools import cache
 
 import numpy as np
 
-from fdrnn.model import VARIANTS
+from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants.base import Symbols
 
 T = theano.tensor
 
+FRAMES = {
+    "binary": lambda rng, n, width: (rng.random((n, width)) < 0.3).astype(np.float32),
+    "real": lambda rng, n, width: rng.standard_normal((n, width)).astype(np.float32),
+    "categorical": lambda rng, n, width: np.eye(width, dtype=np.float32)[rng.integers(0, width, n)],
+}
+"""Random frames of each kind of data, as a network sees them."""
 
-@cache
-def compiled(name, real):
-    """(loss, nll, gradients by parameter) of parameters, scalars, rows, zeros, weights, noise."""
-    variant = VARIANTS[name]
+
+def parameter_axes(name, output):
+    return {**VARIANTS[name].parameter_axes, **OUTPUTS[output].parameter_axes}
+
+
+def graph(name, output, real):
+    """The inputs and expressions of a network's loss: loss, nll, parameters, inputs."""
+    variant, of = VARIANTS[name], OUTPUTS[output]
 
     def tensor(dtype, ndim):
         return T.TensorType(real if dtype == "float32" else dtype, (False,) * ndim)()
 
-    parameters = {key: tensor("float32", axes) for key, axes in variant.parameter_axes.items()}
-    scalars = {key: tensor(dtype, 0) for key, dtype in variant.scalars.items()}
-    noise = {key: tensor(*spec) for key, spec in variant.noise.items()}
+    parameters = {
+        key: tensor("float32", axes) for key, axes in parameter_axes(name, output).items()
+    }
+    scalars = {key: tensor(dtype, 0) for key, dtype in {**variant.scalars, **of.scalars}.items()}
+    noise, of_output = (
+        {key: tensor(*spec) for key, spec in part.noise.items()} for part in (variant, of)
+    )
     x, target, zeros = (tensor("float32", 2) for _ in range(3))
     n_rows, weights = T.lvector(), tensor("float32", 1)
     symbols = Symbols(parameters, scalars, x, target, n_rows, zeros)
-    nll, _ = variant.nll(symbols, variant.initial_state(parameters, zeros), noise)
+    state = variant.initial_state(parameters, zeros)
+    activations, _ = variant.activations(symbols, state, noise)
+    nll = of.nll(activations, symbols, of_output)
     penalty = variant.penalty(symbols)
     loss = T.dot(weights, nll)
     loss = loss if penalty is None else loss + penalty
-    gradients = theano.grad(loss, list(parameters.values()))
     inputs = [*parameters.values(), *scalars.values(), x, target, n_rows, zeros, weights]
-    return theano.function(
-        [*inputs, *noise.values()], [loss, nll, *gradients], on_unused_input="ignore"
-    )
+    return loss, nll, parameters, [*inputs, *noise.values(), *of_output.values()]
+
+
+@cache
+def compiled(name, output, real):
+    """(loss, nll, gradients by parameter) of parameters, scalars, rows, zeros, weights, noise."""
+    loss, nll, parameters, inputs = graph(name, output, real)
+    gradients = theano.grad(loss, list(parameters.values()))
+    return theano.function(inputs, [loss, nll, *gradients], on_unused_input="ignore")
 
 
 class TrainingCase:
-    """Random parameters and rows for a variant; `rates` change its typical hyperparameters."""
+    """Random parameters and rows for a network; `rates` change its typical hyperparameters."""
 
-    def __init__(self, name, n_rows, n_features=5, n_hidden=7, seed=0, **rates):
-        self.name, self.variant = name, VARIANTS[name]
+    def __init__(
+        self, name, n_rows, n_features=5, n_hidden=7, seed=0, output=DEFAULT_OUTPUT, **rates
+    ):
+        self.name, self.variant, self.output = name, VARIANTS[name], OUTPUTS[output]
         self.hyperparameters = dataclasses.replace(
             self.variant.typical,
             n_hidden=n_hidden,
@@ -53,7 +76,7 @@ class TrainingCase:
         rng = np.random.default_rng(seed)
         n_rows = np.array(n_rows, np.int64)
         total = int(n_rows.sum())
-        frames = (rng.random((total + n_rows[0], n_features)) < 0.3).astype(np.float32)
+        frames = FRAMES[self.output.kind](rng, total + n_rows[0], n_features)
         self.batch = PackedChunks(
             x=frames[:total],
             target=frames[n_rows[0] :],
@@ -63,11 +86,18 @@ class TrainingCase:
         )
         self.weights = rng.random(total)
         drawn = self.variant.initial_parameters(self.hyperparameters, n_features, "variance", seed)
+        drawn |= self.output.initial_parameters(n_features)
         self.parameters = {
             key: value + rng.normal(0, 0.2, value.shape) for key, value in drawn.items()
         }
-        self.noise = self.variant.draw(rng, self.batch, self.hyperparameters)
-        self.scalars = self.variant.scalar_values(self.hyperparameters, 1000.0)
+        self.noise = {
+            **self.variant.draw(rng, self.batch, self.hyperparameters),
+            **self.output.draw(rng, self.batch),
+        }
+        self.scalars = {
+            **self.variant.scalar_values(self.hyperparameters, 1000.0),
+            **self.output.scalar_values(0.25),
+        }
 
     def sequence(self, index):
         """Return the frames (T + 1, n_features) of one chunk of a constant layout, and its rows."""
@@ -84,17 +114,19 @@ class TrainingCase:
                 for key, dtype in dtypes.items()
             ]
 
-        loss, nll, *gradients = compiled(self.name, real)(
-            *cast(parameters, dict.fromkeys(self.variant.parameter_axes, "float32")),
-            *cast(self.scalars, self.variant.scalars),
+        names = parameter_axes(self.name, self.output.name)
+        noise = {**self.variant.noise, **self.output.noise}
+        loss, nll, *gradients = compiled(self.name, self.output.name, real)(
+            *cast(parameters, dict.fromkeys(names, "float32")),
+            *cast(self.scalars, {**self.variant.scalars, **self.output.scalars}),
             self.batch.x.astype(real),
             self.batch.target.astype(real),
             self.batch.n_rows,
             np.zeros_like(parameters["h0"], real),
             self.weights.astype(real),
-            *cast(self.noise, {key: dtype for key, (dtype, _) in self.variant.noise.items()}),
+            *cast(self.noise, {key: dtype for key, (dtype, _) in noise.items()}),
         )
-        return float(loss), nll, dict(zip(self.variant.parameter_axes, gradients, strict=True))
+        return float(loss), nll, dict(zip(names, gradients, strict=True))
 
     def finite_differences(self, key, step=1e-6):
         """Central differences of the loss with respect to a parameter."""

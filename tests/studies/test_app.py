@@ -88,6 +88,8 @@ def test_an_unknown_data_set_gets_the_nearest(error_line: ErrorLine, study_file:
         ("max_epochs = 4", "max_epochs = 0", "max_epochs must be at least 1, got 0"),
         ("seed = 7", "seed = -7", "seed must be in 0 .."),
         ("seed = 7", "seed = ", "not valid TOML"),
+        ("seed = 7", 'seed = 7\noutput = "gausian"', "did you mean 'gaussian'"),
+        ("seed = 7", 'seed = 7\noutput = "softmax_sampled"', "padding must be 'masked' for output"),
     ],
 )
 def test_a_broken_study_file(
@@ -271,6 +273,21 @@ def test_a_damaged_data_file(error_line: ErrorLine, study_file: Path, noise: Pat
     noise.write_bytes(noise.read_bytes()[:-60])
     assert str(noise) in error_line("data", "show", noise)
     assert str(noise) in error_line("study", "create", study_file)
+
+
+def test_an_output_that_does_not_fit_the_data(error_line: ErrorLine, study_file: Path) -> None:
+    study_file.write_text(study_file.read_text().replace("seed", 'output = "gaussian"\nseed'))
+    line = error_line("run", study_file)
+    assert "output must fit the data: 'gaussian' predicts real data" in line
+    assert "is binary; output 'bernoulli' fits it" in line
+
+
+def test_data_of_real_values_are_shown_and_drawn(fdrnn: Run, tmp_path: Path) -> None:
+    shown = fdrnn("data", "show", "waves", "--png", tmp_path / "waves.png").stdout
+    assert "2 real values per frame" in shown
+    assert "ones per frame" not in shown
+    assert (tmp_path / "waves.png").read_bytes().startswith(b"\x89PNG")
+    assert "nothing to fetch" in fdrnn("data", "fetch", "waves").stdout
 
 
 def test_a_benchmark_with_a_wrong_checksum_or_missing(

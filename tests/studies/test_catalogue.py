@@ -11,7 +11,7 @@ import pytest
 
 from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import VARIANTS
+from fdrnn.model import DEFAULT_OUTPUT, VARIANTS
 from fdrnn.search import TABLE_3
 from fdrnn.studies.catalogue import find, find_all, names
 from fdrnn.studies.errors import StudyFileError
@@ -28,6 +28,7 @@ seed = 3
 N_CHUNKS = {"jsb": 243, "piano": 802, "nottingham": 1994, "musedata": 2719}
 COMPARISONS = {"compare-jsb", "compare-bach"}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
+UNSCENTED = {"bach-melody-unscented"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 
 
@@ -50,7 +51,8 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    assert set(names()) == expected | others | FIGURE_2 | TABLE_3_STUDIES | COMPARISONS
+    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED
+    assert set(names()) == expected | others | own
 
 
 @pytest.mark.parametrize("variant", OTHER_VARIANTS)
@@ -72,6 +74,12 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
 def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     wide = find(f"{name}-wide")
     assert replace(find(name), name=wide.name, space="table2-wide") == wide
+
+
+def test_the_unscented_study_differs_in_its_output_alone() -> None:
+    sampled = find("bach-melody")
+    unscented = replace(sampled, name="bach-melody-unscented", output="softmax_unscented")
+    assert find("bach-melody-unscented") == unscented
 
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
@@ -120,7 +128,8 @@ def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     assert definition.n_trials == 32
     assert definition.seed == 2013
     assert definition.training.batch_size == 27
-    assert definition.training.padding == "counted"
+    # What is not binary is none of the paper's; prepended frames do not count there.
+    assert (definition.training.padding == "counted") == (definition.output == DEFAULT_OUTPUT)
     assert definition.training == find(definition.data).training
 
 

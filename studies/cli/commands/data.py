@@ -55,7 +55,11 @@ def data_show(
     ],
     png: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw a sequence as a piano-roll.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Draw a sequence: as a piano-roll, real values as lines.",
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="train, valid or test: where --png looks.")] = "train",
     sequence: Annotated[

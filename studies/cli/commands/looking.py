@@ -97,8 +97,9 @@ def sample(
     """Draw music from a stored model; show its predictions of a test sequence.
 
     Writes piano-rolls of an excerpt, of the model's one-step predictions of it and of a sample
-    as PNG, and excerpt and sample as MIDI. All three are kept in the store, in place of earlier
-    ones of the trial, so that a report has them without weights and data.
+    as PNG (lines of real values), and excerpt and sample as MIDI where they are notes. All three
+    are kept in the store, in place of earlier ones of the trial, so that a report has them
+    without weights and data.
 
     For example:
 

@@ -1,0 +1,108 @@
+"""The pre-synaptic activations of the output units: what a variant hands to an output.
+
+They are Gaussian variables, one for each packed row and column of the data, that are taken for
+independent; a network without variances has certain ones. Shapes: R rows, H hidden units, D
+columns. What compiles is imported where a graph is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fdrnn.model.moments import Expression
+
+SMALLEST_VARIANCE = 1e-30
+"""Below it an activation is certain: its standard deviation has no derivative at 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """Activations of given moments.
+
+    Attributes
+    ----------
+    mean
+        E[a], shape (R, D).
+    variance
+        V[a], the same shape; None where there is none.
+    """
+
+    mean: Expression
+    variance: Expression | None = None
+
+    def moments(self) -> tuple[Expression, Expression | None]:
+        """Return E[a] and V[a]."""
+        return self.mean, self.variance
+
+
+@dataclass(frozen=True, eq=False)
+class FinalLayer:
+    """The activations a = (d * h) W + b of an affine layer on the hidden state h.
+
+    Attributes
+    ----------
+    mean, variance
+        Moments of h, shape (R, H); an ordinary layer does not look at the variance.
+    W, b
+        Shapes (H, D) and (D,).
+    p_keep
+        Of the hidden state, 0-d; None for an ordinary layer.
+    fast_dropout
+        0-d int8: 0 makes an ordinary layer of it; None for an ordinary layer.
+    noise
+        Shape (R, D): the layer hands on the draw E[a] + noise sqrt(V[a]), which has no variance.
+        None for no draw.
+    """
+
+    mean: Expression
+    variance: Expression
+    W: Expression
+    b: Expression
+    p_keep: Expression | None = None
+    fast_dropout: Expression | None = None
+    noise: Expression | None = None
+
+    def affine(self) -> tuple[Expression, Expression | None]:
+        """Build E[a] and V[a] (equations 1 and 2); V[a] is None for an ordinary layer.
+
+        Equation 2 is equation 6 with p_keep (1 - p_keep) W^2 as the variance of the weights
+        p_keep W, so that one native product serves both.
+        """
+        from fdrnn.model.ops import GaussianWeightsProduct, OwnWeightsProduct
+        from fdrnn.model.toolchain import theano
+
+        T = theano.tensor
+        if self.p_keep is None:
+            return OwnWeightsProduct()(self.mean, self.W.dimshuffle("x", 0, 1)) + self.b, None
+        zero, one = (T.constant(value, dtype=self.W.dtype) for value in (0.0, 1.0))
+        p_keep = T.switch(self.fast_dropout, self.p_keep, one)
+        moments: tuple[Expression, Expression] = GaussianWeightsProduct()(
+            self.mean,
+            T.switch(self.fast_dropout, self.variance, zero),
+            p_keep * self.W,
+            p_keep * (one - p_keep) * self.W**2,
+            self.b,
+        )
+        return moments
+
+    def moments(self) -> tuple[Expression, Expression | None]:
+        """Build the moments of what the layer hands on."""
+        return self.drawn(*self.affine())
+
+    def drawn(
+        self, mean: Expression, variance: Expression | None
+    ) -> tuple[Expression, Expression | None]:
+        """Build the draw of activations of these moments, or return them where there is none."""
+        if self.noise is None or variance is None:
+            return mean, variance
+        return mean + self.noise * deviation(variance), None
+
+
+def deviation(variance: Expression) -> Expression:
+    """Build the standard deviation, whose derivative is 0 where there is no variance."""
+    from fdrnn.model.toolchain import theano
+
+    T = theano.tensor
+    return T.sqrt(T.maximum(variance, T.constant(SMALLEST_VARIANCE, dtype=variance.dtype)))

@@ -1,0 +1,69 @@
+"""The outputs that a study can name; each is the module of its name.
+
+A new one is its module here, its name in the registry below, its tests and, where it needs a
+kernel, a C file in ``native/`` with its operation in `fdrnn.model.ops`. Every variant has every
+output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from fdrnn.model.errors import OutputError
+from fdrnn.model.outputs.base import Output
+
+_REGISTRY = ("bernoulli", "gaussian", "softmax_sampled", "softmax_unscented")
+
+DEFAULT_OUTPUT = _REGISTRY[0]
+"""The paper's."""
+
+OUTPUTS: Mapping[str, Output] = MappingProxyType(
+    {name: import_module(f"{__name__}.{name}").OUTPUT for name in _REGISTRY}
+)
+"""By name, in the order of the registry."""
+
+
+def require_kind(output: str, kind: str, data: str) -> None:
+    """Check that an output fits a kind of data.
+
+    Parameters
+    ----------
+    output
+        A name of `OUTPUTS`.
+    kind
+        One of `fdrnn.datasets.KINDS`.
+    data
+        Name of the data set, for the error.
+
+    Raises
+    ------
+    OutputError
+        If it fits another kind.
+    """
+    if OUTPUTS[output].kind == kind:
+        return
+    fitting = " or ".join(repr(name) for name, other in OUTPUTS.items() if other.kind == kind)
+    raise OutputError(
+        f"output must fit the data: {output!r} predicts {OUTPUTS[output].kind} data, and "
+        f"{data!r} is {kind}; output {fitting} fits it"
+    )
+
+
+def require_padding(output: str, padding: str) -> None:
+    """Check that an output's loss can follow a padding rule.
+
+    Raises
+    ------
+    OutputError
+        If prepended frames would count that the output cannot predict.
+    """
+    if padding == "counted" and not OUTPUTS[output].counts_padding:
+        raise OutputError(
+            f"padding must be 'masked' for output {output!r}, whose data have no symbol for a "
+            f"prepended frame, got {padding!r}"
+        )
+
+
+__all__ = ["DEFAULT_OUTPUT", "OUTPUTS", "Output", "require_kind", "require_padding"]

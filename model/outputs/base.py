@@ -1,0 +1,151 @@
+"""What an output is: what data it fits, its loss, its parameters and its predictions.
+
+An output is one module of this package, named like the output, with the object ``OUTPUT``. A
+variant hands it pre-synaptic activations (`fdrnn.model.activations`), one for each column of the
+data. Neither knows which the other is. A module imports what compiles inside the functions that
+build the graph, as variants do.
+
+The loss is an expression; what a trained network predicts is computed in NumPy, in double
+precision, from the activations' moments (n, D), with None for a variance that is not there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from fdrnn.model.activations import Activations, FinalLayer
+    from fdrnn.model.initialization import Parameters
+    from fdrnn.model.moments import Expression
+    from fdrnn.model.packing import PackedChunks
+    from fdrnn.model.variants.base import Symbols
+
+Array = npt.NDArray[np.float64]
+
+DIVERGENCE_FACTOR = 2.0
+"""A run has diverged when its validation NLL, of probabilities, passes this many times its best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(ABC):
+    """A predictive distribution of frames that a study can name.
+
+    Attributes
+    ----------
+    name
+        As in a study definition; the name of its module.
+    title
+        As in a report.
+    """
+
+    name: str
+    title: str
+
+    kind: ClassVar[str]
+    """The kind of data it fits, one of `fdrnn.datasets.KINDS`."""
+
+    counts_padding: ClassVar[bool] = True
+    """Whether a prepended frame can be predicted at all."""
+
+    parameter_axes: ClassVar[Mapping[str, int]] = {}
+    """Names of its own parameters and their numbers of axes."""
+
+    scalars: ClassVar[Mapping[str, str]] = {}
+    """Names and dtypes of numbers that follow from the data."""
+
+    noise: ClassVar[Mapping[str, tuple[str, int]]] = {}
+    """Random arrays of a training step; as `fdrnn.model.variants.Variant.noise`."""
+
+    fixed: ClassVar[Mapping[str, tuple[str, int]]] = {}
+    """Arrays of validation and test that are the same for every network, as `noise` is."""
+
+    def initial_parameters(self, n_features: int) -> Parameters:
+        """Return what it adds to a variant's initial parameters, or has in their place."""
+        return {}
+
+    def scalar_values(self, log_scale: float) -> Mapping[str, float]:
+        """Return the value of each of `scalars`.
+
+        Parameters
+        ----------
+        log_scale
+            Sum over columns of the logarithm of the unit in which the network sees the data.
+        """
+        return {}
+
+    def draw(
+        self, rng: np.random.Generator, batch: PackedChunks
+    ) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Draw the random arrays of one training step, after the variant's."""
+        return {}
+
+    def fixed_arrays(self, n_features: int) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the arrays of `fixed`."""
+        return {}
+
+    @abstractmethod
+    def nll_of(
+        self,
+        mean: Expression,
+        variance: Expression | None,
+        symbols: Symbols,
+        noise: Mapping[str, Expression],
+    ) -> Expression:
+        """Build the loss from E[a] and V[a], shape (R, D).
+
+        Parameters
+        ----------
+        mean, variance
+            The moments; no variance is None.
+        symbols
+            Target, parameters and scalars.
+        noise
+            The random arrays of training; in validation and test those of `fixed`.
+
+        Returns
+        -------
+        nll
+            Shape (R,): nats per row, summed over columns.
+        """
+
+    def nll(
+        self,
+        activations: Activations | FinalLayer,
+        symbols: Symbols,
+        noise: Mapping[str, Expression],
+    ) -> Expression:
+        """Build the loss from activations; as `nll_of`."""
+        return self.nll_of(*activations.moments(), symbols, noise)
+
+    def presynaptic(
+        self, activations: Activations | FinalLayer, symbols: Symbols
+    ) -> list[Expression]:
+        """Build E[a] and, where there is one, V[a], for `expectation` and `realize`."""
+        return [moment for moment in activations.moments() if moment is not None]
+
+    def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
+        """Tell whether a validation NLL is so much worse than the best that training is over.
+
+        An NLL of probabilities is not negative; by default it may not pass twice its best.
+        """
+        return valid_nll > DIVERGENCE_FACTOR * best
+
+    @abstractmethod
+    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+        """Return the expected frames, (n, D)."""
+
+    def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
+        """Draw what `realize` needs, one row a step."""
+        return rng.random((n_steps, n_features))
+
+    @abstractmethod
+    def realize(
+        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+    ) -> npt.NDArray[Any]:
+        """Return a frame (D,) drawn from the prediction of moments (D,) by one row of variates."""

@@ -1,0 +1,106 @@
+"""Independent Bernoulli columns with the mean of the logistic sigmoid: piano-rolls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.datasets import BINARY
+from fdrnn.model.activations import Activations, FinalLayer
+from fdrnn.model.outputs.base import Array, Output
+
+if TYPE_CHECKING:
+    from fdrnn.model.initialization import Parameters
+    from fdrnn.model.moments import Expression
+    from fdrnn.model.variants.base import Symbols
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bernoulli(Output):
+    """P(x_j = 1) = E[sig(a_j)] ~ sig(E[a] / sqrt(1 + pi V[a] / 8)), column by column."""
+
+    kind: ClassVar[str] = BINARY
+
+    def nll_of(
+        self,
+        mean: Expression,
+        variance: Expression | None,
+        symbols: Symbols,
+        noise: Mapping[str, Expression],
+    ) -> Expression:
+        """Build the cross entropy, softplus(z) - x z with the probability sig(z)."""
+        from fdrnn.model.toolchain import theano
+
+        T, z = theano.tensor, mean
+        if variance is not None:
+            one, eighth_pi = (T.constant(value, dtype=mean.dtype) for value in (1.0, math.pi / 8))
+            z = mean / T.sqrt(one + eighth_pi * variance)
+        return T.sum(T.nnet.softplus(z) - symbols.target * z, axis=1)
+
+    def nll(
+        self,
+        activations: Activations | FinalLayer,
+        symbols: Symbols,
+        noise: Mapping[str, Expression],
+    ) -> Expression:
+        """Build the cross entropy, of an affine layer in one native operation with it."""
+        if isinstance(activations, FinalLayer):
+            return _fused(activations, symbols)[0]
+        return super().nll(activations, symbols, noise)
+
+    def presynaptic(
+        self, activations: Activations | FinalLayer, symbols: Symbols
+    ) -> list[Expression]:
+        """Build the moments with the operation of the loss, so that nothing new is compiled."""
+        if isinstance(activations, FinalLayer):
+            return _fused(activations, symbols)[1:]
+        return super().presynaptic(activations, symbols)
+
+    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+        """Return the probabilities of 1, in [0, 1].
+
+        Double precision, because a float32 next to 1 is too coarse for the logarithm of its
+        complement.
+        """
+        from scipy.special import expit
+
+        z = mean
+        if variance is not None and len(variance):  # the native operation may have no rows of it
+            z = mean / np.sqrt(1.0 + math.pi / 8 * variance)
+        probabilities: Array = expit(z)
+        return probabilities
+
+    def realize(
+        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+    ) -> npt.NDArray[np.uint8]:
+        """Draw every column on its own."""
+        return (variates < self.expectation(mean, variance, parameters)).astype(np.uint8)
+
+
+def _fused(layer: FinalLayer, symbols: Symbols) -> list[Expression]:
+    """Build NLL, E[a] and V[a] of an affine layer."""
+    from fdrnn.model.ops import BernoulliOutput
+    from fdrnn.model.toolchain import theano
+
+    T, p_keep, fast_dropout = theano.tensor, layer.p_keep, layer.fast_dropout
+    if p_keep is None:
+        p_keep, fast_dropout = T.constant(1, dtype=layer.W.dtype), T.constant(0, dtype="int8")
+    outputs: list[Expression] = BernoulliOutput(sampled=layer.noise is not None)(
+        layer.mean,
+        layer.variance,
+        layer.W,
+        layer.b,
+        symbols.target,
+        p_keep,
+        fast_dropout,
+        layer.noise,
+    )
+    return outputs
+
+
+OUTPUT = Bernoulli(name="bernoulli", title="Bernoulli")

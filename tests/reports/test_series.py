@@ -1,0 +1,80 @@
+"""The figure of a model of real values, and what a report says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from fdrnn.datasets import CATEGORICAL, REAL, DataDescription
+from fdrnn.reports.music import music_alt
+from fdrnn.reports.series import MOST_COLUMNS, series_alt, series_figure
+from fdrnn.reports.style import nll_top
+from fdrnn.search import SampleOrigin, Samples
+
+ORIGIN = SampleOrigin(
+    sequence=5, sequence_length=60, n_given=4, seed=1, step_quarters=None, code_version="0.1.0"
+)
+
+
+def made(width: int) -> tuple[Samples, DataDescription]:
+    rng = np.random.default_rng(0)
+    excerpt, sample = (rng.normal(size=(n, width)) for n in (12, 20))
+    samples = Samples(
+        config_index=3,
+        excerpt=excerpt,
+        predictions=excerpt[1:] + 0.5,
+        sample=sample,
+        origin=ORIGIN,
+    )
+    data = DataDescription(
+        title="Waves",
+        note="",
+        n_features=width,
+        lowest_midi_note=None,
+        fingerprint="0" * 64,
+        kind=REAL,
+    )
+    return samples, data
+
+
+@pytest.mark.parametrize("width", [1, 2, MOST_COLUMNS + 3])
+def test_lines_hold_excerpt_predictions_and_sample(width: int) -> None:
+    samples, data = made(width)
+    figure = series_figure(samples, data)
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes) == 2 * min(width, MOST_COLUMNS)
+    for column in range(min(width, MOST_COLUMNS)):
+        left, right = figure.axes[2 * column : 2 * column + 2]
+        drawn = [left.lines[0], left.lines[1], right.lines[0]]
+        expected = [(samples.excerpt, 1), (samples.predictions, 2), (samples.sample, 1)]
+        for line, (values, first) in zip(drawn, expected, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), values[:, column])
+            np.testing.assert_array_equal(line.get_xdata(), first + np.arange(len(values)))
+        assert right.lines[1].get_xdata()[0] == 4.5
+
+
+def test_in_words() -> None:
+    samples, data = made(2)
+    text = series_alt(samples, data)
+    assert "12 steps of test sequence 5 of Waves" in text
+    assert "root mean squared error 0.5, 0.5 by column" in text
+    assert "4 steps of the sequence, then 16 drawn" in text
+    assert "note" not in text
+
+
+def test_symbols_are_not_called_notes() -> None:
+    samples, data = made(3)
+    rows = [np.eye(3, dtype=np.uint8)[np.arange(n) % 3] for n in (12, 20)]
+    samples = dataclasses.replace(samples, excerpt=rows[0], sample=rows[1])
+    text = music_alt(samples, dataclasses.replace(data, kind=CATEGORICAL))
+    assert "1.0 symbols a step" in text
+    assert "note" not in text
+
+
+@pytest.mark.parametrize("lowest", [8.0, 1.0, 0.5, 0.0, -3.0])
+def test_an_axis_of_nll_ends_above_its_lowest(lowest: float) -> None:
+    top = nll_top(lowest, 1.25)
+    assert top == (1.25 * lowest if lowest >= 1 else pytest.approx(lowest + 0.25))

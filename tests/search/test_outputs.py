@@ -1,0 +1,118 @@
+"""Outputs and kinds of data in definitions, stores and samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from fdrnn.datasets import DataDescription, Dataset
+from fdrnn.datasets.errors import FdrnnError, UnknownNameError
+from fdrnn.datasets.waves import load_waves
+from fdrnn.model import OutputError, TrainingSettings
+from fdrnn.search import (
+    DefinitionError,
+    StudyDefinition,
+    Training,
+    WorkerSettings,
+    create_study,
+    keep_samples,
+    make_samples,
+    open_store,
+    stored_model,
+    tables,
+    trials,
+    work,
+)
+from fdrnn.search.frames import samples
+
+MASKED = TrainingSettings(padding="masked", max_epochs=2, batch_size=50)
+DEFINITION = StudyDefinition(
+    name="mine", data="waves", variant="fast_dropout", space="table2", n_trials=1, seed=0
+)
+OF_WAVES = dataclasses.replace(DEFINITION, output="gaussian", training=MASKED)
+
+
+def test_a_definition_without_the_key_is_bernoulli_and_stored_as_before_there_were_outputs() -> (
+    None
+):
+    mapping = DEFINITION.to_mapping()
+    assert sorted(mapping) == ["data", "n_trials", "name", "seed", "space", "training", "variant"]
+    assert StudyDefinition.from_mapping(mapping) == DEFINITION
+    assert DEFINITION.output == "bernoulli"
+
+
+def test_another_output_goes_through_the_store_and_makes_another_study() -> None:
+    stored = StudyDefinition.from_mapping(json.loads(json.dumps(OF_WAVES.to_mapping())))
+    assert stored == OF_WAVES
+    other = dataclasses.replace(OF_WAVES, output="bernoulli")
+    told = ["output: here 'bernoulli', in the store 'gaussian'"]
+    assert other.differences(OF_WAVES) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"output": "gausian"}, UnknownNameError, "did you mean 'gaussian'"),
+        (
+            {"output": "softmax_sampled"},
+            DefinitionError,
+            r"training\.padding must be 'masked' for output 'softmax_sampled'",
+        ),
+    ],
+)
+def test_a_definition_that_breaks_a_rule(
+    changes: dict[str, Any], error: type[FdrnnError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        StudyDefinition.from_mapping(DEFINITION.to_mapping() | changes)
+
+
+def test_a_study_whose_output_does_not_fit_its_data_is_not_made(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}", create=True)
+    with pytest.raises(OutputError, match="output must fit the data: 'bernoulli' predicts binary"):
+        create_study(store, DEFINITION, load_waves().description)
+    assert store.study_names() == []
+
+
+def few_waves(name: str, folder: Path | None) -> Dataset:
+    whole = load_waves()
+    few = {split: whole.split(split)[:6] for split in ("train", "valid", "test")}
+    return dataclasses.replace(whole, **few)
+
+
+def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    store, data = open_store(url, create=True), few_waves("waves", None)
+    create_study(store, OF_WAVES, data.description)
+    row = store.study("mine")
+    assert (row.definition, row.data.kind) == (OF_WAVES, "real")
+    work(url, "mine", settings=WorkerSettings(training=Training(load_dataset=few_waves)))
+    (state,) = trials(store, "mine")["state"]
+    assert state == "finished"
+    made = make_samples(stored_model(store, "mine"), data, n_steps=20, n_given=5)
+    keep_samples(store, "mine", made)
+    kept = samples(store, "mine", 0)
+    assert kept is not None
+    for name in ("excerpt", "predictions", "sample"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
+    np.testing.assert_array_equal(made.sample[:5], data.test[0][:5])
+    # Predictions and draws are in the units of the file, whose second column is about 20.
+    assert abs(made.predictions[:, 1].mean() - 20) < 5
+    assert abs(made.sample[5:, 1].mean() - 20) < 15
+
+
+def test_a_description_of_data_stored_before_there_were_kinds(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}", create=True)
+    roll = (np.eye(5, dtype=np.uint8),)
+    data = Dataset(name="x", title="X", train=roll, valid=roll, test=roll)
+    create_study(store, DEFINITION, data.description)
+    with store.database.read() as connection:
+        stored = connection.execute(sa.select(tables.studies.c.data)).scalar_one()
+    assert sorted(stored) == ["fingerprint", "lowest_midi_note", "n_features", "note", "title"]
+    assert DataDescription(**stored) == data.description
