@@ -18,6 +18,7 @@ from fdrnn.model.variants.base import Variant
 _REGISTRY = (
     "fast_dropout",
     "authors_cell",
+    "authors_mean",
     "plain",
     "fast_dropout_sampled",
     "fast_dropout_wang_manning",
