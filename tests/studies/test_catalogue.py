@@ -42,9 +42,7 @@ def of_variant(variant: str) -> str:
     return f"jsb-{variant.replace('_', '-')}"
 
 
-OTHER_VARIANTS = [
-    name for name in VARIANTS if name not in {"fast_dropout", "plain", "authors_cell"}
-]
+OTHER_VARIANTS = [name for name in VARIANTS if name not in {"fast_dropout", "plain"}]
 
 
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
