@@ -40,7 +40,7 @@ def test_many_claimers(backend: str, server: PostgresServer | None) -> None:
 
 
 def test_many_starters(backend: str, server: PostgresServer | None) -> None:
-    outcome = claims.starters(backend, server, n_processes=6, n_rounds=2)
+    outcome = claims.starters(backend, server, n_processes=6, n_rounds=1)
     assert not outcome.faults, str(outcome)
 
 
