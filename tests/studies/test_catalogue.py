@@ -103,7 +103,9 @@ def test_a_comparison_is_a_study_of_every_variant_with_the_same_draws(name: str)
 
 
 def test_a_comparison_is_not_taken_for_a_study() -> None:
-    with pytest.raises(StudyFileError, match=f"compare-jsb is a comparison of {len(VARIANTS)} studies"):
+    with pytest.raises(
+        StudyFileError, match=f"compare-jsb is a comparison of {len(VARIANTS)} studies"
+    ):
         find("compare-jsb")
 
 
