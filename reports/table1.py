@@ -20,7 +20,7 @@ from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.evidence import Evidence, read
 from fdrnn.reports.paper import TABLE_1
 from fdrnn.search import Store, StudyDefinition
-from fdrnn.search.comparison import named_studies
+from fdrnn.search.comparison import chosen_studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,7 @@ def study_names(store: Store, studies: Sequence[str]) -> list[str]:
     UnknownNameError
         If it lacks one of `studies`.
     """
-    named = (name for study in studies for name in named_studies(store, study))
-    names = list(dict.fromkeys(named)) or store.study_names()
+    names = chosen_studies(store, studies)
     if not names:
         raise NothingToReportError(
             "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "

@@ -9,7 +9,7 @@ belong together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fdrnn.datasets.errors import UnknownNameError
@@ -102,6 +102,25 @@ def named_studies(store: Store, name: str) -> list[str]:
     compared = [one for one in (study_name(name, variant) for variant in VARIANTS) if one in known]
     # With neither, the store's own error suggests the nearest.
     return compared if compared and name not in known else [store.study(name).definition.name]
+
+
+def chosen_studies(store: Store, names: Iterable[str] = ()) -> list[str]:
+    """Return the names of the studies that a user chose, each once: of all if none is named.
+
+    Parameters
+    ----------
+    store
+        The store.
+    names
+        Each of a study or a comparison, as `named_studies` takes them.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store has neither of a name.
+    """
+    named = (study for name in names for study in named_studies(store, name))
+    return list(dict.fromkeys(named)) or store.study_names()
 
 
 def _variants(value: object) -> list[str]:

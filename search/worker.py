@@ -165,9 +165,10 @@ class _Worker:
         self.studies = []
         for one in stored:
             data = one.definition.data
-            if data not in loaded:
+            if data in loaded:
+                one.require_data(loaded[data].description)
+            else:
                 loaded[data] = load_study_data(one, self.data_dir, self.settings.training)
-            one.require_data(loaded[data].description)
             self.studies.append(_Study(one, loaded[data], Mirror(self.store.database, one)))
         self.sync()
         return True

@@ -8,7 +8,7 @@ import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.search import Store, StoreError
-from fdrnn.search.comparison import named_studies
+from fdrnn.search.comparison import chosen_studies
 from fdrnn.search.notes import update_note
 
 
@@ -24,8 +24,7 @@ def refresh_notes(store: Store, studies: Sequence[str] = ()) -> None:
     studies
         Names in the store, or of comparisons; all of it if there are none.
     """
-    named = [name for study in studies for name in named_studies(store, study)]
-    for study in named or store.study_names():
+    for study in chosen_studies(store, studies):
         try:
             page = dashboard_page(store, study)
             update_note(store, study, page.note, page.figures)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.reports.table1 import study_names
 from fdrnn.search import PortableStudy, default_storage_url, open_store
+from fdrnn.search.comparison import chosen_studies
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
 from fdrnn.studies.cli.units import file_size
 from fdrnn.studies.errors import OptionError
@@ -22,16 +22,26 @@ def export_studies(
     Parameters
     ----------
     studies
-        Their names in the store; all of it if there are none.
+        Names in the store, or of comparisons; all of it if there are none.
     folder
         Folder of the files, made where it is missing.
     weights, checkpoints
         Whether to take along trained parameters, and the states of unfinished trials.
     storage
         URL of the store; None for the default.
+
+    Raises
+    ------
+    OptionError
+        If the store holds no study.
     """
     store = open_store(storage or default_storage_url())
-    for study in study_names(store, studies):
+    names = chosen_studies(store, studies)
+    if not names:
+        raise OptionError(
+            f"store {store.database.shown} holds no study to export; `fdrnn run STUDY` makes one"
+        )
+    for study in names:
         portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
         path = folder / f"{study}{SUFFIX}"
         size = portable.write(path)

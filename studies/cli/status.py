@@ -8,7 +8,7 @@ import typer
 
 from fdrnn.search import Store, StoreError, default_storage_url, open_store, study_progress
 from fdrnn.search.claims import requeue_expired
-from fdrnn.search.comparison import comparison_of, named_studies
+from fdrnn.search.comparison import chosen_studies, comparison_of, named_studies
 from fdrnn.search.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
@@ -54,7 +54,7 @@ def show_status(
         # Opened anew each time: a store that was away need not be the same connection.
         store = open_store(storage or default_storage_url())
         try:
-            names = store.study_names() if study is None else named_studies(store, study)
+            names = chosen_studies(store, [] if study is None else [study])
             return [_taken_up(store, StudyStatus.read(store, name)) for name in names]
         finally:
             store.close()

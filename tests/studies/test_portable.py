@@ -48,6 +48,10 @@ def test_whole_stores_go_through_a_folder(
     told = fdrnn("study", "import", tmp_path / "new" / "exports", "--storage", url)
     assert told.exit_code == 0
     assert open_store(url).study_names() == ["mine", "yours"]
+    empty = f"sqlite:///{tmp_path}/empty.sqlite3"
+    open_store(empty, create=True).close()
+    line = error_line("study", "export", "--storage", empty)
+    assert f"store {tmp_path}/empty.sqlite3 holds no study to export" in line
     line = error_line("study", "import", tmp_path / "new", "--storage", url)
     assert f"folder {tmp_path}/new holds no exported study" in line
 
