@@ -68,6 +68,12 @@ def store(url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
+def other(initialized_file: Path, tmp_path: Path) -> Store:
+    """A store beside `store`."""
+    return open_store(str(shutil.copy(initialized_file, tmp_path / "other.sqlite3")))
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start scripts of this folder; none outlives its test."""
     started: list[subprocess.Popen[str]] = []
