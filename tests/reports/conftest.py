@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from fdrnn.reports.evidence import Evidence, read
+from fdrnn.reports.report import build
+from fdrnn.reports.write import write_report
 from fdrnn.search import PortableStudy, Store, curves, open_store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,3 +37,11 @@ def plain(golden: Store) -> Evidence:
 @pytest.fixture(scope="session")
 def fd_curves(golden: Store) -> pd.DataFrame:
     return curves(golden, "golden-fd")
+
+
+@pytest.fixture(scope="session")
+def written(golden: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the golden store."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, build(golden))
+    return folder

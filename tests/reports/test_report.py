@@ -1,12 +1,9 @@
-"""A report as a whole: its sections, what it lacks, its files and its page."""
+"""A report as a whole: its sections, what it lacks and its files."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +11,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from chromium import Page, chromium
 from fdrnn.model import ToolchainError
-from fdrnn.reports import html
-from fdrnn.reports.artefacts import Figure, Report, Section, Table
+from fdrnn.reports.artefacts import Table
 from fdrnn.reports.errors import NothingToReportError, OutputError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
@@ -34,13 +29,6 @@ from fdrnn.search import (
 )
 
 
-@pytest.fixture(scope="module")
-def written(golden: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    write_report(folder, build(golden))
-    return folder
-
-
 @pytest.fixture
 def copied(golden: Store, tmp_path: Path) -> Store:
     """A copy of the golden store, to be changed."""
@@ -51,21 +39,6 @@ def copied(golden: Store, tmp_path: Path) -> Store:
 
 def figures(folder: Path) -> set[str]:
     return {path.name for path in (folder / "figures").iterdir()}
-
-
-class Outline(HTMLParser):
-    """Tags, headings and attributes of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_every_table_and_figure_is_there(written: Path) -> None:
@@ -108,77 +81,6 @@ def test_the_csv_has_the_rows_of_table_1(golden: Store, written: Path) -> None:
     assert table["study"].tolist() == [row.study for row in rows]
     for column in ("valid_nll", "test_nll_pooled", "test_nll_sequence_mean_high"):
         assert table[column].tolist() == pytest.approx([getattr(r, column) for r in rows], 1e-9)
-
-
-def test_the_page_says_what_it_used(written: Path) -> None:
-    text = (written / "report.html").read_text()
-    for expected in (
-        "golden-fd",
-        "golden-plain",
-        "8 of 8",
-        "seed 2013",
-        "table2-wide",
-        "padding counted",
-        "batch 27",
-        "lowest validation NLL",
-        "Pooled",
-    ):
-        assert expected in text
-    markdown = (written / "report.md").read_text()
-    assert "## golden-fd: FD-RNN on JSB Chorales" in markdown
-    for link in re.findall(r"\]\((figures/[^)]+)\)", markdown):
-        assert (written / link).is_file()
-
-
-def test_the_page_is_accessible_and_loads_nothing(written: Path) -> None:
-    text = (written / "report.html").read_text()
-    page = Outline(text)
-    assert page.of("html")[0]["lang"] == "en"
-    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(later - level <= 1 for level, later in pairwise(levels))
-    images = page.of("img")
-    assert len(images) == 16
-    assert all(len(image["alt"] or "") > 40 for image in images)
-    assert all((image["src"] or "").startswith("data:image/svg+xml;base64,") for image in images)
-    assert all(header["scope"] in {"col", "row"} for header in page.of("th"))
-    identifiers = [a["id"] for _, a in page.tags if "id" in a]
-    assert len(identifiers) == len(set(identifiers))
-    for link in page.of("a"):
-        target = link["href"] or ""
-        assert target.removeprefix("#") in identifiers or (written / target).is_file(), target
-    assert not page.of("script")
-    assert not page.of("link")
-    assert "http://" not in text
-    assert "https://" not in text
-    assert "url(" not in text
-
-
-def test_what_a_report_shows_is_escaped() -> None:
-    table = Table(
-        name="t",
-        title="<b>&",
-        data=pd.DataFrame(),
-        header=("<i>",),
-        rows=(("</table><script>",),),
-        n_text=1,
-        notes=("`<code>` & more",),
-    )
-    figure = Figure(name="f", title="f", caption="c", alt='"><script>', draw=lambda: None)  # type: ignore[arg-type,return-value]
-    section = Section(anchor="s", title="s", artefacts=(table, figure))
-    report = Report(
-        title="<script>",
-        used=("<script>",),
-        rules=(),
-        missing=(),
-        overview=(section,),
-        studies=lambda: iter(()),
-        study_names=(),
-    )
-    text = "".join(html.page(report, iter([html.RenderedSection(section, {"f": "data:,"})])))
-    assert "<script>" not in text
-    assert "<code>&lt;code&gt;</code> &amp; more" in text
 
 
 def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
@@ -354,54 +256,3 @@ def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path, golden: Store) -
     write_tables(tmp_path, [table])
     assert (tmp_path / "report.html").read_bytes() == page
     assert (tmp_path / "tables" / "table1.md").read_text().startswith("## t\n")
-
-
-@pytest.fixture(scope="module")
-def browser_page(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser.page()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool) -> None:
-    browser_page.requests.clear()
-    url = (written / "report.html").as_uri()
-    browser_page.open(url, width, dark=dark)
-    assert browser_page.errors == []
-    assert {one for one in browser_page.requests if not one.startswith("data:")} == {url}
-    assert browser_page.evaluate("document.documentElement.scrollWidth") <= width
-    shown = browser_page.evaluate(
-        "[...document.images].map(image => image.naturalWidth > 0 && image.width > 0)"
-    )
-    assert shown == [True] * 16
-    background, ink = browser_page.evaluate(
-        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
-    )
-    expected = (
-        ("rgb(20, 24, 28)", "rgb(228, 231, 234)")
-        if dark
-        else (
-            "rgb(255, 255, 255)",
-            "rgb(31, 36, 40)",
-        )
-    )
-    assert (background, ink) == expected
-    # The ink of a figure follows the theme: its lightest or darkest opaque pixel tells.
-    lightest = browser_page.evaluate(
-        """
-        (async () => {
-            const image = document.images[2], canvas = document.createElement("canvas");
-            canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-            const context = canvas.getContext("2d");
-            context.drawImage(image, 0, 0);
-            const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-            let lightest = 0;
-            for (let i = 0; i < data.length; i += 4)
-                if (data[i + 3] > 250)
-                    lightest = Math.max(lightest, Math.min(data[i], data[i + 1], data[i + 2]));
-            return lightest;
-        })()
-        """
-    )
-    assert (lightest > 200) == dark
