@@ -16,8 +16,8 @@ from alembic.runtime.migration import MigrationContext
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s
 from fdrnn.search.errors import StoreError
-from fdrnn.search.mirror import upgrade_mirror_tables
-from fdrnn.search.store import require_not_newer, schema_version
+from fdrnn.search.mirror import mend_mirror_tables
+from fdrnn.search.store import no_store, require_not_newer, schema_version
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,13 @@ def migrate(storage: str) -> Migration:
         version = schema_version(database)
         if version is None:
             raise StoreError(
-                f"store {database.shown} is empty, so there is nothing to migrate; --storage or "
+                f"{no_store(database)}, so there is nothing to migrate; --storage or "
                 "FDRNN_STORAGE names another"
             )
         require_not_newer(database, version)
         with database.exclusive():
             changes = _migrate(database)
-            if upgrade_mirror_tables(database):
-                changes.append("Optuna's tables: upgraded to the installed Optuna's")
+            changes += mend_mirror_tables(database)
         return Migration(database.shown, version, tables.SCHEMA_VERSION, tuple(changes))
     finally:
         database.engine.dispose()

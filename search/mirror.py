@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from fdrnn.model import EpochRecord
 from fdrnn.search import tables
 from fdrnn.search.database import Database, store_error_kind
-from fdrnn.search.errors import StoreError
+from fdrnn.search.errors import StoreError, StoreUnavailableError
 from fdrnn.search.space import SPACES
 from fdrnn.search.store import StoredStudy
 
@@ -47,18 +47,28 @@ def create_mirror_tables(database: Database) -> None:
     _open_storage(database, skip_table_creation=False)
 
 
-def upgrade_mirror_tables(database: Database) -> bool:
-    """Bring Optuna's tables to the installed Optuna's version; return whether they were older.
+def mend_mirror_tables(database: Database) -> list[str]:
+    """Create Optuna's tables where they are missing, or upgrade them to the installed Optuna's.
 
-    The caller keeps other processes out.
+    The caller keeps other processes out. What the tables showed comes back by `Mirror.sync`.
+
+    Returns
+    -------
+    list of str
+        What was done, a line each; empty if they were up to date, or are a newer Optuna's, of
+        which whoever opens them tells.
     """
+    with database.read() as connection:
+        there = sa.inspect(connection).has_table("studies")
+    if not there:
+        create_mirror_tables(database)
+        return ["Optuna's tables: created, since they were missing"]
     storage = _open_storage(database, skip_table_creation=True, skip_compatibility_check=True)
     current = storage.get_current_version()
     if current == storage.get_head_version() or current not in storage.get_all_versions():
-        # Tables of a newer Optuna are told of by whoever opens them.
-        return False
+        return []
     storage.upgrade()
-    return True
+    return ["Optuna's tables: upgraded to the installed Optuna's"]
 
 
 def _open_storage(
@@ -87,7 +97,11 @@ def optuna_error(database: Database, error: Exception) -> StoreError:
         reason = reason.__cause__
     reason = getattr(reason, "orig", None) or reason
     line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
-    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
+    kind = store_error_kind(error)
+    way_out = (
+        "" if kind is StoreUnavailableError else "; `fdrnn store migrate` mends old or lost ones"
+    )
+    return kind(f"store {database.shown}: Optuna's tables: {line}{way_out}")
 
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:

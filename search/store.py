@@ -194,8 +194,8 @@ def open_store(storage: str, *, create: bool = False) -> Store:
     if version is None:
         if not create:
             raise StoreError(
-                f"store {database.shown} is empty; `fdrnn run STUDY` or `fdrnn study create "
-                "STUDY` starts one, --storage or FDRNN_STORAGE names another"
+                f"{no_store(database)}; `fdrnn run STUDY` or `fdrnn study create STUDY` starts "
+                "one, --storage or FDRNN_STORAGE names another"
             )
         with database.exclusive():
             version = schema_version(database)
@@ -210,6 +210,13 @@ def open_store(storage: str, *, create: bool = False) -> Store:
             "made it reads it as it is"
         )
     return Store(database)
+
+
+def no_store(database: Database) -> str:
+    """Say where a store was looked for in vain: a file that is not there, or other contents."""
+    if database.file is not None and not database.file.exists():
+        return f"there is no store {database.shown}"
+    return f"database {database.shown} holds no store"
 
 
 def schema_version(database: Database) -> int | None:

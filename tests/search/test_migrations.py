@@ -9,15 +9,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import SPACES, Store, StoreError, curves, draw, open_store, tables, trials, work
+from fdrnn.search import (
+    SPACES,
+    Store,
+    StoreError,
+    create_study,
+    curves,
+    draw,
+    open_store,
+    tables,
+    trials,
+    work,
+)
 from fdrnn.search.claims import WorkerIdentity, claim
 from fdrnn.search.database import Database, now_s
 from fdrnn.search.migrations import migrate
-from fdrnn.search.mirror import create_mirror_tables
+from fdrnn.search.mirror import Mirror, create_mirror_tables
 
 N_EPOCHS = 4
 LIVE_S = 600.0
@@ -189,9 +201,26 @@ def test_tables_of_an_earlier_optuna_are_upgraded(store: Store, url: str) -> Non
     assert migrate(url).changes == ()
 
 
+def test_lost_tables_of_optuna_are_made_again(store: Store, url: str, fake: ModuleType) -> None:
+    study = create_study(store, fake.definition("seen"), fake.DATA)
+    with store.database.write() as connection:
+        lost = sa.MetaData()
+        lost.reflect(connection, only=lambda name, _: not name.startswith("fdrnn_"))
+        lost.drop_all(connection)
+    with pytest.raises(StoreError, match=r"Optuna's tables: .*`fdrnn store migrate`"):
+        Mirror(store.database, study).sync()
+    assert migrate(url).changes == ("Optuna's tables: created, since they were missing",)
+    Mirror(store.database, study).sync()
+    shown = optuna.load_study(study_name="seen", storage=url)
+    assert len(shown.trials) == study.definition.n_trials
+    assert migrate(url).changes == ()
+
+
 def test_what_cannot_be_migrated(url: str, store: Store, tmp_path: Path) -> None:
     path = tmp_path / "none.sqlite3"
-    with pytest.raises(StoreError, match=r"none.sqlite3 is empty, so there is nothing to migrate"):
+    with pytest.raises(
+        StoreError, match=r"there is no store .*none.sqlite3, so there is nothing to migrate"
+    ):
         migrate(str(path))
     assert not path.exists()
     with store.database.write() as connection:

@@ -16,14 +16,14 @@ from fdrnn.search.tables import SCHEMA_VERSION, schema
 
 def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite3"
-    with pytest.raises(StoreError, match=r"store .*store.sqlite3 is empty; `fdrnn run STUDY`"):
+    with pytest.raises(StoreError, match=r"there is no store .*store.sqlite3; `fdrnn run STUDY`"):
         open_store(str(path))
     assert not path.exists()
 
 
-def test_a_database_without_our_tables_is_an_empty_store(url: str) -> None:
+def test_a_database_without_our_tables_holds_no_store(url: str) -> None:
     optuna.create_study(storage=url, study_name="somebody's")
-    with pytest.raises(StoreError, match="is empty"):
+    with pytest.raises(StoreError, match=r"database .* holds no store; `fdrnn run STUDY`"):
         open_store(url)
     assert open_store(url, create=True).study_names() == []
 

@@ -201,7 +201,7 @@ def test_status_and_list(fdrnn: Run, error_line: ErrorLine, study_file: Path) ->
     fresh = fdrnn("study", "list")
     assert fresh.exit_code == 0
     assert "nottingham-plain" in fresh.stdout
-    assert "is empty" in fresh.stdout
+    assert "there is no store" in fresh.stdout
 
     fdrnn("study", "create", study_file)
     status = fdrnn("study", "status", "mine")
@@ -216,7 +216,7 @@ def test_status_and_list(fdrnn: Run, error_line: ErrorLine, study_file: Path) ->
 def test_a_store_is_migrated(
     fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
 ) -> None:
-    assert "is empty, so there is nothing to migrate" in error_line("store", "migrate")
+    assert "so there is nothing to migrate" in error_line("store", "migrate")
     assert not (tmp_path / "fdrnn.sqlite3").exists()
     fdrnn("study", "create", study_file)
     assert "needs no migration" in fdrnn("store", "migrate").stdout
@@ -239,7 +239,7 @@ def test_a_store_is_migrated(
 
 
 def test_a_report_on_an_empty_store(error_line: ErrorLine, tmp_path: Path) -> None:
-    assert "is empty" in error_line("report")
+    assert "there is no store" in error_line("report")
     open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3", create=True).close()
     assert "holds no study" in error_line("report")
     assert not (tmp_path / "fdrnn-report").exists()
@@ -355,7 +355,7 @@ def test_a_drawing_that_cannot_be_written(fdrnn: Run, noise: Path, tmp_path: Pat
 def test_a_dashboard_with_nothing_to_show_or_no_port(
     fdrnn: Run, error_line: ErrorLine, study_file: Path, tmp_path: Path
 ) -> None:
-    assert "is empty" in error_line("dashboard")
+    assert "there is no store" in error_line("dashboard")
     open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3", create=True).close()
     assert "holds no study" in error_line("dashboard")
     fdrnn("study", "create", study_file)

@@ -142,7 +142,9 @@ def test_what_is_not_there(
 def test_trials_without_a_model(
     fdrnn: Run, error_line: ErrorLine, url: str, study_file: Path
 ) -> None:
-    assert "is empty" in error_line("sample", "notes", "--storage", "sqlite:///none.sqlite3")
+    assert "there is no store" in error_line(
+        "sample", "notes", "--storage", "sqlite:///none.sqlite3"
+    )
     assert "unknown study 'note'; did you mean 'notes'?" in error_line("sample", "note")
     fdrnn("study", "create", study_file)
     assert "no trial of study 'mine' has finished" in error_line("sample", "mine")
