@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,18 +96,36 @@ def summary_line(progress: StudyProgress) -> str:
     str
         For example ``"study jsb: 5 of 32 trials finished (1 diverged), 2 running, 25 waiting"``.
     """
-    diverged = f" ({progress.diverged} diverged)" if progress.diverged else ""
+    return f"study {progress.study}: {_counts_of([progress])}"
+
+
+def total_line(progress: Sequence[StudyProgress]) -> str:
+    """Say how far several studies are together.
+
+    Parameters
+    ----------
+    progress
+        Their counts.
+
+    Returns
+    -------
+    str
+        For example ``"13 studies, 4 complete: 20 of 52 trials finished, 2 running, 30 waiting"``.
+    """
+    complete = sum(one.complete for one in progress)
+    return f"{len(progress)} studies, {complete} complete: {_counts_of(progress)}"
+
+
+def _counts_of(progress: Sequence[StudyProgress]) -> str:
+    def total(state: str) -> int:
+        return sum(getattr(one, state) for one in progress)
+
+    diverged = f" ({total('diverged')} diverged)" if total("diverged") else ""
+    done = f"{total('finished')} of {total('n_trials')} trials finished{diverged}"
     others = [
-        f"{count} {state}"
-        for count, state in (
-            (progress.running, "running"),
-            (progress.waiting, "waiting"),
-            (progress.failed, "failed"),
-        )
-        if count
+        f"{total(state)} {state}" for state in ("running", "waiting", "failed") if total(state)
     ]
-    done = f"{progress.finished} of {progress.n_trials} trials finished{diverged}"
-    return f"study {progress.study}: {', '.join([done, *others])}"
+    return ", ".join([done, *others])
 
 
 def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
@@ -136,16 +154,38 @@ def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
     return f"{expected}, judging by {left.n_finished} finished trial{plural}"
 
 
-def status_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:
-    """Yield a study's status for a terminal of 80 columns or more.
+def status_blocks(
+    statuses: Sequence[StudyStatus], *, whole_errors: bool
+) -> Iterator[RenderableType]:
+    """Yield the status of studies for a terminal of 80 columns or more.
+
+    Of several studies a line with their sums comes first, and those of which no trial runs or has
+    failed are a line each, so that those that somebody looks for are on the screen.
 
     Parameters
     ----------
-    status
-        The study.
+    statuses
+        The studies.
     whole_errors
         Whether failed trials show their tracebacks or the last lines alone.
     """
+    several = len(statuses) > 1
+    if several:
+        yield Text(total_line([status.progress for status in statuses]), style="bold")
+    apart = several
+    for status in statuses:
+        short = several and not (status.progress.running or status.progress.failed)
+        if apart or (several and not short):
+            yield Text("")
+        if short:
+            best = f"; lowest validation NLL {status.best.valid_nll:.3f}" if status.best else ""
+            yield Text(f"{summary_line(status.progress)}{best}")
+        else:
+            yield from _whole_blocks(status, whole_errors=whole_errors)
+        apart = several and not short
+
+
+def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:
     stored, progress = status.stored, status.progress
     definition, settings = stored.definition, stored.definition.training
     output = "" if definition.output == DEFAULT_OUTPUT else f", output {definition.output}"

@@ -173,12 +173,7 @@ def follow(
 def _group(store: str, statuses: Statuses, *, whole_errors: bool) -> Group:
     if not statuses:
         return Group(Text(f"store {store} holds no study"))
-    blocks: list[RenderableType] = []
-    for status in statuses:
-        if blocks:
-            blocks.append(Text(""))
-        blocks += status_blocks(status, whole_errors=whole_errors)
-    return Group(*blocks)
+    return Group(*status_blocks(statuses, whole_errors=whole_errors))
 
 
 def _now() -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -195,15 +194,24 @@ def test_json_is_strict_and_complete(fdrnn: Run, store: Store) -> None:
 def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
     assert fdrnn("study", "status").stdout.endswith("holds no study\n")
     assert strict(fdrnn("study", "status", "--json").stdout)["studies"] == []
-    make(store, "one", n_trials=1)
+    make(store, "one", n_trials=1)[0].finish(RESULT, "some CPU")
     make(store, "two", n_trials=2)
-    text = fdrnn("study", "status").stdout
-    assert re.findall("^study .*", text, re.MULTILINE) == [
-        "study one: 0 of 1 trials finished, 1 running",
-        "study two: 0 of 2 trials finished, 2 running",
+    make(store, "three", n_trials=2)[0].fail("made up")
+    first, *lines = fdrnn("study", "status").stdout.splitlines()
+    assert first == "3 studies, 1 complete: 1 of 5 trials finished, 3 running, 1 failed"
+    # Nothing more is told of a study that nothing happens in.
+    assert lines[:3] == [
+        "",
+        "study one: 1 of 1 trials finished; lowest validation NLL 8.125",
+        "",
     ]
+    assert [line for line in lines[3:] if line.startswith("study ")] == [
+        "study two: 0 of 2 trials finished, 2 running",
+        "study three: 0 of 2 trials finished, 1 running, 1 failed",
+    ]
+    assert sum(line.startswith("data noise") for line in lines) == 2
     answer = strict(fdrnn("study", "status", "--json").stdout)
-    assert [study["name"] for study in answer["studies"]] == ["one", "two"]
+    assert [study["name"] for study in answer["studies"]] == ["one", "two", "three"]
 
 
 def test_bad_options(error_line: ErrorLine, store: Store) -> None:
