@@ -30,6 +30,7 @@ COMPARISONS = {"compare-jsb", "compare-bach"}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
+ONE_QUIRK = {"table3-jsb-authors-mean"}
 
 
 def write(folder: Path, text: str) -> str:
@@ -49,7 +50,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED
+    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK
     assert set(names()) == expected | others | own
 
 
@@ -107,6 +108,12 @@ def test_a_comparison_is_not_taken_for_a_study() -> None:
         StudyFileError, match=f"compare-jsb is a comparison of {len(VARIANTS)} studies"
     ):
         find("compare-jsb")
+
+
+def test_one_of_the_authors_quirks_is_trained_on_table_3_s_column_too() -> None:
+    both = find("table3-jsb-authors")
+    mean = replace(both, name="table3-jsb-authors-mean", variant="authors_mean")
+    assert find("table3-jsb-authors-mean") == mean
 
 
 @pytest.mark.parametrize("data", TABLE_3)
