@@ -91,7 +91,7 @@ class TrialResult:
 
     @property
     def test_nll_sequence_mean(self) -> float | None:
-        """Mean over sequences of each one's NLL per predicted step (the paper's formula)."""
+        """Mean over sequences of each one's NLL per predicted step."""
         return sequence_mean_nll(self.test_nll_sums, self.test_steps)
 
 

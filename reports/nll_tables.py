@@ -14,7 +14,8 @@ RULES = (
     "Test NLL in nats per predicted step, of the trial with the lowest validation NLL; nothing "
     "is selected on test data.",
     '"Pooled" averages over all predicted steps of all test sequences, as the authors\' code did; '
-    "\"by sequence\" is the mean over test sequences of each one's average, the paper's formula.",
+    '"by sequence" is the mean over test sequences of each one\'s average. For sequences of one '
+    "length, as in the paper's formula, both are the same.",
 )
 """What holds of every test NLL of a report."""
 
@@ -96,6 +97,9 @@ def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
             f"Plain of {row.study}: {plain.study}, {plain.trials_finished} of "
             f"{plain.trials_planned} trials"
         )
+        if row.minus_plain is not None:
+            span = _span(row.minus_plain_low, row.minus_plain_high)
+            text += f"; pooled, {row.study} minus plain is {row.minus_plain:.2f} (95 %: {span})"
         if plain.trials_planned != row.trials_planned:
             text += (
                 f"; {row.study} has {row.trials_planned}, and more draws find a lower NLL by luck "

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
@@ -55,12 +56,17 @@ class Row:
         Its 95 % bootstrap interval over test sequences, `fdrnn.reports.bootstrap`.
     test_nll_sequence_mean, test_nll_sequence_mean_low, test_nll_sequence_mean_high
         Its test NLL as the mean over test sequences of each one's average, and the interval.
+    minus_plain, minus_plain_low, minus_plain_high
+        Its pooled test NLL minus the plain counterpart's, and the 95 % interval of the
+        difference: both networks have the same resampled sequences.
     paper_fd
         The paper's own fast-dropout number for the data set.
     cited_plain, cited_rnn_nade, cited_deep_rnn
         The numbers that the paper cites for the data set.
     note
         What a reader must know of the row; empty for a complete study of a benchmark.
+    test_scores
+        Of each test sequence the nats and the predicted steps; no part of the table.
     """
 
     data: str
@@ -86,11 +92,15 @@ class Row:
     test_nll_sequence_mean: float | None
     test_nll_sequence_mean_low: float | None
     test_nll_sequence_mean_high: float | None
+    minus_plain: float | None = None
+    minus_plain_low: float | None = None
+    minus_plain_high: float | None = None
     paper_fd: float | None
     cited_plain: float | None
     cited_rnn_nade: float | None
     cited_deep_rnn: float | None
     note: str
+    test_scores: tuple[tuple[float, int], ...] = ()
 
 
 def study_names(store: Store, studies: Sequence[str]) -> list[str]:
@@ -157,9 +167,8 @@ def row(evidence: Evidence) -> Row:
     finished, best = evidence.finished, evidence.best
     published = TABLE_1.get(definition.data)
     sequences = evidence.sequences
-    intervals = test_nll_intervals(
-        sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
-    )
+    sums, steps = sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
+    intervals = test_nll_intervals(sums, steps)
     pooled = intervals.pooled if intervals else None
     sequence_mean = intervals.sequence_mean if intervals else None
     n_failed = int((evidence.trials["state"] == "failed").sum())
@@ -192,6 +201,7 @@ def row(evidence: Evidence) -> Row:
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
         note="; ".join(_notes(evidence, n_failed)),
+        test_scores=tuple(zip(sums.tolist(), steps.tolist(), strict=True)),
     )
 
 
@@ -257,19 +267,37 @@ def arranged(rows: Iterable[Row]) -> list[Row]:
 
     rows = sorted(rows, key=key)
     plain = [row for row in rows if row.variant == "plain"]
-    return [
-        row if row.variant == "plain" else replace(row, plain_study=_counterpart(row, plain))
-        for row in rows
-    ]
+    return [row if row.variant == "plain" else _beside(row, plain) for row in rows]
 
 
-def _counterpart(row: Row, plain: Sequence[Row]) -> str | None:
+def _beside(row: Row, plain: Sequence[Row]) -> Row:
+    counterpart = _counterpart(row, plain)
+    if counterpart is None:
+        return row
+    row = replace(row, plain_study=counterpart.study)
+    own, other = np.array(row.test_scores), np.array(counterpart.test_scores)
+    if own.shape != other.shape or not own.size:
+        return row
+    minus, steps = own[:, 0] - other[:, 0], own[:, 1].astype(int)
+    # The difference of two averages over the same steps is the average of the differences.
+    intervals = test_nll_intervals(minus, steps)
+    if intervals is None:
+        return row
+    return replace(
+        row,
+        minus_plain=float(minus.sum() / steps.sum()),
+        minus_plain_low=intervals.pooled.low,
+        minus_plain_high=intervals.pooled.high,
+    )
+
+
+def _counterpart(row: Row, plain: Sequence[Row]) -> Row | None:
     def rank(one: Row) -> tuple[bool, bool, str]:
         as_many = one.trials_planned == row.trials_planned
         return not as_many, one.space != "table2-plain", one.study
 
     same = [one for one in plain if _same(one) == _same(row)]
-    return min(same, key=rank).study if same else None
+    return min(same, key=rank) if same else None
 
 
 def _same(row: Row) -> tuple[str, int, str, str]:
@@ -278,7 +306,7 @@ def _same(row: Row) -> tuple[str, int, str, str]:
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return rows as a frame: a column per field of `Row`, missing numbers as NA."""
-    columns = [field.name for field in fields(Row)]
+    """Return rows as a frame: a column per field but `test_scores`, missing numbers as NA."""
+    columns = [one.name for one in fields(Row) if one.name != "test_scores"]
     table = pd.DataFrame([asdict(row) for row in rows], columns=columns)
     return table.astype({"selected_trial": "Int64", "best_epoch": "Int64"})

@@ -31,7 +31,7 @@ class CategoricalOutput(Output):
         return {"b_y": np.zeros(n_features, np.float32)}
 
     def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
-        """Tell whether the NLL passes twice its best, or 2 nats: a good one may be next to 0."""
+        """Tell whether the NLL passes twice its best and 2 nats: a good one may be next to 0."""
         return valid_nll > DIVERGENCE_FACTOR * max(best, 1.0)
 
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:

@@ -101,6 +101,13 @@ def draws_to_reach(table: pd.DataFrame, nll: float) -> int | None:
     return None if first == len(table) else int(table["k"].iloc[first])
 
 
+@dataclass(frozen=True)
+class _Target:
+    nll: float
+    label: str
+    words: str
+
+
 @dataclass(frozen=True, eq=False)
 class _Line:
     label: str
@@ -124,8 +131,7 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
         return None
     counterpart = [] if plain is None else [_line(plain)]
     lines = [own, *(line for line in counterpart if not line.table.empty)]
-    published = TABLE_1.get(evidence.definition.data)
-    target = None if published is None else published.fd
+    target = _target(evidence)
     answer = _answer(evidence, own.table, target)
     return Figure(
         name=f"{evidence.name}-best-of-k",
@@ -163,7 +169,18 @@ def _line(evidence: Evidence) -> _Line:
     )
 
 
-def _answer(evidence: Evidence, table: pd.DataFrame, target: float | None) -> str:
+def _target(evidence: Evidence) -> _Target | None:
+    """Return the paper's number for networks of this kind."""
+    published = TABLE_1.get(evidence.definition.data)
+    if published is None:
+        return None
+    if evidence.definition.variant == "plain":
+        nll = published.plain
+        return _Target(nll, "plain, cited by the paper", f"the {nll:.2f} that the paper cites")
+    return _Target(published.fd, "paper, FD", f"the paper's {published.fd:.2f}")
+
+
+def _answer(evidence: Evidence, table: pd.DataFrame, target: _Target | None) -> str:
     n = len(table)
     last = float(table["mean"].iloc[-1])
     draws, gives = ("the 1 draw", "gives") if n == 1 else (f"all {n} draws", "give")
@@ -171,19 +188,16 @@ def _answer(evidence: Evidence, table: pd.DataFrame, target: float | None) -> st
         return (
             f"{evidence.name}: {draws} {gives} {last:.2f}; the paper has no number for these data."
         )
-    k = draws_to_reach(table, target)
+    k = draws_to_reach(table, target.nll)
     if k is None:
-        return (
-            f"{evidence.name}: {draws} {gives} a test NLL of {last:.2f}, above the paper's "
-            f"{target:.2f}."
-        )
+        return f"{evidence.name}: {draws} {gives} a test NLL of {last:.2f}, above {target.words}."
     return (
         f"{evidence.name}: from {k} draw{'s' if k > 1 else ''} on the expected test NLL is at most "
-        f"the paper's {target:.2f}; {draws} {gives} {last:.2f}."
+        f"{target.words}; {draws} {gives} {last:.2f}."
     )
 
 
-def _draw(lines: list[_Line], target: float | None) -> Drawing:
+def _draw(lines: list[_Line], target: _Target | None) -> Drawing:
     figure, ((axes,),) = style.new_figure()
     for line in lines:
         table = line.table
@@ -199,10 +213,10 @@ def _draw(lines: list[_Line], target: float | None) -> Drawing:
             label=line.label,
         )
     if target is not None:
-        axes.axhline(target, color=style.INK, linestyle=":", linewidth=1.0, label="paper, FD")
+        axes.axhline(target.nll, color=style.INK, linestyle=":", linewidth=1.0, label=target.label)
     top = min(float(line.table["mean"].max()) for line in lines)
     low = min(float(line.table["low"].min()) for line in lines)
-    values = [low, top] if target is None else [low, top, target]
+    values = [low, top] if target is None else [low, top, target.nll]
     margin = 0.06 * (max(values) - min(values)) or 0.1
     axes.set_ylim(min(values) - margin, max(values) + margin)
     axes.set_xlim(1, max(2, *(len(line.table) for line in lines)))

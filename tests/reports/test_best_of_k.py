@@ -108,6 +108,15 @@ def test_the_figure_has_both_studies_and_the_paper_s_line(fd: Evidence, plain: E
     assert "quick ones" not in figure.caption
 
 
+def test_a_plain_study_stands_beside_the_plain_number_that_the_paper_cites(plain: Evidence) -> None:
+    figure = best_of_k.figure(plain)
+    assert figure is not None
+    lines = {line.get_label(): line for line in drawn(figure.draw).axes[0].lines}
+    assert lines["plain, cited by the paper"].get_ydata() == [8.58, 8.58]
+    assert "paper, FD" not in lines
+    assert "the 8.58 that the paper cites" in figure.caption
+
+
 def test_the_answer_says_from_which_draw_on_and_that_quick_trials_finish_first(
     fd: Evidence,
 ) -> None:

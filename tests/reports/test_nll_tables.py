@@ -127,6 +127,12 @@ def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None
     assert (first["Study"], second["Study"]) == ("jsb", "a-quick")
     notes = nll_tables.tables([ROW, quick, PLAIN])[0].notes
     assert notes[-1] == "Plain of jsb: jsb-plain, 32 of 32 trials."
+    known = replace(ROW, minus_plain=-0.753, minus_plain_low=-0.8, minus_plain_high=-0.701)
+    notes = nll_tables.tables([known, PLAIN])[0].notes
+    assert notes[-1] == (
+        "Plain of jsb: jsb-plain, 32 of 32 trials; pooled, jsb minus plain is -0.75 "
+        "(95 %: -0.80 to -0.70)."
+    )
     notes = nll_tables.tables([replace(ROW, plain_study="a-quick"), quick])[0].notes
     assert notes[-1].startswith("Plain of jsb: a-quick, 2 of 2 trials; jsb has 32, and")
 

@@ -237,6 +237,26 @@ def test_the_intervals_are_of_the_selected_trial_s_sequences() -> None:
     assert result.test_nll_sequence_mean_low == pytest.approx(result.test_nll_pooled_low)
 
 
+def test_the_difference_from_plain_is_that_on_the_same_sequences() -> None:
+    def scored(study: StudyDefinition, sums: list[float]) -> table1.Row:
+        sequences = pd.DataFrame({"nll_sum": sums, "n_steps": [10, 20, 5]})
+        return table1.row(Evidence(stored(study), frame(finished(8.0, 8.0, 8.0)), sequences))
+
+    plain = definition(variant="plain", name="plain")
+    fd, _ = table1.arranged(
+        [scored(definition(), [70.0, 150.0, 30.0]), scored(plain, [80.0, 162.0, 36.0])]
+    )
+    assert fd.minus_plain == pytest.approx(-(10 + 12 + 6) / 35)
+    assert fd.minus_plain_low is not None
+    assert fd.minus_plain_high is not None
+    # The sequences' own differences are -1, -0.6 and -1.2 a step, whatever their NLL.
+    assert -1.2 <= fd.minus_plain_low < fd.minus_plain < fd.minus_plain_high <= -0.6
+    unlike, _ = table1.arranged(
+        [scored(definition(), [70.0, 150.0, math.inf]), scored(plain, [80.0, 162.0, 36.0])]
+    )
+    assert unlike.minus_plain is None
+
+
 def test_settings_that_differ_from_the_usual_are_told() -> None:
     usual = waiting(definition())
     assert usual.training == "batch 27; patience 30; at most 300 epochs"
