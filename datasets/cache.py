@@ -45,6 +45,11 @@ def make_directory(directory: Path) -> None:
         raise _not_writable(directory, PermissionError(13, "Permission denied"))
 
 
+def make_readable(path: Path) -> None:
+    """Let every user read a file: a cache may be shared, a temporary file is its owner's alone."""
+    path.chmod(0o644)
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file of the cache so that no reader ever sees a part of it.
 
@@ -69,6 +74,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
+            make_readable(Path(temporary))
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

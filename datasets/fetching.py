@@ -13,8 +13,8 @@ import logging
 from pathlib import Path
 
 from fdrnn.datasets.benchmarks import Benchmark, BenchmarkFile
-from fdrnn.datasets.cache import data_directory, make_directory
-from fdrnn.datasets.errors import FetchError
+from fdrnn.datasets.cache import data_directory, make_directory, make_readable
+from fdrnn.datasets.errors import CacheError, FetchError
 
 _TIMEOUT_S = 20.0
 
@@ -53,13 +53,13 @@ def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> Benchmar
     FetchError
         If no mirror delivered a file with the right checksum; the line says what each did.
     CacheError
-        If the cache directory cannot be written.
+        If a file of the cache cannot be read, or its directory not written.
     """
     directory = data_directory()
-    make_directory(directory)
     for file in benchmark.files:
         if _holds_intact(directory / file.name, file):
             return file
+    make_directory(directory)
     failures = []
     for file in benchmark.files:
         for url in file.urls:
@@ -76,9 +76,16 @@ def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> Benchmar
 
 
 def _holds_intact(path: Path, file: BenchmarkFile) -> bool:
-    if not path.is_file():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return False
-    if hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256:
+    except OSError as error:
+        raise CacheError(
+            f"{path} cannot be read ({error.strerror}); mend it, or name another cache directory "
+            "in the environment variable FDRNN_CACHE_DIR"
+        ) from error
+    if hashlib.sha256(content).hexdigest() == file.sha256:
         return True
     _log.warning("%s is damaged (wrong SHA-256): removed, to be fetched again", path)
     path.unlink(missing_ok=True)
@@ -98,6 +105,7 @@ def _download(url: str, file: BenchmarkFile, directory: Path, progress: bool) ->
             path=directory,
             downloader=pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_S),
         )
+        make_readable(directory / file.name)
     except OSError as error:  # the base of every error of the HTTP library, too
         response = getattr(error, "response", None)
         if response is not None:

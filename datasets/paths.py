@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from fdrnn.datasets.errors import PathError
+
+_NO_PLACE = {errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 def user_path(text: str | Path) -> Path:
@@ -13,11 +16,20 @@ def user_path(text: str | Path) -> Path:
     Raises
     ------
     PathError
-        If there is no such home folder, or the text can be no path.
+        If there is no such home folder, the text can be no path, or it names a place that this
+        user may not look at. Whether something is there is not asked.
     """
     if "\0" in str(text):
         raise PathError(f"a path must not hold a null character, got {str(text)!r}")
     try:
-        return Path(text).expanduser().absolute()
+        path = Path(text).expanduser().absolute()
     except RuntimeError as error:
         raise PathError(f"{str(text)!r} is no path: {error}; write it out in full") from error
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in _NO_PLACE:
+            raise PathError(
+                f"{path} cannot be looked at: {error.strerror}; name another path"
+            ) from error
+    return path

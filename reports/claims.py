@@ -134,6 +134,11 @@ def _vanishes_with_the_loss_gradient(comparison: Comparison) -> Statement:
     norms = total_norms(comparison.members["fast_dropout"].complete)
     by_trial = norms.groupby("config_index")
     correlation = pd.Series({k: rank_correlation(one) for k, one in by_trial}).dropna()
+    if correlation.empty:
+        return Statement(
+            claim=claim,
+            missing="No finished trial has two epochs in which the term's norm differs.",
+        )
     with_nll = pd.Series({k: rank_correlation(one, "train_nll") for k, one in by_trial}).dropna()
     at_least = norms.loc[by_trial["loss_gradient"].idxmin()]
     at_most = norms.loc[by_trial["loss_gradient"].idxmax()]

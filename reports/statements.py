@@ -89,7 +89,12 @@ def table(comparison: str, found: Sequence[Statement]) -> Table:
 
 
 def spread(values: pd.Series[Any] | npt.NDArray[np.float64], style: str = ".2f") -> str:
-    """Return the median of some numbers and, of several, the lowest and the highest."""
+    """Return the median of some numbers and, of several, the lowest and the highest.
+
+    Of no number it is a dash.
+    """
     numbers = np.asarray(values, float)
+    if not len(numbers):
+        return "-"
     middle, low, high = (format(float(f(numbers)), style) for f in (np.median, np.min, np.max))
     return middle if len(numbers) == 1 else f"{middle} ({low} to {high})"

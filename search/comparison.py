@@ -140,9 +140,8 @@ def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
     training = values.get("training", {})
     if isinstance(training, Mapping) and isinstance(training.get("record"), list | tuple):
         # An unknown name is left for the study's own error.
-        able = {name for name in training["record"] if name not in RECORDABLE}
-        able.update(recordable(variant))
-        record = [name for name in training["record"] if name in able]
+        able = recordable(variant)
+        record = [name for name in training["record"] if name in able or name not in RECORDABLE]
         values = {**values, "training": {**training, "record": record}}
     name = values["name"]
     return StudyDefinition.from_mapping(

@@ -242,7 +242,10 @@ def _typed(values: Mapping[str, Any], types: Mapping[str, Any], prefix: str) -> 
         expected = types[key]
         if not _is_of(value, expected):
             raise DefinitionError(f"{prefix}{key} must be {_TYPE_NAMES[expected]}, got {value!r}")
-        typed[key] = tuple(value) if expected == _TEXTS else expected(value)
+        try:
+            typed[key] = tuple(value) if expected == _TEXTS else expected(value)
+        except OverflowError as error:
+            raise DefinitionError(f"{prefix}{key} is too large for a number: {error}") from error
     return typed
 
 

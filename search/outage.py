@@ -23,7 +23,8 @@ class StoreWatch:
     Pauses between tries double up to a third of a lease and at most half a minute, with jitter,
     so that many workers do not come back at one moment. After an outage, and after this process
     itself was asleep (stopped, or its machine suspended), other workers' expired leases are not
-    to be taken for one lease length: their holders may be alive and about to renew.
+    to be taken for one lease length: their holders may be alive and about to renew. A process
+    that has not reached the store for half a lease counts as asleep.
 
     Parameters
     ----------
@@ -58,21 +59,22 @@ class StoreWatch:
     @property
     def trusts_expiry(self) -> bool:
         """Whether an expired lease means that its holder has had the time to renew it."""
-        return not self.away and _now_s() >= self._trust_from
+        now = _now_s()
+        return not self.away and not self._was_asleep(now) and now >= self._trust_from
 
     def reached(self) -> None:
         """Take note that the store answered."""
         with self._lock:
             now = _now_s()
             n_missed, self._n_missed = self._n_missed, 0
-            asleep = self._last_reached is not None and (
-                now - self._last_reached > self._lease_s / 2
-            )
-            if n_missed or asleep:
+            if n_missed or self._was_asleep(now):
                 self._trust_from = now + self._lease_s
             self._last_reached = now
         if n_missed:
             self._on_back(now - self._away_since)
+
+    def _was_asleep(self, now: float) -> bool:
+        return self._last_reached is not None and now - self._last_reached > self._lease_s / 2
 
     def missed(self, error: StoreUnavailableError) -> float:
         """Take note that the store did not answer.

@@ -202,7 +202,8 @@ class _Worker:
                     self.tell(EventKind.WAITING)
                     idle = True
                 # An expired lease that was not taken is one that is not trusted to have expired.
-                longest_s = self.settings.wait_s
+                # After a longer wait this process would count as asleep.
+                longest_s = min(self.settings.wait_s, self.settings.lease_s / 4)
                 self.sleep(longest_s if left_s < 0 else max(min(left_s, longest_s), _LEAST_WAIT_S))
             held = self.watch.persist(self.claim, self.stop)
         if held is not None:

@@ -65,8 +65,8 @@ def figure(comparison: Comparison) -> Figure | None:
             "Pooled test NLL at each trial's best epoch, and spectral radius of the recurrent "
             "weights after its last. A dot is a trial that finished without diverging, the "
             "filled one that with the lowest validation NLL. The left axis ends at "
-            f"{_HEADROOM:g} times the least; what lies above stands on its edge. By test "
-            f"NLL, the filled dots: {order}."
+            f"{_HEADROOM:g} times the least ({_HEADROOM - 1:g} above it if that is below 1); what "
+            f"lies above stands on its edge. By test NLL, the filled dots: {order}."
         ),
         alt=(
             f"Dot plots of test NLL and spectral radius of {len(table)} trials of "
@@ -82,7 +82,7 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
         2, width=style.TEXT_WIDTH_IN, height=height, sharey=True
     )
     rows = table["variant"].map(variants.index).to_numpy(float)
-    top = _HEADROOM * float(table["test_nll"].min())
+    top = style.nll_top(float(table["test_nll"].min()), _HEADROOM)
     for axes, values in (
         (nll, np.minimum(table["test_nll"].to_numpy(float), top)),
         (radius, table["spectral_radius"].to_numpy(float)),

@@ -6,10 +6,19 @@ import contextlib
 
 import typer
 
-from fdrnn.search import Store, StoreError, default_storage_url, open_store, study_progress
+from fdrnn.search import (
+    Store,
+    StoreError,
+    StoreUnavailableError,
+    WorkerSettings,
+    default_storage_url,
+    open_store,
+    study_progress,
+)
 from fdrnn.search.claims import requeue_expired
 from fdrnn.search.comparison import chosen_studies, comparison_of, named_studies
 from fdrnn.search.database import Database
+from fdrnn.search.outage import StoreWatch
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
@@ -50,14 +59,25 @@ def show_status(
     if not every_s > 0:
         raise OptionError(f"--every must be positive, got {every_s:g}")
 
-    def read() -> list[StudyStatus]:
+    watch = StoreWatch(WorkerSettings().lease_s)
+
+    def look() -> list[StudyStatus]:
         # Opened anew each time: a store that was away need not be the same connection.
         store = open_store(storage or default_storage_url())
         try:
             names = chosen_studies(store, [] if study is None else [study])
-            return [_taken_up(store, StudyStatus.read(store, name)) for name in names]
+            return [_taken_up(store, StudyStatus.read(store, name), watch) for name in names]
         finally:
             store.close()
+
+    def read() -> list[StudyStatus]:
+        try:
+            statuses = look()
+        except StoreUnavailableError as error:
+            watch.missed(error)
+            raise
+        watch.reached()
+        return statuses
 
     statuses: Statuses = read()
     shown = Database(storage or default_storage_url()).shown
@@ -71,9 +91,11 @@ def show_status(
     return 1 if any(status.progress.failed for status in statuses) else 0
 
 
-def _taken_up(store: Store, status: StudyStatus) -> StudyStatus:
+def _taken_up(store: Store, status: StudyStatus, watch: StoreWatch) -> StudyStatus:
     """Let trials whose leases have expired wait again, where the store may be written."""
-    if all(trial.lease_left_s >= 0 for trial in status.progress.running_trials):
+    expired = any(trial.lease_left_s < 0 for trial in status.progress.running_trials)
+    # Holders that slept as this process did, or lost the store as it did, are about to renew.
+    if not expired or not watch.trusts_expiry:
         return status
     name = status.progress.study
     with contextlib.suppress(StoreError):

@@ -21,6 +21,7 @@ from fdrnn.search import (
     study_progress,
     trials,
 )
+from fdrnn.search.progress import total
 from fdrnn.studies.cli.tables import make_table
 from fdrnn.studies.cli.units import duration
 
@@ -96,7 +97,7 @@ def summary_line(progress: StudyProgress) -> str:
     str
         For example ``"study jsb: 5 of 32 trials finished (1 diverged), 2 running, 25 waiting"``.
     """
-    return f"study {progress.study}: {_counts_of([progress])}"
+    return f"study {progress.study}: {_counts_of(progress)}"
 
 
 def total_line(progress: Sequence[StudyProgress]) -> str:
@@ -113,18 +114,21 @@ def total_line(progress: Sequence[StudyProgress]) -> str:
         For example ``"13 studies, 4 complete: 20 of 52 trials finished, 2 running, 30 waiting"``.
     """
     complete = sum(one.complete for one in progress)
-    return f"{len(progress)} studies, {complete} complete: {_counts_of(progress)}"
+    return f"{len(progress)} studies, {complete} complete: {_counts_of(total('all', progress))}"
 
 
-def _counts_of(progress: Sequence[StudyProgress]) -> str:
-    def total(state: str) -> int:
-        return sum(getattr(one, state) for one in progress)
-
-    diverged = f" ({total('diverged')} diverged)" if total("diverged") else ""
-    done = f"{total('finished')} of {total('n_trials')} trials finished{diverged}"
+def _counts_of(progress: StudyProgress) -> str:
+    diverged = f" ({progress.diverged} diverged)" if progress.diverged else ""
     others = [
-        f"{total(state)} {state}" for state in ("running", "waiting", "failed") if total(state)
+        f"{count} {state}"
+        for count, state in (
+            (progress.running, "running"),
+            (progress.waiting, "waiting"),
+            (progress.failed, "failed"),
+        )
+        if count
     ]
+    done = f"{progress.finished} of {progress.n_trials} trials finished{diverged}"
     return ", ".join([done, *others])
 
 
@@ -159,8 +163,8 @@ def status_blocks(
 ) -> Iterator[RenderableType]:
     """Yield the status of studies for a terminal of 80 columns or more.
 
-    Of several studies a line with their sums comes first, and those of which no trial runs or has
-    failed are a line each, so that those that somebody looks for are on the screen.
+    Of several studies a line with their sums comes first, and those in which nothing happens and
+    nothing went wrong are a line each, so that those that somebody looks for are on the screen.
 
     Parameters
     ----------
@@ -174,7 +178,7 @@ def status_blocks(
         yield Text(total_line([status.progress for status in statuses]), style="bold")
     apart = several
     for status in statuses:
-        short = several and not (status.progress.running or status.progress.failed)
+        short = several and not _is_worth_a_look(status.progress)
         if apart or (several and not short):
             yield Text("")
         if short:
@@ -183,6 +187,11 @@ def status_blocks(
         else:
             yield from _whole_blocks(status, whole_errors=whole_errors)
         apart = several and not short
+
+
+def _is_worth_a_look(progress: StudyProgress) -> bool:
+    troubled = progress.troubled_trials and not progress.complete
+    return bool(progress.running or progress.failed or troubled)
 
 
 def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fdrnn.datasets import Benchmark, BenchmarkFile, FetchError
+from fdrnn.datasets import Benchmark, BenchmarkFile, CacheError, FetchError
 from fdrnn.datasets.cache import data_directory
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
 
@@ -137,6 +137,19 @@ def test_a_damaged_cached_file_is_named_and_fetched_again(mirror, caplog):
         assert fetch_benchmark(x) == x.mat
     assert f"{path} is damaged" in caplog.text
     assert files_in_cache() == {"x.mat": CONTENT["mat"]}
+
+
+def test_a_cached_file_may_be_read_by_every_user(mirror):
+    made = benchmark([mirror.serve("/mat", CONTENT["mat"])])
+    file = fetch_benchmark(made)
+    assert (data_directory() / file.name).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_cached_file_that_cannot_be_read_is_one_line(dead_url):
+    made = benchmark([dead_url])
+    (data_directory() / made.mat.name).mkdir(parents=True)
+    with pytest.raises(CacheError, match=r"cannot be read .*FDRNN_CACHE_DIR"):
+        fetch_benchmark(made)
 
 
 def test_a_damaged_cached_file_does_not_stay_when_no_mirror_answers(dead_url):

@@ -18,7 +18,7 @@ def test_home_and_relative_paths_become_absolute(
     assert user_path("music.npz") == tmp_path / "music.npz"
 
 
-@pytest.mark.parametrize("text", ["~nobody-of-that-name/x.npz", "a\0.npz"])
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/x.npz", "a\0.npz", "x" * 300 + ".npz"])
 def test_what_is_no_path_is_one_line(text: str) -> None:
     for use in (user_path, load):
         with pytest.raises(PathError) as caught:

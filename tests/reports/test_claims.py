@@ -146,6 +146,23 @@ def test_the_term_vanishes_where_it_falls_with_the_loss_gradient(make: Any) -> N
     assert f"({np.sqrt(2):.2g} to {5 * np.sqrt(2):.2g}) where the loss's" in found.evidence
 
 
+@pytest.mark.parametrize("n_epochs", [1, EPOCHS])
+def test_a_term_that_never_changes_has_no_verdict(make: Any, n_epochs: int) -> None:
+    """As after a single epoch, or where all rates are 0."""
+    columns = {
+        f"{part}_norm_{matrix}": constant(*[0.0 if part.startswith("reg") else 1.0] * N)
+        for part in ("loss_gradient", "regularizer_gradient")
+        for matrix in ("W_in", "W_rec")
+    }
+    compared = make({"fast_dropout": columns})
+    member = compared.members["fast_dropout"]
+    curves = member.curves[member.curves["epoch"] <= n_epochs]
+    short = replace(compared, members={"fast_dropout": replace(member, curves=curves)})
+    found = judged(short, "Fast dropout's term vanishes")
+    assert found.verdict == "cannot be judged"
+    assert "two epochs" in found.missing
+
+
 def test_the_noise_term_is_judged_by_what_was_measured_last(make: Any) -> None:
     nan = np.nan
     columns = {

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -135,6 +136,31 @@ def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
     shown = sum(len(line.get_xdata()) for line in radius.get_lines())  # type: ignore[arg-type]
     assert shown == len(table)
     assert max(max(line.get_xdata()) for line in nll.get_lines()) <= nll.get_xlim()[1]  # type: ignore[arg-type]
+
+
+def test_the_figure_has_room_for_a_nll_below_zero(both: Comparison) -> None:
+    """The NLL of densities may be negative."""
+    members = {
+        variant: replace(
+            member,
+            evidence=replace(
+                member.evidence,
+                trials=member.evidence.trials.assign(
+                    test_nll_pooled=member.evidence.trials["test_nll_pooled"] - 12.0
+                ),
+            ),
+        )
+        for variant, member in both.members.items()
+    }
+    shifted = replace(both, members=members)
+    figure = by_variant.figure(shifted)
+    assert figure is not None
+    nll, _ = figure.draw().axes
+    drawn = [value for line in nll.get_lines() for value in line.get_xdata()]
+    table = by_variant.dots(shifted)
+    within = table["test_nll"][table["test_nll"] < nll.get_xlim()[1]]
+    assert min(drawn) == pytest.approx(table["test_nll"].min())
+    assert len(set(drawn)) >= within.nunique() > 1
 
 
 def test_the_report_has_a_section_of_it(store: Store) -> None:

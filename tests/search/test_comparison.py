@@ -69,6 +69,7 @@ def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
         ({"n_trails": 3}, r"unknown key n_trails; did you mean n_trials"),
         ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*tset"),
         ({"training": {"record": "noise"}}, r"record must be a list of texts, got 'noise'"),
+        ({"training": {"record": [["noise"]]}}, r"record must be a list of texts, got \[\['noise"),
         ({"name": 3}, r"name must be a text, got 3"),
         ({"name": "x" * 95}, r"name must be 1 to 100 letters"),
     ],

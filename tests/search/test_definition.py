@@ -77,6 +77,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
         ({"training": 3}, "training must be a table, got 3"),
         ({"training": {"batch_size": 0}}, "training.batch_size must be at least 1, got 0"),
         ({"training": {"batch_size": 1.0}}, "training.batch_size must be an integer, got 1.0"),
+        ({"training": {"clip_norm": 10**400}}, "training.clip_norm is too large for a number"),
         ({"training": {"clip_norm": True}}, "training.clip_norm must be a number, got True"),
         ({"training": {"clip_norm": float("nan")}}, "clip_norm must be positive and finite, got"),
         (

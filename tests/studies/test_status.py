@@ -197,8 +197,11 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
     make(store, "one", n_trials=1)[0].finish(RESULT, "some CPU")
     make(store, "two", n_trials=2)
     make(store, "three", n_trials=2)[0].fail("made up")
+    make(store, "four", n_trials=1)[0].give_back("OSError: No space left on device")
     first, *lines = fdrnn("study", "status").stdout.splitlines()
-    assert first == "3 studies, 1 complete: 1 of 5 trials finished, 3 running, 1 failed"
+    assert first == (
+        "4 studies, 1 complete: 1 of 6 trials finished, 3 running, 1 waiting, 1 failed"
+    )
     # Nothing more is told of a study that nothing happens in.
     assert lines[:3] == [
         "",
@@ -208,10 +211,12 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
     assert [line for line in lines[3:] if line.startswith("study ")] == [
         "study two: 0 of 2 trials finished, 2 running",
         "study three: 0 of 2 trials finished, 1 running, 1 failed",
+        "study four: 0 of 1 trials finished, 1 waiting",
     ]
-    assert sum(line.startswith("data noise") for line in lines) == 2
+    assert sum(line.startswith("data noise") for line in lines) == 3
+    assert "No space left on device" in lines[-1]
     answer = strict(fdrnn("study", "status", "--json").stdout)
-    assert [study["name"] for study in answer["studies"]] == ["one", "two", "three"]
+    assert [study["name"] for study in answer["studies"]] == ["one", "two", "three", "four"]
 
 
 def test_bad_options(error_line: ErrorLine, store: Store) -> None:
