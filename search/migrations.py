@@ -41,7 +41,9 @@ class Migration:
 
 
 def migrate(storage: str) -> Migration:
-    """Bring a store up to date, in one transaction; a store that is up to date is left alone.
+    """Bring a store up to date; one that is up to date is left alone.
+
+    Its own tables change in one transaction, Optuna's after it, in that of Optuna.
 
     Parameters
     ----------
@@ -56,8 +58,8 @@ def migrate(storage: str) -> Migration:
     Raises
     ------
     StoreError
-        If it is no store, of a newer fdrnn, or in use: a worker holds a trial under a lease that
-        has not expired. The store is then as it was.
+        If it is no store, of a newer fdrnn, or its own tables are to be changed and in use: a
+        worker holds a trial under a lease that has not expired. The store is then as it was.
     """
     database = Database(storage)
     try:

@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from fdrnn.model import EpochRecord
 from fdrnn.search import tables
 from fdrnn.search.database import Database, store_error_kind
-from fdrnn.search.errors import StoreError, StoreUnavailableError
+from fdrnn.search.errors import StoreError
 from fdrnn.search.space import SPACES
 from fdrnn.search.store import StoredStudy
 
@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 CONFIG_INDEX = "config_index"
 """User attribute by which a trial of Optuna is one of ours."""
 
+# The one that Optuna looks at before all others.
+_FIRST_TABLE = "version_info"
 _REPORT_INTERVAL_S = 5.0
 _REPAIRED_POINTS = 20
 _TRIALS = tables.trials.c
@@ -43,31 +45,51 @@ _ENDED = (tables.FINISHED, tables.FAILED)
 
 
 def create_mirror_tables(database: Database) -> None:
-    """Create Optuna's tables; the caller keeps other processes out."""
+    """Create Optuna's tables; the caller keeps other processes from doing so too."""
     _open_storage(database, skip_table_creation=False)
 
 
-def mend_mirror_tables(database: Database) -> list[str]:
-    """Create Optuna's tables where they are missing, or upgrade them to the installed Optuna's.
+def open_mirror(database: Database) -> RDBStorage:
+    """Return Optuna's storage on its tables in a store; nothing is written.
 
-    The caller keeps other processes out. What the tables showed comes back by `Mirror.sync`.
+    Raises
+    ------
+    StoreError
+        If the tables are missing, or another version of Optuna's.
+    """
+    return _open_storage(database, skip_table_creation=True)
+
+
+def mend_mirror_tables(database: Database) -> list[str]:
+    """Upgrade Optuna's tables to the installed Optuna's, or create them where they are lost.
+
+    The caller keeps other processes from doing so too. What lost tables showed comes back by
+    `Mirror.sync`.
 
     Returns
     -------
     list of str
         What was done, a line each; empty if they were up to date, or are a newer Optuna's, of
         which whoever opens them tells.
+
+    Raises
+    ------
+    StoreError
+        If the database fails.
     """
     with database.read() as connection:
-        there = sa.inspect(connection).has_table("studies")
+        there = sa.inspect(connection).has_table(_FIRST_TABLE)
     if not there:
         create_mirror_tables(database)
-        return ["Optuna's tables: created, since they were missing"]
+        return ["Optuna's tables: created, since they were lost"]
     storage = _open_storage(database, skip_table_creation=True, skip_compatibility_check=True)
-    current = storage.get_current_version()
-    if current == storage.get_head_version() or current not in storage.get_all_versions():
-        return []
-    storage.upgrade()
+    try:
+        current = storage.get_current_version()
+        if current == storage.get_head_version() or current not in storage.get_all_versions():
+            return []
+        storage.upgrade()
+    except (OptunaError, sa.exc.SQLAlchemyError) as error:
+        raise optuna_error(database, error) from error
     return ["Optuna's tables: upgraded to the installed Optuna's"]
 
 
@@ -97,11 +119,11 @@ def optuna_error(database: Database, error: Exception) -> StoreError:
         reason = reason.__cause__
     reason = getattr(reason, "orig", None) or reason
     line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
-    kind = store_error_kind(error)
-    way_out = (
-        "" if kind is StoreUnavailableError else "; `fdrnn store migrate` mends old or lost ones"
-    )
-    return kind(f"store {database.shown}: Optuna's tables: {line}{way_out}")
+    if "optuna storage upgrade" in line:
+        line = "they are an earlier Optuna's; `fdrnn store migrate` upgrades them"
+    elif _FIRST_TABLE in line:
+        line = "they are lost; `fdrnn store migrate` makes them again"
+    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
 
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
@@ -136,7 +158,7 @@ class Mirror:
     def __init__(self, database: Database, study: StoredStudy) -> None:
         self._database = database
         self._study = study
-        self._storage = _open_storage(database, skip_table_creation=True)
+        self._storage = open_mirror(database)
         self._valid_nll = f"valid_nll_{study.definition.training.padding}"
         self._trial_ids: dict[int, int] = {}
         self._pending: EpochRecord | None = None

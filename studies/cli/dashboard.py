@@ -16,11 +16,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import sqlalchemy as sa
 import typer
-from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 
 from fdrnn.search import default_storage_url, open_store
 from fdrnn.search.database import Database
+from fdrnn.search.mirror import open_mirror
 from fdrnn.studies.errors import DashboardError, OptionError
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ def serve(host: str, port: int, storage: str | None) -> None:
             f"store {store.database.shown} holds no study to show; `fdrnn run STUDY` or "
             "`fdrnn study create STUDY` makes one"
         )
-    optuna_storage = RDBStorage(
-        store.database.url,
-        engine_kwargs=store.database.engine_options,
-        skip_table_creation=True,
-    )
-    store.database.prepare(optuna_storage.engine)
-    application: WSGIApplication = wsgi(optuna_storage)
+    application: WSGIApplication = wsgi(open_mirror(store.database))
     writable = _may_write(store.database)
     if not writable:
         application = _reading_only(application)

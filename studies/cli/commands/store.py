@@ -16,7 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Bring a store of an earlier fdrnn 
 def store_migrate(storage: Storage = None) -> None:
     """Bring the store's tables to the version that this fdrnn reads.
 
-    Studies keep everything and go on. It is one transaction, refused while workers hold trials.
+    Studies keep everything and go on. The store's own tables change in one transaction, refused
+    while workers hold trials; Optuna's are upgraded, and made again where they are missing.
     An earlier fdrnn cannot read the store afterwards: copy the file, or dump the database, first.
     """
     from fdrnn.studies.cli.migrating import migrate_store
