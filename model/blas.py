@@ -8,6 +8,7 @@ they differ by rounding.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -67,7 +68,8 @@ def _without_space(folder: Path) -> Path:
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     link = Path(tempfile.gettempdir()) / f"fdrnn-{os.getuid()}-blas-{digest}"
     try:
-        if not link.is_symlink():
+        # Another process may have made it just now.
+        with contextlib.suppress(FileExistsError):
             link.symlink_to(folder)
         if link.resolve() == folder.resolve():
             return link

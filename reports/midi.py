@@ -8,10 +8,14 @@ either: every note has the same velocity, and a quarter note lasts 0.6 s.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import mido
 import numpy as np
 import numpy.typing as npt
+
+from fdrnn.datasets import REAL, DataDescription
+from fdrnn.search import Samples
 
 QUARTERS_PER_MINUTE = 100
 DEFAULT_STEP_QUARTERS = 0.5
@@ -34,6 +38,24 @@ def are_notes(lowest_midi_note: int | None, n_features: int) -> bool:
         Number of columns; the last one must be at most MIDI's 127.
     """
     return lowest_midi_note is not None and lowest_midi_note + n_features - 1 <= _HIGHEST_NOTE
+
+
+def midi_files(samples: Samples, data: DataDescription) -> Iterator[tuple[str, bytes]]:
+    """Yield ``"excerpt"`` and ``"sample"`` with their MIDI files, if the frames are notes.
+
+    Parameters
+    ----------
+    samples
+        The samples.
+    data
+        What they are samples of. Real values are no notes, whatever their columns are called.
+    """
+    lowest = data.lowest_midi_note
+    if data.kind == REAL or lowest is None or not are_notes(lowest, data.n_features):
+        return
+    for name, frames in (("excerpt", samples.excerpt), ("sample", samples.sample)):
+        title = f"{data.title}: {name}"
+        yield name, midi_file(frames, lowest, samples.origin.step_quarters, title)
 
 
 def midi_file(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fdrnn.datasets import REAL
 from fdrnn.reports.artefacts import Artefact, Attachment, Figure
 from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.midi import are_notes, midi_file
+from fdrnn.reports.midi import midi_files
 from fdrnn.reports.music import music_alt, music_figure
 from fdrnn.reports.series import series_alt, series_figure
 from fdrnn.search import Samples
@@ -40,11 +40,7 @@ def music(evidence: Evidence, samples: Samples) -> Iterator[Artefact]:
         draw=lambda: draw(samples, data),
         formats=("svg", "pdf", "png"),
     )
-    lowest = data.lowest_midi_note
-    if lowest is not None and are_notes(lowest, data.n_features):
-        for name, frames in (("excerpt", samples.excerpt), ("sample", samples.sample)):
-            yield Attachment(
-                name=f"{evidence.name}-{name}.mid",
-                title=f"MIDI file of the {name}",
-                content=midi_file(frames, lowest, origin.step_quarters, f"{data.title}: {name}"),
-            )
+    for name, content in midi_files(samples, data):
+        yield Attachment(
+            name=f"{evidence.name}-{name}.mid", title=f"MIDI file of the {name}", content=content
+        )

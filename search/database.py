@@ -255,14 +255,17 @@ class Database:
     def _file_lock(self, path: Path) -> Iterator[None]:
         # The holder removes the file, so whoever waited may hold one that is no longer there.
         while True:
+            descriptor = None
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError as error:
+                if descriptor is not None:
+                    os.close(descriptor)
                 kind = StoreUnavailableError if error.errno in _PASSING_ERRNO else StoreError
                 raise kind(
                     f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
                 ) from error
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             # One look: between two, the next holder may come and go.
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == os.fstat(descriptor).st_ino:

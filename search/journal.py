@@ -92,7 +92,6 @@ class TrialJournal:
         self._ending: Callable[[], None] | None = None
         # One object, by which the ending asked for is known again.
         self._putting_back: Callable[[], None] = self._release
-        self._released = False
         self._abandoned = False
         self._over = False
         self._error: BaseException | None = None

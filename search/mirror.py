@@ -211,7 +211,12 @@ class Mirror:
             if config_index not in self._trial_ids:
                 # The study has been extended since.
                 self.sync()
-            self._set_state(config_index, TrialState.RUNNING)
+            try:
+                self._set_state(config_index, TrialState.RUNNING)
+            except UpdateFinishedTrialError:
+                # It had failed, and is retried: it needs a new trial of Optuna.
+                self.sync()
+                self._set_state(config_index, TrialState.RUNNING)
 
     def report(self, config_index: int, record: EpochRecord) -> None:
         """Report an epoch's validation NLL, unless another was reported just before."""

@@ -16,12 +16,11 @@ import sqlalchemy as sa
 SCHEMA_VERSION = 2
 """Version of these tables; a store of another version is refused."""
 
+# States of a trial. A diverged trial is finished; a failed one met a program error.
 WAITING = "waiting"
 RUNNING = "running"
 FINISHED = "finished"
 FAILED = "failed"
-STATES = (WAITING, RUNNING, FINISHED, FAILED)
-"""Of a trial. A diverged trial is finished; a failed one met a program error."""
 
 
 class Number(sa.types.TypeDecorator[float]):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from fdrnn.model.settings import Hyperparameters, require
+from fdrnn.model.settings import Hyperparameters, require_positive
 from fdrnn.model.variants.base import Symbols, typical
 from fdrnn.model.variants.plain import Plain
 
@@ -29,12 +29,7 @@ class WeightDecayHyperparameters(Hyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            0.0 < self.weight_decay < float("inf"),
-            "weight_decay",
-            self.weight_decay,
-            "positive and finite",
-        )
+        require_positive("weight_decay", self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ import numpy as np
 
 from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.settings import Hyperparameters, require_positive
-from fdrnn.model.variants.base import PARAMETER_AXES, Symbols, V, Variant, typical
+from fdrnn.model.variants.base import PARAMETER_AXES, Symbols, Variant, typical
 
 if TYPE_CHECKING:
     from fdrnn.model.initialization import Parameters
@@ -96,10 +96,6 @@ class FastWeightNoise(Variant):
     ) -> Mapping[str, float]:
         """Return by what the divergence is multiplied."""
         return {"per_step": 1.0 / n_steps}
-
-    def initial_state(self, parameters: Mapping[str, V], zeros: V) -> tuple[V, ...]:
-        """Return h0."""
-        return (parameters["h0"],)
 
     def activations(
         self,

@@ -226,7 +226,7 @@ class LiveDisplay(Display):
         name = self._name(event.worker)
         if event.kind not in {EventKind.CLAIMED, EventKind.EPOCH, EventKind.WAITING}:
             self._console.print(f"{name}: {describe(event, self._max_epochs)}", markup=False)
-        if event.kind is EventKind.STOPPED:
+        if event.kind in {EventKind.STOPPED, EventKind.REPLACED}:
             del self._latest[event.worker]
         if not self._stopping and time.monotonic() - self._study_line_at >= _SUMMARY_INTERVAL_S:
             self._study_line = self._summary()

@@ -29,6 +29,7 @@ from fdrnn.search.comparison import named_studies
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.watch import require_interval
 from fdrnn.studies.errors import OptionError
 
 
@@ -60,10 +61,9 @@ def report_studies(
     Raises
     ------
     OptionError
-        If `every_s` is not positive, or exports are to be watched.
+        If `every_s` is no time to wait, or exports are to be watched.
     """
-    if not every_s > 0:
-        raise OptionError(f"--every must be more than 0 seconds, got {every_s:g}")
+    require_interval(every_s)
     if exports and watch:
         raise OptionError("--watch needs a store; exports (--from) do not change")
     if exports:

@@ -11,7 +11,7 @@ import typer
 
 from fdrnn.datasets import BINARY, REAL, Dataset, load
 from fdrnn.reports.files import file_set
-from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, are_notes, midi_file
+from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, midi_files
 from fdrnn.reports.music import music_figure
 from fdrnn.reports.series import series_figure
 from fdrnn.search import (
@@ -143,20 +143,15 @@ def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path
     draw = series_figure if study.data.kind == REAL else music_figure
     draw(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
     files = {f"{stem}-music.png": drawn.getvalue()}
-    lowest = study.data.lowest_midi_note
-    if lowest is not None and are_notes(lowest, study.data.n_features):
-        step = samples.origin.step_quarters
-        for name in ("excerpt", "sample"):
-            title = f"{study.data.title}: {name}"
-            frames = getattr(samples, name)
-            files[f"{stem}-{name}.mid"] = midi_file(frames, lowest, step, title)
-        if step is None:
-            _say(
-                f"{study.data.title} does not say how long a step is: its MIDI files take "
-                f"{DEFAULT_STEP_QUARTERS} of a quarter note; the key step_quarters of a .npz or "
-                ".mat file says it"
-            )
-    elif study.data.kind == BINARY:
+    heard = {f"{stem}-{name}.mid": content for name, content in midi_files(samples, study.data)}
+    files |= heard
+    if heard and samples.origin.step_quarters is None:
+        _say(
+            f"{study.data.title} does not say how long a step is: its MIDI files take "
+            f"{DEFAULT_STEP_QUARTERS} of a quarter note; the key step_quarters of a .npz or "
+            ".mat file says it"
+        )
+    elif not heard and study.data.kind == BINARY:
         _say(
             f"no MIDI files: the columns of {study.data.title} are not MIDI notes up to 127; the "
             "key lowest_midi_note of a .npz or .mat file says which notes they are"

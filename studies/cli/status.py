@@ -22,8 +22,7 @@ from fdrnn.search.outage import StoreWatch
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
-from fdrnn.studies.cli.watch import Statuses, follow, view
-from fdrnn.studies.errors import OptionError
+from fdrnn.studies.cli.watch import Statuses, follow, require_interval, view
 
 _INTERRUPTED = 130
 
@@ -54,11 +53,9 @@ def show_status(
     Raises
     ------
     OptionError
-        If `every_s` is not positive.
+        If `every_s` is no time to wait.
     """
-    if not every_s > 0:
-        raise OptionError(f"--every must be positive, got {every_s:g}")
-
+    require_interval(every_s)
     watch = StoreWatch(WorkerSettings().lease_s)
 
     def look() -> list[StudyStatus]:

@@ -17,8 +17,26 @@ from rich.text import Text
 from fdrnn.search import StoreError
 from fdrnn.studies.cli.status_view import StudyStatus, status_blocks, status_mapping
 from fdrnn.studies.cli.tables import output_console
+from fdrnn.studies.errors import OptionError
 
 Statuses = Sequence[StudyStatus]
+
+_LONGEST_INTERVAL_S = 86_400.0
+
+
+def require_interval(every_s: float) -> None:
+    """Require a time that may pass between two looks.
+
+    Raises
+    ------
+    OptionError
+        If it is not positive, or more than a day.
+    """
+    if not 0 < every_s <= _LONGEST_INTERVAL_S:
+        raise OptionError(
+            f"--every must be more than 0 seconds and at most {_LONGEST_INTERVAL_S:g}, a day, got "
+            f"{every_s:g}"
+        )
 
 
 class View(Protocol):

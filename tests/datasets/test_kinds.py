@@ -8,7 +8,7 @@ import scipy.io
 
 from fdrnn.datasets import DataError, Dataset, describe_statistics, load, write_npz
 from fdrnn.datasets.chunking import chunk
-from fdrnn.datasets.lines import draw_lines
+from fdrnn.datasets.lines import MOST_COLUMNS, draw_lines
 from fdrnn.datasets.melody import melody_of
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
 from fdrnn.datasets.waves import load_waves
@@ -138,9 +138,14 @@ def test_statistics_of_every_kind():
 
 
 def test_lines_of_real_values():
-    figure = draw_lines(real()["train"][0], title="x")
-    for column, axes in enumerate(figure.axes):
-        np.testing.assert_array_equal(axes.lines[0].get_ydata(), real()["train"][0][:, column])
+    sequence = real()["train"][0]
+    figure = draw_lines(sequence, title="x")
+    assert figure.get_suptitle() == "x"
+    drawn = [axes.lines[0].get_ydata() for axes in figure.axes]
+    np.testing.assert_array_equal(drawn, sequence.T)
+    wide = draw_lines(np.zeros((3, MOST_COLUMNS + 2)), title="x")
+    assert len(wide.axes) == MOST_COLUMNS
+    assert wide.get_suptitle() == f"x, the first {MOST_COLUMNS} of {MOST_COLUMNS + 2} columns"
 
 
 def test_waves_are_the_same_everywhere():

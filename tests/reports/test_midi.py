@@ -7,7 +7,9 @@ import numpy.typing as npt
 import pytest
 from music21 import midi as music21_midi
 
-from fdrnn.reports.midi import QUARTERS_PER_MINUTE, are_notes, midi_file
+from fdrnn.datasets import DataDescription
+from fdrnn.reports.midi import QUARTERS_PER_MINUTE, are_notes, midi_file, midi_files
+from fdrnn.search import SampleOrigin, Samples
 
 LOWEST = 21
 
@@ -100,3 +102,40 @@ def test_columns_beyond_midi_are_no_notes(
     if lowest is not None and not expected:
         with pytest.raises(ValueError, match="MIDI notes up to 127, got 29 from 100"):
             midi_file(np.zeros((2, n_features), np.uint8), lowest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lowest", "expected"),
+    [
+        ("binary", LOWEST, ["excerpt", "sample"]),
+        ("binary", None, []),
+        # Real values are no notes, even where the file names one.
+        ("real", LOWEST, []),
+    ],
+)
+def test_files_of_samples_that_are_notes(
+    kind: str, lowest: int | None, expected: list[str]
+) -> None:
+    frames = np.eye(3, dtype=np.uint8)
+    origin = SampleOrigin(
+        sequence=0, sequence_length=3, n_given=1, seed=0, step_quarters=1.0, code_version="0"
+    )
+    samples = Samples(
+        config_index=0,
+        excerpt=frames,
+        predictions=np.zeros((2, 3)),
+        sample=frames[::-1],
+        origin=origin,
+    )
+    data = DataDescription(
+        title="Set",
+        note="",
+        n_features=3,
+        lowest_midi_note=lowest,
+        fingerprint="0" * 64,
+        kind=kind,
+    )
+    made = dict(midi_files(samples, data))
+    assert list(made) == expected
+    if made:
+        assert made["sample"] == midi_file(frames[::-1], LOWEST, 1.0, "Set: sample")

@@ -143,6 +143,19 @@ def test_a_retried_trial_is_mirrored_anew(mirror: Mirror, store: Store, url: str
     assert shown(url)[3].state == TrialState.RUNNING
 
 
+def test_a_retried_trial_is_shown_by_a_worker_that_saw_it_fail(
+    mirror: Mirror, store: Store, url: str
+) -> None:
+    mirror.started(0)
+    claimed(store).fail("Traceback: it broke")
+    mirror.ended(0)
+    store.requeue_failed(store.study("noise").study_id)
+    mirror.started(0)
+    states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
+    assert states[0] == (0, TrialState.FAIL)
+    assert states[3] == (0, TrialState.RUNNING)
+
+
 def test_a_failing_mirror_does_not_stop_a_worker(
     mirror: Mirror, url: str, fake: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:

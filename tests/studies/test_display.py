@@ -109,5 +109,18 @@ def test_the_live_display_has_a_line_per_worker_and_keeps_what_ended() -> None:
     )
 
 
+def test_a_replaced_worker_leaves_the_live_display() -> None:
+    text = shown(
+        LiveDisplay,
+        event(EventKind.EPOCH, worker="host-1"),
+        event(EventKind.REPLACED, worker="host-1", text="killed"),
+        event(EventKind.EPOCH, worker="host-2", epoch=299),
+    )
+    # The line above that of worker 2, if there is one.
+    last = text[text.rindex("worker 2 ") - 130 :]
+    assert "epoch 299/300" in last
+    assert "epoch 17/" not in last
+
+
 def test_a_pipe_gets_log_lines() -> None:
     assert isinstance(make_display(summary, 300), LogDisplay)

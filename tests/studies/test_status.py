@@ -96,9 +96,7 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "fdrnn.sqlite3"), create=True)
 
 
-def test_everything_worth_a_look_in_80_columns(
-    fdrnn: Run, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_worth_a_look_in_80_columns(fdrnn: Run, store: Store) -> None:
     finished, failed, troubled, running, _ = make(store)
     finished.write([EPOCH, replace(EPOCH, epoch=2)])
     finished.finish(RESULT, "some CPU")
@@ -220,7 +218,10 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
 
 
 def test_bad_options(error_line: ErrorLine, store: Store) -> None:
-    assert "--every must be positive, got 0" in error_line("study", "status", "--every", "0")
+    for every in ("0", "nan", "inf", "1e10"):
+        assert "--every must be more than 0 seconds and at most 86400, a day, got" in error_line(
+            "study", "status", "--every", every
+        )
     assert "unknown study 'x'" in error_line("study", "status", "x", "--watch")
 
 
@@ -292,7 +293,7 @@ def test_watching_on_a_pipe_is_a_line_of_json_each_time(
 
 
 def test_watching_on_a_terminal_refreshes_in_place_until_ctrl_c(
-    store: Store, tmp_path: Path
+    store: Store,
 ) -> None:
     make(store, n_trials=1)
     terminal, end = pty.openpty()
