@@ -35,6 +35,9 @@ COLUMNS = (
     "finished",
     "diverged",
     "worker hours",
+    "epochs",
+    "norm above 15",
+    "norm above 225",
     "trial",
     "epoch",
     "valid., counted",
@@ -42,8 +45,10 @@ COLUMNS = (
     "test",
     "test, where it stands",
 )
-"""Further columns of these tables: of the trial with the lowest validation NLL. Test NLL is
-pooled / by sequence, and where it stands says how many trials it was selected from if not all."""
+"""Further columns of these tables. Of all trials: how many finished and diverged, wall time, the
+epochs, and those whose mean gradient norm is above a bound. Of the trial with the lowest
+validation NLL: the others. Test NLL is pooled / by sequence, and where it stands says how many
+trials it was selected from if not all."""
 
 DATA_SET = "data set"
 """Column of the README's Table 1, whose further columns of ours are studies."""
@@ -81,6 +86,9 @@ def facts(study: str) -> Mapping[str, str]:
     known = {
         "finished": count,
         "worker hours": f"{math.fsum(one['seconds'] for one in epochs) / 3600:.2f}",
+        "epochs": f"{len(epochs):,}",
+        "norm above 15": f"{sum(_above(one['gradient_norm'], 15) for one in epochs):,}",
+        "norm above 225": f"{sum(_above(one['gradient_norm'], 225) for one in epochs):,}",
     }
     # An infinite or missing NLL is no number in JSON.
     eligible = [one for one in finished if isinstance(one["valid_nll"], float)]
@@ -104,6 +112,11 @@ def facts(study: str) -> Mapping[str, str]:
         "test": both,
         "test, where it stands": both if len(finished) == len(trials) else f"{both} ({count})",
     }
+
+
+def _above(value: float | str | None, bound: float) -> bool:
+    # Infinity is a string in JSON, NaN null.
+    return value == "inf" or (isinstance(value, float) and value > bound)
 
 
 def _jsonl(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:

@@ -35,6 +35,19 @@ def test_the_readme_s_table_1_shows_the_selected_trials() -> None:
         assert published.facts(study)["test"] in row[0]
 
 
+def test_fast_dropout_is_below_plain_wherever_both_are_finished_as_the_page_says() -> None:
+    finished = {
+        study: float(facts["test"].split(" / ")[0])
+        for study in published.FILES
+        if (facts := published.facts(study)).get("finished") == "32 of 32"
+    }
+    pairs = [(wide, wide.replace("-wide", "-plain")) for wide in finished if "-wide" in wide]
+    compared = [(wide, plain) for wide, plain in pairs if plain in finished]
+    assert compared
+    for wide, plain in compared:
+        assert finished[wide] < finished[plain], (wide, plain)
+
+
 @documents
 def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", document.read_text()):
