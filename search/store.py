@@ -17,7 +17,7 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s
 from fdrnn.search.definition import StudyDefinition
-from fdrnn.search.errors import StoreError, StudyConflictError
+from fdrnn.search.errors import DefinitionError, StoreError, StudyConflictError
 from fdrnn.search.machine import code_version
 from fdrnn.search.space import Configuration
 
@@ -85,15 +85,29 @@ class Store:
             return list(connection.scalars(query))
 
     def find(self, name: str) -> StoredStudy | None:
-        """Return the study of that name, None if there is none."""
+        """Return the study of that name, None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If its definition has what this fdrnn does not know.
+        """
         query = sa.select(tables.studies).where(tables.studies.c.name == name)
         with self.database.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
+        try:
+            definition = StudyDefinition.from_mapping(row.definition)
+        except (DefinitionError, UnknownNameError) as error:
+            raise StoreError(
+                f"study {name!r} in store {self.database.shown} is of another fdrnn "
+                f"({row.code_version}) that knows more: {error}; install that one, or name the "
+                "studies that are wanted"
+            ) from error
         return StoredStudy(
             study_id=row.study_id,
-            definition=StudyDefinition.from_mapping(row.definition),
+            definition=definition,
             data=DataDescription(**row.data),
             created_at=datetime.fromtimestamp(row.created_at, UTC),
             code_version=row.code_version,

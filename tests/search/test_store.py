@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import Store, StoreError, create_study, open_store, trials
-from fdrnn.search.tables import SCHEMA_VERSION, schema
+from fdrnn.search.tables import SCHEMA_VERSION, schema, studies
 
 
 def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:
@@ -48,6 +48,22 @@ def test_a_store_of_an_earlier_fdrnn_is_refused_with_the_command_that_migrates(
     for create in (False, True):
         with pytest.raises(StoreError, match=r"has schema version \d+, .*`fdrnn store migrate`"):
             open_store(url, create=create)
+
+
+def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_others(
+    store: Store, fake: ModuleType
+) -> None:
+    for name in ("later", "ours"):
+        create_study(store, fake.definition(name), fake.DATA)
+    definition = {**fake.definition("later").to_mapping(), "variant": "fast_dropuot"}
+    with store.database.write() as connection:
+        connection.execute(
+            studies.update().where(studies.c.name == "later").values(definition=definition)
+        )
+    with pytest.raises(StoreError, match=r"'later' .* of another fdrnn .*'fast_dropuot'") as caught:
+        store.study("later")
+    assert "\n" not in str(caught.value)
+    assert store.study("ours").definition == fake.definition("ours")
 
 
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:
