@@ -87,8 +87,14 @@ def _holds_intact(path: Path, file: BenchmarkFile) -> bool:
         ) from error
     if hashlib.sha256(content).hexdigest() == file.sha256:
         return True
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"{path} is damaged (wrong SHA-256) and cannot be removed ({error.strerror}); remove "
+            "it, or name another cache directory in the environment variable FDRNN_CACHE_DIR"
+        ) from error
     _log.warning("%s is damaged (wrong SHA-256): removed, to be fetched again", path)
-    path.unlink(missing_ok=True)
     return False
 
 

@@ -37,7 +37,7 @@ def draw_lines(sequence: Frames, *, title: str = "") -> Figure:
     FigureCanvasAgg(figure)
     if n_columns < sequence.shape[1]:
         title = f"{title}, the first {n_columns} of {sequence.shape[1]} columns"
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     for column, axes in enumerate(figure.subplots(n_columns, 1, sharex=True, squeeze=False)[:, 0]):
         axes.plot(sequence[:, column], color=_COLOUR, linewidth=1.2)
         axes.set_ylabel(f"column {column}")

@@ -61,7 +61,7 @@ def draw_pianoroll(
         extent=(-0.5, n_frames - 0.5, first - 0.5, first + n_features - 0.5),
     )
     axes.set_xlabel("time step")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     if lowest_midi_note is None:
         axes.set_ylabel("feature")
     else:

@@ -116,7 +116,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         return read_dataset(path, name=name_or_path, title=path.name)
     if name_or_path in _MADE:
         return _MADE[name_or_path](progress=progress)
-    benchmark = _benchmark(name_or_path)
+    benchmark = _benchmark(name_or_path, f"or give the path of a {', '.join(SUFFIXES)} file")
     folder = _named_folder(data_dir)
     if folder is None:
         folder, file = data_directory(), fetch_benchmark(benchmark, progress=progress)
@@ -189,11 +189,9 @@ def _origin(benchmark: Benchmark, folder: Path | None) -> tuple[str, Path | None
     return ("download", None) if cached is None else ("cache", data_directory() / cached.name)
 
 
-def _benchmark(name: str) -> Benchmark:
+def _benchmark(name: str, hint: str = "") -> Benchmark:
     if name not in BENCHMARKS:
-        raise UnknownNameError(
-            "data set", name, names(), f"or give the path of a {', '.join(SUFFIXES)} file"
-        )
+        raise UnknownNameError("data set", name, names(), hint)
     return BENCHMARKS[name]
 
 

@@ -2,8 +2,8 @@
 
 OpenBLAS from the wheel ``scipy-openblas32``, a dependency, unless MKL from the wheel ``mkl`` (the
 extra ``fdrnn[mkl]``) is installed. The environment variable ``FDRNN_BLAS`` names one of the two.
-Results are the same to the last bit on the same kind of CPU with the same BLAS; between the two
-they differ by rounding.
+Results are the same to the last bit on the same kind of CPU with the same BLAS and number of
+threads; between the two, and with other threads, they differ by rounding.
 """
 
 from __future__ import annotations

@@ -79,15 +79,19 @@ class LayerDecomposition:
     def pulled_share(self) -> float:
         """Share of the weights that descent along R makes smaller; weight decay's is 1.
 
-        Of those weights whose R is not 0; NaN where there is none.
+        Of those weights whose R is not 0; NaN where there is none, or R is not finite.
         """
         along = self.weights * self.regularizer_gradient
+        if not np.isfinite(along).all():
+            return math.nan
         n_acted_on = np.count_nonzero(along)
         return float(np.count_nonzero(along > 0) / n_acted_on) if n_acted_on else math.nan
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """Shares of rows and units with delta^a < 0, = 0 and > 0."""
+        """Shares of rows and units with delta^a < 0, = 0 and > 0; NaN where one is not finite."""
+        if not np.isfinite(self.delta).all():
+            return math.nan, math.nan, math.nan
         sign = np.sign(self.delta)
         negative, zero, positive = (float(np.mean(sign == value)) for value in (-1, 0, 1))
         return negative, zero, positive

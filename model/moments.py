@@ -1,6 +1,6 @@
 r"""Moments of random variables through affine steps and transfer functions, symbolically.
 
-Each function takes and returns Theano expressions (or NumPy arrays) of one shape, elementwise
+Each function takes and returns Theano expressions of one shape, elementwise
 unless said otherwise: a mean, and a variance that is not negative. The native kernels compute
 the same; these expressions are the readable form and the reference.
 

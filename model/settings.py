@@ -11,6 +11,10 @@ RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 """What an epoch can measure beside its fixed numbers."""
 
 
+LARGEST_CLIP_NORM = 1e38
+"""A gradient norm that single precision holds; no clipping as good as any larger one."""
+
+
 def require(holds: bool, key: str, value: object, rule: str) -> None:
     """Raise ValueError with key, rule and value unless the rule holds."""
     if not holds:
@@ -197,7 +201,12 @@ class TrainingSettings:
         require(
             self.init_scale in INIT_SCALES, "init_scale", self.init_scale, " or ".join(INIT_SCALES)
         )
-        require_positive("clip_norm", self.clip_norm)
+        require(
+            0.0 < self.clip_norm <= LARGEST_CLIP_NORM,
+            "clip_norm",
+            self.clip_norm,
+            f"positive and finite, at most {LARGEST_CLIP_NORM:g}",
+        )
         require(
             0.0 < self.step_rate_decay <= 1.0,
             "step_rate_decay",

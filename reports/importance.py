@@ -2,9 +2,9 @@
 
 Optuna's conditional PED-ANOVA compares how a hyperparameter is distributed among the best trials
 with its distribution among all: the larger the divergence, the more it matters for being among
-the best. It needs the order of the trials alone, so that a diverged trial counts as what it is,
-the worst; fANOVA, the other evaluator, would leave out trials without a finite NLL and needs one
-more library.
+the best. It needs the order of the trials alone, so that a trial without a finite NLL counts as
+what it is, the worst; fANOVA, the other evaluator, would leave such trials out and needs one more
+library.
 
 With 32 trials the best are 8, and some divergence comes about by chance. Two things say how much:
 a bootstrap over trials (the interval), and the ranking with the trials' order shuffled (the chance

@@ -63,8 +63,14 @@ def missing(
             "networks on the same data with the same seed and the same training settings."
         )
         # The studies of the paper's tables have counterparts that come with the program.
-        shipped = dict.fromkeys(f"`{row.data}-plain`" for row in alone if row.study in TABLE_1)
-        yield text + (advice(f"`fdrnn run` makes {', '.join(shipped)}.") if shipped else "")
+        shipped = dict.fromkeys(
+            f"`{row.data}-plain`" for row in alone if row.study == row.data and row.data in TABLE_1
+        )
+        yield text + (
+            advice(f"`fdrnn run` makes {', '.join(shipped)}, with the same options.")
+            if shipped
+            else ""
+        )
     if not any(row.study in recording for row in rows):
         yield (
             "Figure 2 is not drawn: no study here records the test NLL of every epoch."

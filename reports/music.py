@@ -118,7 +118,7 @@ def _draw(
     first_step: int = 1,
 ) -> AxesImage:
     n_steps, n_features = values.shape
-    axes.set_title(title, loc="left", fontsize="medium")
+    axes.set_title(title, loc="left", fontsize="medium", parse_math=False)
     return axes.imshow(
         values.T,
         cmap=_COLOURS,

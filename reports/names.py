@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fdrnn.search.space import Choice, Parameter, Space
 
 LABELS = {
@@ -40,7 +42,7 @@ def value_text(name: str, value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "no limit" if name == "max_incoming" else "-"
     number = float(value)  # type: ignore[arg-type]
-    return f"{number:g}" if number >= 1e-4 or number == 0 else f"{number:.5f}"
+    return np.format_float_positional(number, trim="-")
 
 
 def occurring(space: Space) -> list[Parameter]:

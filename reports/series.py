@@ -50,10 +50,10 @@ def series_figure(samples: Samples, data: DataDescription) -> Figure:
         right.axvline(origin.n_given + 0.5, color=_EXCERPT, linewidth=1.0, linestyle="--")
         left.set_ylabel(f"column {column}")
     grid[0, 0].legend(loc="upper right", fontsize="small")
-    grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium")
+    grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium", parse_math=False)
     steps = f"{origin.n_given} given step{'s' if origin.n_given > 1 else ''}"
     title = f"Sample of trial {samples.config_index} after {steps}"
-    grid[0, 1].set_title(title, loc="left", fontsize="medium")
+    grid[0, 1].set_title(title, loc="left", fontsize="medium", parse_math=False)
     for axes in grid[-1]:
         axes.set_xlabel("time step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -32,6 +32,8 @@ class Row:
     ----------
     data, title
         The study's data set as it is asked for and as the table prints it.
+    fingerprint
+        Of the data that it was made for.
     study, variant, space, seed, padding
         The study's definition; `padding` is the rule of the training and validation loss.
     training
@@ -71,6 +73,7 @@ class Row:
 
     data: str
     title: str
+    fingerprint: str
     study: str
     variant: str
     space: str
@@ -175,6 +178,7 @@ def row(evidence: Evidence) -> Row:
     return Row(
         data=definition.data,
         title=evidence.stored.data.title,
+        fingerprint=evidence.stored.data.fingerprint,
         study=definition.name,
         variant=definition.variant,
         space=definition.space,
@@ -302,7 +306,7 @@ def _counterpart(row: Row, plain: Sequence[Row]) -> Row | None:
 
 def _same(row: Row) -> tuple[str, int, str, str]:
     """Return what a study and its counterpart share."""
-    return row.data, row.seed, row.padding, row.training
+    return row.fingerprint, row.seed, row.padding, row.training
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:

@@ -137,7 +137,9 @@ def _read(
 def _with_data(definition: StudyDefinition, folder: Path) -> StudyDefinition:
     if datasets.is_path(definition.data):
         # Workers may start in any folder, so the store keeps where the file is.
-        return replace(definition, data=str(user_path(folder / definition.data)))
+        named = definition.data
+        path = user_path(named) if named.startswith("~") else user_path(folder / named)
+        return replace(definition, data=str(path))
     if definition.data not in datasets.names():
         raise UnknownNameError(
             "data set in the key data", definition.data, datasets.names(), "or a file's path"

@@ -36,6 +36,10 @@ int APPLY_SPECIFIC(forward)(PyArrayObject *mean_, PyArrayObject *variance_,
     if (expect(op, "mean", mean_, -1, -1) || expect(op, "draws", draws_, -1, -1)) return -1;
     const npy_intp R = PyArray_DIM(mean_, 0), D = PyArray_DIM(mean_, 1);
     const npy_intp N = PyArray_DIM(draws_, 0);
+    if (N < 1) {
+        PyErr_Format(PyExc_ValueError, "%s: there must be a draw, got none", op);
+        return -1;
+    }
     if (expect(op, "variance", variance_, R, D) || expect(op, "draws", draws_, N, D) ||
         expect(op, "target", target_, R, D))
         return -1;

@@ -51,7 +51,9 @@ inline void product_at(npy_intp m, npy_intp n, npy_intp k, const real *A, const 
                        real *C) {
     if (m == 0 || n == 0) return;
     if (k == 0) {
-        for (npy_intp i = 0; i < m * n; ++i) C[i] *= beta;
+        /* Memory that was never written may hold NaN, which 0 does not take away. */
+        if (beta == real(0)) memset(C, 0, (size_t)(m * n) * sizeof(real));
+        else for (npy_intp i = 0; i < m * n; ++i) C[i] *= beta;
         return;
     }
     gemm("N", "T", (int)n, (int)m, (int)k, real(1), B, (int)n, A, (int)m, beta, C, (int)n);
@@ -161,8 +163,10 @@ inline real scalar(PyArrayObject *array) {
 }
 
 /*
- * exp for arguments in [-87, 88] (clamped; NaN stays NaN), relative error below 2e-7 in single
- * precision: 2^n e^r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7.
+ * exp for arguments in [-87, 88] (clamped; NaN stays NaN), relative error below 4e-7 in single
+ * precision: 2^n e^r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7. The compiler may
+ * merge the two steps of the reduction to r where the processor multiplies and adds in one: the
+ * error is 8e-8 where it does not.
  */
 inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;

@@ -53,6 +53,8 @@ def figure(comparison: Comparison) -> Figure | None:
     if table.empty:
         return None
     variants = list(comparison.members)
+    without = [VARIANTS[one].title for one in variants if one not in set(table["variant"])]
+    absent = f" No trial of {', '.join(without)} has finished undiverged." if without else ""
     chosen = table[table["selected"]].sort_values("test_nll")
     order = ", ".join(
         f"{VARIANTS[variant].title} {nll:.2f}"
@@ -66,11 +68,13 @@ def figure(comparison: Comparison) -> Figure | None:
             "weights after its last. A dot is a trial that finished without diverging, the "
             "filled one that with the lowest validation NLL. The left axis ends at "
             f"{_HEADROOM:g} times the least ({_HEADROOM - 1:g} above it if that is below 1); what "
-            f"lies above stands on its edge. By test NLL, the filled dots: {order}."
+            f"lies above stands on its edge. A variant whose selected trial diverged has no filled "
+            f"dot.{absent} By test NLL, the filled dots: {order or 'none'}."
         ),
         alt=(
             f"Dot plots of test NLL and spectral radius of {len(table)} trials of "
-            f"{len(variants)} variants. By test NLL, the selected ones: {order}."
+            f"{len(variants) - len(without)} variants.{absent} By test NLL, the selected ones: "
+            f"{order or 'none'}."
         ),
         draw=lambda: _draw(table, variants),
     )

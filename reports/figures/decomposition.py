@@ -74,7 +74,12 @@ def _finding(selected: pd.DataFrame, matrix: str) -> str:
 
 
 def _shares(selected: pd.DataFrame, units: str) -> str:
-    first, last = (selected[f"delta_negative_{units}"].iloc[position] for position in (0, -1))
+    # A run that diverged may end in an epoch of which nothing is known.
+    ratios = selected.filter(like="regularizer_ratio_")
+    known = selected.loc[ratios.notna().any(axis=1), f"delta_negative_{units}"].dropna()
+    if known.empty:
+        return f"signs in {units} units unknown"
+    first, last = known.iloc[0], known.iloc[-1]
     return f"below 0 in {units} units {first:.0%} after the first epoch, {last:.0%} after the last"
 
 

@@ -83,7 +83,10 @@ def figure(name: str, title: str, courses: Sequence[Course]) -> Figure:
     missing = ""
     if len(courses) == 1:
         other = "plain" if courses[0].variant != "plain" else "fast-dropout"
-        missing = f" No {other} study with the same data, seed and settings records its test NLL."
+        missing = (
+            f" No {other} study with the same data, seed and settings that records its test NLL "
+            "has a selected trial."
+        )
     return Figure(
         name=name,
         title=f"Figure 2: spectral radius and test NLL over training, {title}",
@@ -91,11 +94,11 @@ def figure(name: str, title: str, courses: Sequence[Course]) -> Figure:
             f"Spectral radius of W_rec and pooled test NLL at the end of each epoch: {found}. "
             "Dots: the epoch of the lowest validation NLL, whose parameters count; the test NLL "
             f"of every epoch is recorded for this figure and selects nothing. Its axis ends at "
-            f"{_HEADROOM:g} times the least at most; what lies above is not shown.{missing}"
+            f"{_HEADROOM:g} times the least ({_HEADROOM - 1:g} above it if that is below 1) at "
+            f"most; what lies above is not shown.{missing}"
         ),
         alt=(
-            "Line plots of the spectral radius of W_rec and of the test NLL over epochs, "
-            f"fast dropout against plain: {found}."
+            f"Line plots of the spectral radius of W_rec and of the test NLL over epochs: {found}."
         ),
         draw=lambda: _draw(courses),
     )

@@ -59,10 +59,11 @@ def figure(evidence: Evidence, curves: pd.DataFrame) -> Figure | None:
         return None
     best = table.iloc[0]
     padding = evidence.definition.training.padding
+    test = "unknown" if np.isnan(best["test"]) else f"{best['test']:.2f}"
     finding = (
         f"The selected trial {int(best['config_index'])}: training {best['train']:.2f}, validation "
         f"{best['valid']:.2f} (padding {padding}); validation {best['valid_masked']:.2f} and test "
-        f"{best['test']:.2f} on real steps alone."
+        f"{test} on real steps alone."
     )
     return Figure(
         name=f"{evidence.name}-gap",
@@ -111,11 +112,14 @@ def _draw(table: pd.DataFrame) -> Drawing:
             )
         values = table[[one, other]].to_numpy(float)
         lowest = float(np.min(values, where=np.isfinite(values), initial=np.inf))
-        anchor = float(np.nanmin(values.max(axis=1)))
-        highest = float(np.max(values, where=np.isfinite(values), initial=-np.inf))
-        top = min(style.nll_top(anchor, _HEADROOM), highest)
-        margin = 0.05 * (top - lowest) or 0.1
-        axes.set_ylim(lowest - margin, top + margin)
+        both = values[np.isfinite(values).all(axis=1)]
+        # None of the two may be known, as where the test data overflow.
+        if len(both):
+            anchor = float(both.max(axis=1).min())
+            highest = float(np.max(values, where=np.isfinite(values), initial=-np.inf))
+            top = min(style.nll_top(anchor, _HEADROOM), highest)
+            margin = 0.05 * (top - lowest) or 0.1
+            axes.set_ylim(lowest - margin, top + margin)
         axes.set_xlabel("trials by validation NLL")
         style.legend_above(axes)
     left.set_title("with padding as in training", fontweight="normal")

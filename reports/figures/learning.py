@@ -96,10 +96,10 @@ def radius_curves(evidence: Evidence, curves: pd.DataFrame) -> Figure:
     """Return the figure of the spectral radius of W_rec over epochs."""
     parts = split(evidence, curves)
     n_trials = curves["config_index"].nunique()
-    radius = parts.selected["spectral_radius"].to_numpy()
+    radius = parts.selected["spectral_radius"].dropna().to_numpy()
     selected = (
         f"in the selected trial {evidence.selected} it goes from {radius[0]:.2f} after the first "
-        f"epoch to {radius[-1]:.2f} after the last, at most {np.nanmax(radius):.2f}"
+        f"epoch to {radius[-1]:.2f} after the last, at most {radius.max():.2f}"
         if len(radius)
         else "no trial is selected yet"
     )

@@ -98,8 +98,8 @@ def figure(evidence: Evidence) -> Figure | None:
         title="Validation NLL against every hyperparameter",
         caption=(
             f"A dot per finished trial ({n_finished}), a bar at the median of each value, a "
-            "diverged trial counting as above all others and none drawn above the axis, the "
-            f"selected trial {evidence.selected} larger. "
+            "trial without a finite NLL counting as above all others and no bar drawn above the "
+            f"axis, the selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
             f"it. The axis ends at {_HEADROOM:g} times the lowest NLL ({_HEADROOM - 1:g} above it "

@@ -244,7 +244,8 @@ class LiveDisplay(Display):
             yield Text(_START)
         table = Table.grid(padding=(0, 2))
         for worker, event in self._latest.items():
-            table.add_row(self._name(worker), *self._cells(event))
+            # An error's text may look like markup.
+            table.add_row(*map(Text, (self._name(worker), *self._cells(event))))
         yield table
 
     def _cells(self, event: WorkerEvent) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Real and categorical data: in files, as data sets, as a network sees them."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -143,9 +144,13 @@ def test_lines_of_real_values():
     assert figure.get_suptitle() == "x"
     drawn = [axes.lines[0].get_ydata() for axes in figure.axes]
     np.testing.assert_array_equal(drawn, sequence.T)
-    wide = draw_lines(np.zeros((3, MOST_COLUMNS + 2)), title="x")
+    wide = draw_lines(np.zeros((3, MOST_COLUMNS + 2)), title="cost$1_vs_$2")
+    wide.savefig(io.BytesIO())
     assert len(wide.axes) == MOST_COLUMNS
-    assert wide.get_suptitle() == f"x, the first {MOST_COLUMNS} of {MOST_COLUMNS + 2} columns"
+    assert (
+        wide.get_suptitle()
+        == f"cost$1_vs_$2, the first {MOST_COLUMNS} of {MOST_COLUMNS + 2} columns"
+    )
 
 
 def test_waves_are_the_same_everywhere():

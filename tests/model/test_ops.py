@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 from fdrnn.model.toolchain import theano
+from oracles.directions import assert_gradients
 from oracles.numpy_network import NumpyNetwork, authors_tanh_moments, random_parameters
 
 T = theano.tensor
@@ -148,6 +149,18 @@ def test_gradient_against_finite_differences(n_rows, n_start, fast):
         np.testing.assert_allclose(
             gradients[name], expected, atol=FLOAT64_TOLERANCE * scale, err_msg=name
         )
+
+
+# More rows than one block of the input's product and of the output layer holds.
+MANY_ROWS = [300] * 4
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast output", "ordinary output"])
+def test_many_rows_are_computed_in_blocks(fast):
+    case = Case(MANY_ROWS, n_hidden=64, fast=fast)
+    _, gradients, (nll, _, _) = case.run()
+    np.testing.assert_allclose(nll, case.reference_nll(), rtol=1e-10)
+    assert_gradients(case, gradients, lambda **changed: case.run(**changed)[0])
 
 
 @pytest.mark.parametrize(

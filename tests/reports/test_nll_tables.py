@@ -10,6 +10,7 @@ from fdrnn.reports.table1 import Row
 ROW = Row(
     data="jsb",
     title="JSB Chorales",
+    fingerprint="0" * 64,
     study="jsb",
     variant="fast_dropout",
     space="table2",

@@ -129,7 +129,7 @@ def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Stor
     rows = [replace(row, study=name, data=name) for name in ("piano", "jsb")]
     (line,) = (one for one in missing(rows, {"jsb"}, ()) if "counterpart" in one)
     assert line.startswith("No plain counterpart of piano, jsb: ")
-    assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`.")
+    assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`, with the same options.")
 
 
 def test_without_a_compiler_figure_1_alone_is_missing(

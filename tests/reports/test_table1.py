@@ -73,7 +73,7 @@ def stored(study: StudyDefinition) -> StoredStudy:
             note=NOTES.get(study.data, ""),
             n_features=88,
             lowest_midi_note=21,
-            fingerprint="0" * 64,
+            fingerprint=f"{study.data:0<64}",
         ),
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         code_version="0.1.0",
@@ -217,6 +217,15 @@ def test_of_several_plain_counterparts_the_one_with_as_many_trials_of_table_2() 
     assert rows[0].plain_study == "jsb-plain"
     assert table1.arranged([jsb, quick])[0].plain_study == "a-quick"
     assert table1.arranged([jsb, quick, other_space])[0].plain_study == "b-decay"
+
+
+def test_the_counterpart_is_of_the_same_data_whatever_their_path() -> None:
+    fd = waiting(definition(name="fd"))
+    plain = waiting(definition(variant="plain", name="plain"))
+    elsewhere = replace(plain, data="/elsewhere/jsb.npz")
+    assert table1.arranged([fd, elsewhere])[0].plain_study == "plain"
+    edited = replace(plain, fingerprint="1" * 64)
+    assert table1.arranged([fd, edited])[0].plain_study is None
 
 
 def test_recording_the_test_nll_makes_no_other_training() -> None:

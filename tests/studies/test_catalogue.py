@@ -173,6 +173,12 @@ def test_a_relative_path_needs_no_slash(tmp_path: Path, monkeypatch: pytest.Monk
     assert find("mine.toml").name == "mine"
 
 
+def test_the_data_s_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    path = write(tmp_path, VALID.replace('"bach"', '"~/music/mine.npz"'))
+    assert find(path).data == "/home/ada/music/mine.npz"
+
+
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown study 'jbs'; did you mean 'jsb'"):
         find("jbs")

@@ -109,6 +109,12 @@ def test_the_live_display_has_a_line_per_worker_and_keeps_what_ended() -> None:
     )
 
 
+def test_the_text_of_an_error_is_no_markup() -> None:
+    text = shown(LiveDisplay, event(EventKind.TROUBLE, text="[/bold] [old]"))
+    # Above the lines, and in the line of the worker.
+    assert text.count("[/bold] [old]") >= 2
+
+
 def test_a_replaced_worker_leaves_the_live_display() -> None:
     text = shown(
         LiveDisplay,

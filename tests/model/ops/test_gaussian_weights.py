@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct, RecurrentLayer
 from fdrnn.model.toolchain import theano
 from oracles import numpy_weight_noise as oracle
+from oracles.directions import assert_gradients
 from oracles.numpy_network import tanh_moments
 
 T = theano.tensor
@@ -113,6 +114,14 @@ def test_gradient_against_finite_differences(n_rows, n_start):
             expected[index] = (up - down) / 2e-6
         scale = max(np.abs(expected).max(), 1.0)
         np.testing.assert_allclose(gradients[name], expected, atol=1e-6 * scale, err_msg=name)
+
+
+def test_many_rows_are_computed_in_blocks():
+    case = Case([300] * 4, n_hidden=64)
+    _, gradients, outputs = case.run()
+    for got, expected in zip(outputs, case.reference(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+    assert_gradients(case, gradients, lambda **changed: case.run(**changed)[0])
 
 
 @settings(max_examples=40, deadline=None)

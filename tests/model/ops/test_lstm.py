@@ -8,6 +8,7 @@ from scipy.special import expit
 
 from fdrnn.model.ops import BernoulliOutput, LstmLayer
 from fdrnn.model.toolchain import theano
+from oracles.directions import assert_gradients
 from oracles.numpy_lstm import NumpyLstm, product_moments, random_lstm_parameters, without_variance
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 
@@ -180,6 +181,17 @@ def test_gradient_against_finite_differences(n_rows, n_start, stochastic):
         expected = finite_differences(case, name, function)
         scale = max(np.abs(expected).max(), 1.0)
         np.testing.assert_allclose(gradients[name], expected, atol=1e-6 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("stochastic", [True, False], ids=["fast dropout", "plain"])
+def test_many_rows_are_computed_in_blocks(stochastic):
+    function = compiled("float64", stochastic)
+    case = Case([150] * 4, n_hidden=64, fast=stochastic)
+    _, gradients, (nll, mean, _) = case.run(function)
+    expected, expected_mean, _ = case.reference(plain=not stochastic)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-10)
+    np.testing.assert_allclose(nll, expected, rtol=1e-10)
+    assert_gradients(case, gradients, lambda **changed: case.run(function, **changed)[0])
 
 
 rate = st.sampled_from([0.1, 0.37, 0.8, 1.0])
