@@ -152,12 +152,12 @@ def test_gradient_against_finite_differences(n_rows, n_start, fast):
 
 
 # More rows than one block of the input's product and of the output layer holds.
-MANY_ROWS = [300] * 4
+MANY_ROWS = [150] * 4
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast output", "ordinary output"])
 def test_many_rows_are_computed_in_blocks(fast):
-    case = Case(MANY_ROWS, n_hidden=64, fast=fast)
+    case = Case(MANY_ROWS, n_hidden=128, fast=fast)
     _, gradients, (nll, _, _) = case.run()
     np.testing.assert_allclose(nll, case.reference_nll(), rtol=1e-10)
     assert_gradients(case, gradients, lambda **changed: case.run(**changed)[0])

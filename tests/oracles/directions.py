@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def assert_gradients(case, gradients, loss_at, n_directions=3, step=1e-6):
+def assert_gradients(case, gradients, loss_at, n_directions=1, step=1e-6):
     """Compare gradients with central differences of the loss along random directions.
 
     Parameters

@@ -117,7 +117,7 @@ def test_gradient_against_finite_differences(n_rows, n_start):
 
 
 def test_many_rows_are_computed_in_blocks():
-    case = Case([300] * 4, n_hidden=64)
+    case = Case([150] * 4, n_hidden=128)
     _, gradients, outputs = case.run()
     for got, expected in zip(outputs, case.reference(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)

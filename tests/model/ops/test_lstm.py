@@ -186,7 +186,7 @@ def test_gradient_against_finite_differences(n_rows, n_start, stochastic):
 @pytest.mark.parametrize("stochastic", [True, False], ids=["fast dropout", "plain"])
 def test_many_rows_are_computed_in_blocks(stochastic):
     function = compiled("float64", stochastic)
-    case = Case([150] * 4, n_hidden=64, fast=stochastic)
+    case = Case([80] * 4, n_hidden=64, fast=stochastic)
     _, gradients, (nll, mean, _) = case.run(function)
     expected, expected_mean, _ = case.reference(plain=not stochastic)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-10)
