@@ -1,8 +1,8 @@
 r"""Moments of random variables through affine steps and transfer functions, symbolically.
 
-Each function takes and returns Theano expressions of one shape, elementwise
-unless said otherwise: a mean, and a variance that is not negative. The native kernels compute
-the same; these expressions are the readable form and the reference.
+Each function takes and returns Theano expressions of one shape, elementwise unless said
+otherwise: a mean, and a variance that is not negative. The native kernels compute the same; these
+expressions are the readable form and the reference.
 
 Accuracy of the approximations, largest absolute error against numerical integration for
 means in [-10, 10] and variances in [0, 25] (the tests hold it):

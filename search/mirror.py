@@ -38,6 +38,8 @@ CONFIG_INDEX = "config_index"
 
 # The one that Optuna looks at before all others.
 _FIRST_TABLE = "version_info"
+# The state by which PostgreSQL, in whatever language, says that a table is not there.
+_UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
 _REPAIRED_POINTS = 20
 _TRIALS = tables.trials.c
@@ -121,9 +123,13 @@ def optuna_error(database: Database, error: Exception) -> StoreError:
     line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
     if "optuna storage upgrade" in line:
         line = "they are an earlier Optuna's; `fdrnn store migrate` upgrades them"
-    elif _FIRST_TABLE in line:
+    elif _FIRST_TABLE in line and _is_of_a_missing_table(reason):
         line = "they are lost; `fdrnn store migrate` makes them again"
     return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
+
+
+def _is_of_a_missing_table(reason: BaseException) -> bool:
+    return "no such table" in str(reason) or getattr(reason, "sqlstate", "") == _UNDEFINED_TABLE
 
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:

@@ -176,17 +176,17 @@ def status_blocks(
     several = len(statuses) > 1
     if several:
         yield Text(total_line([status.progress for status in statuses]), style="bold")
-    apart = several
+    short_before = False
     for status in statuses:
         short = several and not _is_worth_a_look(status.progress)
-        if apart or (several and not short):
+        if several and not (short and short_before):
             yield Text("")
         if short:
             best = f"; lowest validation NLL {status.best.valid_nll:.3f}" if status.best else ""
             yield Text(f"{summary_line(status.progress)}{best}")
         else:
             yield from _whole_blocks(status, whole_errors=whole_errors)
-        apart = several and not short
+        short_before = short
 
 
 def _is_worth_a_look(progress: StudyProgress) -> bool:

@@ -6,12 +6,13 @@ from types import ModuleType
 
 import optuna
 import pytest
+import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from fdrnn.search import SPACES, Store, StoreError, create_study, draw
 from fdrnn.search.claims import claim, this_worker
 from fdrnn.search.lease import Lease
-from fdrnn.search.mirror import Mirror
+from fdrnn.search.mirror import Mirror, optuna_error
 
 
 @pytest.fixture
@@ -179,6 +180,17 @@ def test_optunas_tables_of_another_version_are_one_line(
     with pytest.raises(StoreError, match=f"Optuna's tables: .*{way_out}") as caught:
         Mirror(store.database, stored)
     assert "\n" not in str(caught.value)
+
+
+def test_a_refused_look_at_optunas_tables_is_no_loss_of_them(store: Store) -> None:
+    class RefusedError(Exception):
+        sqlstate = "42501"
+
+    error = sa.exc.ProgrammingError(
+        "", {}, RefusedError("permission denied for table version_info")
+    )
+    line = str(optuna_error(store.database, error))
+    assert line.endswith("Optuna's tables: permission denied for table version_info")
 
 
 def test_trials_that_ended_before_optuna_knew_of_them_are_shown_whole(
