@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.model.errors import ToolchainError
 from fdrnn.model.toolchain import check_toolchain
 
@@ -48,23 +49,29 @@ def refused(linker, location=None):
 
 CLinker.compile_cmodule = refused
 """
+N_PROCESSES = 3
 
 
 def test_a_warm_process_compiles_nothing():
-    begin = "from fdrnn.model.toolchain import theano\n"
-    end = (
-        "from fdrnn.model import OUTPUTS, VARIANTS\n"
-        "from fdrnn.model.network import network\n"
-        "for name in VARIANTS:\n"
-        "    network(name)\n"
-        "for name in OUTPUTS:\n"
-        "    network('fast_dropout', name)\n"
-        "network('fast_dropout_sampled', 'gaussian')\n"
-        "network('plain', 'gaussian')\n"
-        "network('lstm', 'softmax_sampled')\n"
-    )
-    for code in (begin + end, begin + WARM + end):
-        subprocess.run([sys.executable, "-c", code], check=True)
+    """Every variant and every output; in several processes, as this is the longest test."""
+    networks = [(variant, "bernoulli") for variant in VARIANTS]
+    networks += [("fast_dropout", output) for output in OUTPUTS if output != "bernoulli"]
+    networks += [("fast_dropout_sampled", "gaussian"), ("plain", "gaussian")]
+    networks += [("lstm", "softmax_sampled")]
+    for first in ("", WARM):
+        processes = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    f"from fdrnn.model.toolchain import theano\n{first}\n"
+                    "from fdrnn.model.network import network\n"
+                    f"for names in {networks[part::N_PROCESSES]}: network(*names)\n",
+                ]
+            )
+            for part in range(N_PROCESSES)
+        ]
+        assert [process.wait() for process in processes] == [0] * N_PROCESSES
 
 
 def test_names_and_hyperparameters_need_no_theano():
