@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from fdrnn.reports.errors import OutputError
 
-_CONTENTS = "contents.txt"
+_CONTENTS = "fdrnn-report-contents.txt"
 _STAGING = ".writing-"
 _EARLIER = ".earlier"
 
@@ -80,9 +80,9 @@ def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
     folder
         Made where it is missing.
     whole
-        Whether the set is a whole report. Its names are then kept in ``contents.txt``, and files
-        of an earlier report that it lacks are removed, so that no number of an earlier report
-        stays beside a newer one.
+        Whether the set is a whole report. Its names are then kept in
+        ``fdrnn-report-contents.txt``, and files of an earlier report that it lacks are removed,
+        so that no number of an earlier report stays beside a newer one.
 
     Yields
     ------
@@ -132,7 +132,10 @@ def _make_folder(folder: Path) -> list[Path]:
 
 def _listed(folder: Path) -> set[str]:
     contents = folder / _CONTENTS
-    return set(contents.read_text(encoding="utf-8").splitlines()) if contents.is_file() else set()
+    if not contents.is_file():
+        return set()
+    # A name that is not UTF-8 is not of a report.
+    return set(contents.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
 def _put_in_place(staging: Path, folder: Path, names: list[str]) -> None:
@@ -193,7 +196,7 @@ def _remove(folder: Path, names: set[str]) -> None:
     for name in names:
         file = folder / name
         # The list is a file that anyone may have edited.
-        if folder.resolve() in file.resolve().parents:
+        if file.is_file() and folder.resolve() in file.resolve().parents:
             file.unlink(missing_ok=True)
             _remove_if_empty(file.parent)
 

@@ -72,8 +72,8 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
         Most important first: ``parameter``; ``importance``, its share of the sum over
         parameters; ``low`` and ``high``, the 5 % and 95 % quantile over bootstrap samples of the
         trials; ``chance``, the level that the share of any hyperparameter passes in 5 % of
-        shuffles. None with fewer than `LEAST_TRIALS` finished trials or where none of them has a
-        finite validation NLL.
+        shuffles. One that no trial has drawn has a share of 0. None with fewer than
+        `LEAST_TRIALS` finished trials or where none of them has a finite validation NLL.
     """
     finished = evidence.finished
     if len(finished) < LEAST_TRIALS or evidence.selected is None:
@@ -153,12 +153,15 @@ def _shares(
     study: Study, order: npt.NDArray[np.float64], names: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     """Return the importance of each name as a share, the trial of lowest order being the best."""
+    # A value drawn under a condition may be in no trial, or in none of a sample; Optuna refuses it.
+    trials = study.get_trials(deepcopy=False)
+    known = [name for name in names if any(name in one.distributions for one in trials)]
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
     with warnings.catch_warnings():
         # It warns of few trials with a value, which is what the repetitions measure, and that
         # the lowest is the best.
         warnings.simplefilter("ignore", UserWarning)
-        found = evaluator.evaluate(study, list(names), target=lambda one: order[one.number])
-    values = np.array([found[name] for name in names])
+        found = evaluator.evaluate(study, known, target=lambda one: order[one.number])
+    values = np.array([found.get(name, 0.0) for name in names])
     total = float(values.sum())
     return values / total if total > 0 else values

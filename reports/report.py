@@ -162,7 +162,9 @@ def _comparison_sections(store: Store, known: Overview) -> Iterator[Section]:
 
 
 def _figures2(store: Store, known: Overview) -> Iterator[Artefact]:
-    by_name = {one.study: one for one in known.rows if one.study in known.recording}
+    # Of several plain counterparts, one that records stands beside a study that does.
+    recording = arranged(one for one in known.rows if one.study in known.recording)
+    by_name = {one.study: one for one in recording}
     paired = {one.plain_study for one in by_name.values()}
     for one in by_name.values():
         if one.study in paired:

@@ -210,7 +210,7 @@ def row(evidence: Evidence) -> Row:
 
 
 def _nll(trial: pd.Series[Any] | None, column: str) -> float | None:
-    # Test sequences of a single frame each have no predicted step, hence no NLL.
+    # A whole test sequence may overflow where chunks of it do not.
     return None if trial is None or pd.isna(trial[column]) else float(trial[column])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -92,9 +94,8 @@ def _table(data: str, columns: Sequence[Column]) -> Table:
     if fixed:
         names_of_fixed = ", ".join(one.study for one in fixed)
         notes.append(f"Given by the study, neither drawn nor selected: {names_of_fixed}.")
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", data).strip("-.")
     return Table(
-        name=f"table3-{stem}",
+        name=f"table3-{_stem(data)}",
         title=f"Table 3: {'' if fixed == columns else 'selected '}hyperparameters, "
         f"{columns[0].title}",
         data=pd.DataFrame({"hyperparameter": names, **printed}),
@@ -107,3 +108,11 @@ def _table(data: str, columns: Sequence[Column]) -> Table:
 
 def _cells(values: Mapping[str, object], names: Sequence[str]) -> list[str]:
     return [value_text(name, values[name]) if name in values else "-" for name in names]
+
+
+def _stem(data: str) -> str:
+    """Return a name for files: a known data set's own, of other files' a part and a digest."""
+    if re.fullmatch(r"[a-z0-9-]+", data):
+        return data
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(data).stem).strip("-")
+    return f"{readable}-{hashlib.sha256(data.encode()).hexdigest()[:8]}".lstrip("-")

@@ -8,9 +8,12 @@ next takes its trial up.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +33,8 @@ class WorkerIdentity:
     Attributes
     ----------
     name
-        Distinct among the workers of a store, for example ``"ada-4711"``.
+        Distinct among the workers of a store, for example ``"ada-3f2c-4711"``: the machine's name,
+        which machine and container of that name it is, the process.
     host
         Name of its machine.
     pid
@@ -45,7 +49,21 @@ class WorkerIdentity:
 def worker_of(pid: int) -> WorkerIdentity:
     """Return the identity of a worker in a process of this machine."""
     host = platform.node()
-    return WorkerIdentity(f"{host}-{pid}", host, pid)
+    return WorkerIdentity(f"{host}-{_place()}-{pid}", host, pid)
+
+
+@cache
+def _place() -> str:
+    """Tell machines of one name apart, and containers, whose processes have the same numbers.
+
+    A boot and a namespace of process numbers have an identifier each, where there are such.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return "0000"
+    return hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:4]
 
 
 def this_worker() -> WorkerIdentity:

@@ -85,8 +85,8 @@ def run_workers(
     ValueError
         If `n_workers` is below 1.
     WorkerError
-        If trials are left because workers ended with an error or died too often; the line says
-        which.
+        If a process cannot be started at the beginning, or if trials are left because workers
+        ended with an error or died too often; the line says which.
     StoreError
         If the store cannot be read at the beginning or the end.
     """
@@ -175,14 +175,22 @@ class _Pool:
                 child.process.join()
 
     def start(self) -> None:
-        # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
-        ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
-        # Ctrl-C reaches the whole process group; a child ignores it as soon as it can.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+        try:
+            # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
+            ours, theirs = self.context.Pipe(duplex=False)
+            with theirs:
+                process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
+                # Ctrl-C reaches the whole process group; a child ignores it as soon as it can.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    process.start()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except OSError as error:
+            raise WorkerError(
+                f"worker {len(self.children) + 1} of {self.n_workers} cannot be started: "
+                f"{error.strerror or error}; ask for fewer with --workers"
+            ) from error
         self.children.append(_Child(process, ours, worker_of(process.pid or 0).name))
         if self.stop_requests:
             process.terminate()
@@ -220,7 +228,11 @@ class _Pool:
             self.errors.append(how)
             return
         self.on_event(WorkerEvent(worker=child.name, kind=EventKind.REPLACED, text=how))
-        self.start()
+        try:
+            self.start()
+        except WorkerError as error:
+            # The others go on.
+            self.errors.append(str(error))
 
 
 def _next_event(pipe: Connection) -> WorkerEvent | None:

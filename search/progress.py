@@ -138,6 +138,8 @@ def study_progress(store: Store, study: str) -> StudyProgress:
     settings = stored.definition.training
     trials = tables.trials
     valid_nll = tables.epochs.c[f"valid_nll_{settings.padding}"]
+    # Within the study: a store of many studies is not read whole for each of them.
+    ours = sa.select(trials.c.trial_id).where(trials.c.study_id == stored.study_id)
     trained = (
         sa.select(
             tables.epochs.c.trial_id,
@@ -145,6 +147,7 @@ def study_progress(store: Store, study: str) -> StudyProgress:
             sa.type_coerce(sa.func.sum(tables.epochs.c.seconds), sa.Double).label("seconds"),
             sa.type_coerce(sa.func.min(valid_nll), sa.Double).label("best_valid_nll"),
         )
+        .where(tables.epochs.c.trial_id.in_(ours))
         .group_by(tables.epochs.c.trial_id)
         .subquery()
     )

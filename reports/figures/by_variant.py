@@ -48,13 +48,19 @@ def _table(variant: str, member: Member) -> pd.DataFrame:
 
 
 def figure(comparison: Comparison) -> Figure | None:
-    """Return the figure of a comparison; None before a trial has finished undiverged."""
-    table = dots(comparison)
+    """Return the figure of a comparison; None before a trial has finished undiverged.
+
+    A trial whose test NLL is not finite has no dot, and the caption counts it.
+    """
+    every = dots(comparison)
+    table = every[np.isfinite(every["test_nll"].to_numpy(float))]
     if table.empty:
         return None
     variants = list(comparison.members)
-    without = [VARIANTS[one].title for one in variants if one not in set(table["variant"])]
+    without = [VARIANTS[one].title for one in variants if one not in set(every["variant"])]
     absent = f" No trial of {', '.join(without)} has finished undiverged." if without else ""
+    if len(every) > len(table):
+        absent += f" {len(every) - len(table)} without a finite test NLL have no dot."
     chosen = table[table["selected"]].sort_values("test_nll")
     order = ", ".join(
         f"{VARIANTS[variant].title} {nll:.2f}"

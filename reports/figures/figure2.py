@@ -117,7 +117,6 @@ def _finding(one: Course) -> str:
 
 def _draw(courses: Sequence[Course]) -> Drawing:
     figure, ((radius, test),) = style.new_figure(2, width=style.TEXT_WIDTH_IN)
-    least = np.inf
     for one in courses:
         plain = one.variant == "plain"
         color = style.PLAIN if plain else style.FD
@@ -131,11 +130,14 @@ def _draw(courses: Sequence[Course]) -> Drawing:
             axes.plot(epochs[at_best], values[at_best], "o", color=color, markersize=4)
             axes.set_xlabel("epoch")
             axes.set_xlim(left=0)
-        least = min(least, float(one.curve[TEST_NLL].min()))
-    highest = max(float(one.curve[TEST_NLL].replace(np.inf, np.nan).max()) for one in courses)
-    top = min(highest, style.nll_top(least, _HEADROOM))
-    margin = 0.05 * (top - least) or 0.1
-    test.set_ylim(least - margin, top + margin)
+    tested = np.concatenate([one.curve[TEST_NLL].to_numpy(float) for one in courses])
+    tested = tested[np.isfinite(tested)]
+    # None may be known, where the test data overflow.
+    if tested.size:
+        least = float(tested.min())
+        top = min(float(tested.max()), style.nll_top(least, _HEADROOM))
+        margin = 0.05 * (top - least) or 0.1
+        test.set_ylim(least - margin, top + margin)
     radius.set_ylim(bottom=0)
     radius.set_ylabel(r"spectral radius of $W_\mathrm{rec}$")
     test.set_ylabel("test NLL (nats per step)")

@@ -152,7 +152,7 @@ class PortableStudy:
         }
         return write_archive(user_path(path), about, self._members(), _INCOMPRESSIBLE)
 
-    def insert(self, store: Store, name: str | None = None) -> bool:
+    def insert(self, store: Store, name: str | None = None, *, mirrored: bool = True) -> bool:
         """Add the study to a store, in one transaction.
 
         Parameters
@@ -161,6 +161,8 @@ class PortableStudy:
             The store.
         name
             Its name there; None for the one it had.
+        mirrored
+            Whether Optuna's tables are to show it, which takes longer than the rest.
 
         Returns
         -------
@@ -189,7 +191,8 @@ class PortableStudy:
                     "as the file has it; import the file under another name (--name), or into "
                     "another store (--storage)"
                 )
-        Mirror(store.database, store.study(definition.name)).sync()
+        if mirrored:
+            Mirror(store.database, store.study(definition.name)).sync()
         return there is None
 
     @property

@@ -26,7 +26,7 @@ from fdrnn.studies.errors import DashboardError, OptionError
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LOOPBACK = {"127.0.0.1", "localhost"}
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import pandas as pd
 import pytest
 
 from fdrnn.reports import comparison, latex
@@ -138,21 +139,18 @@ def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
     assert max(max(line.get_xdata()) for line in nll.get_lines()) <= nll.get_xlim()[1]  # type: ignore[arg-type]
 
 
+def with_test_nll(both: Comparison, change: Callable[[pd.Series], pd.Series]) -> Comparison:
+    members = {}
+    for variant, member in both.members.items():
+        table = member.evidence.trials
+        table = table.assign(test_nll_pooled=change(table["test_nll_pooled"]))
+        members[variant] = replace(member, evidence=replace(member.evidence, trials=table))
+    return replace(both, members=members)
+
+
 def test_the_figure_has_room_for_a_nll_below_zero(both: Comparison) -> None:
     """The NLL of densities may be negative."""
-    members = {
-        variant: replace(
-            member,
-            evidence=replace(
-                member.evidence,
-                trials=member.evidence.trials.assign(
-                    test_nll_pooled=member.evidence.trials["test_nll_pooled"] - 12.0
-                ),
-            ),
-        )
-        for variant, member in both.members.items()
-    }
-    shifted = replace(both, members=members)
+    shifted = with_test_nll(both, lambda nll: nll - 12.0)
     figure = by_variant.figure(shifted)
     assert figure is not None
     nll, _ = figure.draw().axes
@@ -161,6 +159,19 @@ def test_the_figure_has_room_for_a_nll_below_zero(both: Comparison) -> None:
     within = table["test_nll"][table["test_nll"] < nll.get_xlim()[1]]
     assert min(drawn) == pytest.approx(table["test_nll"].min())
     assert len(set(drawn)) >= within.nunique() > 1
+
+
+@pytest.mark.parametrize("unknown", [math.inf, math.nan])
+def test_a_test_nll_that_is_not_finite_has_no_dot(both: Comparison, unknown: float) -> None:
+    """Whole test sequences may overflow where chunks of them do not."""
+    table = by_variant.dots(both)
+    worst = table["test_nll"].max()
+    some = by_variant.figure(with_test_nll(both, lambda nll: nll.where(nll != worst, unknown)))
+    assert some is not None
+    assert " 1 without a finite test NLL have no dot." in some.caption
+    nll, _ = some.draw().axes
+    assert sum(len(line.get_xdata()) for line in nll.get_lines()) == len(table) - 1  # type: ignore[arg-type]
+    assert by_variant.figure(with_test_nll(both, lambda nll: nll * unknown)) is None
 
 
 def test_the_report_has_a_section_of_it(store: Store) -> None:

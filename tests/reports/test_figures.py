@@ -193,6 +193,17 @@ def test_figure_2_says_what_it_lacks(fd: Evidence, fd_curves: pd.DataFrame) -> N
     assert figure2.course(fd, fd_curves.drop(columns="test_nll_pooled")) is None
 
 
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_figure_2_without_a_finite_test_nll(
+    fd: Evidence, fd_curves: pd.DataFrame, unknown: float
+) -> None:
+    course = figure2.course(fd, fd_curves.assign(test_nll_pooled=unknown))
+    assert course is not None
+    radius, _ = drawn(figure2.figure("f", "JSB Chorales", [course]).draw).axes
+    (line,) = lines(radius, "FD-RNN")
+    assert np.isfinite(line.get_ydata()).all()
+
+
 def test_a_study_whose_trials_all_diverged_at_once(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     trials = fd.trials.assign(diverged=True, valid_nll=np.inf, test_nll_pooled=np.nan, best_epoch=0)
     hopeless = Evidence(fd.stored, trials, fd.sequences.head(0))

@@ -15,6 +15,8 @@ import pytest
 from fdrnn.reports.errors import OutputError
 from fdrnn.reports.files import file_set
 
+CONTENTS = "fdrnn-report-contents.txt"
+
 
 def written(folder: Path) -> dict[str, str]:
     return {
@@ -35,7 +37,7 @@ def test_a_set_is_written_with_its_contents(tmp_path: Path) -> None:
     assert written(folder) == {
         "page.html": "a",
         "tables/one.csv": "bc",
-        "contents.txt": "page.html\ntables/one.csv\n",
+        CONTENTS: "page.html\ntables/one.csv\n",
     }
 
 
@@ -58,7 +60,7 @@ def test_a_later_set_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) ->
     assert written(tmp_path) == {
         "mine.txt": "mine",
         "page.html": "new",
-        "contents.txt": "page.html\n",
+        CONTENTS: "page.html\n",
     }
     assert not (tmp_path / "figures").exists()
 
@@ -72,7 +74,7 @@ def test_a_part_leaves_the_rest_of_an_earlier_set(tmp_path: Path) -> None:
     assert written(tmp_path) == {
         "page.html": "old",
         "tables/one.csv": "new",
-        "contents.txt": "page.html\ntables/one.csv\n",
+        CONTENTS: "page.html\ntables/one.csv\n",
     }
 
 
@@ -80,10 +82,33 @@ def test_a_contents_file_cannot_name_what_lies_outside(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     folder = tmp_path / "report"
     folder.mkdir()
-    (folder / "contents.txt").write_text("../precious.txt\n")
+    (folder / CONTENTS).write_text("../precious.txt\n")
     with file_set(folder) as files:
         files.add("page.html", "")
     assert (tmp_path / "precious.txt").exists()
+
+
+def test_files_of_the_user_with_any_usual_name_stay(tmp_path: Path) -> None:
+    mine = {"contents.txt": "chapter1.md\n", "chapter1.md": "mine", "README.md": "mine"}
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+    with file_set(tmp_path) as files:
+        files.add("page.html", "new")
+    assert mine.items() < written(tmp_path).items()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"tables\n", b"\n", b"\0\n"])
+def test_a_damaged_contents_file_harms_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "mine.csv").write_text("mine")
+    (tmp_path / CONTENTS).write_bytes(content)
+    with file_set(tmp_path) as files:
+        files.add("page.html", "new")
+    assert written(tmp_path) == {
+        "tables/mine.csv": "mine",
+        "page.html": "new",
+        CONTENTS: "page.html\n",
+    }
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -101,7 +126,7 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path, error: type[BaseEx
     with pytest.raises(error):
         fail(tmp_path / "none" / "there")
     assert written(tmp_path) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["contents.txt", "page.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CONTENTS, "page.html"]
 
 
 def test_a_rename_that_fails_puts_the_earlier_files_back(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,3 +179,16 @@ def test_the_paper_s_table_3() -> None:
 
 def test_every_hyperparameter_of_every_space_has_a_name() -> None:
     assert {name for space in SPACES.values() for name in space.names} <= set(LABELS)
+
+
+def test_table_3_of_own_files_has_a_name_for_each_and_none_of_their_folders(fd: Evidence) -> None:
+    column = table3.column(fd)
+    assert column is not None
+    paths = ["/secret/a b.npz", "/secret/a-b.npz", "/secret/ä.npz", "/secret/ö.npz", "jsb"]
+    tables = table3.tables([replace(column, data=path) for path in paths])
+    names = [one.name for one in tables]
+    assert len(set(names)) == len(names)
+    assert names[-1] == "table3-jsb"
+    for name in names:
+        assert re.fullmatch(r"table3-[A-Za-z0-9-]+", name)
+        assert "secret" not in name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,17 +16,19 @@ from fdrnn.reports.style import drawn
 from fdrnn.search import SPACES, draw
 
 
-def made_up(evidence: Evidence, n_trials: int, parameter: str | None, seed: int = 0) -> Evidence:
+def made_up(
+    evidence: Evidence, trials: int | Sequence[int], parameter: str | None, seed: int = 0
+) -> Evidence:
     """A study whose validation NLL follows from one hyperparameter, or from none."""
     space = SPACES["table2-wide"]
     random = np.random.default_rng(seed)
     rows = []
-    for one in draw(space, 5, range(n_trials)):
+    for one in draw(space, 5, range(trials) if isinstance(trials, int) else trials):
         values = {name: one.hyperparameters.get(name) for name in space.names}
         order = 0 if parameter is None else 10 * list(choices(parameter)).index(values[parameter])
         rows.append(values | {"config_index": one.index, "valid_nll": 5 + order + random.random()})
-    trials = pd.DataFrame(rows).assign(state="finished", diverged=False)
-    return Evidence(evidence.stored, trials, evidence.sequences)
+    table = pd.DataFrame(rows).assign(state="finished", diverged=False)
+    return Evidence(evidence.stored, table, evidence.sequences)
 
 
 def choices(parameter: str) -> tuple[object, ...]:
@@ -70,6 +73,21 @@ def test_a_trial_without_a_finite_nll_is_the_worst(fd: Evidence) -> None:
     assert other is not None
     # The best quarter is the same, and only the order matters.
     pd.testing.assert_series_equal(one["importance"], other["importance"])
+
+
+@pytest.mark.parametrize("n_with", [0, 1, 2])
+def test_a_parameter_that_few_or_no_trials_have(fd: Evidence, n_with: int) -> None:
+    """Resampling leaves it out of some samples."""
+    draws = list(draw(SPACES["table2-wide"], 5, range(64)))
+    having = [one.index for one in draws if one.hyperparameters["fast_dropout_final_layer"]]
+    others = [one.index for one in draws if one.index not in having]
+    table = importance(made_up(fd, sorted(having[:n_with] + others[: 8 - n_with]), "n_hidden"))
+    assert table is not None
+    assert table["importance"].sum() == pytest.approx(1.0)
+    row = table.set_index("parameter").loc["dropout_hidden_to_output"]
+    assert np.isfinite(row.to_numpy(float)).all()
+    if n_with == 0:
+        assert row["importance"] == 0
 
 
 def test_too_few_trials_have_no_ranking(fd: Evidence) -> None:

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.model import ToolchainError
-from fdrnn.reports.artefacts import Table
+from fdrnn.reports.artefacts import Figure, Table
 from fdrnn.reports.errors import NothingToReportError, OutputError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
@@ -130,6 +130,23 @@ def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Stor
     (line,) = (one for one in missing(rows, {"jsb"}, ()) if "counterpart" in one)
     assert line.startswith("No plain counterpart of piano, jsb: ")
     assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`, with the same options.")
+
+
+def test_figure_2_has_the_plain_counterpart_that_records(copied: Store) -> None:
+    """And not another plain study of the same settings, whose name comes first."""
+    stored = copied.study("golden-plain")
+    training = replace(stored.definition.training, record=())
+    create_study(copied, replace(stored.definition, name="a-plain", training=training), stored.data)
+    known = build(copied)
+    figures2 = [
+        one
+        for section in known.overview
+        for one in section.artefacts
+        if one.name.startswith("figure2")
+    ]
+    assert [one.name for one in figures2] == ["figure2-golden-fd"]
+    assert isinstance(figures2[0], Figure)
+    assert "golden-plain" in figures2[0].caption
 
 
 def test_without_a_compiler_figure_1_alone_is_missing(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +12,17 @@ from types import ModuleType
 
 import pytest
 
-from fdrnn.search import Store, create_study, curves, run_workers, study_progress, trials, work
+from fdrnn.search import (
+    Store,
+    WorkerError,
+    create_study,
+    curves,
+    run_workers,
+    study_progress,
+    trials,
+    work,
+)
+from fdrnn.search.claims import this_worker, worker_of
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -148,6 +160,40 @@ def test_a_worker_stopped_by_somebody_else_is_told_of(
     assert pool.returncode == 2
     assert "workers ended with 3 of 3 trials left: stopped by a signal" in errors
     assert study_progress(store, study).running == 0
+
+
+def test_a_machine_that_has_no_room_for_a_process_is_one_line(
+    url: str, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    expected = "worker 1 of 2 cannot be started: Resource temporarily unavailable; .*--workers"
+    with pytest.raises(WorkerError, match=expected):
+        run_workers(url, study, 2)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_workers_of_two_containers_differ_though_host_and_process_number_are_the_same() -> None:
+    code = (
+        "import os; from fdrnn.search.claims import this_worker;"
+        "print(os.getpid(), this_worker().host, this_worker().name)"
+    )
+    container = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    done = subprocess.run(
+        [*container, "--mount-proc", sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"no namespace of process numbers here: {done.stderr.strip()}")
+    pid, host, name = done.stdout.split()
+    assert host == this_worker().host
+    assert worker_of(int(pid)).name != name
+    assert name.startswith(f"{host}-")
+    assert name.endswith(f"-{pid}")
 
 
 def test_at_least_one_worker(url: str) -> None:
