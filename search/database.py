@@ -5,8 +5,9 @@ one step, and wait for each other. It keeps its rollback journal: a store is the
 may be copied or stand on a read-only disk.
 
 A PostgreSQL server notices within `_SILENCE_S` that a machine is gone, and ends a transaction in
-which nothing happens, so that a stopped process keeps no row locked. Every process holds one
-connection, and opens more only for as long as it needs them: many workers share a server.
+which nothing happens, so that a stopped process keeps no row locked. A worker's process
+holds one connection, and opens more only for as long as it needs them: many share a server. The
+process that started workers holds two.
 """
 
 from __future__ import annotations

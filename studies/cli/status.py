@@ -56,7 +56,8 @@ def show_status(
         If `every_s` is no time to wait.
     """
     require_interval(every_s)
-    watch = StoreWatch(WorkerSettings().lease_s)
+    # Two looks may lie further apart than a lease is long: that is no sleep.
+    watch = StoreWatch(WorkerSettings().lease_s + 2.0 * every_s)
 
     def look() -> list[StudyStatus]:
         # Opened anew each time: a store that was away need not be the same connection.

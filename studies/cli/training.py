@@ -136,30 +136,40 @@ class WorkerOptions:
         )
 
 
-def create(request: Request) -> tuple[Store, list[str]]:
-    """Make or extend a study, or those of a comparison, and say what the store now holds.
+def create(requests: Sequence[Request]) -> tuple[Store, list[list[str]]]:
+    """Make or extend studies, or those of comparisons, and say what the store now holds.
+
+    Parameters
+    ----------
+    requests
+        At least one, all with the same store.
 
     Returns
     -------
     tuple
-        The store and the names of the studies in it.
+        The store and, for each request, the names of its studies there.
     """
-    definitions = request.definitions()
-    store = open_store(request.storage_url, create=True)
-    names = [definition.name for definition in definitions]
+    # A mistake in a definition makes no store.
+    definitions = [request.definitions() for request in requests]
+    store = open_store(requests[0].storage_url, create=True)
+    for request, its in zip(requests, definitions, strict=True):
+        _create(store, request, its)
+    return store, [[one.name for one in its] for its in definitions]
+
+
+def _create(store: Store, request: Request, definitions: Sequence[StudyDefinition]) -> None:
     shown = store.database.shown
     # Where nothing is left to train, the data are not needed.
     if all(_is_there_complete(store, definition) for definition in definitions):
         _say(f"{_called(definitions)} in store {shown}, all have ended")
-        return store, names
+        return
     dataset = load(definitions[0].data, request.data_dir, progress=sys.stderr.isatty())
     for definition in definitions:
         create_study(store, definition, dataset.description)
-    refresh_notes(store, names)
+    refresh_notes(store, [definition.name for definition in definitions])
     _say(f"{_called(definitions)} in store {shown}")
     if dataset.note:
         _say(f"{dataset.title}: {dataset.note}")
-    return store, names
 
 
 def _called(definitions: Sequence[StudyDefinition]) -> str:
@@ -211,11 +221,9 @@ def run_studies(requests: Sequence[Request], workers: WorkerOptions, output: Pat
         for request in requests:
             request.definitions()
         _require_toolchain()
-        made = [create(request) for request in requests]
-    codes = [
-        _train(store, names, last.storage_url, workers, last.data_dir) for store, names in made
-    ]
-    report_results(made[-1][0], output)
+        store, studies = create(requests)
+    codes = [_train(store, names, last.storage_url, workers, last.data_dir) for names in studies]
+    report_results(store, output)
     return max(codes)
 
 
@@ -244,11 +252,12 @@ def run_worker(
     with remembered_interrupts():
         store = open_store(storage_url)
         names = named_studies(store, study)
-        data = {store.study(name).definition.data for name in names}
-        _require_toolchain()
-        # Here and not by several workers at once, and with its progress shown.
-        for one in sorted(data):
-            load(one, data_dir, progress=sys.stderr.isatty())
+        # Where nothing is left to train, neither a compiler nor the data are needed.
+        if not all(study_progress(store, name).complete for name in names):
+            _require_toolchain()
+            # Here and not by several workers at once, and with its progress shown.
+            for one in sorted({store.study(name).definition.data for name in names}):
+                load(one, data_dir, progress=sys.stderr.isatty())
     return _train(store, names, storage_url, workers, data_dir)
 
 

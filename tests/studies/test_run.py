@@ -171,6 +171,16 @@ def test_create_worker_report(start: Start, fdrnn: Run, study_file: Path) -> Non
     assert "lowest validation NLL: " in status
 
 
+def test_a_worker_that_comes_when_all_is_done_needs_no_compiler(
+    start: Start, study_file: Path
+) -> None:
+    run = start("run", study_file, "--workers", "1")
+    assert run.wait(LIMIT_S) == 0
+    late = start("worker", "mine", CXX="no-such-compiler")
+    _, log = late.communicate(timeout=LIMIT_S)
+    assert (late.returncode, log) == (0, "")
+
+
 def test_the_dashboard_serves_the_store(start: Start, fdrnn: Run, study_file: Path) -> None:
     fdrnn("study", "create", study_file)
     process = start("dashboard", "--port", "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -27,12 +28,14 @@ from fdrnn.search import (
     StudyDefinition,
     StudyProgress,
     TimeLeft,
+    WorkerSettings,
     create_study,
     open_store,
     study_progress,
 )
-from fdrnn.search.claims import WorkerIdentity, claim
+from fdrnn.search.claims import WorkerIdentity, claim, expire
 from fdrnn.search.lease import Lease
+from fdrnn.studies.cli import status
 from fdrnn.studies.cli.status_view import StudyStatus, time_left_line
 from fdrnn.studies.cli.watch import follow
 
@@ -270,6 +273,28 @@ def test_watching_outlives_a_store_that_is_away_and_ends_with_the_study(store: S
     last = follow(status(), read, notes, every_s=0.001)
     assert notes.notes == ["1 finished", "gone", "still gone", "2 finished"]
     assert last[0].progress.complete
+
+
+def test_expired_trials_wait_again_however_rarely_one_looks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lease,) = make(store, n_trials=1)
+    seen = []
+
+    class Viewer:
+        def show(self, statuses: Any) -> None:
+            progress = statuses[0].progress
+            seen.append((progress.running, progress.waiting))
+            expire(store.database, "ada-4711")
+            if progress.waiting or len(seen) == 6:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "view", lambda *_, **__: contextlib.nullcontext(Viewer()))
+    monkeypatch.setattr(status, "WorkerSettings", lambda: WorkerSettings(lease_s=0.2))
+    status.show_status("noise", None, watched=True, every_s=0.3, as_json=False)
+    assert seen[0] == (1, 0)
+    assert seen[-1] == (0, 1)
+    assert lease.attempt == 1
 
 
 def test_watching_on_a_pipe_is_a_line_of_json_each_time(

@@ -37,7 +37,7 @@ def study_create(
     """
     from fdrnn.studies.cli.training import Request, create
 
-    create(Request(study, trials, epochs, name, storage, data_dir))
+    create([Request(study, trials, epochs, name, storage, data_dir)])
 
 
 @app.command("status")
