@@ -95,7 +95,7 @@ def linked_blas() -> Blas:
     mkl = None if wanted == "openblas" else _installed_mkl()
     if mkl is None and wanted == "mkl":
         raise ToolchainError(
-            "FDRNN_BLAS asks for mkl, which is not installed; pip install 'fdrnn[mkl]'"
+            "FDRNN_BLAS asks for mkl, which is not installed; it comes with the extra 'mkl'"
         )
     return mkl or _openblas()
 
