@@ -12,8 +12,9 @@ from fdrnn.studies.cli.interrupts import remembered_interrupts
 
 _study_source = typer.Argument(
     metavar="STUDY",
-    help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain; `fdrnn study "
-    "list` shows all), a comparison's (compare-jsb, compare-bach), or the path of a .toml file.",
+    help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain; `fdrnn "
+    "study list` shows all), a comparison's (compare-jsb, compare-bach), or the path of a .toml "
+    "file.",
     show_default=False,
 )
 StudySource = Annotated[str, _study_source]
