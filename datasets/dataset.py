@@ -127,11 +127,17 @@ class Dataset:
 
     def _require_varying_columns(self) -> None:
         # Its density has no bound, and there is no unit to standardise it by.
-        constant = np.flatnonzero(np.ptp(np.concatenate(self.train), axis=0) == 0)
-        if constant.size:
+        frames = np.concatenate(self.train)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            # Rounding may give equal numbers a deviation, and unequal ones none.
+            deviation = np.where(np.ptp(frames, axis=0) == 0, 0.0, frames.std(axis=0))
+        usable = np.isfinite(deviation) & (deviation > np.finfo(np.float64).tiny)
+        if not usable.all():
+            column = int(np.flatnonzero(~usable)[0])
             raise DataError(
                 f"{self.name}: every column of real data must vary in the training split, column "
-                f"{constant[0]} is constant; leave it out"
+                f"{column} has the standard deviation {deviation[column]:g}; leave it out or "
+                "scale it"
             )
 
     def split(self, name: str) -> Sequences:

@@ -15,6 +15,7 @@ from pathlib import Path
 from fdrnn.datasets.benchmarks import Benchmark, BenchmarkFile
 from fdrnn.datasets.cache import data_directory, make_directory, make_readable
 from fdrnn.datasets.errors import CacheError, FetchError
+from fdrnn.datasets.paths import is_file
 
 _TIMEOUT_S = 20.0
 
@@ -25,9 +26,14 @@ def cached_file(benchmark: Benchmark) -> BenchmarkFile | None:
     """Return the form of a benchmark that the cache holds, None if it holds neither.
 
     Its checksum is not looked at.
+
+    Raises
+    ------
+    PathError
+        If the cache cannot be looked at.
     """
     directory = data_directory()
-    return next((file for file in benchmark.files if (directory / file.name).is_file()), None)
+    return next((file for file in benchmark.files if is_file(directory / file.name)), None)
 
 
 def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> BenchmarkFile:

@@ -224,7 +224,8 @@ def _lowest_midi_note(variables: dict[str, Any], path: Path) -> int | None:
     if _LOWEST not in variables:
         return None
     value = np.asarray(variables[_LOWEST])
-    if value.size != 1 or value.dtype.kind not in "iu" or not 0 <= value.item() <= 127:
+    # MATLAB's numbers are real unless they are made integers.
+    if value.size != 1 or value.dtype.kind not in "iuf" or value.item() not in range(128):
         raise DataError(f"{path}: {_LOWEST} must be one integer from 0 to 127")
     return int(value.item())
 

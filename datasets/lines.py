@@ -39,7 +39,9 @@ def draw_lines(sequence: Frames, *, title: str = "") -> Figure:
         title = f"{title}, the first {n_columns} of {sequence.shape[1]} columns"
     figure.suptitle(title, parse_math=False)
     for column, axes in enumerate(figure.subplots(n_columns, 1, sharex=True, squeeze=False)[:, 0]):
-        axes.plot(sequence[:, column], color=_COLOUR, linewidth=1.2)
+        # A line through one point is not seen.
+        marker = "o" if len(sequence) == 1 else None
+        axes.plot(sequence[:, column], color=_COLOUR, linewidth=1.2, marker=marker)
         axes.set_ylabel(f"column {column}")
     axes.set_xlabel("time step")
     return figure

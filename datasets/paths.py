@@ -10,6 +10,22 @@ from fdrnn.datasets.errors import PathError
 _NO_PLACE = {errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP}
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether `path` is a file.
+
+    Raises
+    ------
+    PathError
+        If this user may not look at it, which is not to say that it is not there.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise PathError(
+            f"{path} cannot be looked at: {error.strerror}; name another path"
+        ) from error
+
+
 def user_path(text: str | Path) -> Path:
     """Return the absolute path that `text` names, ``~`` and ``~user`` expanded.
 

@@ -26,7 +26,7 @@ from fdrnn.datasets.dataset import Dataset
 from fdrnn.datasets.errors import MissingFileError, UnknownNameError
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
 from fdrnn.datasets.formats import SUFFIXES, read_dataset
-from fdrnn.datasets.paths import user_path
+from fdrnn.datasets.paths import is_file, user_path
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         If there is no data set of that name; the nearest is suggested.
     MissingFileError
         If the file does not exist, or the folder lacks the benchmark.
+    PathError
+        If the file or the folder cannot be looked at.
     DataError
         If the file is damaged, has the wrong checksum or breaks a rule of its form.
     FetchError
@@ -167,9 +169,14 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     ----------
     data_dir
         As for `load`.
+
+    Raises
+    ------
+    PathError
+        If the folder or the cache cannot be looked at.
     """
     made = bach.cached_path()
-    origin, path = ("cache", made) if made.is_file() else ("package", None)
+    origin, path = ("cache", made) if is_file(made) else ("package", None)
     known = [KnownDataset(one.NAME, one.TITLE, origin, path, one.NOTE) for one in (bach, melody)]
     known.append(KnownDataset(waves.NAME, waves.TITLE, "generated", None, waves.NOTE))
     folder = _named_folder(data_dir)
@@ -202,7 +209,7 @@ def _named_folder(data_dir: Path | None) -> Path | None:
 
 def _file_in(folder: Path, benchmark: Benchmark) -> BenchmarkFile:
     for file in benchmark.files:
-        if (folder / file.name).is_file():
+        if is_file(folder / file.name):
             return file
     problem = (
         f"holds neither {benchmark.mat.name!r} nor {benchmark.pickle.name!r}"

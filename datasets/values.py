@@ -16,6 +16,9 @@ KIND = "kind"
 N_SYMBOLS = "n_symbols"
 """Names in a file of its kind, and of the number of its symbols."""
 
+MOST_SYMBOLS = 2**16
+"""More than a softmax over one-hot frames is good for."""
+
 Reader = Callable[[Any, str], Frames]
 """From the values of a file and where they stand, frames of its kind."""
 
@@ -91,8 +94,13 @@ def _symbols(values: object, n_symbols: int, where: str) -> Frames:
 
 def _n_symbols(variables: dict[str, Any], path: Path) -> int:
     value = np.asarray(variable(variables, N_SYMBOLS, path))
-    if value.size != 1 or value.dtype.kind not in "iuf" or value.item() not in range(2, 2**31):
+    if (
+        value.size != 1
+        or value.dtype.kind not in "iuf"
+        or value.item() not in range(2, MOST_SYMBOLS + 1)
+    ):
         raise DataError(
-            f"{path}: {N_SYMBOLS} must be one integer, at least 2, got {value.ravel().tolist()!r}"
+            f"{path}: {N_SYMBOLS} must be one integer from 2 to {MOST_SYMBOLS}, got "
+            f"{value.ravel().tolist()!r}"
         )
     return int(value.item())

@@ -55,15 +55,15 @@ class Blas:
     @property
     def link_flags(self) -> str:
         """Linker arguments; the library is found again where it is now."""
-        folder, name = _without_space(self.library.parent), self.library.name
+        folder, name = _linkable(self.library.parent), self.library.name
         plain = name.removeprefix("lib").removesuffix(".so")
         named = f"-l{plain}" if name == f"lib{plain}.so" else f"-l:{name}"
         return f"-L{folder} {named} -Wl,-rpath,{folder}"
 
 
-def _without_space(folder: Path) -> Path:
-    """Return a path to `folder` that Theano's flags, split at spaces, can hold."""
-    if not any(character.isspace() for character in str(folder)):
+def _linkable(folder: Path) -> Path:
+    """Return a path to `folder` that flags can hold: Theano splits at spaces, ld at commas."""
+    if not any(character.isspace() or character == "," for character in str(folder)):
         return folder
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     link = Path(tempfile.gettempdir()) / f"fdrnn-{os.getuid()}-blas-{digest}"
@@ -71,13 +71,14 @@ def _without_space(folder: Path) -> Path:
         # Another process may have made it just now.
         with contextlib.suppress(FileExistsError):
             link.symlink_to(folder)
-        if link.resolve() == folder.resolve():
+        # Nobody else's, who could let it lead elsewhere later.
+        if link.lstat().st_uid == os.getuid() and link.resolve() == folder.resolve():
             return link
     except OSError:
         pass
     raise ToolchainError(
-        f"the BLAS lies in {str(folder)!r}, whose path has a space, and no link to it could be "
-        f"made at {link}; install fdrnn in a folder without one"
+        f"the BLAS lies in {str(folder)!r}, whose path has a space or a comma, and no link to it "
+        f"could be made at {link}; install fdrnn in a folder without one"
     )
 
 

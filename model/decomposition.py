@@ -36,7 +36,7 @@ from fdrnn.model.ops.lstm import LstmLayerGradient
 from fdrnn.model.ops.recurrence import RecurrentLayerGradient
 from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks
-from fdrnn.model.toolchain import theano
+from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
 from fdrnn.model.variants.base import Symbols
 
@@ -80,6 +80,8 @@ def decompose(
     ------
     DecompositionError
         If the variant propagates no variances.
+    ToolchainError
+        If its graph cannot be compiled on this machine; the network's being there says nothing.
     """
     require_decomposition(variant)
     weights = batch.weights(padding).astype(np.float64)
@@ -175,7 +177,7 @@ class _Graph:
 @cache
 def _graph(variant: str, output: str) -> _Graph:
     # Training forbids itself double precision; here it is wanted.
-    with theano.config.change_flags(warn_float64="ignore"):
+    with compilation(), theano.config.change_flags(warn_float64="ignore"):
         return _Graph(VARIANTS[variant], OUTPUTS[output])
 
 

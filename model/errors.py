@@ -5,6 +5,7 @@ FdrnnError
 +-- CheckpointError (ValueError)    a stored training state that cannot be restored
 +-- DecompositionError (ValueError) a gradient without a part that goes through variances
 +-- OutputError (ValueError)        an output that does not fit the data
++-- BenchmarkError                  a process of the benchmark that failed
 """
 
 from __future__ import annotations
@@ -30,3 +31,7 @@ class OutputError(FdrnnError, ValueError):
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error
     """Training was asked to stop within an epoch; the state is that before the epoch."""
+
+
+class BenchmarkError(FdrnnError):
+    """A process of the benchmark failed."""

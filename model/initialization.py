@@ -14,7 +14,11 @@ from fdrnn.model.settings import Hyperparameters
 from fdrnn.model.spectral import spectral_radius
 
 Parameters = dict[str, npt.NDArray[np.float32]]
-"""W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, D), b_y (D,)."""
+"""W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, D), b_y (D,).
+
+An LSTM's first three have 4 H in the place of the last H and it has c0 (1, H) as well; weight noise
+and the Gaussian output add logarithms of variances, as their modules say.
+"""
 
 OUTPUT_BIAS = -0.8
 

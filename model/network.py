@@ -6,8 +6,6 @@ step rates are values of shared variables, so that nothing is compiled again.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.model.activations import Activations, FinalLayer
-from fdrnn.model.errors import ToolchainError
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.outputs import DEFAULT_OUTPUT, OUTPUTS, Output
 from fdrnn.model.packing import PackedBlock, PackedChunks
 from fdrnn.model.settings import CommonHyperparameters
-from fdrnn.model.toolchain import first_line, theano
+from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant
 from fdrnn.model.variants.base import Symbols
 
@@ -296,16 +293,8 @@ def network(variant: str, output: str = DEFAULT_OUTPUT) -> Network:
 
 @cache
 def _network(variant: str, output: str) -> Network:
-    said = io.StringIO()
-    try:
-        # Theano prints whole C files when the compiler fails.
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            return Network(VARIANTS[variant], OUTPUTS[output])
-    except Exception as error:
-        raise ToolchainError(
-            f"the network cannot be compiled: {first_line(error)}; see that the compiler "
-            f"{theano.config.cxx!r} works and that {theano.config.base_compiledir} has room"
-        ) from error
+    with compilation():
+        return Network(VARIANTS[variant], OUTPUTS[output])
 
 
 def _shared_arrays(n_axes: Mapping[str, int], prefix: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fdrnn.datasets import Frames
 from fdrnn.model.network import Network, RowFunction, State
 from fdrnn.model.outputs.base import Array
 from fdrnn.model.packing import PackedBlock
+from fdrnn.model.toolchain import compilation
 
 Moments = tuple[Array, Array | None]
 """E[a] and V[a] after each frame, (n, D); None for no variance."""
@@ -67,6 +68,8 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     ------
     ValueError
         If no frame is given, or more than `n_steps`.
+    ToolchainError
+        If the network's moments cannot be compiled on this machine.
     """
     n_given = len(given)
     if not 1 <= n_given <= n_steps:
@@ -100,7 +103,8 @@ def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, Sta
 
 @cache
 def _presynaptic(network: Network) -> RowFunction:
-    # Compiled when it is first asked for; made of the operations of scoring, so that no C is.
-    return network.row_function(
-        lambda activations, symbols, _: network.output.presynaptic(activations, symbols)
-    )
+    # Compiled when it is first asked for, of the operations of scoring: there is little C to do.
+    with compilation():
+        return network.row_function(
+            lambda activations, symbols, _: network.output.presynaptic(activations, symbols)
+        )

@@ -12,12 +12,15 @@ directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the envi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import logging
 import os
 import platform
 import shutil
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,27 @@ def first_line(error: BaseException) -> str:
     texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]
     text = next((text for text in texts if "ompilation failed" in text), texts[0])
     return text.strip().splitlines()[0][:300]
+
+
+@contextlib.contextmanager
+def compilation() -> Iterator[None]:
+    """Compile functions; what Theano and the compiler print is kept from the user's screen.
+
+    Raises
+    ------
+    ToolchainError
+        If the block fails: for want of a compiler or of space, say.
+    """
+    said = io.StringIO()
+    try:
+        # Theano prints whole C files when the compiler fails.
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    except Exception as error:
+        raise ToolchainError(
+            f"the network cannot be compiled: {first_line(error)}; see that the compiler "
+            f"{theano.config.cxx!r} works and that {theano.config.base_compiledir} has room"
+        ) from error
 
 
 def _escape(text: str) -> str:

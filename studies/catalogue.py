@@ -87,6 +87,8 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     ------
     UnknownNameError
         If there is no study of that name; the nearest is suggested.
+    PathError
+        If the path cannot be looked at.
     StudyFileError
         If the file is missing, unreadable, no TOML, or breaks a rule of the definition; the
         line names the file and the place.
@@ -110,7 +112,8 @@ def _read(
     source: Traversable | Path, shown: str, default_name: str, folder: Path
 ) -> tuple[StudyDefinition, ...]:
     try:
-        text = source.read_text(encoding="utf-8")
+        # With or without the mark that some editors put first.
+        text = source.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise StudyFileError(
             f"{shown}: there is no such study file (the project's own studies: "
@@ -122,7 +125,9 @@ def _read(
         raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
     try:
         mapping = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # A number of thousands of digits is a ValueError that is no TOMLDecodeError, a list in
+    # thousands of lists a RecursionError.
+    except (ValueError, RecursionError) as error:
         raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
     try:
         if is_comparison(mapping):

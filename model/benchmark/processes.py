@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdrnn.model.errors import BenchmarkError
+
 _COMPILE = "from fdrnn.model.network import network; network('fast_dropout')"
 _TRIAL = """
 import json, sys, time
@@ -55,13 +57,20 @@ class CompileTimes:
 
 
 def time_compilation() -> CompileTimes:
-    """Compile twice into a directory of its own."""
+    """Compile twice into a directory of its own.
+
+    Raises
+    ------
+    BenchmarkError
+        If the process fails; it has said why.
+    """
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "FDRNN_CACHE_DIR": cache}
         seconds = []
         for _ in range(2):
             begin = time.perf_counter()
-            subprocess.run([sys.executable, "-c", _COMPILE], env=environment, check=True)
+            done = subprocess.run([sys.executable, "-c", _COMPILE], env=environment, check=False)
+            _require_success("compilation", done.returncode)
             seconds.append(time.perf_counter() - begin)
     return CompileTimes(cold_s=seconds[0], warm_s=seconds[1])
 
@@ -85,7 +94,13 @@ class TrialCost:
 def run_trials(
     n_processes: int, dataset: str, data_dir: Path | None, n_hidden: int, n_epochs: int
 ) -> list[TrialCost]:
-    """Run one short trial in each of several processes at once."""
+    """Run one short trial in each of several processes at once.
+
+    Raises
+    ------
+    BenchmarkError
+        If one of them fails; the others are ended.
+    """
     arguments = json.dumps([dataset, str(data_dir) if data_dir else None, n_hidden, n_epochs])
     one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     processes = [
@@ -98,12 +113,20 @@ def run_trials(
         for _ in range(n_processes)
     ]
     costs = []
-    for process in processes:
-        output, _ = process.communicate()
-        if process.returncode:
-            raise RuntimeError(
-                f"a trial of the benchmark ended with exit code {process.returncode}"
-            )
-        seconds, peak_bytes = json.loads(output)
-        costs.append(TrialCost(seconds=seconds, peak_bytes=peak_bytes))
+    try:
+        for process in processes:
+            output, _ = process.communicate()
+            _require_success("a trial", process.returncode)
+            seconds, peak_bytes = json.loads(output)
+            costs.append(TrialCost(seconds=seconds, peak_bytes=peak_bytes))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
     return costs
+
+
+def _require_success(what: str, code: int) -> None:
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise BenchmarkError(f"{what} of the benchmark {how}; what it said stands above")

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from fdrnn.datasets import Dataset, load
+from fdrnn.model import DEFAULT_OUTPUT, require_kind
 from fdrnn.model.benchmark.epoch import EpochTimes, time_epoch
 from fdrnn.model.benchmark.processes import CompileTimes, TrialCost, run_trials, time_compilation
 from fdrnn.model.benchmark.rounds import Timing
@@ -92,6 +93,8 @@ def run_benchmark(
         _run_variants(n_rounds, quick, as_json)
         return
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
+    # Before anything is timed: the networks are those of the default output.
+    require_kind(DEFAULT_OUTPUT, dataset.kind, data)
     result = _measure(dataset, data, data_dir, n_rounds, quick)
     if as_json:
         typer.echo(json.dumps(_plain(result), indent=2))

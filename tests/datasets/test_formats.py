@@ -117,6 +117,8 @@ def test_flipped_bytes_never_escape_as_another_error(small, tmp_path, suffix):
         ({"test": np.full((9, 88), "a")}, "of numbers"),
         ({"test": np.zeros((9, 87))}, r"one width, found \[87, 88\]"),
         ({"lowest_midi_note": np.array(200)}, "one integer from 0 to 127"),
+        ({"lowest_midi_note": np.array(21.5)}, "one integer from 0 to 127"),
+        ({"lowest_midi_note": np.array(np.nan)}, "one integer from 0 to 127"),
         ({"step_quarters": np.array("eighth")}, "step_quarters must be one positive number"),
         ({"step_quarters": np.array(0.0)}, r"step_quarters must be positive and finite, got 0\.0"),
         ({"test": np.array([{}, {}], object)}, "holds objects, which are not read"),

@@ -80,12 +80,20 @@ def test_a_file_that_declares_its_kind(tmp_path, suffix, kind, splits, more):
         ("binary", real(), {}, "0 and 1 only.*of another kind say so by the key kind"),
         ("reel", real(), {}, r"kind must be one of binary, real, categorical, got \['reel'\]"),
         ("categorical", symbols(), {}, "must hold an array 'n_symbols'"),
-        ("categorical", symbols(), {"n_symbols": 1}, "n_symbols must be one integer, at least 2"),
+        ("categorical", symbols(), {"n_symbols": 1}, "n_symbols must be one integer from 2 to"),
+        ("categorical", symbols(), {"n_symbols": 2**31 - 1}, "n_symbols must be .* to 65536, got"),
         ("categorical", symbols(), {"n_symbols": 3}, r"integers 0 to 2 .*found 3"),
         ("categorical", real(), {"n_symbols": 4}, "a row of integers, one symbol a frame"),
         ("real", symbols(), {}, r"of shape \(n_frames, n_features\), got \(13,\)"),
         ("real", real() | {"test": (np.full((4, 2), np.nan), np.ones((2, 2)))}, {}, "finite"),
-        ("real", {k: tuple(0 * s for s in v) for k, v in real().items()}, {}, "column 0 is const"),
+        (
+            "real",
+            {k: tuple(0 * s for s in v) for k, v in real().items()},
+            {},
+            "column 0 has the stand",
+        ),
+        ("real", {k: tuple(1e200 * s for s in v) for k, v in real().items()}, {}, "deviation inf"),
+        ("real", {k: tuple(1e-200 * s for s in v) for k, v in real().items()}, {}, "deviation 0;"),
     ],
 )
 def test_a_file_that_breaks_a_rule_of_its_kind(tmp_path, kind, splits, more, message):
@@ -144,6 +152,8 @@ def test_lines_of_real_values():
     assert figure.get_suptitle() == "x"
     drawn = [axes.lines[0].get_ydata() for axes in figure.axes]
     np.testing.assert_array_equal(drawn, sequence.T)
+    (line,) = draw_lines(sequence[:1, :1]).axes[0].lines
+    assert line.get_marker() == "o"
     wide = draw_lines(np.zeros((3, MOST_COLUMNS + 2)), title="cost$1_vs_$2")
     wide.savefig(io.BytesIO())
     assert len(wide.axes) == MOST_COLUMNS

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from fdrnn.datasets import (
     DataError,
     FetchError,
     MissingFileError,
+    PathError,
     UnknownNameError,
     describe,
     fetch,
@@ -101,6 +105,17 @@ def test_a_folder_that_lacks_the_file_is_not_replaced_by_a_download(tiny, tmp_pa
         load("tiny", empty)
     assert str(empty) in str(caught.value)
     assert not data_directory().exists()
+
+
+@pytest.mark.parametrize("call", [lambda folder: load("tiny", folder), describe])
+def test_a_folder_whose_files_may_not_be_looked_at_is_one_line(tiny, monkeypatch, call):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(PathError, match="cannot be looked at: Permission denied") as caught:
+        call(tiny)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_cache_is_used_when_no_folder_is_named(small, tiny):

@@ -1,4 +1,5 @@
 import ctypes
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_unknown_blas(monkeypatch):
 def test_mkl_that_is_not_installed(monkeypatch):
     monkeypatch.setenv("FDRNN_BLAS", "mkl")
     monkeypatch.setattr("fdrnn.model.blas._installed_mkl", lambda: None)
-    with pytest.raises(ToolchainError, match="fdrnn\\[mkl\\]"):
+    with pytest.raises(ToolchainError, match="the extra 'mkl'"):
         linked_blas()
 
 
@@ -41,9 +42,29 @@ def test_openblas_is_the_default_without_mkl(monkeypatch):
     assert linked_blas().name == "openblas"
 
 
-def test_a_library_in_a_path_with_a_space_is_linked_through_one_without(tmp_path):
-    folder = tmp_path / "with a space"
+@pytest.mark.parametrize("name", ["with a space", "rnn,dropout"])
+def test_a_library_in_a_path_that_flags_cannot_hold_is_linked_through_another(tmp_path, name):
+    folder = tmp_path / name
     folder.mkdir()
     flags = Blas("some", "1", folder / "libsome.so").link_flags.split()
     assert len(flags) == 3
-    assert Path(flags[0].removeprefix("-L")).resolve() == folder
+    linked = flags[0].removeprefix("-L")
+    assert Path(linked).resolve() == folder
+    assert flags[2] == f"-Wl,-rpath,{linked}"
+    assert "," not in linked
+
+
+def test_a_link_that_another_user_made_is_not_trusted(tmp_path, monkeypatch):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    blas = Blas("some", "1", folder / "libsome.so")
+    link = Path(blas.link_flags.split()[0].removeprefix("-L"))
+    mine = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    theirs = link.with_name(link.name.replace(f"-{mine}-", f"-{mine + 1}-"))
+    theirs.symlink_to(folder)
+    try:
+        with pytest.raises(ToolchainError, match="space or a comma"):
+            _ = blas.link_flags
+    finally:
+        theirs.unlink()

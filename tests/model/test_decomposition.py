@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from fdrnn.model import VARIANTS
-from fdrnn.model.decomposition import decompose
-from fdrnn.model.errors import DecompositionError
+from fdrnn.model.decomposition import _graph, decompose
+from fdrnn.model.errors import DecompositionError, ToolchainError
 from fdrnn.model.recording import of_decomposition
+from fdrnn.model.toolchain import theano
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 from oracles.variant_graph import TrainingCase
 
@@ -179,3 +180,21 @@ def test_a_diverged_network_has_parts_that_are_not_finite():
     )
     values = of_decomposition(layers)
     assert np.isnan(values["regularizer_ratio_W_rec"])
+
+
+def test_a_graph_that_cannot_be_compiled_is_trouble_of_the_machine(monkeypatch, capfd):
+    """After the network has been: the disk may have filled since."""
+    case = TrainingCase("fast_dropout", [2, 2])
+
+    def fail(*_, **__):
+        print("a whole C file")
+        raise Exception("Compilation failed (return status=1)")  # noqa: TRY002 - as Theano does
+
+    _graph.cache_clear()
+    monkeypatch.setattr(theano, "function", fail)
+    with pytest.raises(ToolchainError, match="cannot be compiled: Compilation failed"):
+        decompose(
+            "fast_dropout", "bernoulli", case.hyperparameters, case.parameters, case.batch,
+            "masked", None,
+        )  # fmt: skip
+    assert capfd.readouterr().out == ""

@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import VARIANTS
+from fdrnn.model.benchmark import processes
+from fdrnn.model.errors import BenchmarkError
+from fdrnn.studies.cli import bench
 from fdrnn.studies.cli.app import app
 
 
@@ -45,6 +48,26 @@ def test_quick_benchmark_as_tables(noise: Path) -> None:
     assert done.exit_code == 0, done.output
     for text in ("products alone", "PyTorch/step", "test/training", "store beside the epochs"):
         assert text in done.stdout
+
+
+def test_data_of_another_kind_are_refused_before_anything_is_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("it measures"))
+    done = CliRunner().invoke(app, ["bench", "--quick", "--data", "waves"])
+    assert done.exit_code == 2
+    assert "'bernoulli' predicts binary data, and 'waves' is real" in done.stderr
+
+
+def test_a_process_that_fails_is_one_line_and_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "_TRIAL", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(BenchmarkError, match="a trial of the benchmark was killed by signal 9"):
+        processes.run_trials(2, "bach", None, 8, 1)
+    monkeypatch.setattr(processes, "_COMPILE", "raise SystemExit(3)")
+    with pytest.raises(BenchmarkError, match="compilation of the benchmark ended with exit code 3"):
+        processes.time_compilation()
 
 
 def test_every_variant_is_timed() -> None:

@@ -31,6 +31,7 @@ FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
+DEVIATIONS = {"nottingham-wide-std"}
 
 
 def write(folder: Path, text: str) -> str:
@@ -50,7 +51,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK
+    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | DEVIATIONS
     assert set(names()) == expected | others | own
 
 
@@ -73,6 +74,13 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
 def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     wide = find(f"{name}-wide")
     assert replace(find(name), name=wide.name, space="table2-wide") == wide
+
+
+def test_nottingham_s_study_of_deviations_differs_in_them_alone() -> None:
+    wide = find("nottingham-wide")
+    training = replace(wide.training, init_scale="std")
+    name = "nottingham-wide-std"
+    assert find(name) == replace(wide, name=name, training=training)
 
 
 def test_the_unscented_study_differs_in_its_output_alone() -> None:
@@ -130,7 +138,7 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS - ONE_QUIRK)
+    "name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS - ONE_QUIRK - DEVIATIONS)
 )
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
@@ -218,6 +226,16 @@ def test_a_broken_file_is_named_with_key_value_and_rule(
 def test_a_missing_file_is_told_from_an_unknown_name(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match=r"none\.toml: there is no such study file"):
         find(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_toml_that_python_cannot_hold_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(StudyFileError, match="not valid TOML"):
+        find(write(tmp_path, f"seed = {value}"))
+
+
+def test_a_file_may_begin_with_the_mark_of_its_encoding(tmp_path: Path) -> None:
+    assert find(write(tmp_path, f"\N{BYTE ORDER MARK}{VALID}")).n_trials == 5
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
