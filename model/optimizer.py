@@ -95,7 +95,8 @@ def rmsprop_nesterov(
     Returns
     -------
     gradient_norm
-        Euclidean norm of the gradient over all parameters, before clipping.
+        Euclidean norm of the gradient over all parameters, before clipping. In single precision
+        its squares overflow from 1.8e19 on: it is then infinite, and training counts as diverged.
     updates
         For ``theano.function``.
     """

@@ -12,7 +12,8 @@ RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 
 
 LARGEST_CLIP_NORM = 1e38
-"""A gradient norm that single precision holds; no clipping as good as any larger one."""
+"""A number that single precision holds; no clipping, like any norm above 1.8e19, where the norm's
+own squares overflow."""
 
 
 def require(holds: bool, key: str, value: object, rule: str) -> None:
