@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 from scipy.stats import norm
 
 from fdrnn.datasets import SPLITS, Dataset
@@ -13,6 +14,7 @@ from fdrnn.model.network import network
 from fdrnn.model.sampling import predict, sample
 from fdrnn.model.toolchain import theano
 from fdrnn.model.trainer import Trainer
+from oracles.numpy_network import NumpyNetwork
 from oracles.variant_graph import TrainingCase, graph
 
 NEW = [name for name in OUTPUTS if name != "bernoulli"]
@@ -109,14 +111,26 @@ def test_every_variant_has_every_output(variant, output):
 
 @pytest.mark.parametrize("output", NEW)
 def test_an_ordinary_final_layer_ignores_variances(output):
-    off = {"fast_dropout_final_layer": False, "dropout_hidden_to_output": None}
-    case = TrainingCase("fast_dropout", [2, 2], n_features=3, n_hidden=4, output=output, **off)
-    other = TrainingCase("fast_dropout", [2, 2], n_features=3, n_hidden=4, output=output)
-    _, nll, _ = case.run()
-    other.scalars = {**other.scalars, "fast_dropout_final_layer": 0, "p_keep_output": 0.3}
-    np.testing.assert_array_equal(other.run()[1], nll)
-    other.scalars["fast_dropout_final_layer"] = 1
-    assert (other.run()[1] != nll).all()
+    """Its loss is the ordinary one of the hidden means, which no rate of its own changes."""
+    case = TrainingCase("fast_dropout", [1, 1, 1], n_features=3, n_hidden=4, output=output)
+    rates = case.hyperparameters
+    oracle = NumpyNetwork(
+        case.parameters, 1 - rates.dropout_input, 1 - rates.dropout_hidden_to_hidden
+    )
+    h, variances = oracle.hidden(case.batch.x)
+    assert variances.min() > 0
+    mean, target = h @ oracle.w["W_out"] + oracle.w["b_y"], case.batch.target
+    if output == "gaussian":
+        offset = case.scalars["log_scale"]
+        deviation = np.exp(0.5 * oracle.w["log_variance_y"])
+        expected = offset - norm.logpdf(target, mean, deviation).sum(axis=1)
+    else:
+        expected = -(target * log_softmax(mean, axis=1)).sum(axis=1)
+    for p_keep in (0.3, 0.9):
+        case.scalars = {**case.scalars, "fast_dropout_final_layer": 0, "p_keep_output": p_keep}
+        np.testing.assert_allclose(case.run()[1], expected, rtol=1e-10)
+    case.scalars["fast_dropout_final_layer"] = 1
+    assert (np.abs(case.run()[1] - expected) > 1e-6).all()
 
 
 @pytest.mark.parametrize("variant", ["fast_dropout", "fast_dropout_sampled", "lstm_fast_dropout"])
@@ -144,9 +158,19 @@ def test_a_gaussian_unit_far_from_its_target_should_increase_its_variance():
         "masked",
         None,
     )
+    rates = case.hyperparameters
+    p = 1 - rates.dropout_hidden_to_output
+    moments = NumpyNetwork(
+        case.parameters, 1 - rates.dropout_input, 1 - rates.dropout_hidden_to_hidden, p
+    )
+    h, s = moments.hidden(case.batch.x)
+    mean = p * h @ moments.w["W_out"] + moments.w["b_y"]
+    variance = (p * (1 - p) * h**2 + p * s) @ moments.w["W_out"] ** 2
+    variance += np.exp(moments.w["log_variance_y"])
+    squares = (case.batch.target - mean) ** 2
+    np.testing.assert_array_equal(layer.delta < 0, squares > variance)
+    np.testing.assert_allclose(layer.delta, (1 - squares / variance) / (2 * variance) / 3)
     assert 0 < (layer.delta < 0).mean() < 1
-    # dJ/dv = (1 - (x - m)^2 / v) / (2 v), and dJ/dm = (m - x) / v by the same weight.
-    assert layer.residual < 1e-13
 
 
 @pytest.mark.parametrize("variant", ["fast_dropout", "plain"])
