@@ -21,9 +21,7 @@ def is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise PathError(
-            f"{path} cannot be looked at: {error.strerror}; name another path"
-        ) from error
+        raise _unseen(path, error) from error
 
 
 def user_path(text: str | Path) -> Path:
@@ -45,7 +43,9 @@ def user_path(text: str | Path) -> Path:
         path.stat()
     except OSError as error:
         if error.errno in _NO_PLACE:
-            raise PathError(
-                f"{path} cannot be looked at: {error.strerror}; name another path"
-            ) from error
+            raise _unseen(path, error) from error
     return path
+
+
+def _unseen(path: Path, error: OSError) -> PathError:
+    return PathError(f"{path} cannot be looked at: {error.strerror}; name another path")
