@@ -2,9 +2,9 @@
 
 The files are first written into a hidden folder beside their places; only when the last is
 complete do they take their names, one rename each. A reader sees an old file or a new one and
-never a part of one. If a rename fails, the files in place before are put back. A process that is
-killed between two renames leaves files of both sets, and the hidden folder, which the next one
-removes.
+never a part of one. If a rename fails, the files in place before are put back; an interrupt waits
+until all have their names. A process that is killed between two renames leaves files of both sets,
+and the hidden folder, which the next one removes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import errno
 import os
 import platform
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,16 +101,21 @@ def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
         try:
             _remove_left_behind(folder)
             prefix = f"{_STAGING}{platform.node()}-{os.getpid()}-"
-            with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as temporary:
-                # The folder is readable by its owner alone; files made in it have the user's mask.
-                files = FileSet(Path(temporary))
+            # Readable by its owner alone; files made in it have the user's mask.
+            staging = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+            try:
+                files = FileSet(staging)
                 yield files
                 names = files.names
                 stale = _listed(folder) - set(names) if whole else set()
                 if whole:
                     files.add(_CONTENTS, "".join(f"{name}\n" for name in sorted(names)))
-                _put_in_place(Path(temporary), folder, files.names)
-                _remove(folder, stale)
+                with _uninterrupted():
+                    _put_in_place(staging, folder, files.names)
+                    _remove(folder, stale)
+            finally:
+                with _uninterrupted():
+                    shutil.rmtree(staging)
         except BaseException:
             for empty in made:
                 _remove_if_empty(empty)
@@ -121,6 +128,24 @@ def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
             f"cannot write the report into {folder}: {error.strerror} ({place}); "
             "name another folder with --output"
         ) from error
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of the block, which is short."""
+    before = signal.getsignal(signal.SIGINT)
+    # Interrupts come to the main thread alone; a handler that is not Python's cannot be put back.
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if interrupted.is_set():
+            signal.raise_signal(signal.SIGINT)
 
 
 def _make_folder(folder: Path) -> list[Path]:

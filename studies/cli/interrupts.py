@@ -1,8 +1,9 @@
-"""Ctrl-C while libraries are loaded: some extension modules swallow a KeyboardInterrupt."""
+"""Ctrl-C that is swallowed: by modules being loaded, by callbacks of collected objects."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,7 +11,11 @@ from types import FrameType
 
 @contextmanager
 def remembered_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt at SIGINT, and again at the end if it was swallowed inside."""
+    """Raise KeyboardInterrupt at SIGINT, and again at the end if it was swallowed inside.
+
+    Python prints the traceback of an exception that it cannot raise, because it came while an
+    object was collected; not that of an interrupt here, which comes again.
+    """
     received = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -18,10 +23,16 @@ def remembered_interrupts() -> Iterator[None]:
         received = True
         raise KeyboardInterrupt
 
+    def show_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            shown_before(unraisable)
+
     before = signal.signal(signal.SIGINT, interrupt)
+    shown_before, sys.unraisablehook = sys.unraisablehook, show_unraisable
     try:
         yield
     finally:
+        sys.unraisablehook = shown_before
         signal.signal(signal.SIGINT, before)
     if received:
         raise KeyboardInterrupt

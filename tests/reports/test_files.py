@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import shutil
+import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +154,39 @@ def test_a_rename_that_fails_puts_the_earlier_files_back(
         files.add("b.html", "new")
     assert written(tmp_path) == before
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("during", ["replace", "rmtree"])
+def test_an_interrupt_waits_until_all_files_are_in_place(
+    during: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with file_set(tmp_path) as files:
+        files.add("a.html", "old")
+        files.add("b.html", "old")
+    owner: Any = Path if during == "replace" else shutil
+    original = getattr(owner, during)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, during, interrupted)
+    with pytest.raises(KeyboardInterrupt), file_set(tmp_path) as files:
+        files.add("a.html", "new")
+        files.add("b.html", "new")
+    monkeypatch.undo()
+    assert written(tmp_path) == {CONTENTS: "a.html\nb.html\n", "a.html": "new", "b.html": "new"}
+    assert not list(tmp_path.glob(".writing-*"))
+
+
+def test_files_are_written_by_other_threads_too(tmp_path: Path) -> None:
+    def write() -> None:
+        with file_set(tmp_path) as files:
+            files.add("a.html", "new")
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(write).result()
+    assert (tmp_path / "a.html").read_text() == "new"
 
 
 def test_what_a_killed_process_left_is_removed_and_a_living_one_s_is_not(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 
 import pytest
 
@@ -23,6 +24,32 @@ def test_a_swallowed_interrupt_comes_again() -> None:
     with pytest.raises(KeyboardInterrupt), remembered_interrupts(), swallowing:
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_while_an_object_is_collected_comes_again_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupting:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    with pytest.raises(KeyboardInterrupt), remembered_interrupts():
+        Interrupting()
+    assert shown == []
+
+
+def test_other_exceptions_of_collected_objects_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    shown: list[sys.UnraisableHookArgs] = []
+    monkeypatch.setattr(sys, "unraisablehook", shown.append)
+    with remembered_interrupts():
+        Failing()
+    assert [one.exc_type for one in shown] == [ValueError]
 
 
 def test_nothing_comes_of_nothing() -> None:

@@ -66,14 +66,14 @@ def report(
 
         fdrnn report --from results --output jsb-report
     """
-    with remembered_interrupts():
-        from fdrnn.studies.cli.reporting import report_studies
-
     # The environment may name a store all the same.
     source = context.get_parameter_source("storage")
     if exports and source is not None and source.name == "COMMANDLINE":
         raise OptionError("--from reports exports in the place of a store's: leave out --storage")
-    report_studies(studies or [], storage, output, exports or [], watch, every)
+    with remembered_interrupts():
+        from fdrnn.studies.cli.reporting import report_studies
+
+        report_studies(studies or [], storage, output, exports or [], watch, every)
 
 
 @app.command()
