@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-DIVERGENCE_FACTOR = 2.0
-"""A run has diverged when its validation NLL, of probabilities, passes this many times its best."""
+_DIVERGENCE_FACTOR = 2.0
+_DIVERGENCE_FLOOR = 1.0
+"""Nats a frame: a best NLL below counts as this one, since a good one may be next to 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +133,10 @@ class Output(ABC):
     def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
         """Tell whether a validation NLL is so much worse than the best that training is over.
 
-        An NLL of probabilities is not negative; by default it may not pass twice its best.
+        An NLL of probabilities is not negative; by default it may not pass both twice its best and
+        2 nats.
         """
-        return valid_nll > DIVERGENCE_FACTOR * best
+        return valid_nll > _DIVERGENCE_FACTOR * max(best, _DIVERGENCE_FLOOR)
 
     @abstractmethod
     def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:

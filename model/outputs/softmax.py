@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import CATEGORICAL
-from fdrnn.model.outputs.base import DIVERGENCE_FACTOR, Array, Output
+from fdrnn.model.outputs.base import Array, Output
 
 if TYPE_CHECKING:
     from fdrnn.model.initialization import Parameters
@@ -29,10 +29,6 @@ class CategoricalOutput(Output):
     def initial_parameters(self, n_features: int) -> Parameters:
         """Return b_y = 0: every class alike."""
         return {"b_y": np.zeros(n_features, np.float32)}
-
-    def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
-        """Tell whether the NLL passes twice its best and 2 nats: a good one may be next to 0."""
-        return valid_nll > DIVERGENCE_FACTOR * max(best, 1.0)
 
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
         """Draw one uniform number a step."""

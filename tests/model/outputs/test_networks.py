@@ -228,6 +228,8 @@ def test_divergence_of_an_nll_that_may_be_negative_or_next_to_0():
     assert not gaussian.has_diverged(1e6, np.inf, 3)
     assert binary.has_diverged(8.1, 4.0, 88)
     assert not binary.has_diverged(7.9, 4.0, 88)
+    assert not binary.has_diverged(1.9, 0.01, 88)
+    assert binary.has_diverged(2.1, 0.01, 88)
     assert not OUTPUTS["softmax_sampled"].has_diverged(1.9, 0.01, 5)
     assert OUTPUTS["softmax_sampled"].has_diverged(2.1, 0.01, 5)
 
