@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,12 @@ FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
-DEVIATIONS = {"nottingham-wide-std"}
+DEVIATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "nottingham-wide-std": ("nottingham-wide", {}, {"init_scale": "std"}),
+    "jsb-wide-2014": ("jsb-wide", {"seed": 2014}, {}),
+    "jsb-wide-authors-cell": ("jsb-wide", {"variant": "authors_cell"}, {}),
+}
+"""Studies that differ from another in few things: those of the study, those of its training."""
 
 
 def write(folder: Path, text: str) -> str:
@@ -51,7 +57,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | DEVIATIONS
+    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | set(DEVIATIONS)
     assert set(names()) == expected | others | own
 
 
@@ -76,11 +82,12 @@ def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     assert replace(find(name), name=wide.name, space="table2-wide") == wide
 
 
-def test_nottingham_s_study_of_deviations_differs_in_them_alone() -> None:
-    wide = find("nottingham-wide")
-    training = replace(wide.training, init_scale="std")
-    name = "nottingham-wide-std"
-    assert find(name) == replace(wide, name=name, training=training)
+@pytest.mark.parametrize("name", DEVIATIONS)
+def test_a_study_of_deviations_differs_in_them_alone(name: str) -> None:
+    original, deviations, of_training = DEVIATIONS[name]
+    study = find(original)
+    training = replace(study.training, **of_training)
+    assert find(name) == replace(study, name=name, training=training, **deviations)
 
 
 def test_the_unscented_study_differs_in_its_output_alone() -> None:
@@ -138,7 +145,8 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS - ONE_QUIRK - DEVIATIONS)
+    "name",
+    sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS - ONE_QUIRK - set(DEVIATIONS)),
 )
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)
