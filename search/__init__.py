@@ -19,6 +19,7 @@ from fdrnn.search.definition import StudyDefinition
 from fdrnn.search.driver import create_study
 from fdrnn.search.errors import (
     DefinitionError,
+    ForeignStudyError,
     LeaseLostError,
     NoModelError,
     PortableFileError,
@@ -58,6 +59,7 @@ __all__ = [
     "DefinitionError",
     "EventKind",
     "FailedTrial",
+    "ForeignStudyError",
     "LeaseLostError",
     "NoModelError",
     "PortableFileError",

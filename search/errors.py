@@ -32,6 +32,10 @@ class StoreUnavailableError(StoreError):
     """The store is away, full, locked or only to be read; the same call may succeed later."""
 
 
+class ForeignStudyError(StoreError):
+    """A study in the store whose definition has what this fdrnn does not know."""
+
+
 class PortableFileError(FdrnnError, ValueError):
     """A study's portable file that cannot be written, or read as one."""
 

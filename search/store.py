@@ -17,7 +17,12 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import tables
 from fdrnn.search.database import Database, now_s
 from fdrnn.search.definition import StudyDefinition
-from fdrnn.search.errors import DefinitionError, StoreError, StudyConflictError
+from fdrnn.search.errors import (
+    DefinitionError,
+    ForeignStudyError,
+    StoreError,
+    StudyConflictError,
+)
 from fdrnn.search.machine import code_version
 from fdrnn.search.space import Configuration
 
@@ -89,7 +94,7 @@ class Store:
 
         Raises
         ------
-        StoreError
+        ForeignStudyError
             If its definition has what this fdrnn does not know.
         """
         query = sa.select(tables.studies).where(tables.studies.c.name == name)
@@ -100,7 +105,7 @@ class Store:
         try:
             definition = StudyDefinition.from_mapping(row.definition)
         except (DefinitionError, UnknownNameError) as error:
-            raise StoreError(
+            raise ForeignStudyError(
                 f"study {name!r} in store {self.database.shown} is of another fdrnn "
                 f"({row.code_version}) that knows more: {error}; install that one, or name the "
                 "studies that are wanted"

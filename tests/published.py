@@ -77,10 +77,9 @@ def facts(study: str) -> Mapping[str, str]:
     mapping
         By title of a column, those of `COLUMNS`; of a study without a selected trial some.
     """
-    with zipfile.ZipFile(FILES[study]) as archive:
-        trials, epochs, sequences = (
-            _jsonl(archive, name) for name in ("trials", "epochs", "test_sequences")
-        )
+    trials, epochs, sequences = (
+        rows(study, table) for table in ("trials", "epochs", "test_sequences")
+    )
     finished = [one for one in trials if one["state"] == "finished"]
     count = f"{len(finished)} of {len(trials)}"
     known = {
@@ -90,11 +89,10 @@ def facts(study: str) -> Mapping[str, str]:
         "norm above 15": f"{sum(_above(one['gradient_norm'], 15) for one in epochs):,}",
         "norm above 225": f"{sum(_above(one['gradient_norm'], 225) for one in epochs):,}",
     }
-    # An infinite or missing NLL is no number in JSON.
-    eligible = [one for one in finished if isinstance(one["valid_nll"], float)]
-    if not eligible:
+    ranks = ranked(study)
+    if not ranks:
         return known
-    best = min(eligible, key=lambda one: (one["valid_nll"], one["config_index"]))
+    best = ranks[0]
     scores = [
         (one["nll_sum"], one["n_steps"])
         for one in sequences
@@ -114,14 +112,41 @@ def facts(study: str) -> Mapping[str, str]:
     }
 
 
+def ranked(study: str) -> list[dict[str, Any]]:
+    """Return a study's finished trials that have a validation NLL, the lowest first."""
+    # An infinite or missing NLL is no number in JSON.
+    eligible = [
+        one
+        for one in rows(study, "trials")
+        if one["state"] == "finished" and isinstance(one["valid_nll"], float)
+    ]
+    return sorted(eligible, key=lambda one: (one["valid_nll"], one["config_index"]))
+
+
+def ended_at_limit(study: str) -> int:
+    """Return how many trials used up their epochs before their patience."""
+    with zipfile.ZipFile(FILES[study]) as archive:
+        training = json.loads(archive.read("study.json"))["definition"]["training"]
+    limit, patience = training["max_epochs"], training["patience"]
+    return sum(
+        one["n_epochs"] == limit and one["n_epochs"] - one["best_epoch"] < patience
+        for one in rows(study, "trials")
+        if one["state"] == "finished" and not one["diverged"]
+    )
+
+
+@cache
+def rows(study: str, table: str) -> list[dict[str, Any]]:
+    """Return the rows of one table of a study's file."""
+    with zipfile.ZipFile(FILES[study]) as archive:
+        lines = archive.read(f"{table}.jsonl").decode().splitlines()
+    columns, *values = map(json.loads, lines)
+    return [dict(zip(columns, row, strict=True)) for row in values]
+
+
 def _above(value: float | str | None, bound: float) -> bool:
     # Infinity is a string in JSON, NaN null.
     return value == "inf" or (isinstance(value, float) and value > bound)
-
-
-def _jsonl(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
-    columns, *rows = map(json.loads, archive.read(f"{name}.jsonl").decode().splitlines())
-    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def filled(text: str) -> str:
@@ -134,13 +159,13 @@ def filled(text: str) -> str:
 
 
 def _filled_table(table: str) -> str:
-    header, rule, *rows = table.splitlines()
+    header, rule, *lines = table.splitlines()
     titles = _cells(header)
     if DATA_SET in titles:
-        rows = [_of_data_set(titles, _cells(row)) for row in rows]
+        lines = [_of_data_set(titles, _cells(line)) for line in lines]
     elif STUDY in titles:
-        rows = [_of_study(titles, _cells(row)) for row in rows]
-    return "\n".join([header, rule, *rows, ""])
+        lines = [_of_study(titles, _cells(line)) for line in lines]
+    return "\n".join([header, rule, *lines, ""])
 
 
 def _of_data_set(titles: list[str], cells: list[str]) -> str:

@@ -29,6 +29,7 @@ from fdrnn.search.comparison import named_studies
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.watch import require_interval
 from fdrnn.studies.errors import OptionError
 
@@ -92,9 +93,13 @@ def _require_exported(store: Store, studies: Sequence[str]) -> None:
 
 
 def report_results(store: Store, output: Path) -> None:
-    """Print Table 1 of a store and its comparisons, and write their tables, without figures."""
-    tables = print_results(store)
-    refresh_notes(store)
+    """Print Table 1 of a store and its comparisons, and write their tables, without figures.
+
+    Studies of another fdrnn are left out.
+    """
+    names = readable_studies(store)
+    tables = print_results(store, names)
+    refresh_notes(store, names)
     write_tables(output, tables)
     typer.echo(
         f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",

@@ -20,6 +20,7 @@ from fdrnn.search.comparison import chosen_studies, comparison_of, named_studies
 from fdrnn.search.database import Database
 from fdrnn.search.outage import StoreWatch
 from fdrnn.studies import catalogue
+from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.cli.watch import Statuses, follow, require_interval, view
@@ -141,7 +142,7 @@ def list_studies(storage: str | None) -> None:
         typer.echo(f"\n{error}")
         return
     typer.echo(f"\nIn store {store.database.shown}:")
-    for name in store.study_names():
+    for name in readable_studies(store):
         typer.echo(f"  {summary_line(study_progress(store, name))}")
 
 

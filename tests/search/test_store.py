@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import Store, StoreError, create_study, open_store, trials
+from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store, trials
 from fdrnn.search.tables import SCHEMA_VERSION, schema, studies
 
 
@@ -60,7 +60,9 @@ def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_o
         connection.execute(
             studies.update().where(studies.c.name == "later").values(definition=definition)
         )
-    with pytest.raises(StoreError, match=r"'later' .* of another fdrnn .*'fast_dropuot'") as caught:
+    with pytest.raises(
+        ForeignStudyError, match=r"'later' .* of another fdrnn .*'fast_dropuot'"
+    ) as caught:
         store.study("later")
     assert "\n" not in str(caught.value)
     assert store.study("ours").definition == fake.definition("ours")

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import Result
 
 from fdrnn.datasets import FdrnnError
 from fdrnn.search import curves, open_store, selected, trials
+from fdrnn.search.tables import studies
 from fdrnn.studies.cli.notes import refresh_notes
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -73,6 +75,23 @@ def test_several_studies_are_trained_one_after_the_other(
     assert all(f"| {name}" in out for name in ("mine", "yours"))
     line = error_line("run", study_file, other, "--name", "both")
     assert "--name names one study, got 2" in line
+
+
+def test_a_study_of_another_fdrnn_in_the_store_is_told_and_does_not_hide_the_others(
+    start: Start, fdrnn: Run, error_line: Callable[..., str], study_file: Path, url: str
+) -> None:
+    assert fdrnn("study", "create", study_file, "--name", "later").exit_code == 0
+    with open_store(url).database.write() as connection:
+        connection.execute(sa.update(studies).values(definition={"variant": "quantum"}))
+    run = start("run", study_file)
+    out, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    assert "| mine" in out
+    assert "left out: study 'later' in store" in log
+    listed = fdrnn("study", "list")
+    assert "study mine: 3 of 3 trials finished" in listed.stdout
+    assert "left out: study 'later'" in listed.stderr
+    assert "name the studies that are wanted" in error_line("report")
 
 
 def test_a_comparison_is_run_followed_and_reported_by_its_name(
