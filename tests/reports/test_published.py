@@ -79,3 +79,68 @@ def test_nothing_published_holds_parameters() -> None:
             manifest = json.loads(archive.read("manifest.json"))
         assert not manifest["weights"]
         assert not manifest["checkpoints"]
+
+
+def test_sentences_of_the_pages_say_what_the_files_contain() -> None:
+    differences = _words(published.PUBLISHED / "DIFFERENCES.md")
+    page = _words(published.PUBLISHED / "README.md")
+
+    limits = {
+        study: published.ended_at_limit(study)
+        for study in published.FILES
+        if published.facts(study)["finished"] == "32 of 32"
+    }
+    many = ("nottingham-wide", "nottingham-wide-std", "musedata-wide")
+    few = [n for study, n in limits.items() if study not in many]
+    assert (
+        f"{min(few)} to {max(few)} of the 32 in a study, but {limits[many[0]]} in `{many[0]}`, "
+        f"{limits[many[1]]} in `{many[1]}` and {limits[many[2]]} in `{many[2]}`"
+    ) in differences
+
+    best = published.ranked("nottingham-wide")[0]
+    valid = {
+        row["epoch"]: row["valid_nll_counted"]
+        for row in published.rows("nottingham-wide", "epochs")
+        if row["config_index"] == best["config_index"]
+    }
+    epoch = best["best_epoch"]
+    assert (f"({valid[80]:.3f} after 80 epochs, {valid[epoch]:.3f} after {epoch})") in differences
+
+    def highest_radius(study: str) -> float:
+        return max(
+            row["spectral_radius"]
+            for row in published.rows(study, "epochs")
+            if isinstance(row["spectral_radius"], float)
+        )
+
+    assert f"to {highest_radius('figure2-fd'):.0f} in one of the eight draws" in differences
+    assert f"one comes to {highest_radius('figure2-plain'):.0f}" in differences
+    radius = {
+        row["epoch"]: row["spectral_radius"]
+        for row in published.rows("table3-jsb-authors", "epochs")
+    }
+    top = max(radius, key=lambda epoch: radius[epoch])
+    assert f"{radius[top]:.1f} at epoch {top}, {radius[max(radius)]:.1f} at {max(radius)}" in (
+        differences
+    )
+
+    first = published.ranked("jsb-wide")[:4]
+    assert {one["hyperparameters"]["dropout_hidden_to_hidden"] for one in first} == {0.9}
+    assert "The four draws with the lowest validation NLL there have the highest rate" in page
+
+    paper = {"musedata": 6.75, "nottingham": 3.09, "jsb": 8.01, "piano": 7.39}
+    above = {
+        data: round(float(published.facts(f"{data}-wide")["test"].split(" / ")[0]) - nll, 2)
+        for data, nll in paper.items()
+    }
+    assert above["piano"] == -0.01
+    assert (
+        "a hundredth below the paper's number on Piano-midi.de and above it on MuseData (by "
+        f"{above['musedata']}), Nottingham ({above['nottingham']}) and JSB Chorales "
+        f"({above['jsb']})"
+    ) in page
+
+
+def _words(document: Path) -> str:
+    """Return a document's text in one line."""
+    return " ".join(document.read_text().split())
