@@ -161,6 +161,9 @@ def filled(text: str) -> str:
 def _filled_table(table: str) -> str:
     header, rule, *lines = table.splitlines()
     titles = _cells(header)
+    # A blank line in a table makes a second one of its rest, which nobody would fill.
+    if not all(set(cell) <= set(":-") for cell in _cells(rule)):
+        raise ValueError(f"no table, for want of a rule below its titles: {header}")
     if DATA_SET in titles:
         lines = [_of_data_set(titles, _cells(line)) for line in lines]
     elif STUDY in titles:
