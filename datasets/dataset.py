@@ -101,7 +101,9 @@ class Dataset:
         for split in SPLITS:
             sequences = self.split(split)
             if not sequences:
-                raise DataError(f"{self.name}: the {split} split holds no sequence")
+                raise DataError(
+                    f"{self.name}: the {split} split holds no sequence; each split needs one"
+                )
             for index, sequence in enumerate(sequences):
                 where = f"{self.name}: sequence {index} of the {split} split"
                 if sequence.ndim != 2 or sequence.dtype != dtype or not sequence.size:
@@ -135,9 +137,9 @@ class Dataset:
         if not usable.all():
             column = int(np.flatnonzero(~usable)[0])
             raise DataError(
-                f"{self.name}: every column of real data must vary in the training split, column "
-                f"{column} has the standard deviation {deviation[column]:g}; leave it out or "
-                "scale it"
+                f"{self.name}: every column of real data must vary in the training split, with a "
+                f"finite standard deviation; that of column {column} is {deviation[column]:g}: "
+                "leave it out or scale it"
             )
 
     def split(self, name: str) -> Sequences:

@@ -135,7 +135,9 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise MissingFileError(f"there is no data file {path}") from error
+        raise MissingFileError(
+            f"there is no data file {path}; `fdrnn data list` shows the data sets known by name"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -207,12 +209,15 @@ def _npz_sequences(variables: dict[str, Any], split: str, path: Path, read: Read
             f"{where}_lengths must sum to the {len(frames)} frames of {split}, "
             f"got {int(lengths.sum())}"
         )
-    return tuple(np.split(frames, np.cumsum(lengths)[:-1]))
+    # Split at no place, no frames would be one sequence of none.
+    return tuple(np.split(frames, np.cumsum(lengths)[:-1])) if len(lengths) else ()
 
 
 def _mat_sequences(variables: dict[str, Any], split: str, path: Path, read: Reader) -> Sequences:
     key = f"{split}data"
     cells = variable(variables, key, path)
+    if not cells.size:
+        return ()
     if cells.dtype != object or cells.size != max(cells.shape, default=0):
         raise DataError(f"{path}: {key} must be a row of cells, one matrix in each")
     return tuple(

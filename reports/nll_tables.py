@@ -159,8 +159,15 @@ def _intervals(rows: Sequence[Row]) -> Table:
             f"95 %: percentile bootstrap interval over test sequences ({N_RESAMPLES:,} resamples, "
             "fixed seed). It says how much the number depends on which pieces are in the test "
             "set, and nothing of the luck of the draws.",
+            *_without_interval(rows),
         ),
     )
+
+
+def _without_interval(rows: Sequence[Row]) -> Iterator[str]:
+    lacking = [row.study for row in rows if len(row.test_scores) == 1]
+    if lacking:
+        yield f"No interval for {', '.join(lacking)}: it takes two test sequences."
 
 
 def _studies(rows: Sequence[Row]) -> Table:

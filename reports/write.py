@@ -16,6 +16,18 @@ _NUMBER_FORMAT = "%.10g"
 """Of CSV: more digits than any platform's arithmetic changes."""
 
 
+def make_folder(folder: Path) -> None:
+    """Make a report's folder long before the report, to know that it can be written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    with file_set(folder, whole=False):
+        pass
+
+
 def write_report(folder: Path, report: Report) -> list[Path]:
     """Write a report into a folder.
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from fdrnn.model import require_decomposition
 from fdrnn.search import tables
-from fdrnn.search.errors import StoreError
+from fdrnn.search.errors import NoModelError
 from fdrnn.search.frames import parameters, selected, trials
 from fdrnn.search.store import Store
 from fdrnn.search.training import Training, make_trainer
@@ -59,8 +59,9 @@ def analyze(store: Store, study: str, config_index: int | None, data_dir: Path |
     ------
     UnknownNameError
         If the store holds no study of that name, or the study no such configuration.
-    StoreError
-        If the trial has neither a result nor a checkpoint.
+    NoModelError
+        If the study has no finished trial and none is named, or the trial has neither parameters
+        nor a checkpoint.
     StudyConflictError
         If the data are not those of the study.
     DecompositionError
@@ -70,15 +71,21 @@ def analyze(store: Store, study: str, config_index: int | None, data_dir: Path |
     require_decomposition(stored.definition.variant)
     index = selected(trials(store, study)) if config_index is None else config_index
     if index is None:
-        raise StoreError(
+        raise NoModelError(
             f"study {study!r} has no finished trial yet; name one that has begun with --trial"
         )
     best = parameters(store, study, index)
     trial = _trial(store, stored.study_id, index)
     if not best and trial.checkpoint is None:
-        raise StoreError(
+        way_out = (
+            "it diverged before it had any, or was imported without weights; name another --trial, "
+            "or the store that trained it, by --storage"
+            if trial.state == tables.FINISHED
+            else "it has after its first checkpoint; name another --trial until then"
+        )
+        raise NoModelError(
             f"trial {index} of study {study!r} is {trial.state} and has no parameters in the "
-            "store; a running one has after a few minutes"
+            f"store: {way_out}"
         )
     made = make_trainer(
         load_study_data(stored, data_dir, Training()),

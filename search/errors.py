@@ -5,6 +5,7 @@ FdrnnError
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
 |   +-- StoreUnavailableError        one that may take the call later: away, full, locked, only read
+|   +-- ForeignStudyError            a study in it that another fdrnn made
 +-- PortableFileError (ValueError)   a study's file that cannot be written, or read as one
 +-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
 +-- NoModelError (LookupError)       a trial without a stored model
@@ -50,3 +51,9 @@ class NoModelError(FdrnnError, LookupError):
 
 class WorkerError(FdrnnError, RuntimeError):
     """Worker processes ended before the study's trials did."""
+
+
+def error_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its message: Theano's take a page."""
+    first, *_ = [*str(error).splitlines(), ""]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

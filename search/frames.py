@@ -179,8 +179,8 @@ def parameters(store: Store, study: str, config_index: int) -> dict[str, npt.NDA
     query = sa.select(tables.parameters).join(tables.trials).where(trial)
     with store.database.read() as connection:
         if connection.scalar(sa.select(_TRIALS.trial_id).where(trial)) is None:
-            hint = f"study {study!r} has configurations 0 to {stored.definition.n_trials - 1}"
-            raise UnknownNameError("configuration", str(config_index), (), hint)
+            hint = f"study {study!r} has trials 0 to {stored.definition.n_trials - 1}"
+            raise UnknownNameError("trial", str(config_index), (), hint)
         return {row.name: tables.unpacked(row) for row in connection.execute(query)}
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.search.claims import expire, this_worker, worker_of
-from fdrnn.search.errors import StoreError, WorkerError
+from fdrnn.search.errors import StoreError, WorkerError, error_line
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.progress import study_progress
+from fdrnn.search.progress import StudyProgress, study_progress
 from fdrnn.search.store import Store, open_store
 from fdrnn.search.worker import OnEvent, work
 from fdrnn.search.worker_settings import WorkerSettings
@@ -65,7 +65,8 @@ def run_workers(
     studies
         Names of studies in it, worked on as `fdrnn.search.work` says, or one name.
     n_workers
-        Number of processes, at least 1; None for as many as the usable cores have room for.
+        Number of processes, at least 1; None for as many as the usable cores have room for. There
+        are never more than trials that wait or run.
     data_dir
         Folder of data files, if the user names one.
     on_event
@@ -98,8 +99,8 @@ def run_workers(
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     store = open_store(store_url)
     try:
-        for name in names:
-            store.study(name)
+        n_left = sum(_left(study_progress(store, name)) for name in names)
+        n_workers = min(n_workers, max(n_left, 1))
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
@@ -114,13 +115,17 @@ def run_workers(
     return False
 
 
+def _left(progress: StudyProgress) -> int:
+    return progress.waiting + progress.running
+
+
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
         each = [study_progress(store, name) for name in names]
     finally:
         store.close()
-    n_left = sum(progress.waiting + progress.running for progress in each)
+    n_left = sum(map(_left, each))
     if n_left:
         n_trials = sum(progress.n_trials for progress in each)
         of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"
@@ -311,8 +316,10 @@ def _run_child(
         )
     except FdrnnError as failure:
         error = str(failure)
-    except (OSError, MemoryError) as failure:
-        error = f"{type(failure).__name__}: {failure}"
+    except OSError as failure:
+        error = error_line(failure)
+    except MemoryError as failure:
+        error = f"{error_line(failure)}; ask for fewer with --workers, or use a larger machine"
     if stopped.is_set() and not error:
         error = "stopped by a signal"
     send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))

@@ -187,7 +187,8 @@ def study_progress(store: Store, study: str) -> StudyProgress:
                 trouble=row.trouble,
             )
             for row in rows
-            if row.trouble or _past_stalls(row)
+            # A failed one's error says what ended its attempts.
+            if row.trouble or (_past_stalls(row) and row.state != tables.FAILED)
         ),
         time_left=time_left([_time(row) for row in rows], settings.max_epochs, settings.patience),
     )

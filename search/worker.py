@@ -23,6 +23,7 @@ from fdrnn.search.errors import (
     LeaseLostError,
     StoreError,
     StoreUnavailableError,
+    error_line,
 )
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.journal import TrialJournal
@@ -281,7 +282,7 @@ class _Worker:
             self.give_back(held, journal, error)
         except Exception as error:
             journal.fail(traceback.format_exc())
-            self.tell(EventKind.FAILED, held, text=f"{type(error).__name__}: {error}")
+            self.tell(EventKind.FAILED, held, text=error_line(error))
         else:
             if result is not None and journal.finish(result):
                 text = "diverged" if result.diverged else ""
@@ -291,7 +292,7 @@ class _Worker:
 
     def give_back(self, held: _Held, journal: TrialJournal, error: Exception) -> None:
         # The machine's trouble and no verdict on the trial: another one may train it.
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        text = error_line(error)
         journal.give_back(f"{self.identity.name}: {text}")
         self.tell(EventKind.TROUBLE, held, text=text)
         self.troubles += 1

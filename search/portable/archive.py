@@ -124,7 +124,9 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         if error.strerror is None:
             # A decompressor's.
             raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
-        raise PortableFileError(f"cannot read {path}: {error.strerror}") from error
+        raise PortableFileError(
+            f"cannot read {path}: {error.strerror}; `fdrnn study export` writes studies into files"
+        ) from error
     except KeyError as error:
         raise PortableFileError(f"{path} is damaged ({error.args[0]}); {_WAY_OUT}") from error
     except (EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:

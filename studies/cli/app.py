@@ -8,6 +8,8 @@ loads none of the numerical libraries and ``status`` no Theano.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +17,13 @@ from typer.core import TyperGroup
 
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.studies.cli.commands import data, looking, store, study, training
+
+
+def _let_nothing_more_be_written() -> None:
+    """Write into nothing what is still buffered, which would fail once more at the end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nothing, stream.fileno())
 
 
 class _OneLineErrors(TyperGroup):
@@ -28,6 +37,12 @@ class _OneLineErrors(TyperGroup):
             line = " ".join(str(error).split())
             typer.echo(f"fdrnn: error: {line}", err=True)
             raise typer.Exit(2) from error
+        except MemoryError as error:
+            typer.echo(f"fdrnn: error: out of memory: {error}; ask for less at once", err=True)
+            raise typer.Exit(2) from error
+        except BrokenPipeError as error:
+            _let_nothing_more_be_written()
+            raise typer.Exit(141) from error
         except KeyboardInterrupt as error:
             typer.echo("fdrnn: interrupted; the same command goes on where it stopped", err=True)
             raise typer.Exit(130) from error
@@ -56,7 +71,7 @@ Environment:
     FDRNN_CACHE_DIR  folder of downloads and compiled operations, instead of the user's cache
 
 Exit codes: 0 done; 1 the study has failed trials; 2 a mistake, told in one line; 130 interrupted,
-and the same command goes on.
+and the same command goes on; 141 nobody reads the output any more, as behind `| head`.
 """
 
 app = typer.Typer(

@@ -30,8 +30,10 @@ from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.readable import readable_studies
-from fdrnn.studies.cli.watch import require_interval
+from fdrnn.studies.cli.watch import interval
 from fdrnn.studies.errors import OptionError
+
+_EVERY_S = 30.0
 
 
 def report_studies(
@@ -40,7 +42,7 @@ def report_studies(
     output: Path,
     exports: Sequence[Path] = (),
     watch: bool = False,
-    every_s: float = 30.0,
+    every_s: float | None = None,
 ) -> None:
     """Report studies of a store or of exports, all of them if none is named.
 
@@ -57,14 +59,14 @@ def report_studies(
     watch
         Whether to write the report again while the studies are trained, until they are complete.
     every_s
-        Seconds between two looks at the store then.
+        Seconds between two looks at the store then; None for half a minute.
 
     Raises
     ------
     OptionError
-        If `every_s` is no time to wait, or exports are to be watched.
+        If `every_s` is no time to wait or nothing is watched, or exports are to be watched.
     """
-    require_interval(every_s)
+    seconds = interval(every_s, _EVERY_S, watched=watch)
     if exports and watch:
         raise OptionError("--watch needs a store; exports (--from) do not change")
     if exports:
@@ -76,7 +78,7 @@ def report_studies(
     store = open_store(storage or default_storage_url())
     print_results(store, studies)
     if watch:
-        _watch(store, studies, output, every_s)
+        _watch(store, studies, output, seconds)
     else:
         _write(store, studies, output)
         refresh_notes(store, studies)

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import load
+from fdrnn.reports.write import make_folder
 from fdrnn.search import (
     Store,
     StoreError,
@@ -222,6 +223,8 @@ def run_studies(requests: Sequence[Request], workers: WorkerOptions, output: Pat
             request.definitions()
         _require_toolchain()
         store, studies = create(requests)
+        # Not only after hours of training.
+        make_folder(output)
     codes = [_train(store, names, last.storage_url, workers, last.data_dir) for names in studies]
     report_results(store, output)
     return max(codes)

@@ -117,6 +117,14 @@ def test_the_intervals_of_both_averages_are_told() -> None:
     assert table.rows[0][5:] == ("8.15", "7.95 to 8.35", "8.10", "7.91 to 8.30")
 
 
+def test_that_one_sequence_has_no_interval_is_told() -> None:
+    alone = replace(EMPTY, selected_trial=1, test_nll_pooled=8.0, test_scores=((16.0, 2),))
+    several = replace(ROW, test_scores=((16.0, 2), (8.0, 1)))
+    notes = nll_tables.tables([several, alone])[1].notes
+    assert notes[-1] == "No interval for bach: it takes two test sequences."
+    assert "No interval" not in "".join(nll_tables.tables([several, EMPTY])[1].notes)
+
+
 def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
     (result,), _, _ = parsed([PLAIN])
     assert (result["Ours"], result["Ours: plain"]) == ("-", "8.90 / 8.80")

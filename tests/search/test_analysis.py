@@ -11,12 +11,14 @@ from fdrnn.datasets import Dataset, write_npz
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import DecompositionError, TrainingSettings
 from fdrnn.search import (
+    NoModelError,
     Store,
-    StoreError,
     StudyConflictError,
     StudyDefinition,
     analyze,
     create_study,
+    export_study,
+    import_study,
     open_store,
 )
 from fdrnn.search.claims import claim, this_worker
@@ -88,11 +90,11 @@ def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     study_id = made(store, tmp_path)
     with pytest.raises(UnknownNameError, match="study 'other'"):
         analyze(store, "other", 0, None)
-    with pytest.raises(UnknownNameError, match="configuration '7'"):
+    with pytest.raises(UnknownNameError, match="unknown trial '7'"):
         analyze(store, "mine", 7, None)
-    with pytest.raises(StoreError, match=r"no finished trial yet; name one .* with --trial"):
+    with pytest.raises(NoModelError, match=r"no finished trial yet; name one .* with --trial"):
         analyze(store, "mine", None, None)
-    with pytest.raises(StoreError, match="trial 1 of study 'mine' is waiting and has no param"):
+    with pytest.raises(NoModelError, match="trial 1 of study 'mine' is waiting and has no param"):
         analyze(store, "mine", 1, None)
     lease = claimed(store, study_id)
     trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
@@ -100,6 +102,20 @@ def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     write_npz(tmp_path / "noise.npz", noise(5))
     with pytest.raises(StudyConflictError, match="is not the one that study 'mine' was made for"):
         analyze(store, "mine", 0, None)
+
+
+def test_a_study_imported_without_weights(store: Store, tmp_path: Path) -> None:
+    lease = claimed(store, made(store, tmp_path))
+    trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
+    lease.write([trainer.run_epoch(lambda: False)])
+    lease.finish(trainer.result(), "machine")
+    imported = open_store(str(tmp_path / "imported.sqlite3"), create=True)
+    export_study(store, "mine", tmp_path / "mine.fdrnn.zip")
+    import_study(imported, tmp_path / "mine.fdrnn.zip")
+    with pytest.raises(
+        NoModelError, match=r"finished and .* imported without weights; .* --storage"
+    ):
+        analyze(imported, "mine", None, None)
 
 
 def test_a_variant_without_variances(store: Store, tmp_path: Path) -> None:

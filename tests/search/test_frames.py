@@ -79,7 +79,7 @@ def test_a_test_nll_that_is_no_number_is_not_averaged_away(
 
 def test_parameters_of_unknown_configurations(store: Store, lease: Lease) -> None:
     assert parameters(store, "noise", 2) == {}
-    with pytest.raises(UnknownNameError, match=r"configuration '3'.* configurations 0 to 2"):
+    with pytest.raises(UnknownNameError, match=r"trial '3'.* trials 0 to 2"):
         parameters(store, "noise", 3)
 
 

@@ -175,6 +175,17 @@ def test_a_machine_that_has_no_room_for_a_process_is_one_line(
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
+def test_no_more_workers_are_started_than_trials_are_left(
+    url: str, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    with pytest.raises(WorkerError, match="worker 1 of 3 cannot be started"):
+        run_workers(url, study, 1_000_000)
+
+
 def test_workers_of_two_containers_differ_though_host_and_process_number_are_the_same() -> None:
     code = (
         "import os; from fdrnn.search.claims import this_worker;"

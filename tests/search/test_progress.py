@@ -82,6 +82,16 @@ def test_trouble_is_told_of_trials_in_every_state(store: Store, fake: ModuleType
     )
 
 
+def test_a_failed_trial_is_told_by_its_error_alone(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
+    lease = claim(store.database, study_id, WorkerIdentity("ada-1", "ada", 1), 60.0)
+    assert lease is not None
+    lease.fail("ValueError: no")
+    progress = study_progress(store, "noise")
+    assert [one.error for one in progress.failed_trials] == ["ValueError: no"]
+    assert progress.troubled_trials == ()
+
+
 def test_the_time_left(store: Store, fake: ModuleType) -> None:
     study_id = create_study(store, fake.definition(n_trials=3), fake.DATA).study_id
     assert study_progress(store, "noise").time_left is None

@@ -371,7 +371,7 @@ def test_passing_trouble_of_the_machine_is_tried_again(
         def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
             if len(troubles) < MOST_TROUBLES - 1:
                 troubles.append(1)
-                raise MemoryError("4 GB asked for")
+                raise MemoryError("4 GB asked for\nApply node that caused the error: a page")
             return super().run_epoch(interrupted)
 
     events = Events()

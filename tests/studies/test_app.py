@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -343,7 +345,32 @@ def test_data_list_and_show(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
 def test_data_show_of_what_is_not_there(
     error_line: ErrorLine, noise: Path, option: str, value: str, expected: str
 ) -> None:
-    assert expected in error_line("data", "show", noise, option, value)
+    line = error_line("data", "show", noise, option, value, "--png", "roll.png")
+    assert expected in line
+
+
+def test_options_that_would_have_no_effect_are_refused(error_line: ErrorLine, noise: Path) -> None:
+    for option, value in (("--split", "test"), ("--sequence", "0")):
+        assert "say what --png draws" in error_line("data", "show", noise, option, value)
+    assert "ends in .png, got x.jpg" in error_line("data", "show", noise, "--png", "x.jpg")
+    for command in (("report",), ("study", "status")):
+        assert "between two looks of --watch" in error_line(*command, "--every", "5")
+
+
+def test_too_little_memory_is_one_line(
+    error_line: ErrorLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def need(data_dir: Path | None) -> None:
+        raise MemoryError("Unable to allocate 29.8 GiB")
+
+    monkeypatch.setattr("fdrnn.studies.cli.data.list_data", need)
+    assert "out of memory: Unable to allocate 29.8 GiB" in error_line("data", "list")
+
+
+def test_output_that_nobody_reads_ends_the_command_without_a_word() -> None:
+    command = f"{sys.executable} -m fdrnn.studies.cli study list | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("141\n", "")
 
 
 def test_a_drawing_that_cannot_be_written(fdrnn: Run, noise: Path, tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("every", ["0", "-1", "nan"])
 def test_a_time_between_looks_that_is_none(error_line: ErrorLine, every: str) -> None:
-    assert "--every must be more than 0 seconds" in error_line("report", "--every", every)
+    assert "--every must be more than 0 seconds" in error_line(
+        "report", "--watch", "--every", every
+    )
 
 
 def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path) -> None:

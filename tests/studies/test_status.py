@@ -223,7 +223,7 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
 def test_bad_options(error_line: ErrorLine, store: Store) -> None:
     for every in ("0", "nan", "inf", "1e10"):
         assert "--every must be more than 0 seconds and at most 86400, a day, got" in error_line(
-            "study", "status", "--every", every
+            "study", "status", "--watch", "--every", every
         )
     assert "unknown study 'x'" in error_line("study", "status", "x", "--watch")
 

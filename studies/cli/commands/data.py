@@ -61,10 +61,16 @@ def data_show(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, valid or test: where --png looks.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, valid or test: where --png looks.", show_default="train"),
+    ] = None,
     sequence: Annotated[
-        int, typer.Option(metavar="I", help="Index (from 0) of the sequence that --png draws.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="I", help="Index (from 0) of the sequence that --png draws.", show_default="0"
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print a data set's statistics; draw one of its sequences.

@@ -46,9 +46,13 @@ def report(
         typer.Option("--watch", help="Write the report anew while the studies are trained."),
     ] = False,
     every: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Time between two looks at the store of --watch."),
-    ] = 30.0,
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time between two looks at the store of --watch.",
+            show_default="30",
+        ),
+    ] = None,
     storage: Storage = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:

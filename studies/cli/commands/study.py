@@ -57,8 +57,9 @@ def study_status(
         ),
     ] = False,
     every: Annotated[
-        float, typer.Option(metavar="S", help="Seconds between two looks of --watch.")
-    ] = 5.0,
+        float | None,
+        typer.Option(metavar="S", help="Seconds between two looks of --watch.", show_default="5"),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one line for each look.")
     ] = False,
