@@ -90,11 +90,12 @@ def test_sentences_of_the_pages_say_what_the_files_contain() -> None:
         for study in published.FILES
         if published.facts(study)["finished"] == "32 of 32"
     }
-    many = ("nottingham-wide", "nottingham-wide-std", "musedata-wide")
+    many = ("nottingham-wide", "nottingham-wide-std", "musedata-wide", "jsb-wide-2014")
     few = [n for study, n in limits.items() if study not in many]
     assert (
         f"{min(few)} to {max(few)} of the 32 in a study, but {limits[many[0]]} in `{many[0]}`, "
-        f"{limits[many[1]]} in `{many[1]}` and {limits[many[2]]} in `{many[2]}`"
+        f"{limits[many[1]]} in `{many[1]}`, {limits[many[2]]} in `{many[2]}` and "
+        f"{limits[many[3]]} in `{many[3]}`"
     ) in differences
 
     best = published.ranked("nottingham-wide")[0]
@@ -127,6 +128,23 @@ def test_sentences_of_the_pages_say_what_the_files_contain() -> None:
     first = published.ranked("jsb-wide")[:4]
     assert {one["hyperparameters"]["dropout_hidden_to_hidden"] for one in first} == {0.9}
     assert "The four draws with the lowest validation NLL there have the highest rate" in page
+
+    authors = published.ranked("jsb-wide-authors-cell")[0]
+    same = ("hyperparameters", "valid_nll", "best_epoch")
+    assert [authors[key] for key in same] == [
+        published.ranked("jsb-authors-cell")[0][key] for key in same
+    ]
+    assert authors["hyperparameters"]["dropout_hidden_to_hidden"] == 0.1
+    assert (
+        "The best of 32 draws is the same trial in both spaces, with a rate of 0.1" in differences
+    )
+
+    lowest = {
+        study: published.ranked(study)[0]["valid_nll"]
+        for study in ("table3-jsb-authors", "jsb-wide", "jsb-wide-2014")
+    }
+    assert list(lowest) == sorted(lowest, key=lambda study: lowest[study])
+    assert "So the best of all 64 draws, by validation NLL, is that of `jsb-wide`" in differences
 
     paper = {"musedata": 6.75, "nottingham": 3.09, "jsb": 8.01, "piano": 7.39}
     above = {
