@@ -44,7 +44,7 @@ from fdrnn.search.progress import (
 )
 from fdrnn.search.sampler import draw
 from fdrnn.search.space import SPACES, Configuration, Space
-from fdrnn.search.store import Store, StoredStudy, open_store
+from fdrnn.search.store import Store, StoredStudy, find_store, open_store
 from fdrnn.search.stored_samples import SampleOrigin, Samples, keep_samples
 from fdrnn.search.table3 import TABLE_3
 from fdrnn.search.training import Trainer, Training
@@ -89,6 +89,7 @@ __all__ = [
     "default_storage_url",
     "draw",
     "export_study",
+    "find_store",
     "import_study",
     "keep_samples",
     "make_samples",

@@ -231,6 +231,32 @@ def open_store(storage: str, *, create: bool = False) -> Store:
     return Store(database)
 
 
+def find_store(storage: str) -> Store | None:
+    """Open a store if there is one.
+
+    Parameters
+    ----------
+    storage
+        As `open_store` takes it.
+
+    Returns
+    -------
+    Store or None
+        None where the database is absent or holds no store.
+
+    Raises
+    ------
+    StoreError
+        As `open_store`.
+    """
+    database = Database(storage)
+    try:
+        absent = schema_version(database) is None
+    finally:
+        database.engine.dispose()
+    return None if absent else open_store(storage)
+
+
 def no_store(database: Database) -> str:
     """Say where a store was looked for in vain: a file that is not there, or other contents."""
     if database.file is not None and not database.file.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.datasets import load
+from fdrnn.datasets import DataDescription, load
 from fdrnn.reports.write import make_folder
 from fdrnn.search import (
     Store,
@@ -20,6 +20,7 @@ from fdrnn.search import (
     WorkerSettings,
     create_study,
     default_storage_url,
+    find_store,
     open_store,
     run_workers,
     study_progress,
@@ -150,27 +151,43 @@ def create(requests: Sequence[Request]) -> tuple[Store, list[list[str]]]:
     tuple
         The store and, for each request, the names of its studies there.
     """
-    # A mistake in a definition makes no store.
+    # A mistake in a definition or in data makes no store.
     definitions = [request.definitions() for request in requests]
-    store = open_store(requests[0].storage_url, create=True)
-    for request, its in zip(requests, definitions, strict=True):
-        _create(store, request, its)
+    found = find_store(requests[0].storage_url)
+    described = [
+        _described(found, request, its) for request, its in zip(requests, definitions, strict=True)
+    ]
+    store = found or open_store(requests[0].storage_url, create=True)
+    for its, data in zip(definitions, described, strict=True):
+        _create(store, its, data)
     return store, [[one.name for one in its] for its in definitions]
 
 
-def _create(store: Store, request: Request, definitions: Sequence[StudyDefinition]) -> None:
-    shown = store.database.shown
+def _described(
+    store: Store | None, request: Request, definitions: Sequence[StudyDefinition]
+) -> DataDescription | None:
     # Where nothing is left to train, the data are not needed.
-    if all(_is_there_complete(store, definition) for definition in definitions):
-        _say(f"{_called(definitions)} in store {shown}, all have ended")
-        return
+    if store is not None and all(_is_there_complete(store, one) for one in definitions):
+        return None
     dataset = load(definitions[0].data, request.data_dir, progress=sys.stderr.isatty())
     for definition in definitions:
-        create_study(store, definition, dataset.description)
+        definition.require_data(dataset.description)
+    return dataset.description
+
+
+def _create(
+    store: Store, definitions: Sequence[StudyDefinition], data: DataDescription | None
+) -> None:
+    shown = store.database.shown
+    if data is None:
+        _say(f"{_called(definitions)} in store {shown}, all have ended")
+        return
+    for definition in definitions:
+        create_study(store, definition, data)
     refresh_notes(store, [definition.name for definition in definitions])
     _say(f"{_called(definitions)} in store {shown}")
-    if dataset.note:
-        _say(f"{dataset.title}: {dataset.note}")
+    if data.note:
+        _say(f"{data.title}: {data.note}")
 
 
 def _called(definitions: Sequence[StudyDefinition]) -> str:

@@ -90,10 +90,20 @@ def test_a_file_that_declares_its_kind(tmp_path, suffix, kind, splits, more):
             "real",
             {k: tuple(0 * s for s in v) for k, v in real().items()},
             {},
-            "column 0 has the stand",
+            "that of column 0 is 0: leave it out or scale it",
         ),
-        ("real", {k: tuple(1e200 * s for s in v) for k, v in real().items()}, {}, "deviation inf"),
-        ("real", {k: tuple(1e-200 * s for s in v) for k, v in real().items()}, {}, "deviation 0;"),
+        (
+            "real",
+            {k: tuple(1e200 * s for s in v) for k, v in real().items()},
+            {},
+            "column 0 is inf",
+        ),
+        (
+            "real",
+            {k: tuple(1e-200 * s for s in v) for k, v in real().items()},
+            {},
+            "column 0 is 0:",
+        ),
     ],
 )
 def test_a_file_that_breaks_a_rule_of_its_kind(tmp_path, kind, splits, more, message):

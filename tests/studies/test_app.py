@@ -321,6 +321,16 @@ def test_no_compiler(
     assert not (tmp_path / "fdrnn.sqlite3").exists()
 
 
+def test_a_mistake_in_the_data_makes_no_store(
+    error_line: ErrorLine, study_file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(study_file.read_text().replace("noise.npz", "nope.npz"))
+    for command in (("study", "create", other), ("run", study_file, other)):
+        assert "there is no data file" in error_line(*command)
+        assert not (tmp_path / "fdrnn.sqlite3").exists()
+
+
 def test_data_list_and_show(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
     listed = fdrnn("data", "list", "--data-dir", tmp_path)
     assert listed.exit_code == 0
