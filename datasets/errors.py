@@ -66,3 +66,10 @@ class CacheError(FdrnnError, OSError):
 
 class FetchError(FdrnnError, ConnectionError):
     """A data file that no mirror delivered intact."""
+
+
+def error_line(error: BaseException) -> str:
+    """Return an exception's type and the first line of its message: Theano's take a page."""
+    lines = (line.strip() for line in str(error).splitlines())
+    first = next(filter(None, lines), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

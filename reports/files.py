@@ -17,8 +17,9 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 from fdrnn.reports.errors import OutputError
@@ -114,7 +115,7 @@ def file_set(folder: Path, *, whole: bool = True) -> Iterator[FileSet]:
                     _put_in_place(staging, folder, files.names)
                     _remove(folder, stale)
             finally:
-                with _uninterrupted():
+                with _uninterrupted(), suppress(FileNotFoundError):
                     shutil.rmtree(staging)
         except BaseException:
             for empty in made:
@@ -138,13 +139,18 @@ def _uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before is None:
         yield
         return
-    interrupted = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    interrupted = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if interrupted.is_set():
+        if interrupted:
             signal.raise_signal(signal.SIGINT)
 
 

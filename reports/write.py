@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gc
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fdrnn.reports import html, latex, markdown
@@ -16,16 +17,20 @@ _NUMBER_FORMAT = "%.10g"
 """Of CSV: more digits than any platform's arithmetic changes."""
 
 
-def make_folder(folder: Path) -> None:
-    """Make a report's folder long before the report, to know that it can be written.
+class _OnlyTriedError(Exception):
+    """Nothing is to be written after all."""
+
+
+def require_writable(folder: Path) -> None:
+    """Try whether a report's folder can be written, long before the report; leave it as it was.
 
     Raises
     ------
     OutputError
         If it cannot.
     """
-    with file_set(folder, whole=False):
-        pass
+    with suppress(_OnlyTriedError), file_set(folder, whole=False):
+        raise _OnlyTriedError
 
 
 def write_report(folder: Path, report: Report) -> list[Path]:

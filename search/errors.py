@@ -51,9 +51,3 @@ class NoModelError(FdrnnError, LookupError):
 
 class WorkerError(FdrnnError, RuntimeError):
     """Worker processes ended before the study's trials did."""
-
-
-def error_line(error: BaseException) -> str:
-    """Return an exception's type and the first line of its message: Theano's take a page."""
-    first, *_ = [*str(error).splitlines(), ""]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

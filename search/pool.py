@@ -17,9 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fdrnn.datasets.errors import FdrnnError
+from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.search.claims import expire, this_worker, worker_of
-from fdrnn.search.errors import StoreError, WorkerError, error_line
+from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.machine import usable_cores
 from fdrnn.search.progress import StudyProgress, study_progress
@@ -65,8 +65,8 @@ def run_workers(
     studies
         Names of studies in it, worked on as `fdrnn.search.work` says, or one name.
     n_workers
-        Number of processes, at least 1; None for as many as the usable cores have room for. There
-        are never more than trials that wait or run.
+        Number of processes, at least 1; None for as many as the usable cores have room for. No
+        more are started than cores, or trials that wait or run at the beginning if these are more.
     data_dir
         Folder of data files, if the user names one.
     on_event
@@ -100,7 +100,7 @@ def run_workers(
     store = open_store(store_url)
     try:
         n_left = sum(_left(study_progress(store, name)) for name in names)
-        n_workers = min(n_workers, max(n_left, 1))
+        n_workers = min(n_workers, max(n_left, usable_cores()))
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)

@@ -221,14 +221,7 @@ def open_store(storage: str, *, create: bool = False) -> Store:
             if version is None:
                 _initialize(database)
                 version = tables.SCHEMA_VERSION
-    require_not_newer(database, version)
-    if version < tables.SCHEMA_VERSION:
-        raise StoreError(
-            f"store {database.shown} has schema version {version}, this fdrnn reads version "
-            f"{tables.SCHEMA_VERSION}; `fdrnn store migrate` brings it up to date, the fdrnn that "
-            "made it reads it as it is"
-        )
-    return Store(database)
+    return _opened(database, version)
 
 
 def find_store(storage: str) -> Store | None:
@@ -250,11 +243,19 @@ def find_store(storage: str) -> Store | None:
         As `open_store`.
     """
     database = Database(storage)
-    try:
-        absent = schema_version(database) is None
-    finally:
-        database.engine.dispose()
-    return None if absent else open_store(storage)
+    version = schema_version(database)
+    return None if version is None else _opened(database, version)
+
+
+def _opened(database: Database, version: int) -> Store:
+    require_not_newer(database, version)
+    if version < tables.SCHEMA_VERSION:
+        raise StoreError(
+            f"store {database.shown} has schema version {version}, this fdrnn reads version "
+            f"{tables.SCHEMA_VERSION}; `fdrnn store migrate` brings it up to date, the fdrnn that "
+            "made it reads it as it is"
+        )
+    return Store(database)
 
 
 def no_store(database: Database) -> str:

@@ -16,14 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fdrnn.datasets import Dataset
-from fdrnn.datasets.errors import FdrnnError
+from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.model import CheckpointError, EpochRecord, ToolchainError, TrainingInterrupted
 from fdrnn.search.claims import WorkerIdentity, claim, seconds_to_expiry, this_worker
 from fdrnn.search.errors import (
     LeaseLostError,
     StoreError,
     StoreUnavailableError,
-    error_line,
 )
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.journal import TrialJournal

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fdrnn.datasets.errors import FdrnnError
+from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.studies.cli.commands import data, looking, store, study, training
 
 
@@ -38,7 +38,9 @@ class _OneLineErrors(TyperGroup):
             typer.echo(f"fdrnn: error: {line}", err=True)
             raise typer.Exit(2) from error
         except MemoryError as error:
-            typer.echo(f"fdrnn: error: out of memory: {error}; ask for less at once", err=True)
+            typer.echo(
+                f"fdrnn: error: out of memory ({error_line(error)}); ask for less at once", err=True
+            )
             raise typer.Exit(2) from error
         except BrokenPipeError as error:
             _let_nothing_more_be_written()

@@ -95,7 +95,7 @@ def show_data(
         raise OptionError("--split and --sequence say what --png draws: name a file for it")
     if png is not None and png.suffix.lower() != ".png":
         raise OptionError(f"--png writes a PNG: name a file that ends in .png, got {png}")
-    split, sequence = split or SPLITS[0], sequence or 0
+    split, sequence = SPLITS[0] if split is None else split, sequence or 0
     if split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fdrnn.search import EventKind, WorkerEvent
+from fdrnn.studies.cli.console import CliConsole
 from fdrnn.studies.cli.units import duration
 
 _SUMMARY_INTERVAL_S = 1.0
@@ -49,7 +50,7 @@ def make_display(summary: Callable[[], str], max_epochs: int) -> Display:
     max_epochs
         Most epochs of a trial.
     """
-    console = Console(stderr=True, highlight=False)
+    console = CliConsole(stderr=True, highlight=False)
     if console.is_terminal:
         return LiveDisplay(console, summary, max_epochs)
     return LogDisplay(console, summary, max_epochs)

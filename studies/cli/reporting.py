@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.markdown import Markdown
 
 from fdrnn.datasets.errors import UnknownNameError
@@ -26,6 +25,7 @@ from fdrnn.search import (
     study_progress,
 )
 from fdrnn.search.comparison import named_studies
+from fdrnn.studies.cli.console import CliConsole
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
@@ -136,7 +136,7 @@ def print_results(store: Store, studies: Sequence[str] = ()) -> list[Table]:
 
 
 def _print(text: str) -> None:
-    console = Console()
+    console = CliConsole()
     table_width = max(len(line) for line in text.splitlines() if line.startswith("|"))
     if console.is_terminal and console.width >= table_width:
         console.print(Markdown(text))

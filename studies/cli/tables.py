@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fdrnn.studies.cli.console import CliConsole
+
 _PIPE_WIDTH = 400
 
 
@@ -37,9 +39,9 @@ def make_table(
 
 def output_console() -> Console:
     """Return the standard output as it prints tables: a terminal's width, a pipe's lines whole."""
-    console = Console(highlight=False)
+    console = CliConsole(highlight=False)
     # A pipe has no width to fit to.
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    return console if console.is_terminal else CliConsole(highlight=False, width=_PIPE_WIDTH)
 
 
 def print_table(

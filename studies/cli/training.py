@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import DataDescription, load
-from fdrnn.reports.write import make_folder
+from fdrnn.reports.write import require_writable
 from fdrnn.search import (
     Store,
     StoreError,
@@ -239,9 +239,9 @@ def run_studies(requests: Sequence[Request], workers: WorkerOptions, output: Pat
         for request in requests:
             request.definitions()
         _require_toolchain()
-        store, studies = create(requests)
         # Not only after hours of training.
-        make_folder(output)
+        require_writable(output)
+        store, studies = create(requests)
     codes = [_train(store, names, last.storage_url, workers, last.data_dir) for names in studies]
     report_results(store, output)
     return max(codes)

@@ -175,14 +175,16 @@ def test_a_machine_that_has_no_room_for_a_process_is_one_line(
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
-def test_no_more_workers_are_started_than_trials_are_left(
-    url: str, study: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("n_cores", "n_workers"), [(1, 3), (8, 8)])
+def test_no_more_workers_are_started_than_there_is_use_for(
+    url: str, study: str, n_cores: int, n_workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(process: object) -> None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
-    with pytest.raises(WorkerError, match="worker 1 of 3 cannot be started"):
+    monkeypatch.setattr("fdrnn.search.pool.usable_cores", lambda: n_cores)
+    with pytest.raises(WorkerError, match=f"worker 1 of {n_workers} cannot be started"):
         run_workers(url, study, 1_000_000)
 
 

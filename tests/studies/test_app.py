@@ -367,18 +367,28 @@ def test_options_that_would_have_no_effect_are_refused(error_line: ErrorLine, no
         assert "between two looks of --watch" in error_line(*command, "--every", "5")
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "(MemoryError)"),
+        (MemoryError("\nno 29.8 GiB\nApply node: a page"), "(MemoryError: no 29.8 GiB)"),
+    ],
+)
 def test_too_little_memory_is_one_line(
-    error_line: ErrorLine, monkeypatch: pytest.MonkeyPatch
+    error_line: ErrorLine, error: MemoryError, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def need(data_dir: Path | None) -> None:
-        raise MemoryError("Unable to allocate 29.8 GiB")
+        raise error
 
     monkeypatch.setattr("fdrnn.studies.cli.data.list_data", need)
-    assert "out of memory: Unable to allocate 29.8 GiB" in error_line("data", "list")
+    assert f"out of memory {told}; ask for less" in error_line("data", "list")
 
 
-def test_output_that_nobody_reads_ends_the_command_without_a_word() -> None:
-    command = f"{sys.executable} -m fdrnn.studies.cli study list | true; echo ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize(
+    "command", ["study list | true", "study list | head -1 > /dev/null", "data list | true"]
+)
+def test_output_that_nobody_reads_ends_the_command_without_a_word(command: str) -> None:
+    command = f"{sys.executable} -m fdrnn.studies.cli {command}; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("141\n", "")
 

@@ -77,6 +77,7 @@ def report(
     with remembered_interrupts():
         from fdrnn.studies.cli.reporting import report_studies
 
+    with remembered_interrupts():
         report_studies(studies or [], storage, output, exports or [], watch, every)
 
 
