@@ -123,16 +123,17 @@ def ranked(study: str) -> list[dict[str, Any]]:
     return sorted(eligible, key=lambda one: (one["valid_nll"], one["config_index"]))
 
 
-def ended_at_limit(study: str) -> int:
-    """Return how many trials used up their epochs before their patience."""
+def ended_at_limit(study: str) -> list[int]:
+    """Return the trials that used up their epochs before their patience."""
     with zipfile.ZipFile(FILES[study]) as archive:
         training = json.loads(archive.read("study.json"))["definition"]["training"]
     limit, patience = training["max_epochs"], training["patience"]
-    return sum(
-        one["n_epochs"] == limit and one["n_epochs"] - one["best_epoch"] < patience
+    return [
+        one["config_index"]
         for one in rows(study, "trials")
         if one["state"] == "finished" and not one["diverged"]
-    )
+        if one["n_epochs"] == limit and limit - one["best_epoch"] < patience
+    ]
 
 
 @cache

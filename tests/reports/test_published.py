@@ -81,23 +81,34 @@ def test_nothing_published_holds_parameters() -> None:
         assert not manifest["checkpoints"]
 
 
-def test_sentences_of_the_pages_say_what_the_files_contain() -> None:
-    differences = _words(published.PUBLISHED / "DIFFERENCES.md")
-    page = _words(published.PUBLISHED / "README.md")
+DIFFERENCES = published.PUBLISHED / "DIFFERENCES.md"
+PAGE = published.PUBLISHED / "README.md"
 
+
+def test_the_runs_that_ended_at_their_limit_are_told() -> None:
+    text = _words(DIFFERENCES)
     limits = {
         study: published.ended_at_limit(study)
         for study in published.FILES
         if published.facts(study)["finished"] == "32 of 32"
     }
     many = ("nottingham-wide", "nottingham-wide-std", "musedata-wide", "jsb-wide-2014")
-    few = [n for study, n in limits.items() if study not in many]
+    few = [len(trials) for study, trials in limits.items() if study not in many]
+    a, b, c, d = (len(limits[study]) for study in many)
     assert (
-        f"{min(few)} to {max(few)} of the 32 in a study, but {limits[many[0]]} in `{many[0]}`, "
-        f"{limits[many[1]]} in `{many[1]}`, {limits[many[2]]} in `{many[2]}` and "
-        f"{limits[many[3]]} in `{many[3]}`"
-    ) in differences
+        f"{min(few)} to {max(few)} of the 32 in a study, but {a} in `{many[0]}`, {b} in "
+        f"`{many[1]}`, {c} in `{many[2]}` and {d} in `{many[3]}`"
+    ) in text
+    selected = {
+        study
+        for study in published.FILES
+        if published.facts(study)["trial"] in map(str, published.ended_at_limit(study))
+    }
+    _, sentence = text.split("The selected trial itself came to its limit in ")
+    assert set(re.findall("`([^`]+)`", sentence.split(" ## ")[0])) == selected
 
+
+def test_how_the_selected_trial_of_nottingham_came_to_its_limit() -> None:
     best = published.ranked("nottingham-wide")[0]
     valid = {
         row["epoch"]: row["valid_nll_counted"]
@@ -105,58 +116,73 @@ def test_sentences_of_the_pages_say_what_the_files_contain() -> None:
         if row["config_index"] == best["config_index"]
     }
     epoch = best["best_epoch"]
-    assert (f"({valid[80]:.3f} after 80 epochs, {valid[epoch]:.3f} after {epoch})") in differences
+    told = f"({valid[80]:.3f} after 80 epochs, {valid[epoch]:.3f} after {epoch})"
+    assert told in _words(DIFFERENCES)
 
-    def highest_radius(study: str) -> float:
+
+def test_the_spectral_radii_of_figure_2() -> None:
+    def highest(study: str) -> float:
         return max(
             row["spectral_radius"]
             for row in published.rows(study, "epochs")
             if isinstance(row["spectral_radius"], float)
         )
 
-    assert f"to {highest_radius('figure2-fd'):.0f} in one of the eight draws" in differences
-    assert f"one comes to {highest_radius('figure2-plain'):.0f}" in differences
+    text = _words(DIFFERENCES)
+    assert f"to {highest('figure2-fd'):.0f} in one of the eight draws" in text
+    assert f"one comes to {highest('figure2-plain'):.0f}" in text
     radius = {
         row["epoch"]: row["spectral_radius"]
         for row in published.rows("table3-jsb-authors", "epochs")
     }
-    top = max(radius, key=lambda epoch: radius[epoch])
-    assert f"{radius[top]:.1f} at epoch {top}, {radius[max(radius)]:.1f} at {max(radius)}" in (
-        differences
+    top, last = max(radius, key=lambda epoch: radius[epoch]), max(radius)
+    assert f"{radius[top]:.1f} at epoch {top}, {radius[last]:.1f} at {last}" in text
+
+
+def test_the_rates_of_the_best_draws() -> None:
+    def rates(study: str, n: int) -> set[float]:
+        return {
+            one["hyperparameters"]["dropout_hidden_to_hidden"]
+            for one in published.ranked(study)[:n]
+        }
+
+    assert rates("jsb-wide", 4) == {0.9}
+    assert "The four draws with the lowest validation NLL there have the highest" in _words(PAGE)
+    assert rates("jsb-wide-authors-cell", 1) == {0.1}
+    same = ("config_index", "hyperparameters", "valid_nll", "best_epoch")
+    narrow, wide = (
+        published.ranked(study)[0] for study in ("jsb-authors-cell", "jsb-wide-authors-cell")
     )
+    assert [narrow[key] for key in same] == [wide[key] for key in same]
+    assert "the same trial in both spaces, with a rate of 0.1" in _words(DIFFERENCES)
 
-    first = published.ranked("jsb-wide")[:4]
-    assert {one["hyperparameters"]["dropout_hidden_to_hidden"] for one in first} == {0.9}
-    assert "The four draws with the lowest validation NLL there have the highest rate" in page
 
-    authors = published.ranked("jsb-wide-authors-cell")[0]
-    same = ("hyperparameters", "valid_nll", "best_epoch")
-    assert [authors[key] for key in same] == [
-        published.ranked("jsb-authors-cell")[0][key] for key in same
+def test_the_other_searches_of_jsb_chorales() -> None:
+    order = ("table3-jsb-authors", "jsb-wide", "jsb-wide-2014")
+    lowest = [published.ranked(study)[0]["valid_nll"] for study in order]
+    assert lowest == sorted(lowest)
+    assert "the best of all 64 draws, by validation NLL, is that of `jsb-wide`" in _words(
+        DIFFERENCES
+    )
+    above = [
+        _pooled(study) - _pooled("jsb-wide") for study in ("jsb-wide-2014", "jsb-wide-authors-cell")
     ]
-    assert authors["hyperparameters"]["dropout_hidden_to_hidden"] == 0.1
-    assert (
-        "The best of 32 draws is the same trial in both spaces, with a rate of 0.1" in differences
-    )
+    assert f"end {above[0]:.2f} and {above[1]:.2f} above `jsb-wide`, pooled" in _words(PAGE)
 
-    lowest = {
-        study: published.ranked(study)[0]["valid_nll"]
-        for study in ("table3-jsb-authors", "jsb-wide", "jsb-wide-2014")
-    }
-    assert list(lowest) == sorted(lowest, key=lambda study: lowest[study])
-    assert "So the best of all 64 draws, by validation NLL, is that of `jsb-wide`" in differences
 
+def test_how_far_from_the_paper_s_numbers() -> None:
     paper = {"musedata": 6.75, "nottingham": 3.09, "jsb": 8.01, "piano": 7.39}
-    above = {
-        data: round(float(published.facts(f"{data}-wide")["test"].split(" / ")[0]) - nll, 2)
-        for data, nll in paper.items()
-    }
+    above = {data: round(_pooled(f"{data}-wide") - nll, 2) for data, nll in paper.items()}
     assert above["piano"] == -0.01
     assert (
         "a hundredth below the paper's number on Piano-midi.de and above it on MuseData (by "
         f"{above['musedata']}), Nottingham ({above['nottingham']}) and JSB Chorales "
         f"({above['jsb']})"
-    ) in page
+    ) in _words(PAGE)
+
+
+def _pooled(study: str) -> float:
+    return float(published.facts(study)["test"].split(" / ")[0])
 
 
 def _words(document: Path) -> str:
