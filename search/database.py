@@ -6,8 +6,8 @@ may be copied or stand on a read-only disk.
 
 A PostgreSQL server notices within `_SILENCE_S` that a machine is gone, and ends a transaction in
 which nothing happens, so that a stopped process keeps no row locked. A worker's process
-holds one connection, and opens more only for as long as it needs them: many share a server. The
-process that started workers holds two.
+holds one connection, none while it waits for the database, and opens more only for as long as it
+needs them: many share a server. The process that started workers holds none between two looks.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 _ADVISORY_LOCK = 0x6664726E6E  # "fdrnn"
 _READ_ONLY = "fdrnn_read_only"
 _WAY_OUT = "check --storage or FDRNN_STORAGE"
+_UNREADABLE = (
+    "the store's URL cannot be read; it must look like sqlite:///FILE or "
+    f"postgresql://USER@HOST/DATABASE; {_WAY_OUT}"
+)
+_OF_A_SERVER = re.compile(r"^//[^/]*@|(^|\s)(host|hostaddr|user|dbname|password)\s*=")
 _SQLITE_PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -120,14 +125,14 @@ def _parse(storage: str) -> URL:
     # A URL without its slashes would be a file's name, and told in messages.
     is_url = re.match(r"\w+(\+\w+)?:", storage)
     text = storage if is_url or "://" in storage else f"sqlite:///{storage}"
+    if not is_url and _OF_A_SERVER.search(storage):
+        # Nor what is meant for libpq, or a URL without its scheme.
+        raise StoreError(_UNREADABLE)
     try:
         url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
     except (sa.exc.ArgumentError, ValueError):
         # Their messages quote the URL, or a part of it that may be the password.
-        raise StoreError(
-            "the store's URL cannot be read; it must look like sqlite:///FILE or "
-            f"postgresql://USER@HOST/DATABASE; {_WAY_OUT}"
-        ) from None
+        raise StoreError(_UNREADABLE) from None
     backend = url.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise StoreError(f"a store must be SQLite or PostgreSQL, got {backend!r}; {_WAY_OUT}")

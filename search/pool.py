@@ -103,6 +103,8 @@ def run_workers(
         n_workers = min(n_workers, max(n_left, usable_cores()))
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
+        # A server's connections are for the workers.
+        store.close()
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
         with _on_signals(pool.request_stop):
             pool.run()
@@ -228,6 +230,7 @@ class _Pool:
         # Without this, its trial would wait for the lease to expire.
         with contextlib.suppress(StoreError):
             expire(self.store.database, child.name)
+        self.store.close()
         self.n_died += 1
         if self.n_died > REPLACEMENTS_PER_WORKER * self.n_workers:
             self.errors.append(how)

@@ -29,7 +29,7 @@ from fdrnn.search.journal import TrialJournal
 from fdrnn.search.lease import Lease
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.search.mirror import Mirror
-from fdrnn.search.outage import StoreWatch
+from fdrnn.search.outage import Result, StoreWatch
 from fdrnn.search.store import Store, StoredStudy, open_store
 from fdrnn.search.training import Trainer, Training
 from fdrnn.search.worker_settings import WorkerSettings
@@ -159,6 +159,15 @@ class _Worker:
 
     def open(self) -> bool:
         self.store = open_store(self.store_url)
+        try:
+            self.load_studies()
+            self.sync()
+        except BaseException:
+            self.store.close()
+            raise
+        return True
+
+    def load_studies(self) -> None:
         stored = [self.store.study(name) for name in self.names]
         # Those of a comparison have the same data.
         loaded: dict[str, Dataset] = {}
@@ -170,8 +179,6 @@ class _Worker:
             else:
                 loaded[data] = load_study_data(one, self.data_dir, self.settings.training)
             self.studies.append(_Study(one, loaded[data], Mirror(self.store.database, one)))
-        self.sync()
-        return True
 
     def sync(self) -> None:
         for study in self.studies:
@@ -183,9 +190,20 @@ class _Worker:
             return
         try:
             self.claim_and_train()
-            self.watch.persist(self.sync, self.stop)
+            self.persist(self.sync)
         finally:
             self.store.close()
+
+    def persist(self, call: Callable[[], Result]) -> Result | None:
+        def tried() -> Result:
+            try:
+                return call()
+            except StoreUnavailableError:
+                # Between two tries it may be the very connection that others wait for.
+                self.store.close()
+                raise
+
+        return self.watch.persist(tried, self.stop)
 
     def claim_and_train(self) -> None:
         idle = False
@@ -195,7 +213,7 @@ class _Worker:
                 idle = False
                 self.train(held)
             else:
-                left_s = self.watch.persist(self.seconds_to_expiry, self.stop)
+                left_s = self.persist(self.seconds_to_expiry)
                 if left_s is None:
                     break
                 if not idle:
@@ -205,7 +223,7 @@ class _Worker:
                 # After a longer wait this process would count as asleep.
                 longest_s = min(self.settings.wait_s, self.settings.lease_s / 4)
                 self.sleep(longest_s if left_s < 0 else max(min(left_s, longest_s), _LEAST_WAIT_S))
-            held = self.watch.persist(self.claim, self.stop)
+            held = self.persist(self.claim)
         if held is not None:
             # Told to stop between the claim and the training; it would expire in any case.
             with contextlib.suppress(StoreError):
@@ -218,7 +236,7 @@ class _Worker:
         except StoreUnavailableError:
             if not self.patient:
                 raise
-        return self.watch.persist(self.claim, self.stop)
+        return self.persist(self.claim)
 
     def claim(self) -> _Held | None:
         for study in self.studies:
@@ -278,6 +296,11 @@ class _Worker:
         except (LeaseLostError, StoreError):
             raise
         except (FdrnnError, OSError, MemoryError) as error:
+            if self.stop():
+                # A signal to all processes of the group ends a compiler, too.
+                if journal.release():
+                    self.tell(EventKind.RELEASED, held)
+                return
             self.give_back(held, journal, error)
         except Exception as error:
             journal.fail(traceback.format_exc())

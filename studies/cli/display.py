@@ -97,7 +97,7 @@ _TEXTS = {
     EventKind.FAILED: "{trial} failed",
     EventKind.RELEASED: "{trial} is put back after epoch {epoch}",
     EventKind.TROUBLE: "{trial} is put back because of trouble with this machine",
-    EventKind.AWAY: "the store does not answer; training goes on, epochs are kept",
+    EventKind.AWAY: "the store cannot be used now; a trial under way goes on, its epochs are kept",
     EventKind.BACK: "the store answers again",
     EventKind.LOST: "{trial} was taken over by another worker",
     EventKind.RESTARTED: "{trial} begins anew",

@@ -49,6 +49,12 @@ def storage_url(context: typer.Context, parameter: typer.CallbackParam, value: s
 
 
 def _url_of_file(name: str) -> str:
+    if "://" in name:
+        # It may hold a password, so it is not told.
+        raise OptionError(
+            "@ stands before the path of a file that holds the store's URL: leave it out before "
+            "the URL itself"
+        )
     path = user_path(name)
     try:
         text = path.read_text(encoding="utf-8").strip()

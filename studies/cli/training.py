@@ -292,7 +292,11 @@ def _train(
     shown = names[0] if len(names) == 1 else comparison_of(first) or names[0]
 
     def progress() -> StudyProgress:
-        each = [study_progress(store, name) for name in names]
+        try:
+            each = [study_progress(store, name) for name in names]
+        finally:
+            # A server's connections are for the workers.
+            store.close()
         return each[0] if len(each) == 1 else total(shown, each)
 
     if not progress().complete:

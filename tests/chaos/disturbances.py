@@ -188,7 +188,7 @@ def _wait_for_epochs(url: str) -> None:
 
 
 def _n_away(running: Workers) -> int:
-    return running.log.read_text().count("the store does not answer")
+    return running.log.read_text().count("the store cannot be used now")
 
 
 def _fill(path: Path) -> None:

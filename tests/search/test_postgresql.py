@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,6 +144,40 @@ def test_the_store_comes_back_with_its_server(fake: ModuleType) -> None:
         assert store.study_names() == ["noise"]
         server.restart("immediate")
         assert store.study_names() == ["noise"]
+
+
+def test_who_waits_for_connections_leaves_those_there_are_to_others(
+    fake: ModuleType, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    with PostgresServer(settings={"max_connections": "8"}) as server:
+        url = server.url(server.create_database())
+        store = open_store(url, create=True)
+        create_study(store, fake.definition(n_trials=2), fake.DATA)
+        store.close()
+        engine = sa.create_engine(store.database.url, **store.database.engine_options)
+        others = []
+        with contextlib.suppress(sa.exc.OperationalError):
+            while True:
+                others.append(engine.connect())
+        # A worker needs two at its start.
+        others.pop().close()
+        pool = start("run_script.py", url, 1, 60.0)
+        assert pool.stdout is not None
+        assert "|away|" in pool.stdout.readline()
+        until = time.monotonic() + 20.0
+        free = False
+        while not free and time.monotonic() < until:
+            with contextlib.suppress(sa.exc.OperationalError):
+                engine.connect().close()
+                free = True
+            time.sleep(0.05)
+        assert free
+        for other in others:
+            other.close()
+        pool.communicate(timeout=60)
+        assert pool.returncode == 0
+        assert trials(store, "noise")["state"].tolist() == ["finished"] * 2
+        store.close()
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "require", "verify-full"])

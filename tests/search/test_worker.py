@@ -201,6 +201,31 @@ def test_a_program_error_is_recorded_with_its_traceback_and_the_worker_goes_on(
     assert mirrored[1].state == TrialState.FAIL
 
 
+def test_trouble_of_a_worker_that_is_told_to_stop_is_the_signal_s(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    create(n_trials=1, n_epochs=2)
+    told: list[bool] = []
+
+    class Stopped(fake.FakeTrainer):  # type: ignore[name-defined,misc]
+        def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
+            told.append(True)
+            raise DataError("the compiler was ended")
+
+    events = Events()
+    work(
+        url,
+        "noise",
+        on_event=events.append,
+        stop=lambda: bool(told),
+        settings=with_trainer(fake, Stopped),
+    )
+    assert events.of(EventKind.RELEASED)
+    assert not events.of(EventKind.TROUBLE)
+    assert trials(store, "noise")["state"].tolist() == ["waiting"]
+    assert study_progress(store, "noise").troubled_trials == ()
+
+
 @pytest.mark.parametrize("trouble", [DataError("no compiler"), MemoryError(), OSError(28, "full")])
 def test_the_machines_trouble_is_no_verdict_on_a_trial(
     store: Store,

@@ -105,6 +105,32 @@ def test_a_file_that_holds_no_url(
     assert "secret" not in line
 
 
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("@postgresql://ada:secret@db/b", "leave it out before the URL itself"),
+        ("host=db user=ada password=secret dbname=b", "it must look like sqlite:///FILE"),
+        ("//ada:secret@db/b", "it must look like sqlite:///FILE"),
+    ],
+)
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_password_in_a_mistyped_url_is_not_told(
+    error_line: ErrorLine,
+    storage: str,
+    expected: str,
+    by_option: bool,
+    study_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not by_option:
+        monkeypatch.setenv("FDRNN_STORAGE", storage)
+    line = error_line("study", "create", study_file, *(["--storage", storage] if by_option else []))
+    assert expected in line
+    assert "secret" not in line
+    assert not [path for path in tmp_path.iterdir() if "secret" in path.name]
+
+
 def test_a_folder_is_no_file_of_a_url(error_line: ErrorLine, tmp_path: Path) -> None:
     assert "Is a directory" in error_line("report", "--storage", f"@{tmp_path}")
 
