@@ -2,7 +2,8 @@
 
 Nothing here writes to the store, so that a PostgreSQL role that may only SELECT is enough. With
 one, or with a SQLite file that cannot be written, whatever would change a study is refused
-before it reaches optuna-dashboard, which would log a traceback.
+before it reaches optuna-dashboard, which would log a traceback; so is whatever is asked while a
+server is away.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 import typer
 from optuna_dashboard import wsgi
 
-from fdrnn.search import default_storage_url, open_store
+from fdrnn.search import StoreError, default_storage_url, open_store
 from fdrnn.search.database import Database
 from fdrnn.search.mirror import open_mirror
 from fdrnn.studies.errors import DashboardError, OptionError
@@ -67,6 +68,8 @@ def serve(host: str, port: int, storage: str | None) -> None:
     writable = _may_write(store.database)
     if not writable:
         application = _reading_only(application)
+    if store.database.file is None:
+        application = _telling_outages(application, store.database)
     if host not in _LOOPBACK:
         can = "read, change and delete" if writable else "read"
         typer.echo(
@@ -100,17 +103,44 @@ def _may_write(database: Database) -> bool:
         return bool(connection.scalar(sa.select(may_write)))
 
 
+def _telling_outages(application: WSGIApplication, database: Database) -> WSGIApplication:
+    away = False
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        nonlocal away
+        if environ["PATH_INFO"].startswith("/api/"):
+            try:
+                with database.read() as connection:
+                    connection.execute(sa.select(1))
+            except StoreError as error:
+                # Once for an outage: the page asks again and again.
+                if not away:
+                    typer.echo(f"fdrnn: {error}", err=True)
+                away = True
+                return _refuse(environ, start_response, "503 Service Unavailable", str(error))
+            away = False
+        return application(environ, start_response)
+
+    return answer
+
+
 def _reading_only(application: WSGIApplication) -> WSGIApplication:
-    def refuse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return application(environ, start_response)
-        # A request closed with a part unread would take the answer with it.
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        answer = json.dumps({"reason": "this dashboard may read the store, not change it"}).encode()
-        start_response(
-            "403 Forbidden",
-            [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))],
-        )
-        return [answer]
+        reason = "this dashboard may read the store, not change it"
+        return _refuse(environ, start_response, "403 Forbidden", reason)
 
-    return refuse
+    return answer
+
+
+def _refuse(
+    environ: WSGIEnvironment, start_response: StartResponse, status: str, reason: str
+) -> Iterable[bytes]:
+    # A request closed with a part unread would take the answer with it.
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    answer = json.dumps({"reason": reason}).encode()
+    start_response(
+        status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    )
+    return [answer]

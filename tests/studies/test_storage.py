@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -231,3 +236,37 @@ def test_a_program_error_is_stored_without_the_password(
     status = fdrnn("study", "status", "mine", env={"FDRNN_STORAGE": url})
     assert "ZeroDivisionError" in status.stdout
     assert postgres.secret not in out + log + status.output
+
+
+def test_a_dashboard_outlives_an_outage_and_tells_it_once(
+    fdrnn: Run, start: Start, study_file: Path, address: Path
+) -> None:
+    with PostgresServer() as server:
+        address.write_text(server.url(server.create_database()))
+        storage = ["--storage", f"@{address}"]
+        assert fdrnn("study", "create", study_file, *storage).exit_code == 0
+        dashboard = start("dashboard", "--port", "0", *storage)
+        assert dashboard.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/", dashboard.stderr.readline())
+        assert found is not None
+        api = f"{found[0]}api/studies"
+
+        def ask() -> tuple[int, str]:
+            try:
+                with urllib.request.urlopen(api, timeout=LIMIT_S) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        assert ask()[0] == 200
+        server.stop("fast")
+        answers = [ask(), ask()]
+        assert [status for status, _ in answers] == [503, 503]
+        assert "check --storage" in json.loads(answers[0][1])["reason"]
+        server.start()
+        assert ask()[0] == 200
+        os.killpg(dashboard.pid, signal.SIGINT)
+        _, log = dashboard.communicate(timeout=LIMIT_S)
+        assert len(log.splitlines()) == 1
+        assert log.startswith("fdrnn: store postgresql")
+        assert server.secret not in log + answers[0][1]
