@@ -59,7 +59,7 @@ def compile_directory() -> Path:
     return cache_directory() / "compile"
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of an error that says something: of Theano's, the compiler's."""
     texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]
     text = next((text for text in texts if "ompilation failed" in text), texts[0])
@@ -82,7 +82,7 @@ def compilation() -> Iterator[None]:
             yield
     except Exception as error:
         raise ToolchainError(
-            f"the network cannot be compiled: {first_line(error)}; see that the compiler "
+            f"the network cannot be compiled: {_first_line(error)}; see that the compiler "
             f"{theano.config.cxx!r} works and that {theano.config.base_compiledir} has room"
         ) from error
 
@@ -134,7 +134,7 @@ def _import_theano() -> Any:
         import theano  # noqa: PLC0415 - must follow the flags
     except Exception as error:
         # Whatever it stumbles over: flags, compiler, the files of its cache.
-        raise ToolchainError(f"Theano cannot be started: {first_line(error)}") from error
+        raise ToolchainError(f"Theano cannot be started: {_first_line(error)}") from error
     finally:
         # Processes started from here find what the user set, and make their own.
         if given is None:

@@ -22,7 +22,7 @@ from fdrnn.search.claims import expire, this_worker, worker_of
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.events import EventKind, WorkerEvent
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.progress import StudyProgress, study_progress
+from fdrnn.search.progress import study_progress
 from fdrnn.search.store import Store, open_store
 from fdrnn.search.worker import OnEvent, work
 from fdrnn.search.worker_settings import WorkerSettings
@@ -99,7 +99,7 @@ def run_workers(
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     store = open_store(store_url)
     try:
-        n_left = sum(_left(study_progress(store, name)) for name in names)
+        n_left = sum(study_progress(store, name).left for name in names)
         n_workers = min(n_workers, max(n_left, usable_cores()))
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
@@ -117,17 +117,13 @@ def run_workers(
     return False
 
 
-def _left(progress: StudyProgress) -> int:
-    return progress.waiting + progress.running
-
-
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
         each = [study_progress(store, name) for name in names]
     finally:
         store.close()
-    n_left = sum(map(_left, each))
+    n_left = sum(progress.left for progress in each)
     if n_left:
         n_trials = sum(progress.n_trials for progress in each)
         of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"

@@ -119,9 +119,14 @@ class StudyProgress:
     time_left: TimeLeft | None
 
     @property
+    def left(self) -> int:
+        """Trials that wait or run."""
+        return self.waiting + self.running
+
+    @property
     def complete(self) -> bool:
         """Whether no trial waits or runs."""
-        return not self.waiting + self.running
+        return not self.left
 
 
 def study_progress(store: Store, study: str) -> StudyProgress:

@@ -244,7 +244,10 @@ def find_store(storage: str) -> Store | None:
     """
     database = Database(storage)
     version = schema_version(database)
-    return None if version is None else _opened(database, version)
+    if version is None:
+        database.engine.dispose()
+        return None
+    return _opened(database, version)
 
 
 def _opened(database: Database, version: int) -> Store:

@@ -76,7 +76,7 @@ def fetch_data(names: Sequence[str]) -> None:
 
 
 def show_data(
-    data: str, png: Path | None, split: str | None, sequence: int | None, data_dir: Path | None
+    data: str, png: Path | None, split: str, sequence: int, data_dir: Path | None
 ) -> None:
     """Print a data set's statistics, and draw one sequence if asked to.
 
@@ -87,15 +87,12 @@ def show_data(
     png
         File of the drawing; None for none.
     split, sequence
-        Which sequence to draw, by its index from 0; None for the first of the training split.
+        Which sequence to draw, by its index from 0.
     data_dir
         Folder with data files; None where they are cached or fetched.
     """
-    if png is None and (split is not None or sequence is not None):
-        raise OptionError("--split and --sequence say what --png draws: name a file for it")
     if png is not None and png.suffix.lower() != ".png":
         raise OptionError(f"--png writes a PNG: name a file that ends in .png, got {png}")
-    split, sequence = SPLITS[0] if split is None else split, sequence or 0
     if split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fdrnn.studies.cli.interrupts import remembered_interrupts
+from fdrnn.studies.errors import OptionError
 
 _study_source = typer.Argument(
     metavar="STUDY",
@@ -29,6 +30,24 @@ StoredStudies = Annotated[
         metavar="STUDY", help="A study or a comparison of the store.", show_default=False
     ),
 ]
+
+
+def on_command_line(context: typer.Context, *names: str) -> bool:
+    """Tell whether one of these parameters stands on the command line: not its default."""
+    sources = (context.get_parameter_source(name) for name in names)
+    return any(source is not None and source.name == "COMMANDLINE" for source in sources)
+
+
+def require_watch(context: typer.Context, watch: bool) -> None:
+    """Require ``--watch`` where there is an ``--every``, which alone would do nothing.
+
+    Raises
+    ------
+    OptionError
+        If there is one alone.
+    """
+    if not watch and on_command_line(context, "every"):
+        raise OptionError("--every is the time between two looks of --watch: add it, or leave both")
 
 
 def _storage_url(

@@ -30,10 +30,8 @@ from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.readable import readable_studies
-from fdrnn.studies.cli.watch import interval
+from fdrnn.studies.cli.watch import require_interval
 from fdrnn.studies.errors import OptionError
-
-_EVERY_S = 30.0
 
 
 def report_studies(
@@ -42,7 +40,7 @@ def report_studies(
     output: Path,
     exports: Sequence[Path] = (),
     watch: bool = False,
-    every_s: float | None = None,
+    every_s: float = 30.0,
 ) -> None:
     """Report studies of a store or of exports, all of them if none is named.
 
@@ -59,14 +57,14 @@ def report_studies(
     watch
         Whether to write the report again while the studies are trained, until they are complete.
     every_s
-        Seconds between two looks at the store then; None for half a minute.
+        Seconds between two looks at the store then.
 
     Raises
     ------
     OptionError
-        If `every_s` is no time to wait or nothing is watched, or exports are to be watched.
+        If `every_s` is no time to wait, or exports are to be watched.
     """
-    seconds = interval(every_s, _EVERY_S, watched=watch)
+    require_interval(every_s)
     if exports and watch:
         raise OptionError("--watch needs a store; exports (--from) do not change")
     if exports:
@@ -78,7 +76,7 @@ def report_studies(
     store = open_store(storage or default_storage_url())
     print_results(store, studies)
     if watch:
-        _watch(store, studies, output, seconds)
+        _watch(store, studies, output, every_s)
     else:
         _write(store, studies, output)
         refresh_notes(store, studies)
@@ -164,7 +162,7 @@ def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -
                     _write(store, studies, output)
                     refresh_notes(store, studies)
                     written = state
-            if not any(one.waiting + one.running for one in progress):
+            if all(one.complete for one in progress):
                 print_results(store, studies)
                 return
             done = sum(one.finished for one in progress)

@@ -23,14 +23,13 @@ from fdrnn.studies import catalogue
 from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
-from fdrnn.studies.cli.watch import Statuses, follow, interval, view
+from fdrnn.studies.cli.watch import Statuses, follow, require_interval, view
 
 _INTERRUPTED = 130
-_EVERY_S = 5.0
 
 
 def show_status(
-    study: str | None, storage: str | None, *, watched: bool, every_s: float | None, as_json: bool
+    study: str | None, storage: str | None, *, watched: bool, every_s: float, as_json: bool
 ) -> int:
     """Print how far a study is, or every study of the store.
 
@@ -55,11 +54,11 @@ def show_status(
     Raises
     ------
     OptionError
-        If `every_s` is no time to wait, or nothing is watched.
+        If `every_s` is no time to wait.
     """
-    seconds = interval(every_s, _EVERY_S, watched=watched)
+    require_interval(every_s)
     # Two looks may lie further apart than a lease is long: that is no sleep.
-    watch = StoreWatch(WorkerSettings().lease_s + 2.0 * seconds)
+    watch = StoreWatch(WorkerSettings().lease_s + 2.0 * every_s)
 
     def look() -> list[StudyStatus]:
         # Opened anew each time: a store that was away need not be the same connection.
@@ -85,7 +84,7 @@ def show_status(
         with view(shown, watched=watched, as_json=as_json) as viewer:
             viewer.show(statuses)
             if watched:
-                statuses = follow(statuses, read, viewer, seconds)
+                statuses = follow(statuses, read, viewer, every_s)
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 1 if any(status.progress.failed for status in statuses) else 0

@@ -9,6 +9,7 @@ import typer
 
 from fdrnn.datasets import user_path
 from fdrnn.search.database import holds_secret
+from fdrnn.studies.cli.options import on_command_line
 from fdrnn.studies.errors import OptionError
 
 _FILE = "@"
@@ -38,8 +39,7 @@ def storage_url(context: typer.Context, parameter: typer.CallbackParam, value: s
     """
     if value.startswith(_FILE):
         return _url_of_file(value.removeprefix(_FILE))
-    source = context.get_parameter_source(parameter.name or "")
-    if source is not None and source.name == "COMMANDLINE" and holds_secret(value):
+    if on_command_line(context, parameter.name or "") and holds_secret(value):
         raise OptionError(
             "--storage must hold no password, because every user of this machine can read a "
             "command line; put the URL in FDRNN_STORAGE or in a file (--storage @FILE), or the "

@@ -24,33 +24,19 @@ Statuses = Sequence[StudyStatus]
 _LONGEST_INTERVAL_S = 86_400.0
 
 
-def interval(every_s: float | None, default_s: float, *, watched: bool) -> float:
-    """Return the seconds between two looks.
-
-    Parameters
-    ----------
-    every_s
-        As the user gave them; None for the default.
-    default_s
-        The default.
-    watched
-        Whether there is more than one look.
+def require_interval(every_s: float) -> None:
+    """Require a time that may pass between two looks.
 
     Raises
     ------
     OptionError
-        If it is not positive, more than a day, or there is one look alone.
+        If it is not positive, or more than a day.
     """
-    if every_s is None:
-        return default_s
-    if not watched:
-        raise OptionError("--every is the time between two looks of --watch: add it, or leave both")
     if not 0 < every_s <= _LONGEST_INTERVAL_S:
         raise OptionError(
             f"--every must be more than 0 seconds and at most {_LONGEST_INTERVAL_S:g}, a day, got "
             f"{every_s:g}"
         )
-    return every_s
 
 
 class View(Protocol):

@@ -10,7 +10,9 @@ import typer
 
 from fdrnn.studies.cli.options import (
     DataDir,
+    on_command_line,
 )
+from fdrnn.studies.errors import OptionError
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
 
@@ -45,6 +47,7 @@ def data_fetch(
 
 @app.command("show")
 def data_show(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -61,16 +64,10 @@ def data_show(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, valid or test: where --png looks.", show_default="train"),
-    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test: where --png looks.")] = "train",
     sequence: Annotated[
-        int | None,
-        typer.Option(
-            metavar="I", help="Index (from 0) of the sequence that --png draws.", show_default="0"
-        ),
-    ] = None,
+        int, typer.Option(metavar="I", help="Index (from 0) of the sequence that --png draws.")
+    ] = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Print a data set's statistics; draw one of its sequences.
@@ -81,6 +78,8 @@ def data_show(
 
         fdrnn data show bach --png roll.png --split test --sequence 3
     """
+    if png is None and on_command_line(context, "split", "sequence"):
+        raise OptionError("--split and --sequence say what --png draws: name a file for it")
     from fdrnn.studies.cli.data import show_data
 
     show_data(data, png, split, sequence, data_dir)

@@ -16,6 +16,8 @@ from fdrnn.studies.cli.options import (
     Storage,
     StoredStudy,
     Trial,
+    on_command_line,
+    require_watch,
 )
 from fdrnn.studies.errors import OptionError
 
@@ -46,13 +48,9 @@ def report(
         typer.Option("--watch", help="Write the report anew while the studies are trained."),
     ] = False,
     every: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Time between two looks at the store of --watch.",
-            show_default="30",
-        ),
-    ] = None,
+        float,
+        typer.Option(metavar="SECONDS", help="Time between two looks at the store of --watch."),
+    ] = 30.0,
     storage: Storage = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
@@ -71,9 +69,9 @@ def report(
         fdrnn report --from results --output jsb-report
     """
     # The environment may name a store all the same.
-    source = context.get_parameter_source("storage")
-    if exports and source is not None and source.name == "COMMANDLINE":
+    if exports and on_command_line(context, "storage"):
         raise OptionError("--from reports exports in the place of a store's: leave out --storage")
+    require_watch(context, watch)
     with remembered_interrupts():
         from fdrnn.studies.cli.reporting import report_studies
 

@@ -16,6 +16,7 @@ from fdrnn.studies.cli.options import (
     StoredStudies,
     StudySource,
     Trials,
+    require_watch,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Create, watch, export and import studies.")
@@ -42,6 +43,7 @@ def study_create(
 
 @app.command("status")
 def study_status(
+    context: typer.Context,
     study: Annotated[
         str | None,
         typer.Argument(
@@ -57,9 +59,8 @@ def study_status(
         ),
     ] = False,
     every: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Seconds between two looks of --watch.", show_default="5"),
-    ] = None,
+        float, typer.Option(metavar="S", help="Seconds between two looks of --watch.")
+    ] = 5.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one line for each look.")
     ] = False,
@@ -81,6 +82,7 @@ def study_status(
 
         fdrnn study status --json
     """
+    require_watch(context, watch)
     from fdrnn.studies.cli.status import show_status
 
     raise typer.Exit(show_status(study, storage, watched=watch, every_s=every, as_json=as_json))
