@@ -175,10 +175,11 @@ class TrainingSettings:
         the parameters that validation uses, as measurements ``test_nll_pooled`` and
         ``test_nll_sequence_mean``. Nothing is ever selected by it. ``"decomposition"``: the ratio
         of the two parts of the gradient and the signs of delta^a after the epoch, on one and the
-        same minibatch; see `fdrnn.model.recording.of_decomposition`. ``"recurrent_norm"``: the
-        Frobenius norm of the matrix whose spectral radius is recorded. ``"noise"``: mean and
-        scale of the noise term over draws on that minibatch, after epochs 1, 2, 4, 8 and so on,
-        as ``noise_`` and each of `fdrnn.model.noise_term.NoiseTerm` for each weight matrix.
+        same minibatch; see `fdrnn.model.gradients.recording.of_decomposition`.
+        ``"recurrent_norm"``: the Frobenius norm of the matrix whose spectral radius is recorded.
+        ``"noise"``: mean and scale of the noise term over draws on that minibatch, after
+        epochs 1, 2, 4, 8 and so on, as ``noise_`` and each field of
+        `fdrnn.model.gradients.noise_term.NoiseTerm` per matrix.
         A variant records what `fdrnn.model.recordable` says. With any, ``recording_seconds`` is
         how much of the epoch's wall time this took.
     """

@@ -18,13 +18,13 @@ from fdrnn.datasets import Dataset, chunk, log_scale, standardised
 from fdrnn.model.checkpoint import Checkpoint, Progress
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
+from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.recording import Recorder
 from fdrnn.model.initialization import Parameters
-from fdrnn.model.layer_decomposition import LayerDecomposition
 from fdrnn.model.network import network
 from fdrnn.model.outputs import DEFAULT_OUTPUT, require_kind, require_padding
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator
-from fdrnn.model.recording import Recorder
 from fdrnn.model.results import EpochRecord, TrialResult
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius

@@ -1,7 +1,7 @@
 """What a report consists of: tables, figures and attachments, in sections.
 
 An artefact says what it shows; how it is written (Markdown, LaTeX, CSV, SVG, PDF, HTML) is the
-business of `fdrnn.reports.markdown`, `latex`, `html` and `style`.
+business of `fdrnn.reports.document.markdown`, `latex`, `html` and `style`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Figure:
     alt
         What a reader who cannot see it must know: the finding, with its numbers.
     draw
-        Draws it by `fdrnn.reports.style.new_figure`.
+        Draws it by `fdrnn.reports.document.style.new_figure`.
     formats
         Suffixes of its files, any of ``"svg"``, ``"pdf"`` and ``"png"``; a page embeds the first
         two's drawing.

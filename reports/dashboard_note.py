@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.table1 import Row, table1
+from fdrnn.reports.numbers.table1 import Row, table1
 from fdrnn.search import SPACES, Store, curves, trials
 
 _RADIUS = "spectral-radius"

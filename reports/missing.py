@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from fdrnn.reports.paper import TABLE_1
-from fdrnn.reports.table1 import Row
+from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.table1 import Row
 
 
 def missing(
@@ -21,7 +21,7 @@ def missing(
     Parameters
     ----------
     rows
-        Of the report, as `fdrnn.reports.table1.arranged` returns them.
+        Of the report, as `fdrnn.reports.numbers.table1.arranged` returns them.
     recording
         Names of the studies that record the test NLL of every epoch.
     silent

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import claims, comparison, costs, nll_tables, table3
 from fdrnn.reports.artefacts import Artefact, Report, Section
-from fdrnn.reports.evidence import Evidence, read, read_curves
 from fdrnn.reports.figures import (
     best_of_k,
     by_variant,
@@ -26,13 +24,17 @@ from fdrnn.reports.figures import (
     learning,
     values,
 )
+from fdrnn.reports.figures.samples import music
 from fdrnn.reports.missing import missing
-from fdrnn.reports.music_artefacts import music
-from fdrnn.reports.names import is_fixed
-from fdrnn.reports.table1 import Row, arranged, row, study_names
-from fdrnn.reports.table2 import table2
+from fdrnn.reports.numbers import comparison
+from fdrnn.reports.numbers import paper_claims as claims
+from fdrnn.reports.numbers.evidence import Evidence, read, read_curves
+from fdrnn.reports.numbers.names import is_fixed
+from fdrnn.reports.numbers.table1 import Row, arranged, row, study_names
+from fdrnn.reports.tables import costs, nll_tables, table3
+from fdrnn.reports.tables.table2 import table2
 from fdrnn.search import SPACES, Store
-from fdrnn.search.frames import samples
+from fdrnn.search.store.frames import samples
 
 
 @dataclass(frozen=True, eq=False)

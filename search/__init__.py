@@ -13,10 +13,10 @@ A study in short::
 Importing this package imports neither Theano nor the dashboard.
 """
 
-from fdrnn.search.analysis import Analysis, analyze
-from fdrnn.search.database import default_storage_url
-from fdrnn.search.definition import StudyDefinition
-from fdrnn.search.driver import create_study
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.sampler import draw
+from fdrnn.search.design.space import SPACES, Configuration, Space
+from fdrnn.search.design.table3 import TABLE_3
 from fdrnn.search.errors import (
     DefinitionError,
     ForeignStudyError,
@@ -28,28 +28,28 @@ from fdrnn.search.errors import (
     StudyConflictError,
     WorkerError,
 )
-from fdrnn.search.events import EventKind, WorkerEvent
-from fdrnn.search.forecast import TimeLeft
-from fdrnn.search.frames import curves, parameters, samples, selected, test_sequences, trials
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.music import StoredModel, make_samples, stored_model
-from fdrnn.search.pool import run_workers
+from fdrnn.search.models.analysis import Analysis, analyze
+from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
 from fdrnn.search.portable import PortableStudy, export_study, import_study
-from fdrnn.search.progress import (
+from fdrnn.search.store.database import default_storage_url
+from fdrnn.search.store.forecast import TimeLeft
+from fdrnn.search.store.frames import curves, parameters, samples, selected, test_sequences, trials
+from fdrnn.search.store.progress import (
     FailedTrial,
     RunningTrial,
     StudyProgress,
     TroubledTrial,
     study_progress,
 )
-from fdrnn.search.sampler import draw
-from fdrnn.search.space import SPACES, Configuration, Space
-from fdrnn.search.store import Store, StoredStudy, find_store, open_store
-from fdrnn.search.stored_samples import SampleOrigin, Samples, keep_samples
-from fdrnn.search.table3 import TABLE_3
-from fdrnn.search.training import Trainer, Training
-from fdrnn.search.worker import work
-from fdrnn.search.worker_settings import WorkerSettings
+from fdrnn.search.store.samples import SampleOrigin, Samples, keep_samples
+from fdrnn.search.store.store import Store, StoredStudy, find_store, open_store
+from fdrnn.search.work.driver import create_study
+from fdrnn.search.work.events import EventKind, WorkerEvent
+from fdrnn.search.work.pool import run_workers
+from fdrnn.search.work.settings import WorkerSettings
+from fdrnn.search.work.training import Trainer, Training
+from fdrnn.search.work.worker import work
 
 __all__ = [
     "SPACES",

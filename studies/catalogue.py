@@ -3,9 +3,9 @@
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed``, ``output`` if it is not Bernoulli, and a table ``[training]``, whose keys are the fields
 of `fdrnn.model.settings.TrainingSettings`. A comparison's has ``variants`` in the place of
-``variant`` and ``space`` (`fdrnn.search.comparison`) and makes a study of each. The path of a
-data file is relative to the definition's folder. The project's own definitions stand beside this
-module.
+``variant`` and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. The path
+of a data file is relative to the definition's folder. The project's own definitions are
+beside this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from fdrnn import datasets
 from fdrnn.datasets import FdrnnError, UnknownNameError, user_path
 from fdrnn.search import StudyDefinition
-from fdrnn.search.comparison import compared_studies, comparison_of, is_comparison
+from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.studies.errors import StudyFileError
 
 _SUFFIX = ".toml"

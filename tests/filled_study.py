@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from fdrnn.search import (
-    Store,
-    create_study,
-    tables,
-)
-from fdrnn.search.claims import WorkerIdentity, claim
-from fdrnn.search.lease import Lease
+from fdrnn.search import Store, create_study
+from fdrnn.search.store import tables
+from fdrnn.search.work.claiming import WorkerIdentity, claim
+from fdrnn.search.work.lease import Lease
 
 ADA = WorkerIdentity("ada-1", "ada", 1)
 MACHINE = "some CPU; openblas 0.3, 1 thread"

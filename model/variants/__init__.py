@@ -2,8 +2,8 @@
 
 A new one is its module here (and, where it needs a kernel, a C file in ``native/`` with its
 operation in `fdrnn.model.ops`), its name in the registry below, its search space in
-`fdrnn.search.space`, where a hyperparameter that no other has also needs its label in
-`fdrnn.reports.names`, and its study definition in `fdrnn.studies`.
+`fdrnn.search.design.space`, where a hyperparameter that no other has also needs its label in
+`fdrnn.reports.numbers.names`, and its study definition in `fdrnn.studies`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 
 
 def require_decomposition(variant: str) -> None:
-    """Check that `fdrnn.model.decomposition` applies to a variant.
+    """Check that `fdrnn.model.gradients.decomposition` applies to a variant.
 
     Raises
     ------

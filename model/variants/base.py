@@ -122,7 +122,7 @@ class Variant(ABC):
     """Columns of W_in and W_rec by n_hidden."""
 
     decomposes: ClassVar[bool] = False
-    """Whether `fdrnn.model.decomposition` applies: a native layer passes variances of dropout."""
+    """Whether `fdrnn.model.gradients.decomposition` applies: the layer passes dropout variances."""
 
     @property
     def hyperparameters(self) -> type[CommonHyperparameters]:

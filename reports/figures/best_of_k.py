@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.paper import TABLE_1
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.paper import TABLE_1
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.ticker import LogLocator
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.comparison import Comparison, Member
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.comparison import Comparison, Member
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

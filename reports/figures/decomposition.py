@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.decomposition import (
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.decomposition import (
     MATRICES,
     SIGNS,
     UNITS,
@@ -18,7 +18,7 @@ from fdrnn.reports.decomposition import (
     rank_correlation,
     total_norms,
 )
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

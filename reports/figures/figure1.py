@@ -21,8 +21,8 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import LogLocator, NullLocator
 
 from fdrnn.model import ToolchainError
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
+from fdrnn.reports.document import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

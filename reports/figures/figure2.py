@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

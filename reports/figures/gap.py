@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

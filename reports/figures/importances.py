@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
-from fdrnn.reports.names import LABELS
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
+from fdrnn.reports.numbers.names import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.ticker import LogLocator
 
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.reports import style
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.names import LABELS, same_value, value_text
+from fdrnn.reports.document import style
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.names import LABELS, same_value, value_text
 from fdrnn.search import SPACES
-from fdrnn.search.space import Parameter
+from fdrnn.search.design.space import Parameter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,8 @@ The file is a zip archive that needs no fdrnn to be read (`fdrnn.search.portable
   description, the version of fdrnn that made the study and when (seconds since 1970);
 - ``trials.jsonl``, ``epochs.jsonl``, ``measurements.jsonl``, ``test_sequences.jsonl``,
   ``samples.jsonl``, ``parameters.jsonl`` (with weights) and ``checkpoints.jsonl`` (with
-  checkpoints), the tables of `fdrnn.search.tables` in the form of `fdrnn.search.portable.codec`;
+  checkpoints), the tables of `fdrnn.search.store.tables` in the form of
+  `fdrnn.search.portable.codec`;
 - the arrays and trainers' states to which these point.
 
 Without fdrnn::

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
-from fdrnn.search import tables
-from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.space import SPACES
 from fdrnn.search.portable.codec import KEY, Row, carried, short_name
-from fdrnn.search.space import SPACES
+from fdrnn.search.store import tables
 
 STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if column.name != "name")
 """Columns of a study's own row that a file carries beside the name."""

@@ -44,7 +44,7 @@ def encode(table: sa.Table, rows: Sequence[Row]) -> dict[str, bytes]:
     Parameters
     ----------
     table
-        One of `fdrnn.search.tables`.
+        One of `fdrnn.search.store.tables`.
     rows
         Its rows with the columns `carried` and `KEY`, in the order to write.
 

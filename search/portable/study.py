@@ -14,15 +14,15 @@ import sqlalchemy as sa
 
 from fdrnn.datasets import user_path
 from fdrnn.datasets.errors import FdrnnError
-from fdrnn.search import tables
-from fdrnn.search.definition import StudyDefinition
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import PortableFileError, StoreError, StudyConflictError
 from fdrnn.search.machine import code_version
-from fdrnn.search.mirror import Mirror
+from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.portable.archive import read_archive, write_archive
 from fdrnn.search.portable.checks import STUDY_COLUMNS, key_of, require_a_study
 from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode, short_name
-from fdrnn.search.store import Store, StoredStudy
+from fdrnn.search.store import tables
+from fdrnn.search.store.store import Store, StoredStudy
 
 _STUDY = "study.json"
 _ENDED = {tables.FINISHED, tables.FAILED}
@@ -47,7 +47,7 @@ class PortableStudy:
     weights, checkpoints
         Whether trained parameters, and the states of trials that have not finished, are in it.
     study
-        Its row of `fdrnn.search.tables.studies` without keys; the definition lacks the name.
+        Its row of `fdrnn.search.store.tables.studies` without keys; the definition lacks the name.
     rows
         Its rows of the other tables, sorted, with `config_index` in the place of their keys. No
         trial runs: what had not ended waits.

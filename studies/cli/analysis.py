@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from fdrnn.reports.files import file_set
+from fdrnn.reports.document.files import file_set
 from fdrnn.search import Analysis, analyze, default_storage_url, open_store
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.studies.cli.tables import print_table

@@ -13,15 +13,15 @@ import typer
 
 from fdrnn.datasets import Dataset, load
 from fdrnn.model import DEFAULT_OUTPUT, require_kind
-from fdrnn.model.benchmark.epoch import EpochTimes, time_epoch
-from fdrnn.model.benchmark.processes import CompileTimes, TrialCost, run_trials, time_compilation
-from fdrnn.model.benchmark.rounds import Timing
-from fdrnn.model.benchmark.step import start
-from fdrnn.model.benchmark.steps import StepTimes, time_step
-from fdrnn.model.benchmark.variants import VariantTimes, time_variants
 from fdrnn.model.blas import linked_blas
-from fdrnn.search.benchmark import StoreCost, time_store
+from fdrnn.model.timing.epoch import EpochTimes, time_epoch
+from fdrnn.model.timing.processes import CompileTimes, TrialCost, run_trials, time_compilation
+from fdrnn.model.timing.rounds import Timing
+from fdrnn.model.timing.step import start
+from fdrnn.model.timing.steps import StepTimes, time_step
+from fdrnn.model.timing.variants import VariantTimes, time_variants
 from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
+from fdrnn.search.work.timing import StoreCost, time_store
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
 

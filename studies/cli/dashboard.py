@@ -20,8 +20,8 @@ import typer
 from optuna_dashboard import wsgi
 
 from fdrnn.search import StoreError, default_storage_url, open_store
-from fdrnn.search.database import Database
-from fdrnn.search.mirror import open_mirror
+from fdrnn.search.mirror.optuna_tables import open_mirror
+from fdrnn.search.store.database import Database
 from fdrnn.studies.errors import DashboardError, OptionError
 
 if TYPE_CHECKING:

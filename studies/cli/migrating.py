@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from fdrnn.search import default_storage_url
-from fdrnn.search.migrations import migrate
+from fdrnn.search.store.migrations import migrate
 
 
 def migrate_store(storage: str | None) -> None:

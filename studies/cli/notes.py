@@ -8,8 +8,8 @@ import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.search import Store, StoreError
-from fdrnn.search.comparison import chosen_studies
-from fdrnn.search.notes import update_note
+from fdrnn.search.design.comparison import chosen_studies
+from fdrnn.search.mirror.notes import update_note
 
 
 def refresh_notes(store: Store, studies: Sequence[str] = ()) -> None:

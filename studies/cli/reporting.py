@@ -10,12 +10,15 @@ import typer
 from rich.markdown import Markdown
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.reports import claims, comparison, markdown, nll_tables
 from fdrnn.reports.artefacts import Table
-from fdrnn.reports.comparison import comparisons
-from fdrnn.reports.evidence import read
-from fdrnn.reports.table1 import arranged, row, study_names
-from fdrnn.reports.write import PAGE, write_report, write_tables
+from fdrnn.reports.document import markdown
+from fdrnn.reports.document.writing import PAGE, write_report, write_tables
+from fdrnn.reports.numbers import comparison
+from fdrnn.reports.numbers import paper_claims as claims
+from fdrnn.reports.numbers.comparison import comparisons
+from fdrnn.reports.numbers.evidence import read
+from fdrnn.reports.numbers.table1 import arranged, row, study_names
+from fdrnn.reports.tables import nll_tables
 from fdrnn.search import (
     Store,
     StoreUnavailableError,
@@ -24,7 +27,7 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.comparison import named_studies
+from fdrnn.search.design.comparison import named_studies
 from fdrnn.studies.cli.console import CliConsole
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts

@@ -10,10 +10,10 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import BINARY, REAL, Dataset, load
-from fdrnn.reports.files import file_set
-from fdrnn.reports.midi import DEFAULT_STEP_QUARTERS, midi_files
-from fdrnn.reports.music import music_figure
-from fdrnn.reports.series import series_figure
+from fdrnn.reports.document.files import file_set
+from fdrnn.reports.figures.midi import DEFAULT_STEP_QUARTERS, midi_files
+from fdrnn.reports.figures.piano_rolls import music_figure
+from fdrnn.reports.numbers.series import series_figure
 from fdrnn.search import (
     Samples,
     StoredStudy,

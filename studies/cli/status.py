@@ -15,10 +15,10 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.claims import requeue_expired
-from fdrnn.search.comparison import chosen_studies, comparison_of, named_studies
-from fdrnn.search.database import Database
-from fdrnn.search.outage import StoreWatch
+from fdrnn.search.design.comparison import chosen_studies, comparison_of, named_studies
+from fdrnn.search.store.database import Database
+from fdrnn.search.work.claiming import requeue_expired
+from fdrnn.search.work.outage import StoreWatch
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line

@@ -21,7 +21,7 @@ from fdrnn.search import (
     study_progress,
     trials,
 )
-from fdrnn.search.progress import total
+from fdrnn.search.store.progress import total
 from fdrnn.studies.cli.tables import make_table
 from fdrnn.studies.cli.units import duration
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from fdrnn.datasets import user_path
-from fdrnn.search.database import holds_secret
+from fdrnn.search.store.database import holds_secret
 from fdrnn.studies.cli.options import on_command_line
 from fdrnn.studies.errors import OptionError
 

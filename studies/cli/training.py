@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import DataDescription, load
-from fdrnn.reports.write import require_writable
+from fdrnn.reports.document.writing import require_writable
 from fdrnn.search import (
     Store,
     StoreError,
@@ -25,8 +25,8 @@ from fdrnn.search import (
     run_workers,
     study_progress,
 )
-from fdrnn.search.comparison import comparison_of, named_studies, study_name
-from fdrnn.search.progress import total
+from fdrnn.search.design.comparison import comparison_of, named_studies, study_name
+from fdrnn.search.store.progress import total
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts

@@ -17,7 +17,7 @@ from chaos.outcome import Outcome
 from chaos.stores import empty_store
 from fdrnn.datasets import DataDescription
 from fdrnn.search import StudyDefinition, create_study, open_store, study_progress
-from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
 
 _DATA = DataDescription(

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from fdrnn.model import VARIANTS
-from fdrnn.model.decomposition import _graph, decompose
 from fdrnn.model.errors import DecompositionError, ToolchainError
-from fdrnn.model.recording import of_decomposition
+from fdrnn.model.gradients.decomposition import _graph, decompose
+from fdrnn.model.gradients.recording import of_decomposition
 from fdrnn.model.toolchain import theano
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 from oracles.variant_graph import TrainingCase

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fdrnn.model.noise_term import noise_term
+from fdrnn.model.gradients.noise_term import noise_term
 
 N_DRAWS = 12
 

@@ -5,7 +5,7 @@ import pytest
 
 from fdrnn.datasets import Dataset
 from fdrnn.model import VARIANTS, TrainingSettings, recordable
-from fdrnn.model.recording import of_decomposition
+from fdrnn.model.gradients.recording import of_decomposition
 from fdrnn.model.settings import RECORDABLE
 from fdrnn.model.trainer import Trainer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fdrnn.reports.evidence import Evidence, read
+from fdrnn.reports.document.writing import write_report
+from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.report import build
-from fdrnn.reports.write import write_report
 from fdrnn.search import PortableStudy, Store, curves, open_store
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from fdrnn.datasets import DataDescription
-from fdrnn.search import SPACES, Store, StudyDefinition, draw, open_store, tables
+from fdrnn.search import SPACES, Store, StudyDefinition, draw, open_store
+from fdrnn.search.store import tables
 
 N_TEST_SEQUENCES = 77
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import best_of_k
-from fdrnn.reports.style import drawn
+from fdrnn.reports.numbers.evidence import Evidence
 
 
 def trials(*rows: tuple[str, float, float]) -> pd.DataFrame:

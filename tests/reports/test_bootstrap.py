@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fdrnn.reports.bootstrap import test_nll_intervals as intervals_of
+from fdrnn.reports.numbers.bootstrap import test_nll_intervals as intervals_of
 
 SUMS = np.array([60.0, 100.0, 21.0])
 STEPS = np.array([10, 12, 3])

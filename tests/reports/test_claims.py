@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from fdrnn.model import TrainingSettings
-from fdrnn.reports import claims, markdown
-from fdrnn.reports.comparison import Comparison, Member
-from fdrnn.reports.evidence import Evidence
-from fdrnn.reports.statements import Statement
+from fdrnn.reports.document import markdown
+from fdrnn.reports.numbers import paper_claims as claims
+from fdrnn.reports.numbers.comparison import Comparison, Member
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.tables.statements import Statement
 from fdrnn.search import StudyDefinition
-from fdrnn.search.space import fitting_spaces
+from fdrnn.search.design.space import fitting_spaces
 
 N = 4
 EPOCHS = 5

@@ -13,12 +13,13 @@ from statistics import median
 import pandas as pd
 import pytest
 
-from fdrnn.reports import comparison, latex
-from fdrnn.reports.comparison import Comparison, Member, comparisons
-from fdrnn.reports.evidence import read
+from fdrnn.reports.document import latex
 from fdrnn.reports.figures import by_variant
+from fdrnn.reports.numbers import comparison
+from fdrnn.reports.numbers.comparison import Comparison, Member, comparisons
+from fdrnn.reports.numbers.evidence import read
+from fdrnn.reports.numbers.table1 import study_names
 from fdrnn.reports.report import build
-from fdrnn.reports.table1 import study_names
 from fdrnn.search import PortableStudy, Store, curves, open_store, selected, trials
 
 GOLDEN = Path(__file__).parent / "golden"

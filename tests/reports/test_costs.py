@@ -8,8 +8,8 @@ from statistics import median
 
 import pytest
 
-from fdrnn.reports import costs
-from fdrnn.reports.evidence import Evidence, read
+from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.tables import costs
 from fdrnn.search import Store
 
 

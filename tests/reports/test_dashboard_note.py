@@ -15,7 +15,7 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.search import Store, StudyDefinition, create_study, curves, open_store
-from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.work.claiming import claim, this_worker
 
 JSB = DataDescription(
     title="JSB Chorales", note="", n_features=88, lowest_midi_note=21, fingerprint="0" * 64

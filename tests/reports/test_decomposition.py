@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fdrnn.reports import style
-from fdrnn.reports.decomposition import rank_correlation, total_norms
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document import style
 from fdrnn.reports.figures import decomposition
+from fdrnn.reports.numbers.decomposition import rank_correlation, total_norms
+from fdrnn.reports.numbers.evidence import Evidence
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import cost, figure2, gap, learning, values
-from fdrnn.reports.style import drawn
+from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.search import SPACES, Store, curves
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from fdrnn.reports.document.files import file_set
 from fdrnn.reports.errors import OutputError
-from fdrnn.reports.files import file_set
 
 CONTENTS = "fdrnn-report-contents.txt"
 

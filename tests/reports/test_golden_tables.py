@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fdrnn.reports import table1, table2, table3
-from fdrnn.reports.evidence import Evidence, read
-from fdrnn.reports.names import LABELS
-from fdrnn.reports.paper import TABLE_1
+from fdrnn.reports.numbers import table1
+from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.numbers.names import LABELS
+from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.tables import table2, table3
 from fdrnn.search import SPACES, TABLE_3, Store
 
 STUDIES = ("golden-fd", "golden-plain")

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from chromium import Page, chromium
-from fdrnn.reports import html
 from fdrnn.reports.artefacts import Figure, Report, Section, Table
+from fdrnn.reports.document import html
 
 
 class Outline(HTMLParser):

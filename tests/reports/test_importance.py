@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import importances
-from fdrnn.reports.importance import importance, n_repetitions, n_shuffles, shares
-from fdrnn.reports.style import drawn
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.importance import importance, n_repetitions, n_shuffles, shares
 from fdrnn.search import SPACES, draw
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fdrnn.reports import claims, comparison, latex, nll_tables, table2, table3
 from fdrnn.reports.artefacts import Table
-from fdrnn.reports.comparison import Comparison, Member
-from fdrnn.reports.evidence import read_curves
+from fdrnn.reports.document import latex
+from fdrnn.reports.numbers import comparison
+from fdrnn.reports.numbers import paper_claims as claims
+from fdrnn.reports.numbers.comparison import Comparison, Member
+from fdrnn.reports.numbers.evidence import read_curves
 from fdrnn.reports.report import overview
+from fdrnn.reports.tables import nll_tables, table2, table3
 from fdrnn.search import Store
 
 AWKWARD = '\\ 95 % & $x_1$ #2 {a} ~ ^ " < > [b]'

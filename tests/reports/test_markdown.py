@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from fdrnn.reports import markdown
 from fdrnn.reports.artefacts import Attachment, Figure, Section, Table
+from fdrnn.reports.document import markdown
 
 TABLE = Table(
     name="one",

@@ -8,7 +8,7 @@ import pytest
 from music21 import midi as music21_midi
 
 from fdrnn.datasets import DataDescription
-from fdrnn.reports.midi import QUARTERS_PER_MINUTE, are_notes, midi_file, midi_files
+from fdrnn.reports.figures.midi import QUARTERS_PER_MINUTE, are_notes, midi_file, midi_files
 from fdrnn.search import SampleOrigin, Samples
 
 LOWEST = 21

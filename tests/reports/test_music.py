@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fdrnn.datasets import DataDescription
-from fdrnn.reports.music import music_alt, music_figure, note_name
+from fdrnn.reports.figures.piano_rolls import music_alt, music_figure, note_name
 from fdrnn.search import SampleOrigin, Samples
 
 PIANO = DataDescription(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fdrnn.reports.names import value_text
-from fdrnn.search.space import SPACES
+from fdrnn.reports.numbers.names import value_text
+from fdrnn.search.design.space import SPACES
 
 PARAMETERS = {
     (space, parameter.name): parameter.choices

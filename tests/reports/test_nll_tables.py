@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fdrnn.reports import markdown, nll_tables
-from fdrnn.reports.table1 import Row
+from fdrnn.reports.document import markdown
+from fdrnn.reports.numbers.table1 import Row
+from fdrnn.reports.tables import nll_tables
 
 ROW = Row(
     data="jsb",

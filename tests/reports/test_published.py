@@ -10,10 +10,10 @@ from pathlib import Path
 import published
 import pytest
 
-from fdrnn.reports import costs, nll_tables
-from fdrnn.reports.evidence import read
-from fdrnn.reports.table1 import table1
-from fdrnn.reports.write import write_tables
+from fdrnn.reports.document.writing import write_tables
+from fdrnn.reports.numbers.evidence import read
+from fdrnn.reports.numbers.table1 import table1
+from fdrnn.reports.tables import costs, nll_tables
 from fdrnn.search import PortableStudy, open_store
 
 documents = pytest.mark.parametrize(

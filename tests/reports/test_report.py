@@ -13,20 +13,13 @@ import sqlalchemy as sa
 
 from fdrnn.model import ToolchainError
 from fdrnn.reports.artefacts import Figure, Table
+from fdrnn.reports.document.writing import write_report, write_tables
 from fdrnn.reports.errors import NothingToReportError, OutputError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
 from fdrnn.reports.report import build, overview
-from fdrnn.reports.write import write_report, write_tables
-from fdrnn.search import (
-    SampleOrigin,
-    Samples,
-    Store,
-    create_study,
-    keep_samples,
-    open_store,
-    tables,
-)
+from fdrnn.search import SampleOrigin, Samples, Store, create_study, keep_samples, open_store
+from fdrnn.search.store import tables
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fdrnn.datasets import CATEGORICAL, REAL, DataDescription
-from fdrnn.reports.music import music_alt
-from fdrnn.reports.series import MOST_COLUMNS, series_alt, series_figure
-from fdrnn.reports.style import nll_top
+from fdrnn.reports.document.style import nll_top
+from fdrnn.reports.figures.piano_rolls import music_alt
+from fdrnn.reports.numbers.series import MOST_COLUMNS, series_alt, series_figure
 from fdrnn.search import SampleOrigin, Samples
 
 ORIGIN = SampleOrigin(

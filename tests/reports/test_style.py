@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fdrnn.reports import style
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.document import style
 from fdrnn.reports.figures import learning
+from fdrnn.reports.numbers.evidence import Evidence
 
 
 def test_the_same_figure_gives_the_same_bytes(fd: Evidence, fd_curves: pd.DataFrame) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from fdrnn.datasets import DataDescription
 from fdrnn.model import TrainingSettings
-from fdrnn.reports import table1
-from fdrnn.reports.evidence import Evidence
+from fdrnn.reports.numbers import table1
+from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.search import StoredStudy, StudyDefinition
 
 WAITING: dict[str, object] = {"state": "waiting"}

@@ -21,9 +21,9 @@ from fdrnn.search import (
     import_study,
     open_store,
 )
-from fdrnn.search.claims import claim, this_worker
-from fdrnn.search.lease import Lease
-from fdrnn.search.training import make_trainer
+from fdrnn.search.work.claiming import claim, this_worker
+from fdrnn.search.work.lease import Lease
+from fdrnn.search.work.training import make_trainer
 
 
 def noise(seed: int) -> Dataset:

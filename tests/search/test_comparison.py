@@ -20,8 +20,8 @@ from fdrnn.search import (
     trials,
     work,
 )
-from fdrnn.search.comparison import compared_studies, comparison_of, named_studies
-from fdrnn.search.space import SPACES
+from fdrnn.search.design.comparison import compared_studies, comparison_of, named_studies
+from fdrnn.search.design.space import SPACES
 
 MAPPING: dict[str, Any] = {
     "data": "noise",

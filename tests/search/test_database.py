@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.search import StoreError, default_storage_url, open_store
-from fdrnn.search.database import Database, holds_secret, now_s
-from fdrnn.search.tables import Number
+from fdrnn.search.store.database import Database, holds_secret, now_s
+from fdrnn.search.store.tables import Number
 
 
 def test_the_default_is_a_file_in_the_working_directory(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fdrnn.search.forecast import TimeLeft, TrialTime, time_left
+from fdrnn.search.store.forecast import TimeLeft, TrialTime, time_left
 
 
 def ended(n_epochs: int, seconds: float, state: str = "finished") -> TrialTime:

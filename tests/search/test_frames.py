@@ -19,8 +19,8 @@ from fdrnn.search import (
     test_sequences,
     trials,
 )
-from fdrnn.search.claims import claim, this_worker
-from fdrnn.search.lease import Lease
+from fdrnn.search.work.claiming import claim, this_worker
+from fdrnn.search.work.lease import Lease
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 

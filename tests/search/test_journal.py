@@ -17,18 +17,18 @@ from fdrnn.search import (
     StoreUnavailableError,
     create_study,
     curves,
-    tables,
     trials,
 )
 from fdrnn.search import (
     journal as journal_module,
 )
-from fdrnn.search.claims import WorkerIdentity, claim, expire
-from fdrnn.search.database import Database
-from fdrnn.search.journal import TrialJournal
-from fdrnn.search.lease import Lease
-from fdrnn.search.mirror import Mirror
-from fdrnn.search.outage import StoreWatch
+from fdrnn.search.mirror.optuna_tables import Mirror
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database
+from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
+from fdrnn.search.work.journal import TrialJournal
+from fdrnn.search.work.lease import Lease
+from fdrnn.search.work.outage import StoreWatch
 
 ADA = WorkerIdentity("ada-1", "ada", 1)
 BOB = WorkerIdentity("bob-2", "bob", 2)

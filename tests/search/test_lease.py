@@ -21,11 +21,11 @@ from fdrnn.search import (
     curves,
     open_store,
     parameters,
-    tables,
     test_sequences,
     trials,
 )
-from fdrnn.search.claims import (
+from fdrnn.search.store import tables
+from fdrnn.search.work.claiming import (
     MOST_STALLS,
     WorkerIdentity,
     claim,
@@ -34,7 +34,7 @@ from fdrnn.search.claims import (
     seconds_to_expiry,
     this_worker,
 )
-from fdrnn.search.lease import Lease
+from fdrnn.search.work.lease import Lease
 from postgres import PostgresServer, PostgresUnavailableError
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]

@@ -22,14 +22,14 @@ from fdrnn.search import (
     curves,
     draw,
     open_store,
-    tables,
     trials,
     work,
 )
-from fdrnn.search.claims import WorkerIdentity, claim
-from fdrnn.search.database import Database, now_s
-from fdrnn.search.migrations import migrate
-from fdrnn.search.mirror import Mirror, create_mirror_tables
+from fdrnn.search.mirror.optuna_tables import Mirror, create_mirror_tables
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.migrations import migrate
+from fdrnn.search.work.claiming import WorkerIdentity, claim
 
 N_EPOCHS = 4
 LIVE_S = 600.0

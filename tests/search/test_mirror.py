@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
 from fdrnn.search import SPACES, Store, StoreError, create_study, draw
-from fdrnn.search.claims import claim, this_worker
-from fdrnn.search.lease import Lease
-from fdrnn.search.mirror import Mirror, optuna_error
+from fdrnn.search.mirror.optuna_tables import Mirror, optuna_error
+from fdrnn.search.work.claiming import claim, this_worker
+from fdrnn.search.work.lease import Lease
 
 
 @pytest.fixture

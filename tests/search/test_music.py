@@ -27,12 +27,12 @@ from fdrnn.search import (
     samples,
     selected,
     stored_model,
-    tables,
     test_sequences,
     trials,
     work,
 )
-from fdrnn.search.claims import claim, this_worker
+from fdrnn.search.store import tables
+from fdrnn.search.work.claiming import claim, this_worker
 
 test_sequences.__test__ = False  # type: ignore[attr-defined]
 

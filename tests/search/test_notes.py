@@ -10,7 +10,7 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import Store, StoreUnavailableError, create_study, open_store
-from fdrnn.search.notes import update_note
+from fdrnn.search.mirror.notes import update_note
 from postgres import PostgresServer
 
 FIGURE = json.dumps({"data": [{"x": [1], "y": [2]}], "layout": {}})

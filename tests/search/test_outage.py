@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fdrnn.search import StoreUnavailableError
-from fdrnn.search import outage as outage_module
-from fdrnn.search.outage import StoreWatch
+from fdrnn.search.work import outage as outage_module
+from fdrnn.search.work.outage import StoreWatch
 
 AWAY = StoreUnavailableError("store db: connection refused")
 

@@ -25,11 +25,11 @@ from fdrnn.search import (
     make_samples,
     open_store,
     stored_model,
-    tables,
     trials,
     work,
 )
-from fdrnn.search.frames import samples
+from fdrnn.search.store import tables
+from fdrnn.search.store.frames import samples
 
 MASKED = TrainingSettings(padding="masked", max_epochs=2, batch_size=50)
 DEFINITION = StudyDefinition(

@@ -22,7 +22,7 @@ from fdrnn.search import (
     trials,
     work,
 )
-from fdrnn.search.claims import this_worker, worker_of
+from fdrnn.search.work.claiming import this_worker, worker_of
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -183,14 +183,14 @@ def test_no_more_workers_are_started_than_there_is_use_for(
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
-    monkeypatch.setattr("fdrnn.search.pool.usable_cores", lambda: n_cores)
+    monkeypatch.setattr("fdrnn.search.work.pool.usable_cores", lambda: n_cores)
     with pytest.raises(WorkerError, match=f"worker 1 of {n_workers} cannot be started"):
         run_workers(url, study, 1_000_000)
 
 
 def test_workers_of_two_containers_differ_though_host_and_process_number_are_the_same() -> None:
     code = (
-        "import os; from fdrnn.search.claims import this_worker;"
+        "import os; from fdrnn.search.work.claiming import this_worker;"
         "print(os.getpid(), this_worker().host, this_worker().name)"
     )
     container = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]

@@ -27,10 +27,10 @@ from fdrnn.search import (
     curves,
     export_study,
     import_study,
-    tables,
     trials,
     work,
 )
+from fdrnn.search.store import tables
 
 
 def test_there_and_back_without_loss(

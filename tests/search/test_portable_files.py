@@ -22,8 +22,8 @@ from fdrnn.search import (
     export_study,
     import_study,
     open_store,
-    tables,
 )
+from fdrnn.search.store import tables
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.search import Store, StoreError, Training, create_study, open_store, trials, work
-from fdrnn.search.database import Database
+from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
 
 

@@ -15,8 +15,8 @@ from fdrnn.search import (
     create_study,
     study_progress,
 )
-from fdrnn.search.claims import WorkerIdentity, claim, expire
-from fdrnn.search.lease import Lease
+from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
+from fdrnn.search.work.lease import Lease
 
 
 def test_an_unknown_study(store: Store) -> None:

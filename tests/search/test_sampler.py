@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2_contingency, chisquare
 
 from fdrnn.search import SPACES, draw
-from fdrnn.search.sampler import ConfigurationSampler, training_seed
+from fdrnn.search.design.sampler import ConfigurationSampler, training_seed
 
 N = 3000
 

@@ -6,7 +6,7 @@ import pytest
 
 from fdrnn.model import FastDropoutHyperparameters, Hyperparameters
 from fdrnn.search import SPACES, TABLE_3, Space, draw
-from fdrnn.search.space import Condition, Parameter
+from fdrnn.search.design.space import Condition, Parameter
 
 # Table 2, written down once more from the paper.
 TABLE_2 = {

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store, trials
-from fdrnn.search.tables import SCHEMA_VERSION, schema, studies
+from fdrnn.search.store.tables import SCHEMA_VERSION, schema, studies
 
 
 def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:

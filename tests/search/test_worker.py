@@ -27,15 +27,15 @@ from fdrnn.search import (
     curves,
     run_workers,
     study_progress,
-    tables,
     trials,
     work,
 )
-from fdrnn.search import worker as worker_module
-from fdrnn.search.claims import WorkerIdentity, claim
-from fdrnn.search.database import Database
-from fdrnn.search.lease import Lease
-from fdrnn.search.worker import MOST_TROUBLES
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database
+from fdrnn.search.work import worker as worker_module
+from fdrnn.search.work.claiming import WorkerIdentity, claim
+from fdrnn.search.work.lease import Lease
+from fdrnn.search.work.worker import MOST_TROUBLES
 
 GONE = WorkerIdentity("gone-1", "gone", 1)
 

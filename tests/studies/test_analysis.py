@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from fdrnn.model.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
 from fdrnn.search import Analysis
 from fdrnn.studies.cli import analysis
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import VARIANTS
-from fdrnn.model.benchmark import processes
 from fdrnn.model.errors import BenchmarkError
+from fdrnn.model.timing import processes
 from fdrnn.studies.cli import bench
 from fdrnn.studies.cli.app import app
 

@@ -18,7 +18,7 @@ from typer.testing import Result
 
 from fdrnn.datasets import FdrnnError
 from fdrnn.search import curves, open_store, selected, trials
-from fdrnn.search.tables import studies
+from fdrnn.search.store.tables import studies
 from fdrnn.studies.cli.notes import refresh_notes
 
 Start = Callable[..., subprocess.Popen[str]]

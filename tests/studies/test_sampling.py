@@ -16,16 +16,8 @@ from typer.testing import Result
 import fdrnn.model.network  # noqa: F401
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
-from fdrnn.search import (
-    StudyDefinition,
-    create_study,
-    open_store,
-    samples,
-    selected,
-    tables,
-    trials,
-    work,
-)
+from fdrnn.search import StudyDefinition, create_study, open_store, samples, selected, trials, work
+from fdrnn.search.store import tables
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]

@@ -33,8 +33,8 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.claims import WorkerIdentity, claim, expire
-from fdrnn.search.lease import Lease
+from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
+from fdrnn.search.work.lease import Lease
 from fdrnn.studies.cli import status
 from fdrnn.studies.cli.status_view import StudyStatus, time_left_line
 from fdrnn.studies.cli.watch import follow

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from fdrnn.datasets import SPLITS, Dataset
 from fdrnn.model import OUTPUTS, VARIANTS, OutputError, TrainingSettings
-from fdrnn.model.decomposition import decompose
+from fdrnn.model.gradients.decomposition import decompose
 from fdrnn.model.network import network
 from fdrnn.model.sampling import predict, sample
 from fdrnn.model.toolchain import theano

@@ -1,0 +1,1 @@
+"""Gradients taken apart, and what training records of them."""

@@ -1,0 +1,278 @@
+r"""The decomposition of section 2.2.2: the gradient as a training loss's and a regulariser's.
+
+For a weight w_i into a unit with pre-synaptic activation a, at one row (step of a sequence),
+
+.. math::
+
+    \frac{\partial J}{\partial w_i}
+      = \underbrace{\frac{\partial J}{\partial E[a]} \frac{\partial E[a]}{\partial w_i}}_{L^a}
+      + \underbrace{2 \,\mathrm{sgn}(\delta^a)\, \eta^a_i w_i}_{R^a_{approx}}, \qquad
+    \delta^a = \frac{\partial J}{\partial V[a]}, \quad
+    \eta^a_i = |\delta^a| \frac{\partial V[a]}{\partial w_i^2}
+
+(equation 3 and those after it). Weights are shared by all rows, so the matrices here are sums
+over rows. The native layers' gradients yield dJ/dE[a] and delta^a row by row; everything else is
+computed here, in double precision, from the equations, so that its sum is a check of the
+layers' weight gradients.
+
+A variant whose activations are drawn decomposes in the same way: its delta^a is that of the
+draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equation 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fdrnn.model.activations import FinalLayer
+from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.initialization import Parameters
+from fdrnn.model.ops.lstm import LstmLayerGradient
+from fdrnn.model.ops.recurrence import RecurrentLayerGradient
+from fdrnn.model.outputs import OUTPUTS, Output
+from fdrnn.model.packing import PackedChunks
+from fdrnn.model.toolchain import compilation, theano
+from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
+from fdrnn.model.variants.base import Symbols
+
+T = theano.tensor
+Array = npt.NDArray[np.float64]
+
+
+def decompose(
+    variant: str,
+    output: str,
+    hyperparameters: Any,
+    parameters: Parameters,
+    batch: PackedChunks,
+    padding: str,
+    rng: np.random.Generator,
+) -> tuple[LayerDecomposition, ...]:
+    """Take the gradient of the mean NLL per predicted step of a batch apart.
+
+    Parameters
+    ----------
+    variant, output
+        Names of `fdrnn.model.VARIANTS` and `fdrnn.model.OUTPUTS`.
+    hyperparameters
+        Of the variant's class.
+    parameters
+        The network's.
+    batch
+        Rows of which each step has as many (chunks that share no padding).
+    padding
+        The padding rule of the loss.
+    rng
+        Of the noise, if there is any.
+
+    Returns
+    -------
+    tuple of LayerDecomposition
+        One for each weight matrix whose layer has variances: W_out is missing where the final
+        layer is ordinary.
+
+    Raises
+    ------
+    DecompositionError
+        If the variant propagates no variances.
+    ToolchainError
+        If its graph cannot be compiled on this machine; the network's being there says nothing.
+    """
+    require_decomposition(variant)
+    weights = batch.weights(padding).astype(np.float64)
+    weights /= max(weights.sum(), 1.0)
+    of_variant, of_output = VARIANTS[variant], OUTPUTS[output]
+    noise = {**of_variant.draw(rng, batch, hyperparameters), **of_output.draw(rng, batch)}
+    scalars = {
+        **of_variant.scalar_values(hyperparameters, 1.0), **of_output.scalar_values(0.0)
+    }  # fmt: skip
+    # A network that has diverged is an ordinary outcome: its parts are NaN, without a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _graph(variant, output)(parameters, scalars, noise, batch, weights)
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Where the gradient of a recurrent layer has its inputs."""
+
+    W_in: int
+    W_rec: int
+    p_keep_input: int
+    p_keep_hidden: int
+    mean_factor: int
+    mean: int
+    variance: int
+
+
+_ROLES = {
+    RecurrentLayerGradient: _Roles(4, 5, 7, 8, 9, 11, 12),
+    LstmLayerGradient: _Roles(6, 7, 9, 10, 10, 11, 12),
+}
+_NAMES = ("W_in", "W_rec", "W_out")
+
+
+class _Graph:
+    """The gradient of a network in double precision, and what it is made of."""
+
+    def __init__(self, variant: Variant, output: Output) -> None:
+        axes = {**variant.parameter_axes, **output.parameter_axes}
+        self._parameters = {key: _tensor("float64", n) for key, n in axes.items()}
+        dtypes = {**variant.scalars, **output.scalars}
+        self._scalars = {key: _tensor(dtype, 0) for key, dtype in dtypes.items()}
+        of_variant, of_output = (
+            {key: _tensor(dtype, n) for key, (dtype, n) in part.noise.items()}
+            for part in (variant, output)
+        )
+        self._noise = {**of_variant, **of_output}
+        x, target, zeros = (_tensor("float64", 2) for _ in range(3))
+        n_rows, weights = _tensor("int64", 1), _tensor("float64", 1)
+        symbols = Symbols(self._parameters, self._scalars, x, target, n_rows, zeros)
+        state = variant.initial_state(self._parameters, zeros)
+        layer, _ = variant.activations(symbols, state, of_variant)
+        if not isinstance(layer, FinalLayer):
+            raise TypeError(f"variant {variant.name!r} has no affine output layer to take apart")
+        nll = output.nll(layer, symbols, of_output)
+        gradients = theano.grad(T.dot(weights, nll), [self._parameters[key] for key in _NAMES])
+        self._hidden = _hidden_expressions(gradients)
+        self._output = _output_expressions(layer, output, symbols, weights, of_output)
+        inputs = [*self._parameters.values(), *self._scalars.values(), *self._noise.values()]
+        self._function = theano.function(
+            [*inputs, x, target, n_rows, zeros, weights],
+            [*gradients, *self._hidden.values(), *self._output.values()],
+            on_unused_input="ignore",
+        )
+
+    def __call__(
+        self,
+        parameters: Parameters,
+        scalars: Mapping[str, float],
+        noise: Mapping[str, npt.NDArray[Any]],
+        batch: PackedChunks,
+        weights: Array,
+    ) -> tuple[LayerDecomposition, ...]:
+        values = self._function(
+            *(parameters[key].astype(np.float64) for key in self._parameters),
+            *(np.dtype(value.dtype).type(scalars[key]) for key, value in self._scalars.items()),
+            *(noise[key].astype(value.dtype) for key, value in self._noise.items()),
+            batch.x.astype(np.float64),
+            batch.target.astype(np.float64),
+            batch.n_rows,
+            np.zeros(parameters["h0"].shape),
+            weights,
+        )
+        full = dict(zip(_NAMES, values[:3], strict=True))
+        names = [*self._hidden, *self._output]
+        rest = dict(zip(names, values[3:], strict=True))
+        parts = _hidden_parts(rest, int(batch.n_rows[0]))
+        if rest["fast_dropout"]:
+            parts["W_out"] = _output_part(rest)
+        return tuple(part.layer(name, full[name]) for name, part in parts.items())
+
+
+@cache
+def _graph(variant: str, output: str) -> _Graph:
+    # Training forbids itself double precision; here it is wanted.
+    with compilation(), theano.config.change_flags(warn_float64="ignore"):
+        return _Graph(VARIANTS[variant], OUTPUTS[output])
+
+
+def _tensor(dtype: str, n_axes: int) -> Any:
+    return T.TensorType("float64" if dtype == "float32" else dtype, (False,) * n_axes)()
+
+
+def _owner(outputs: Sequence[Any], kinds: tuple[type, ...]) -> Any:
+    """Return the node of the one native layer of these kinds that the outputs come from."""
+    (owner,) = {
+        variable.owner
+        for variable in theano.graph.basic.ancestors(outputs)
+        if variable.owner is not None and isinstance(variable.owner.op, kinds)
+    }
+    return owner
+
+
+def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
+    """Return what the recurrent layer's decomposition needs, by name."""
+    node = _owner(gradients, tuple(_ROLES))
+    roles = asdict(_ROLES[type(node.op)])
+    expressions = {name: node.inputs[position] for name, position in roles.items()}
+    expressions |= {
+        "x": node.inputs[0], "mean0": node.inputs[2], "variance0": node.inputs[3],
+        "da": node.outputs[-2], "dv": node.outputs[-1],
+    }  # fmt: skip
+    return expressions
+
+
+def _output_expressions(
+    layer: FinalLayer, output: Output, symbols: Symbols, weights: Any, noise: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the same of the output layer, whose loss is here that of its moments.
+
+    So an operation that computes layer and loss at once is checked as well.
+    """
+    mean, variance = layer.affine()
+    loss = T.dot(weights, output.nll_of(*layer.drawn(mean, variance), symbols, noise))
+    d_mean, delta = theano.grad(loss, [mean, variance])
+    return {
+        "W_out": layer.W, "output mean": layer.mean, "output variance": layer.variance,
+        "p_keep_output": layer.p_keep, "fast_dropout": layer.fast_dropout,
+        "output d_mean": d_mean, "output delta": delta,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """An affine step a = factor mean W + b, V[a] = spread W^2, with the gradients of both."""
+
+    W: Array
+    mean: Array
+    factor: float
+    spread: Array
+    d_mean: Array
+    delta: Array
+
+    def layer(self, name: str, full_gradient: Array) -> LayerDecomposition:
+        return LayerDecomposition(
+            name=name,
+            weights=self.W,
+            delta=self.delta,
+            eta=self.spread.T @ np.abs(self.delta),
+            loss_gradient=self.factor * self.mean.T @ self.d_mean,
+            regularizer_gradient=2.0 * self.W * (self.spread.T @ self.delta),
+            full_gradient=full_gradient,
+        )
+
+
+def _spread(p_keep: float, mean: Array, variance: Array | float) -> Array:
+    """Return dV[a] / dw^2 of equation 2."""
+    return p_keep * ((1.0 - p_keep) * mean**2 + variance)
+
+
+def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Part]:
+    """Return W_in's and W_rec's; step 0 continues the initial state, others the step before."""
+
+    def before(initial: Array, of_rows: Array) -> Array:
+        first = initial[np.minimum(np.arange(n_sequences), len(initial) - 1)]
+        return np.concatenate([first, of_rows[: len(of_rows) - n_sequences]])
+
+    mean = before(values["mean0"], values["mean"])
+    variance = before(values["variance0"], values["variance"])
+    p_input, p_hidden = float(values["p_keep_input"]), float(values["p_keep_hidden"])
+    da, dv, x = values["da"], values["dv"], values["x"]
+    factor = float(values["mean_factor"])
+    return {
+        "W_in": _Part(values["W_in"], x, p_input, _spread(p_input, x, 0.0), da, dv),
+        "W_rec": _Part(values["W_rec"], mean, factor, _spread(p_hidden, mean, variance), da, dv),
+    }
+
+
+def _output_part(values: Mapping[str, Any]) -> _Part:
+    """Return W_out's."""
+    mean, p_keep = values["output mean"], float(values["p_keep_output"])
+    spread = _spread(p_keep, mean, values["output variance"])
+    d_mean, delta = values["output d_mean"], values["output delta"]
+    return _Part(values["W_out"], mean, p_keep, spread, d_mean, delta)

@@ -1,0 +1,73 @@
+"""A report as one HTML page that needs no network.
+
+The template stands in ``templates/``; jinja2 fills it, with everything escaped, and yields it
+piece by piece, so that the page of many studies is never in memory as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from fdrnn.reports.artefacts import Report, Section
+
+_PACKAGE = "fdrnn.reports.document"
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedSection:
+    """A section with the images of its figures.
+
+    Attributes
+    ----------
+    section
+        The section.
+    images
+        Data URI of each figure by name.
+    """
+
+    section: Section
+    images: Mapping[str, str]
+
+
+def page(report: Report, sections: Iterator[RenderedSection]) -> Iterator[str]:
+    """Yield the page, piece by piece.
+
+    Parameters
+    ----------
+    report
+        What stands at its top.
+    sections
+        Its sections, rendered when their turn comes.
+    """
+    template = _environment().get_template("report.html")
+    return template.generate(report=report, sections=sections)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = _code
+    environment.tests["table"] = lambda artefact: type(artefact).__name__ == "Table"
+    environment.tests["figure"] = lambda artefact: type(artefact).__name__ == "Figure"
+    return environment
+
+
+def _code(text: str) -> Markup:
+    """Return text whose parts in backticks are code, as in Markdown."""
+    parts = text.split("`")
+    marked = (
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
+    return Markup("").join(marked)

@@ -1,0 +1,154 @@
+"""Comparisons: one definition that makes a study of each of several variants.
+
+A comparison's definition is a study's with the key ``variants`` in the place of ``variant`` and
+``space``: a list of names, or ``"all"``. It makes ordinary studies, which differ in variant,
+space and what they can record alone, so that their draws share the values of the parameters that
+they have in common. Their names, ``COMPARISON.VARIANT``, are all that says in a store that they
+belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.model import VARIANTS, recordable
+from fdrnn.model.settings import RECORDABLE
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.space import fitting_spaces
+from fdrnn.search.errors import DefinitionError
+from fdrnn.search.store.store import Store
+
+KEY = "variants"
+ALL = "all"
+_OF_ONE = ("variant", "space")
+
+
+def is_comparison(mapping: Mapping[str, Any]) -> bool:
+    """Tell whether a parsed definition is a comparison's: it has the key ``variants``."""
+    return KEY in mapping
+
+
+def compared_studies(
+    mapping: Mapping[str, Any], default_name: str = ""
+) -> tuple[StudyDefinition, ...]:
+    """Read the studies of a comparison from parsed TOML or JSON.
+
+    Parameters
+    ----------
+    mapping
+        As `StudyDefinition.from_mapping` takes it, but ``variants`` in the place of ``variant``
+        and ``space``. Each variant has its usual space
+        (`fdrnn.search.design.space.fitting_spaces`) and records what it can of ``training.record``.
+    default_name
+        Name of the comparison where the mapping has none.
+
+    Returns
+    -------
+    tuple of StudyDefinition
+        One for each variant, in the order of the registry.
+
+    Raises
+    ------
+    DefinitionError
+        If a key or value breaks a rule.
+    UnknownNameError
+        If there is no variant of that name.
+    """
+    values = {"name": default_name, **mapping}
+    variants = _variants(values.pop(KEY))
+    for key in _OF_ONE:
+        if key in values:
+            raise DefinitionError(
+                f"{key} must not stand beside {KEY}: each variant of a comparison has its usual "
+                f"space, got {key} = {values[key]!r}"
+            )
+    return tuple(_study(values, variant) for variant in variants)
+
+
+def study_name(comparison: str, variant: str) -> str:
+    """Return the name of a comparison's study of a variant."""
+    return f"{comparison}.{variant}"
+
+
+def comparison_of(study: StudyDefinition) -> str | None:
+    """Return the name of the comparison that a study belongs to, by its own name; None if none."""
+    name, _, variant = study.name.rpartition(".")
+    return name if name and variant == study.variant else None
+
+
+def named_studies(store: Store, name: str) -> list[str]:
+    """Return the names of the studies that a name means in a store.
+
+    Parameters
+    ----------
+    store
+        The store.
+    name
+        Of a study, or of a comparison that has studies in the store.
+
+    Returns
+    -------
+    list of str
+        The study, or those of the comparison in the order of the registry.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store has neither.
+    """
+    known = set(store.study_names())
+    compared = [one for one in (study_name(name, variant) for variant in VARIANTS) if one in known]
+    # With neither, the store's own error suggests the nearest.
+    return compared if compared and name not in known else [store.study(name).definition.name]
+
+
+def chosen_studies(store: Store, names: Iterable[str] = ()) -> list[str]:
+    """Return the names of the studies that a user chose, each once: of all if none is named.
+
+    Parameters
+    ----------
+    store
+        The store.
+    names
+        Each of a study or a comparison, as `named_studies` takes them.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store has neither of a name.
+    """
+    named = (study for name in names for study in named_studies(store, name))
+    return list(dict.fromkeys(named)) or store.study_names()
+
+
+def _variants(value: object) -> list[str]:
+    if value == ALL:
+        return list(VARIANTS)
+    if not (isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value)):
+        raise DefinitionError(f"{KEY} must be {ALL!r} or a list of variants, got {value!r}")
+    for variant in value:
+        if variant not in VARIANTS:
+            raise UnknownNameError("variant", variant, VARIANTS)
+    if len(set(value)) != len(value):
+        raise DefinitionError(f"{KEY} must name each variant once, got {list(value)}")
+    return [variant for variant in VARIANTS if variant in value]
+
+
+def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
+    training = values.get("training", {})
+    if isinstance(training, Mapping) and isinstance(training.get("record"), list | tuple):
+        # An unknown name is left for the study's own error.
+        able = recordable(variant)
+        record = [name for name in training["record"] if name in able or name not in RECORDABLE]
+        values = {**values, "training": {**training, "record": record}}
+    name = values["name"]
+    return StudyDefinition.from_mapping(
+        {
+            **values,
+            "name": study_name(name, variant) if isinstance(name, str) else name,
+            "variant": variant,
+            "space": fitting_spaces(variant)[0],
+        }
+    )

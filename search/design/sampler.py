@@ -1,0 +1,124 @@
+"""Draws that depend on the study's seed, the configuration and the parameter's name alone.
+
+The value of parameter ``name`` in configuration ``k`` is ``choices[floor(u * len(choices))]``,
+where u in [0, 1) is the SHA-256 of ``"seed/k/name"`` read as a binary fraction. Studies with one
+seed therefore share the values of the parameters they have in common, whatever their number of
+trials, their other parameters and the workers that train them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+
+from fdrnn.search.design.space import Choice, Configuration, Space
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+_TRAINING_SEED = "training seed"
+_DIGEST_BITS = 256
+_SEED_BITS = 31
+
+
+def _digest(study_seed: int, index: int, name: str) -> int:
+    text = f"{study_seed}/{index}/{name}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest(), "big")
+
+
+def training_seed(study_seed: int, index: int) -> int:
+    """Return the seed in [0, 2**31) with which configuration `index` is trained."""
+    return _digest(study_seed, index, _TRAINING_SEED) >> (_DIGEST_BITS - _SEED_BITS)
+
+
+class ConfigurationSampler(BaseSampler):
+    """Optuna sampler of the draws described in this module; k is the trial's number.
+
+    Parameters
+    ----------
+    study_seed
+        Seed of the study.
+    """
+
+    def __init__(self, study_seed: int) -> None:
+        self._study_seed = study_seed
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return no parameter: each is drawn on its own."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Draw no parameter jointly with others."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Choice:
+        """Draw one of the choices of a categorical parameter.
+
+        Raises
+        ------
+        TypeError
+            If the distribution is not categorical.
+        """
+        if not isinstance(param_distribution, CategoricalDistribution):
+            raise TypeError(f"{param_name} must be categorical, got {param_distribution}")
+        choices: tuple[Any, ...] = param_distribution.choices
+        position = _digest(self._study_seed, trial.number, param_name) * len(choices)
+        value: Choice = choices[position >> _DIGEST_BITS]
+        return value
+
+
+def draw(space: Space, study_seed: int, indices: Iterable[int]) -> list[Configuration]:
+    """Have Optuna draw configurations of a space.
+
+    Parameters
+    ----------
+    space
+        The space.
+    study_seed
+        Seed of the study.
+    indices
+        Which configurations, from 0.
+
+    Returns
+    -------
+    list of Configuration
+        One per index, in the order given.
+
+    Examples
+    --------
+    >>> from fdrnn.search.design.space import SPACES
+    >>> few = draw(SPACES["table2"], 1, range(2))
+    >>> few == draw(SPACES["table2"], 1, range(32))[:2]
+    True
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    scratch = optuna.create_study(sampler=ConfigurationSampler(study_seed))
+    wanted = list(indices)
+    drawn = [_suggest(space, scratch.ask()) for _ in range(max(wanted, default=-1) + 1)]
+    return [Configuration(k, training_seed(study_seed, k), drawn[k]) for k in wanted]
+
+
+def _suggest(space: Space, trial: optuna.Trial) -> dict[str, Choice]:
+    values: dict[str, Choice] = {}
+    for parameter in space.parameters:
+        condition = parameter.only_if
+        if condition is None or values.get(condition.parameter) == condition.value:
+            value: Any = trial.suggest_categorical(parameter.name, parameter.choices)
+            values[parameter.name] = value
+    return values

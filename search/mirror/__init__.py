@@ -1,0 +1,1 @@
+"""Optuna's tables in the store, written for the dashboard."""

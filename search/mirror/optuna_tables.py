@@ -1,0 +1,345 @@
+"""Optuna's tables as a mirror of ours, for optuna-dashboard and Optuna's own evaluators.
+
+Nothing is read back from the mirror. Whatever it missed, because a process was killed or the
+database was away between our write and Optuna's, `Mirror.sync` makes up for; every study that is
+created or worked on begins with it. A trial shows its validation NLL under the study's padding
+rule, never a test NLL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import optuna
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import DuplicatedStudyError, OptunaError, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from fdrnn.model import EpochRecord
+from fdrnn.search.design.space import SPACES
+from fdrnn.search.errors import StoreError
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database, store_error_kind
+from fdrnn.search.store.store import StoredStudy
+
+_log = logging.getLogger(__name__)
+
+CONFIG_INDEX = "config_index"
+"""User attribute by which a trial of Optuna is one of ours."""
+
+# The one that Optuna looks at before all others.
+_FIRST_TABLE = "version_info"
+# The state by which PostgreSQL, in whatever language, says that a table is not there.
+_UNDEFINED_TABLE = "42P01"
+_REPORT_INTERVAL_S = 5.0
+_REPAIRED_POINTS = 20
+_TRIALS = tables.trials.c
+_ENDED = (tables.FINISHED, tables.FAILED)
+
+
+def create_mirror_tables(database: Database) -> None:
+    """Create Optuna's tables; the caller keeps other processes from doing so too."""
+    _open_storage(database, skip_table_creation=False)
+
+
+def open_mirror(database: Database) -> RDBStorage:
+    """Return Optuna's storage on its tables in a store; nothing is written.
+
+    Raises
+    ------
+    StoreError
+        If the tables are missing, or another version of Optuna's.
+    """
+    return _open_storage(database, skip_table_creation=True)
+
+
+def mend_mirror_tables(database: Database) -> list[str]:
+    """Upgrade Optuna's tables to the installed Optuna's, or create them where they are lost.
+
+    The caller keeps other processes from doing so too. What lost tables showed comes back by
+    `Mirror.sync`.
+
+    Returns
+    -------
+    list of str
+        What was done, a line each; empty if they were up to date, or are a newer Optuna's, of
+        which whoever opens them tells.
+
+    Raises
+    ------
+    StoreError
+        If the database fails.
+    """
+    with database.read() as connection:
+        there = sa.inspect(connection).has_table(_FIRST_TABLE)
+    if not there:
+        create_mirror_tables(database)
+        return ["Optuna's tables: created, since they were lost"]
+    storage = _open_storage(database, skip_table_creation=True, skip_compatibility_check=True)
+    try:
+        current = storage.get_current_version()
+        if current == storage.get_head_version() or current not in storage.get_all_versions():
+            return []
+        storage.upgrade()
+    except (OptunaError, sa.exc.SQLAlchemyError) as error:
+        raise optuna_error(database, error) from error
+    return ["Optuna's tables: upgraded to the installed Optuna's"]
+
+
+def _open_storage(
+    database: Database, *, skip_table_creation: bool, skip_compatibility_check: bool = False
+) -> RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = RDBStorage(
+            database.url,
+            engine_kwargs=database.engine_options,
+            skip_table_creation=skip_table_creation,
+            skip_compatibility_check=skip_compatibility_check,
+        )
+    except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
+        raise optuna_error(database, error) from error
+    database.prepare(storage.engine)
+    # Its first connections were made without these transactions.
+    storage.engine.dispose()
+    return storage
+
+
+def optuna_error(database: Database, error: Exception) -> StoreError:
+    """Return Optuna's or SQLAlchemy's error as one of the store, with the database's reason."""
+    reason: BaseException = error
+    while not isinstance(reason, sa.exc.DBAPIError) and reason.__cause__ is not None:
+        reason = reason.__cause__
+    reason = getattr(reason, "orig", None) or reason
+    line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
+    if "optuna storage upgrade" in line:
+        line = "they are an earlier Optuna's; `fdrnn store migrate` upgrades them"
+    elif _FIRST_TABLE in line and _is_of_a_missing_table(reason):
+        line = "they are lost; `fdrnn store migrate` makes them again"
+    return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
+
+
+def _is_of_a_missing_table(reason: BaseException) -> bool:
+    return "no such table" in str(reason) or getattr(reason, "sqlstate", "") == _UNDEFINED_TABLE
+
+
+def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
+    trial = mirrored.get(row.config_index)
+    # A failed trial of Optuna cannot run again: a retried one is mirrored anew.
+    return trial is None or (trial.state == TrialState.FAIL and row.state != tables.FAILED)
+
+
+def _outcome(row: Any) -> dict[str, Any]:
+    return {key: getattr(row, key) for key in ("diverged", "n_epochs", "best_epoch")}
+
+
+class Mirror:
+    """A study in Optuna's tables.
+
+    `sync` may fail; what a worker reports (`started`, `report`, `released`, `ended`) is logged
+    where it cannot be written and goes no further, since training does not depend on it.
+
+    Parameters
+    ----------
+    database
+        The store's database.
+    study
+        The study; Optuna's has the same name.
+
+    Raises
+    ------
+    StoreError
+        If Optuna's tables cannot be used.
+    """
+
+    def __init__(self, database: Database, study: StoredStudy) -> None:
+        self._database = database
+        self._study = study
+        self._storage = open_mirror(database)
+        self._valid_nll = f"valid_nll_{study.definition.training.padding}"
+        self._trial_ids: dict[int, int] = {}
+        self._pending: EpochRecord | None = None
+        self._reported_at = -math.inf
+
+    def sync(self) -> None:
+        """Create the trials that are missing and end those that have ended.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        try:
+            optuna_study_id = self._optuna_study_id()
+            mirrored = self._mirrored(optuna_study_id)
+            if any(_is_missing(row, mirrored) for row in self._rows()):
+                with self._database.exclusive():
+                    mirrored = self._mirrored(optuna_study_id)
+                    for row in self._rows():
+                        if _is_missing(row, mirrored):
+                            self._create_trial(optuna_study_id, row)
+                    mirrored = self._mirrored(optuna_study_id)
+            self._trial_ids = {index: trial._trial_id for index, trial in mirrored.items()}
+            for row in self._rows():
+                trial = mirrored.get(row.config_index)
+                if trial is not None and row.state in _ENDED and not trial.state.is_finished():
+                    self._repair(row)
+        except (OptunaError, sa.exc.SQLAlchemyError) as error:
+            raise optuna_error(self._database, error) from error
+
+    def optuna_study(self) -> optuna.Study:
+        """Return Optuna's study, for attributes that `fdrnn.search.mirror.notes` sets.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        try:
+            self._optuna_study_id()
+            return optuna.load_study(study_name=self._study.definition.name, storage=self._storage)
+        except (OptunaError, sa.exc.SQLAlchemyError) as error:
+            raise optuna_error(self._database, error) from error
+
+    def started(self, config_index: int) -> None:
+        """Show a trial as running."""
+        self._pending, self._reported_at = None, -math.inf
+        with self._tolerated(config_index):
+            if config_index not in self._trial_ids:
+                # The study has been extended since.
+                self.sync()
+            try:
+                self._set_state(config_index, TrialState.RUNNING)
+            except UpdateFinishedTrialError:
+                # It had failed, and is retried: it needs a new trial of Optuna.
+                self.sync()
+                self._set_state(config_index, TrialState.RUNNING)
+
+    def report(self, config_index: int, record: EpochRecord) -> None:
+        """Report an epoch's validation NLL, unless another was reported just before."""
+        self._pending = record
+        if time.monotonic() - self._reported_at >= _REPORT_INTERVAL_S:
+            self._report_pending(config_index)
+
+    def released(self, config_index: int) -> None:
+        """Show a trial as waiting again."""
+        self._report_pending(config_index)
+        with self._tolerated(config_index):
+            self._set_state(config_index, TrialState.WAITING)
+
+    def ended(self, config_index: int) -> None:
+        """Report the last epoch and end the trial as its row in our tables says."""
+        self._report_pending(config_index)
+        with self._tolerated(config_index):
+            (row,) = self._rows(_TRIALS.config_index == config_index)
+            self._end(row)
+
+    def _report_pending(self, config_index: int) -> None:
+        record, self._pending = self._pending, None
+        if record is not None:
+            with self._tolerated(config_index):
+                self._storage.set_trial_intermediate_value(
+                    self._trial_ids[config_index], record.epoch, getattr(record, self._valid_nll)
+                )
+            self._reported_at = time.monotonic()
+
+    def _set_state(self, config_index: int, state: TrialState) -> None:
+        self._storage.set_trial_state_values(self._trial_ids[config_index], state)
+
+    @contextlib.contextmanager
+    def _tolerated(self, config_index: int) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, ValueError, StoreError, OptunaError, sa.exc.SQLAlchemyError) as error:
+            _log.warning("trial %d is not up to date in Optuna: %s", config_index, error)
+
+    def _optuna_study_id(self) -> int:
+        name = self._study.definition.name
+        try:
+            return self._storage.get_study_id_from_name(name)
+        except KeyError:
+            with contextlib.suppress(DuplicatedStudyError):
+                self._storage.create_new_study([StudyDirection.MINIMIZE], name)
+            return self._storage.get_study_id_from_name(name)
+
+    def _mirrored(self, optuna_study_id: int) -> dict[int, FrozenTrial]:
+        # The last one of a configuration counts: a retried trial has a new one.
+        trials = self._storage.get_all_trials(optuna_study_id, deepcopy=False)
+        return {
+            trial.user_attrs[CONFIG_INDEX]: trial
+            for trial in trials
+            if CONFIG_INDEX in trial.user_attrs
+        }
+
+    def _rows(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
+        query = (
+            sa.select(tables.trials)
+            .where(_TRIALS.study_id == self._study.study_id, *conditions)
+            .order_by(_TRIALS.config_index)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query))
+
+    def _create_trial(self, optuna_study_id: int, row: Any) -> None:
+        space = SPACES[self._study.definition.space]
+        distributions: dict[str, BaseDistribution] = {
+            parameter.name: CategoricalDistribution(parameter.choices)
+            for parameter in space.parameters
+            if parameter.name in row.hyperparameters
+        }
+        ended: dict[str, Any] = {"state": TrialState.WAITING}
+        attributes = {CONFIG_INDEX: row.config_index}
+        if row.state in _ENDED:
+            # Whole and in one transaction, as an imported study's trials come.
+            ended = {"state": TrialState.FAIL, "intermediate_values": self._curve(row)}
+        if row.state == tables.FINISHED:
+            ended |= {"state": TrialState.COMPLETE, "value": row.valid_nll}
+            attributes |= _outcome(row)
+        trial = create_trial(
+            params=row.hyperparameters,
+            distributions=distributions,
+            user_attrs=attributes,
+            **ended,
+        )
+        self._storage.create_new_trial(optuna_study_id, trial)
+
+    def _curve(self, row: Any) -> dict[int, float]:
+        valid_nll = tables.epochs.c[self._valid_nll]
+        query = (
+            sa.select(tables.epochs.c.epoch, valid_nll)
+            .where(tables.epochs.c.trial_id == row.trial_id)
+            .order_by(tables.epochs.c.epoch)
+        )
+        with self._database.read() as connection:
+            curve = connection.execute(query).all()
+        shown = np.linspace(0, len(curve) - 1, min(_REPAIRED_POINTS, len(curve)))
+        return {curve[at].epoch: curve[at][1] for at in shown.round().astype(int)}
+
+    def _repair(self, row: Any) -> None:
+        trial_id = self._trial_ids[row.config_index]
+        try:
+            for epoch, value in self._curve(row).items():
+                self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+            self._end(row)
+        except UpdateFinishedTrialError:
+            # Another process has just ended it.
+            return
+
+    def _end(self, row: Any) -> None:
+        trial_id = self._trial_ids[row.config_index]
+        if row.state == tables.FAILED:
+            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+            return
+        # A finished trial's attributes can no longer be set.
+        for key, value in _outcome(row).items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+        self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [row.valid_nll])

@@ -1,0 +1,130 @@
+"""Music of a stored model, kept beside its trial so that reports need neither weights nor data.
+
+A finished trial is immutable but for these; taking samples again replaces them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from fdrnn.datasets import Frames
+from fdrnn.search.errors import NoModelError
+from fdrnn.search.store import tables
+from fdrnn.search.store.store import Store
+
+SAMPLE_ARRAYS = ("excerpt", "predictions", "sample")
+"""The arrays of `Samples`, as the store names them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOrigin:
+    """What samples are of, and how they were made.
+
+    Attributes
+    ----------
+    sequence
+        Index of the test sequence, in the data set's order.
+    sequence_length
+        Its frames, of which the excerpt holds the first.
+    n_given
+        Frames of the excerpt that the sample begins with.
+    seed
+        Of the draws.
+    step_quarters
+        Quarter notes that a frame lasts (`fdrnn.datasets.Dataset`), None where not known.
+    code_version
+        Version of fdrnn that computed them.
+    """
+
+    sequence: int
+    sequence_length: int
+    n_given: int
+    seed: int
+    step_quarters: float | None
+    code_version: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """An excerpt of a test sequence, its predictions, and a sequence drawn from the model.
+
+    Attributes
+    ----------
+    config_index
+        The trial, whose best-validation parameters were used.
+    excerpt
+        Shape (T, n_features), of the data set's dtype: the first frames of the test sequence.
+    predictions
+        float64, shape (T - 1, n_features): row t - 1 is E[x_t | x_<t] of the excerpt, P(x_t | x_<t)
+        where the columns are 0 and 1.
+    sample
+        Shape (n_steps, n_features), of the data set's dtype: `origin.n_given` frames of the
+        excerpt, then frames drawn from the model, each from the prediction after those before it.
+    origin
+        What they are of.
+    """
+
+    config_index: int
+    excerpt: Frames
+    predictions: npt.NDArray[np.float64]
+    sample: Frames
+    origin: SampleOrigin
+
+
+def keep_samples(store: Store, study: str, samples: Samples) -> None:
+    """Keep samples with their trial, in place of earlier ones, in one transaction.
+
+    Parameters
+    ----------
+    store
+        The store.
+    study
+        Name of the study.
+    samples
+        What to keep.
+
+    Raises
+    ------
+    UnknownNameError
+        If the store holds no study of that name.
+    NoModelError
+        If the trial is not a finished one.
+    StoreError
+        If the store cannot be written.
+    """
+    stored = store.study(study)
+    trial = tables.trials.c
+    finished = (
+        sa.select(trial.trial_id)
+        .where(
+            trial.study_id == stored.study_id,
+            trial.config_index == samples.config_index,
+            trial.state == tables.FINISHED,
+        )
+        .with_for_update()
+    )
+    about = asdict(samples.origin)
+    with store.database.write() as connection:
+        trial_id = connection.scalar(finished)
+        if trial_id is None:
+            raise NoModelError(
+                f"trial {samples.config_index} of study {study!r} has not finished; only a "
+                "finished trial keeps samples"
+            )
+        connection.execute(tables.samples.delete().where(tables.samples.c.trial_id == trial_id))
+        connection.execute(
+            tables.samples.insert(),
+            [
+                {
+                    "trial_id": trial_id,
+                    "name": name,
+                    "about": about,
+                    **tables.packed(getattr(samples, name)),
+                }
+                for name in SAMPLE_ARRAYS
+            ],
+        )

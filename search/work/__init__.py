@@ -1,0 +1,1 @@
+"""Training a study's trials: claims, leases, workers."""

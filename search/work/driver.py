@@ -1,0 +1,95 @@
+"""Making studies: their configurations are drawn once, from the study's seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fdrnn.datasets import DataDescription
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.sampler import draw
+from fdrnn.search.design.space import SPACES, Configuration
+from fdrnn.search.errors import StudyConflictError
+from fdrnn.search.mirror.optuna_tables import Mirror
+from fdrnn.search.store.store import Store, StoredStudy
+from fdrnn.search.work.claiming import requeue_expired
+
+
+def create_study(store: Store, definition: StudyDefinition, data: DataDescription) -> StoredStudy:
+    """Make a study, or extend it, or find that it is there already.
+
+    Any number of processes may do so at once. A study of that name with the same definition and
+    data is left as it is; more trials than it has are added to it, without a change to those it
+    has; fewer are refused.
+
+    Parameters
+    ----------
+    store
+        The store.
+    definition
+        The study's definition.
+    data
+        `fdrnn.datasets.Dataset.description` of its data set.
+
+    Returns
+    -------
+    StoredStudy
+        The study in the store.
+
+    Raises
+    ------
+    OutputError
+        If the definition's output does not fit the data.
+    StudyConflictError
+        If the study differs from the one in the store in anything but more trials; the line says
+        in what.
+    StoreError
+        If the store fails.
+    """
+    definition.require_data(data)
+    stored = store.find(definition.name)
+    if stored is None or definition.n_trials > stored.definition.n_trials:
+        with store.database.exclusive():
+            _create_or_extend(store, definition, data)
+        stored = store.study(definition.name)
+    _require_same(store, definition, data, stored)
+    requeue_expired(store.database, stored.study_id)
+    Mirror(store.database, stored).sync()
+    return stored
+
+
+def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
+    stored = store.find(definition.name)
+    if stored is None:
+        store.add_study(definition, data, _draw(definition, first=0))
+        return
+    _require_same(store, definition, data, stored)
+    n_drawn = stored.definition.n_trials
+    if definition.n_trials > n_drawn:
+        extended = replace(stored.definition, n_trials=definition.n_trials)
+        store.extend_study(stored.study_id, extended, _draw(extended, first=n_drawn))
+
+
+def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
+    indices = range(first, definition.n_trials)
+    return draw(SPACES[definition.space], definition.seed, indices)
+
+
+def _require_same(
+    store: Store, definition: StudyDefinition, data: DataDescription, stored: StoredStudy
+) -> None:
+    differences = definition.differences(stored.definition)
+    if data.fingerprint != stored.data.fingerprint:
+        differences.append(
+            f"contents of data set {definition.data!r}: here {data.fingerprint[:12]}..., "
+            f"in the store {stored.data.fingerprint[:12]}..."
+        )
+    if definition.n_trials < stored.definition.n_trials:
+        differences.append(
+            f"n_trials: here {definition.n_trials}, in the store {stored.definition.n_trials}"
+        )
+    if differences:
+        raise StudyConflictError(
+            f"study {definition.name!r} in store {store.database.shown} is another one: "
+            f"{'; '.join(differences)}; keep both by another name (--name) or another store "
+            "(--storage), or go on with the study as it is in the store"
+        )

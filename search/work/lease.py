@@ -1,0 +1,249 @@
+"""A lease: the sole right to train a trial, and every write into it.
+
+Every write names the attempt that the claim counted up and is refused once another worker has
+claimed the trial. Every write may be repeated: one that was committed without the writer's
+knowing, because the connection broke just then, changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from fdrnn.model import EpochRecord, TrialResult
+from fdrnn.search.errors import LeaseLostError
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database, now_s
+
+
+@dataclass(frozen=True, eq=False)
+class Lease:
+    """A claimed trial and every write into it.
+
+    Each write is one transaction, renews the lease and raises `LeaseLostError`, writing nothing,
+    if another attempt has taken the trial over.
+
+    Attributes
+    ----------
+    database
+        The store's database.
+    trial_id, config_index, seed
+        The trial.
+    hyperparameters
+        Its values by name.
+    attempt
+        Number of this claim, from 1.
+    epoch
+        Epochs behind it at the claim: those of the checkpoint.
+    checkpoint
+        State of the trainer to go on from; None at the beginning.
+    lease_s
+        Seconds from a renewal to the expiry.
+    """
+
+    database: Database
+    trial_id: int
+    config_index: int
+    seed: int
+    hyperparameters: dict[str, Any]
+    attempt: int
+    epoch: int
+    checkpoint: bytes | None
+    lease_s: float
+
+    @contextmanager
+    def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
+        # Yields None where an earlier try has already brought the trial into the state asked for.
+        renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
+        mine = (
+            (tables.trials.c.trial_id == self.trial_id)
+            & (tables.trials.c.attempt == self.attempt)
+            & (tables.trials.c.state == tables.RUNNING)
+        )
+        with self.database.write() as connection:
+            # First of all, so that the row stays locked until the commit.
+            updated = connection.execute(
+                tables.trials.update().where(mine).values(renewed | values)
+            )
+            if updated.rowcount == 1:
+                yield connection
+            elif self._has_come_to(connection, values.get("state")):
+                yield None
+            else:
+                raise LeaseLostError(
+                    f"trial {self.config_index}: attempt {self.attempt} has lost its lease; "
+                    "another worker has taken the trial over"
+                )
+
+    def _has_come_to(self, connection: sa.Connection, state: str | None) -> bool:
+        columns = tables.trials.c
+        row = connection.execute(
+            sa.select(columns.attempt, columns.state).where(columns.trial_id == self.trial_id)
+        ).one_or_none()
+        return row is not None and (row.attempt, row.state) == (self.attempt, state)
+
+    def renew(self) -> None:
+        """Put off the expiry to `lease_s` from now."""
+        with self._fenced():
+            pass
+
+    def write(
+        self,
+        records: Sequence[EpochRecord],
+        checkpoint: bytes | None = None,
+        machine: str | None = None,
+    ) -> None:
+        """Add epochs, and replace the checkpoint by the state after the last of all epochs.
+
+        Parameters
+        ----------
+        records
+            Epochs that follow those of the checkpoint at the claim; those already written are
+            left as they are.
+        checkpoint
+            State after the last epoch written, this time or before; None leaves the old one.
+        machine
+            As for `finish`: what the checkpoint was computed on.
+        """
+        progress = {} if checkpoint is None else {"stalls": 0}
+        with self._fenced(**progress) as connection:
+            assert connection is not None
+            epoch = tables.epochs.c.epoch
+            last = sa.select(sa.func.max(epoch)).where(tables.epochs.c.trial_id == self.trial_id)
+            written = connection.scalar(last) or 0
+            new = [record for record in records if record.epoch > written]
+            self._insert(connection, tables.epochs, map(_epoch, new))
+            self._insert(connection, tables.measurements, _measured(new))
+            if checkpoint is not None:
+                self._note_machine(connection, machine)
+                self._delete(connection, tables.checkpoints)
+                connection.execute(
+                    tables.checkpoints.insert().values(
+                        trial_id=self.trial_id,
+                        epoch=last.scalar_subquery(),
+                        written_at=now_s(),
+                        state=checkpoint,
+                    )
+                )
+
+    def restart(self) -> None:
+        """Forget the trial's epochs, checkpoint and the machines that computed them."""
+        with self._fenced(machine=None) as connection:
+            assert connection is not None
+            self._delete(connection, tables.epochs, tables.measurements, tables.checkpoints)
+
+    def release(self) -> None:
+        """Let the trial wait for another worker, because this one is told to stop."""
+        # A stop that was asked for is none of the trial's doing.
+        stalls = tables.trials.c.stalls
+        with self._fenced(stalls=sa.case((stalls > 0, stalls - 1), else_=0), **WAITING_AGAIN):
+            pass
+
+    def give_back(self, trouble: str) -> None:
+        """Let the trial wait for another worker, because of trouble with this machine.
+
+        Parameters
+        ----------
+        trouble
+            One line for whoever asks why the trial took so long.
+        """
+        with self._fenced(trouble=trouble, **WAITING_AGAIN):
+            pass
+
+    def finish(self, result: TrialResult, machine: str) -> None:
+        """Write the result, its test sequences and best parameters; remove the checkpoint.
+
+        Parameters
+        ----------
+        result
+            The end of the training run.
+        machine
+            What `fdrnn.search.machine.describe_machine` says of the machine. The trial keeps a
+            line for each that trained it.
+        """
+        with self._fenced(
+            state=tables.FINISHED,
+            finished_at=now_s(),
+            diverged=result.diverged,
+            n_epochs=result.n_epochs,
+            best_epoch=result.best_epoch,
+            valid_nll=result.valid_nll,
+            valid_nll_counted=result.valid_nll_counted,
+            valid_nll_masked=result.valid_nll_masked,
+            stalls=0,
+            **NO_LEASE,
+        ) as connection:
+            if connection is None:
+                return
+            self._note_machine(connection, machine)
+            self._delete(connection, tables.checkpoints)
+            sequences = (
+                {"sequence_index": index, "nll_sum": float(nll_sum), "n_steps": int(n_steps)}
+                for index, (nll_sum, n_steps) in enumerate(
+                    zip(result.test_nll_sums, result.test_steps, strict=True)
+                )
+            )
+            arrays = (
+                {"name": name, **tables.packed(array)} for name, array in result.parameters.items()
+            )
+            self._insert(connection, tables.test_sequences, sequences)
+            self._insert(connection, tables.parameters, arrays)
+
+    def fail(self, error: str) -> None:
+        """Record that the trial met a program error.
+
+        Parameters
+        ----------
+        error
+            Its traceback.
+        """
+        with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
+            pass
+
+    def _note_machine(self, connection: sa.Connection, machine: str | None) -> None:
+        trials = tables.trials
+        mine = trials.c.trial_id == self.trial_id
+        noted = connection.scalar(sa.select(trials.c.machine).where(mine))
+        machines = noted.splitlines() if noted else []
+        if machine is not None and machine not in machines:
+            lines = "\n".join([*machines, machine])
+            connection.execute(trials.update().where(mine).values(machine=lines))
+
+    def _insert(
+        self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]
+    ) -> None:
+        keyed = [{"trial_id": self.trial_id, **row} for row in rows]
+        if keyed:
+            connection.execute(table.insert(), keyed)
+
+    def _delete(self, connection: sa.Connection, *where: sa.Table) -> None:
+        for table in where:
+            connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
+
+
+NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
+WAITING_AGAIN: dict[str, Any] = {
+    "state": tables.WAITING,
+    "worker": None,
+    "host": None,
+    "pid": None,
+    **NO_LEASE,
+}
+
+
+def _epoch(record: EpochRecord) -> dict[str, Any]:
+    return {
+        field.name: getattr(record, field.name)
+        for field in fields(record)
+        if field.name in tables.epochs.c
+    }
+
+
+def _measured(records: Sequence[EpochRecord]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        for name, value in record.measurements.items():
+            yield {"epoch": record.epoch, "name": name, "value": value}

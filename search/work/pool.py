@@ -1,0 +1,342 @@
+"""Worker processes on this machine: started, watched, replaced and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from fdrnn.datasets.errors import FdrnnError, error_line
+from fdrnn.search.errors import StoreError, WorkerError
+from fdrnn.search.machine import usable_cores
+from fdrnn.search.store.progress import study_progress
+from fdrnn.search.store.store import Store, open_store
+from fdrnn.search.work.claiming import expire, this_worker, worker_of
+from fdrnn.search.work.events import EventKind, WorkerEvent
+from fdrnn.search.work.settings import WorkerSettings
+from fdrnn.search.work.worker import OnEvent, work
+
+REPLACEMENTS_PER_WORKER = 3
+"""How many processes that die without an epoch in between are replaced, times the workers."""
+
+STOP_DEADLINE_S = 9.0
+"""Seconds after which a worker told to stop ends whatever it does."""
+
+_LOOK_S = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_workers(
+    store_url: str,
+    studies: str | Sequence[str],
+    n_workers: int | None = None,
+    *,
+    data_dir: Path | None = None,
+    on_event: OnEvent = lambda event: None,
+    on_stop: Callable[[], None] = lambda: None,
+    settings: WorkerSettings | None = None,
+) -> bool:
+    """Work on studies with several processes until no trial of them waits or runs.
+
+    SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
+    and release its trial within `STOP_DEADLINE_S`; a second signal kills them. A worker process
+    that dies is replaced and its trial waits again at once; after `REPLACEMENTS_PER_WORKER` times
+    the number of workers have died without an epoch in between, no more are started. Workers
+    whose parent dies stop by themselves.
+
+    The processes are spawned: a script that calls this does so under
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    store_url
+        The store.
+    studies
+        Names of studies in it, worked on as `fdrnn.search.work` says, or one name.
+    n_workers
+        Number of processes, at least 1; None for as many as the usable cores have room for. No
+        more are started than cores, or trials that wait or run at the beginning if these are more.
+    data_dir
+        Folder of data files, if the user names one.
+    on_event
+        Called in this process with each event of each worker.
+    on_stop
+        Called when the first signal asks for a stop.
+    settings
+        How the workers use the store; None for the defaults.
+
+    Returns
+    -------
+    bool
+        Whether the workers were stopped by a signal.
+
+    Raises
+    ------
+    ValueError
+        If `n_workers` is below 1.
+    WorkerError
+        If a process cannot be started at the beginning, or if trials are left because workers
+        ended with an error or died too often; the line says which.
+    StoreError
+        If the store cannot be read at the beginning or the end.
+    """
+    settings = settings or WorkerSettings()
+    names = (studies,) if isinstance(studies, str) else tuple(studies)
+    if n_workers is None:
+        n_workers = max(usable_cores() // settings.threads, 1)
+    if n_workers < 1:
+        raise ValueError(f"n_workers must be at least 1, got {n_workers}")
+    store = open_store(store_url)
+    try:
+        n_left = sum(study_progress(store, name).left for name in names)
+        n_workers = min(n_workers, max(n_left, usable_cores()))
+        # Whether the store can be written shows now; later on the workers wait until it can.
+        expire(store.database, "")
+        # A server's connections are for the workers.
+        store.close()
+        pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
+        with _on_signals(pool.request_stop):
+            pool.run()
+    finally:
+        store.close()
+    if pool.stop_requests:
+        return True
+    if pool.errors:
+        _require_nothing_left(store_url, names, pool.errors)
+    return False
+
+
+def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
+    store = open_store(store_url)
+    try:
+        each = [study_progress(store, name) for name in names]
+    finally:
+        store.close()
+    n_left = sum(progress.left for progress in each)
+    if n_left:
+        n_trials = sum(progress.n_trials for progress in each)
+        of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"
+        raise WorkerError(
+            f"{of}: workers ended with {n_left} of {n_trials} trials left: "
+            f"{'; '.join(dict.fromkeys(errors))}"
+        )
+
+
+@dataclass(eq=False)
+class _Child:
+    process: SpawnProcess
+    pipe: Connection
+    name: str
+    said_goodbye: bool = False
+
+
+@dataclass
+class _Pool:
+    store: Store
+    n_workers: int
+    arguments: tuple[Any, ...]
+    on_event: OnEvent
+    on_stop: Callable[[], None]
+    children: list[_Child] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    stop_requests: int = 0
+    n_died: int = 0
+    context: SpawnContext = field(default_factory=lambda: multiprocessing.get_context("spawn"))
+
+    def request_stop(self) -> None:
+        self.stop_requests += 1
+        if self.stop_requests == 1:
+            self.on_stop()
+        for child in self.children:
+            if self.stop_requests > 1:
+                child.process.kill()
+            else:
+                child.process.terminate()
+
+    def run(self) -> None:
+        try:
+            for _ in range(self.n_workers):
+                self.start()
+            while self.children:
+                self.look()
+        finally:
+            # Only an exception, from `on_event` for example, leaves processes behind.
+            for child in self.children:
+                child.process.terminate()
+            for child in self.children:
+                child.process.join()
+
+    def start(self) -> None:
+        try:
+            # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
+            ours, theirs = self.context.Pipe(duplex=False)
+            with theirs:
+                process = self.context.Process(target=_run_child, args=(theirs, *self.arguments))
+                # Ctrl-C reaches the whole process group; a child ignores it as soon as it can.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    process.start()
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except OSError as error:
+            raise WorkerError(
+                f"worker {len(self.children) + 1} of {self.n_workers} cannot be started: "
+                f"{error.strerror or error}; ask for fewer with --workers"
+            ) from error
+        self.children.append(_Child(process, ours, worker_of(process.pid or 0).name))
+        if self.stop_requests:
+            process.terminate()
+
+    def look(self) -> None:
+        pipes = [child.pipe for child in self.children if not child.pipe.closed]
+        wait([*pipes, *(child.process.sentinel for child in self.children)], timeout=_LOOK_S)
+        for child in list(self.children):
+            ended = not child.process.is_alive()
+            self.relay(child)
+            if ended:
+                self.children.remove(child)
+                self.bury(child)
+
+    def relay(self, child: _Child) -> None:
+        while (event := _next_event(child.pipe)) is not None:
+            if event.kind is EventKind.STOPPED:
+                child.said_goodbye = True
+                if event.text and not self.stop_requests:
+                    self.errors.append(event.text)
+            elif event.kind is EventKind.EPOCH:
+                self.n_died = 0
+            self.on_event(event)
+
+    def bury(self, child: _Child) -> None:
+        child.pipe.close()
+        if child.said_goodbye or self.stop_requests:
+            return
+        how = f"worker {child.name} died ({_exit(child.process.exitcode)})"
+        # Without this, its trial would wait for the lease to expire.
+        with contextlib.suppress(StoreError):
+            expire(self.store.database, child.name)
+        self.store.close()
+        self.n_died += 1
+        if self.n_died > REPLACEMENTS_PER_WORKER * self.n_workers:
+            self.errors.append(how)
+            return
+        self.on_event(WorkerEvent(worker=child.name, kind=EventKind.REPLACED, text=how))
+        try:
+            self.start()
+        except WorkerError as error:
+            # The others go on.
+            self.errors.append(str(error))
+
+
+def _next_event(pipe: Connection) -> WorkerEvent | None:
+    try:
+        if pipe.closed or not pipe.poll():
+            return None
+        event: WorkerEvent = pipe.recv()
+    except (EOFError, OSError):
+        # The end of the process, in the midst of an event if it was killed there.
+        pipe.close()
+        return None
+    return event
+
+
+def _exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        request_stop()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_child(
+    pipe: Connection,
+    store_url: str,
+    names: tuple[str, ...],
+    data_dir: Path | None,
+    settings: WorkerSettings,
+) -> None:
+    stopped = threading.Event()
+    # The parent passes Ctrl-C on as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    # The handler itself waits for the end of whatever C the main thread is in.
+    told, telling = os.pipe()
+    os.set_blocking(telling, False)
+    signal.set_wakeup_fd(telling)
+    threading.Thread(target=_await_signal, args=(told, stopped), name="signal", daemon=True).start()
+    parent = multiprocessing.parent_process()
+
+    def stop() -> bool:
+        return stopped.is_set() or parent is None or not parent.is_alive()
+
+    def send(event: WorkerEvent) -> None:
+        # Without a parent to tell, the worker is about to stop anyway.
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send(event)
+
+    threading.Thread(target=_end_late, args=(stop,), name="deadline", daemon=True).start()
+    error = ""
+    try:
+        work(
+            store_url,
+            names,
+            data_dir=data_dir,
+            stop=stop,
+            on_event=send,
+            settings=settings,
+            patient=True,
+        )
+    except FdrnnError as failure:
+        error = str(failure)
+    except OSError as failure:
+        error = error_line(failure)
+    except MemoryError as failure:
+        error = f"{error_line(failure)}; ask for fewer with --workers, or use a larger machine"
+    if stopped.is_set() and not error:
+        error = "stopped by a signal"
+    send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))
+    pipe.close()
+    # Everything is said and written; the interpreter would take seconds to tear Theano down.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _await_signal(told: int, stopped: threading.Event) -> None:
+    os.read(told, 1)
+    stopped.set()
+
+
+def _end_late(stop: Callable[[], bool]) -> None:
+    # Compilation and the scoring of a long test set cannot be interrupted otherwise. The trial
+    # has been put back by then, or is left to its lease.
+    while not stop():
+        time.sleep(_LOOK_S)
+    time.sleep(STOP_DEADLINE_S)
+    os._exit(0)

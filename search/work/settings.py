@@ -1,0 +1,54 @@
+"""How a worker uses the store and the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fdrnn.search.work.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How a worker uses the store and the machine; nothing but `threads` changes a result.
+
+    Attributes
+    ----------
+    lease_s
+        Seconds after which a trial whose worker is silent may be taken up by another.
+    checkpoint_interval_s
+        Seconds between two checkpoints; there is one more when the worker is stopped.
+    write_interval_s
+        Seconds for which epochs may be collected before they are written.
+    wait_s
+        Seconds at most between two looks at the trials of other workers.
+    threads
+        Threads of the linear algebra, at least 1. Another number changes the last bits.
+    training
+        How data are loaded and trainers made.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive (`write_interval_s` and `checkpoint_interval_s` may be 0).
+    """
+
+    lease_s: float = 60.0
+    checkpoint_interval_s: float = 60.0
+    write_interval_s: float = 2.0
+    wait_s: float = 2.0
+    threads: int = 1
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        for key, positive in (
+            ("lease_s", True),
+            ("wait_s", True),
+            ("checkpoint_interval_s", False),
+            ("write_interval_s", False),
+        ):
+            value = getattr(self, key)
+            if value < 0 or (positive and value == 0):
+                rule = "positive" if positive else "at least 0"
+                raise ValueError(f"{key} must be {rule}, got {value!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
