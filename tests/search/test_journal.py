@@ -19,12 +19,10 @@ from fdrnn.search import (
     curves,
     trials,
 )
-from fdrnn.search import (
-    journal as journal_module,
-)
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database
+from fdrnn.search.work import journal as journal_module
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
 from fdrnn.search.work.journal import TrialJournal
 from fdrnn.search.work.lease import Lease
