@@ -20,13 +20,15 @@ from fdrnn.datasets.errors import (
     DataError,
     FdrnnError,
     FetchError,
+    FileError,
     MissingFileError,
     PathError,
     UnknownNameError,
+    shown,
 )
+from fdrnn.datasets.files import open_file, read_file, user_path, write_atomically
 from fdrnn.datasets.formats import write_npz
 from fdrnn.datasets.kinds import BINARY, CATEGORICAL, KINDS, REAL, Frames
-from fdrnn.datasets.paths import user_path
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
@@ -48,6 +50,7 @@ __all__ = [
     "DatasetStatistics",
     "FdrnnError",
     "FetchError",
+    "FileError",
     "Frames",
     "KnownDataset",
     "MissingFileError",
@@ -65,7 +68,11 @@ __all__ = [
     "load",
     "log_scale",
     "names",
+    "open_file",
+    "read_file",
+    "shown",
     "standardised",
     "user_path",
+    "write_atomically",
     "write_npz",
 ]

@@ -40,7 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE, N_PIANO_NOTES
-from fdrnn.datasets.cache import data_directory, write_atomically
+from fdrnn.datasets.cache import data_directory, write_cached
 from fdrnn.datasets.dataset import Dataset, Sequences
 from fdrnn.datasets.errors import DataError, MissingFileError
 from fdrnn.datasets.formats import read_dataset, write_npz
@@ -82,7 +82,7 @@ def load_bach(*, progress: bool = False) -> Dataset:
     except DataError as error:
         _log.warning("%s; the chorales are read anew", error)
     dataset = _make(progress)
-    write_atomically(path, lambda file: write_npz(file, dataset))
+    write_cached(path, lambda file: write_npz(file, dataset))
     return dataset
 
 

@@ -1,17 +1,18 @@
-"""The user's cache directory and files written into it whole or not at all."""
+"""The user's cache directory: where it is, and writing into it."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
 
-from fdrnn.datasets.errors import CacheError
-from fdrnn.datasets.paths import user_path
+from fdrnn.datasets.errors import CacheError, FileError
+from fdrnn.datasets.files import user_path, write_atomically
+
+_WAY_OUT = "name another directory in the environment variable FDRNN_CACHE_DIR"
 
 
 def cache_directory() -> Path:
@@ -45,46 +46,29 @@ def make_directory(directory: Path) -> None:
         raise _not_writable(directory, PermissionError(13, "Permission denied"))
 
 
-def make_readable(path: Path) -> None:
-    """Let every user read a file: a cache may be shared, a temporary file is its owner's alone."""
-    path.chmod(0o644)
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file of the cache so that no reader ever sees a part of it.
-
-    The bytes go to a temporary file beside `path`, which then takes its name. Of several
-    writers the last one wins; readers see either's whole file.
+def write_cached(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file of the cache atomically.
 
     Parameters
     ----------
     path
         The file; its directory is created.
     write
-        Called once with the temporary file, open for binary writing.
+        Called once with the open file, which is binary.
 
     Raises
     ------
     CacheError
-        If the directory cannot be created or the file not written.
+        If the directory cannot be created or the file cannot be written.
     """
     make_directory(path.parent)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                write(file)
-            make_readable(Path(temporary))
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _not_writable(path.parent, error) from error
+        write_atomically(path, write, way_out=_WAY_OUT)
+    except FileError as error:
+        raise CacheError(str(error)) from error
 
 
 def _not_writable(directory: Path, error: OSError) -> CacheError:
     return CacheError(
-        f"the cache directory {directory} cannot be written ({error.strerror or error}); "
-        "name another one in the environment variable FDRNN_CACHE_DIR"
+        f"the cache directory {directory} cannot be written ({error.strerror or error}); {_WAY_OUT}"
     )

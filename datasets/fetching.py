@@ -13,9 +13,9 @@ import logging
 from pathlib import Path
 
 from fdrnn.datasets.benchmarks import Benchmark, BenchmarkFile
-from fdrnn.datasets.cache import data_directory, make_directory, make_readable
-from fdrnn.datasets.errors import CacheError, FetchError
-from fdrnn.datasets.paths import is_file
+from fdrnn.datasets.cache import data_directory, make_directory
+from fdrnn.datasets.errors import CacheError, FetchError, FileError, MissingFileError
+from fdrnn.datasets.files import is_file, read_file
 
 _TIMEOUT_S = 20.0
 
@@ -25,12 +25,12 @@ _log = logging.getLogger(__name__)
 def cached_file(benchmark: Benchmark) -> BenchmarkFile | None:
     """Return the form of a benchmark that the cache holds, None if it holds neither.
 
-    Its checksum is not looked at.
+    Its checksum is not checked.
 
     Raises
     ------
     PathError
-        If the cache cannot be looked at.
+        If the cache cannot be accessed.
     """
     directory = data_directory()
     return next((file for file in benchmark.files if is_file(directory / file.name)), None)
@@ -83,13 +83,13 @@ def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> Benchmar
 
 def _holds_intact(path: Path, file: BenchmarkFile) -> bool:
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        content = read_file(path)
+    except MissingFileError:
         return False
-    except OSError as error:
+    except FileError as error:
         raise CacheError(
-            f"{path} cannot be read ({error.strerror}); mend it, or name another cache directory "
-            "in the environment variable FDRNN_CACHE_DIR"
+            f"{error}; remove it, or name another cache directory in the environment variable "
+            "FDRNN_CACHE_DIR"
         ) from error
     if hashlib.sha256(content).hexdigest() == file.sha256:
         return True
@@ -117,7 +117,8 @@ def _download(url: str, file: BenchmarkFile, directory: Path, progress: bool) ->
             path=directory,
             downloader=pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_S),
         )
-        make_readable(directory / file.name)
+        # A cache may be shared, and a temporary file is readable by its owner alone.
+        (directory / file.name).chmod(0o644)
     except OSError as error:  # the base of every error of the HTTP library, too
         response = getattr(error, "response", None)
         if response is not None:

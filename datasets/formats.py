@@ -40,6 +40,7 @@ import numpy.typing as npt
 from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE
 from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
 from fdrnn.datasets.errors import DataError, MissingFileError
+from fdrnn.datasets.files import read_file
 from fdrnn.datasets.kinds import BINARY, CATEGORICAL
 from fdrnn.datasets.pickles import parse_pickle
 from fdrnn.datasets.values import KIND, N_SYMBOLS, Reader, kind_of, reader, variable
@@ -86,8 +87,10 @@ def read_dataset(
     ------
     MissingFileError
         If there is no such file.
+    FileError
+        If it cannot be read, is not a regular file or has more than 1 GiB.
     DataError
-        If it cannot be read, has another checksum, is damaged or breaks a rule of its form.
+        If it has another checksum, is damaged or breaks a rule of its form.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: a data file must end in one of {', '.join(SUFFIXES)}")
@@ -133,13 +136,11 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
+        return read_file(path, what="data file")
+    except MissingFileError as error:
         raise MissingFileError(
-            f"there is no data file {path}; `fdrnn data list` shows the data sets known by name"
+            f"{error}; `fdrnn data list` shows the data sets known by name"
         ) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _check_sha256(data: bytes, expected: str, path: Path) -> None:

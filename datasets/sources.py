@@ -25,8 +25,8 @@ from fdrnn.datasets.cache import data_directory
 from fdrnn.datasets.dataset import Dataset
 from fdrnn.datasets.errors import MissingFileError, UnknownNameError
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
+from fdrnn.datasets.files import is_file, user_path
 from fdrnn.datasets.formats import SUFFIXES, read_dataset
-from fdrnn.datasets.paths import is_file, user_path
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     MissingFileError
         If the file does not exist, or the folder lacks the benchmark.
     PathError
-        If the file or the folder cannot be looked at.
+        If the file or the folder cannot be accessed.
     DataError
         If the file is damaged, has the wrong checksum or breaks a rule of its form.
     FetchError
@@ -173,7 +173,7 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     Raises
     ------
     PathError
-        If the folder or the cache cannot be looked at.
+        If the folder or the cache cannot be accessed.
     """
     made = bach.cached_path()
     origin, path = ("cache", made) if is_file(made) else ("package", None)

@@ -88,7 +88,7 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     UnknownNameError
         If there is no study of that name; the nearest is suggested.
     PathError
-        If the path cannot be looked at.
+        If the path cannot be accessed.
     StudyFileError
         If the file is missing, unreadable, no TOML, or breaks a rule of the definition; the
         line names the file and the place.

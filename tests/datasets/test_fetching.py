@@ -148,7 +148,7 @@ def test_a_cached_file_may_be_read_by_every_user(mirror):
 def test_a_cached_file_that_cannot_be_read_is_one_line(dead_url):
     made = benchmark([dead_url])
     (data_directory() / made.mat.name).mkdir(parents=True)
-    with pytest.raises(CacheError, match=r"cannot be read .*FDRNN_CACHE_DIR"):
+    with pytest.raises(CacheError, match=r"is a directory.*FDRNN_CACHE_DIR"):
         fetch_benchmark(made)
 
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fdrnn.datasets import BENCHMARKS, SPLITS, DataError, MissingFileError, load, write_npz
+from fdrnn.datasets import (
+    BENCHMARKS,
+    SPLITS,
+    DataError,
+    FileError,
+    MissingFileError,
+    load,
+    write_npz,
+)
 from oracles.data_files import cells, write_mat, write_pickle
 
 
@@ -166,5 +174,5 @@ def test_files_that_are_not_there_or_not_of_a_form(tmp_path):
     with pytest.raises(DataError, match=r"must end in one of \.npz, \.mat, \.pickle, \.pkl"):
         load(str(tmp_path / "mine.csv"))
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(FileError, match="is a directory; a data file must"):
         load(str(tmp_path / "folder.npz"))

@@ -113,7 +113,7 @@ def test_a_folder_whose_files_may_not_be_looked_at_is_one_line(tiny, monkeypatch
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "is_file", refuse)
-    with pytest.raises(PathError, match="cannot be looked at: Permission denied") as caught:
+    with pytest.raises(PathError, match="cannot be accessed: Permission denied") as caught:
         call(tiny)
     assert "\n" not in str(caught.value)
 
