@@ -181,6 +181,53 @@ def test_how_far_from_the_paper_s_numbers() -> None:
     ) in _words(PAGE)
 
 
+def test_what_the_radius_of_fast_dropout_does_in_figure_2() -> None:
+    radii = _curves("figure2-fd", "spectral_radius")
+    largest = {
+        draw: max(range(len(radius)), key=radius.__getitem__) for draw, radius in radii.items()
+    }
+    to_the_end = {draw for draw, epoch in largest.items() if len(radii[draw]) - epoch <= 3}
+    assert to_the_end == {0, 1, 2, 4, 6, 7}
+    text = _words(DIFFERENCES)
+    assert (
+        "at its largest within the last three epochs in six of the eight draws, 952 in one" in text
+    )
+    assert round(max(radii[6])) == 952
+    dip = min(radii[0][100:])
+    assert f"(draw 0) falls from {max(radii[0][:200]):.0f} to {dip:.0f} on the way" in text
+    falls = radii[5]
+    assert f"{max(falls):.2f} at epoch {largest[5] + 1} and {falls[-1]:.2f} at the end" in text
+    settled = radii[3][100:]
+    assert 17 < min(settled) < max(settled) < 20
+    assert "draw 3 stays between 17 and 20" in text
+
+
+def test_how_far_table_3_s_columns_are_above_the_paper_s_numbers() -> None:
+    paper = {"musedata": 6.75, "nottingham": 3.09, "jsb": 8.01}
+    nll = {data: _pooled_exactly(f"table3-{data}-authors") - paper[data] for data in paper}
+    assert max(nll.values()) == nll["jsb"]
+    assert 0.010 < nll["jsb"] < 0.012
+    assert "at most 0.012 above the paper's numbers or below them" in _words(DIFFERENCES)
+
+
+def _curves(study: str, column: str) -> dict[int, list[float]]:
+    """Return a column of the epochs of every trial of a published study."""
+    with zipfile.ZipFile(published.PUBLISHED / f"{study}{published.SUFFIX}") as archive:
+        names, *rows = map(json.loads, archive.read("epochs.jsonl").splitlines())
+    curves: dict[int, list[float]] = {}
+    for row in rows:
+        epoch = dict(zip(names, row, strict=True))
+        curves.setdefault(epoch["config_index"], []).append(float(epoch[column]))
+    return curves
+
+
+def _pooled_exactly(study: str) -> float:
+    with zipfile.ZipFile(published.PUBLISHED / f"{study}{published.SUFFIX}") as archive:
+        names, *rows = map(json.loads, archive.read("test_sequences.jsonl").splitlines())
+    table = [dict(zip(names, row, strict=True)) for row in rows]
+    return float(sum(row["nll_sum"] for row in table) / sum(row["n_steps"] for row in table))
+
+
 def _pooled(study: str) -> float:
     return float(published.facts(study)["test"].split(" / ")[0])
 
