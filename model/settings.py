@@ -227,3 +227,18 @@ class TrainingSettings:
             list(self.record),
             f"distinct names of {', '.join(RECORDABLE)}",
         )
+
+    @property
+    def valid_nll_column(self) -> str:
+        """Return the name of the validation NLL that selects, as a field and as a column."""
+        return f"valid_nll_{self.padding}"
+
+    def valid_nll(self, counted: float, masked: float) -> float:
+        """Return the validation NLL that selects: the one under the padding rule.
+
+        Parameters
+        ----------
+        counted, masked
+            The validation NLL with the prepended zeros counted, and without.
+        """
+        return counted if self.padding == "counted" else masked

@@ -201,7 +201,7 @@ class Trainer:
         counted, masked = validation_nll(network, self._validation)
         measurements = self._recorder.measure(epoch, parameters)
         progress = replace(before.progress, epoch=epoch, updates=updates)
-        valid = counted if settings.padding == "counted" else masked
+        valid = settings.valid_nll(counted, masked)
         finite = (
             math.isfinite(losses[-1])
             and math.isfinite(norms[-1])

@@ -34,16 +34,26 @@ from fdrnn.search.models.predictions import StoredModel, make_samples, stored_mo
 from fdrnn.search.portable import PortableStudy, export_study, import_study
 from fdrnn.search.store.database import default_storage_url
 from fdrnn.search.store.forecast import TimeLeft
-from fdrnn.search.store.frames import curves, parameters, samples, selected, test_sequences, trials
+from fdrnn.search.store.frames import (
+    curves,
+    keep_samples,
+    parameters,
+    samples,
+    selected,
+    study_progress,
+    test_sequences,
+    trials,
+)
 from fdrnn.search.store.progress import (
     FailedTrial,
     RunningTrial,
     StudyProgress,
     TroubledTrial,
-    study_progress,
 )
-from fdrnn.search.store.samples import SampleOrigin, Samples, keep_samples
-from fdrnn.search.store.store import Store, StoredStudy, find_store, open_store
+from fdrnn.search.store.samples import SampleOrigin, Samples
+from fdrnn.search.store.store import Store, find_store, open_store
+from fdrnn.search.store.study import StoredTrial, Study, selected_trial
+from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.driver import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.pool import run_workers
@@ -72,13 +82,15 @@ __all__ = [
     "StoreError",
     "StoreUnavailableError",
     "StoredModel",
-    "StoredStudy",
+    "StoredTrial",
+    "Study",
     "StudyConflictError",
     "StudyDefinition",
     "StudyProgress",
     "TimeLeft",
     "Trainer",
     "Training",
+    "TrialState",
     "TroubledTrial",
     "WorkerError",
     "WorkerEvent",
@@ -98,6 +110,7 @@ __all__ = [
     "run_workers",
     "samples",
     "selected",
+    "selected_trial",
     "stored_model",
     "study_progress",
     "test_sequences",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fdrnn.search import Store, StoredStudy, StudyDefinition
+from fdrnn.search import Store, Study, StudyDefinition
 from fdrnn.search.store import frames
 
 
@@ -27,7 +27,7 @@ class Evidence:
         empty where none is selected.
     """
 
-    stored: StoredStudy
+    stored: Study
     trials: pd.DataFrame
     sequences: pd.DataFrame
 

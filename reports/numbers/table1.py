@@ -21,7 +21,7 @@ from fdrnn.reports.numbers.bootstrap import Interval, test_nll_intervals
 from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.search import Store, StudyDefinition
-from fdrnn.search.design.comparison import chosen_studies
+from fdrnn.search.store.frames import chosen_studies
 
 
 @dataclass(frozen=True, kw_only=True)

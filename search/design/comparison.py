@@ -9,7 +9,7 @@ belong together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fdrnn.datasets.errors import UnknownNameError
@@ -18,7 +18,6 @@ from fdrnn.model.settings import RECORDABLE
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import fitting_spaces
 from fdrnn.search.errors import DefinitionError
-from fdrnn.search.store.store import Store
 
 KEY = "variants"
 ALL = "all"
@@ -78,49 +77,9 @@ def comparison_of(study: StudyDefinition) -> str | None:
     return name if name and variant == study.variant else None
 
 
-def named_studies(store: Store, name: str) -> list[str]:
-    """Return the names of the studies that a name means in a store.
-
-    Parameters
-    ----------
-    store
-        The store.
-    name
-        Of a study, or of a comparison that has studies in the store.
-
-    Returns
-    -------
-    list of str
-        The study, or those of the comparison in the order of the registry.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store has neither.
-    """
-    known = set(store.study_names())
-    compared = [one for one in (study_name(name, variant) for variant in VARIANTS) if one in known]
-    # With neither, the store's own error suggests the nearest.
-    return compared if compared and name not in known else [store.study(name).definition.name]
-
-
-def chosen_studies(store: Store, names: Iterable[str] = ()) -> list[str]:
-    """Return the names of the studies that a user chose, each once: of all if none is named.
-
-    Parameters
-    ----------
-    store
-        The store.
-    names
-        Each of a study or a comparison, as `named_studies` takes them.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store has neither of a name.
-    """
-    named = (study for name in names for study in named_studies(store, name))
-    return list(dict.fromkeys(named)) or store.study_names()
+def comparison_studies(comparison: str) -> list[str]:
+    """Return the names that a comparison's studies can have, in the order of the registry."""
+    return [study_name(comparison, variant) for variant in VARIANTS]
 
 
 def _variants(value: object) -> list[str]:

@@ -22,14 +22,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import DuplicatedStudyError, OptunaError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import EpochRecord
 from fdrnn.search.design.space import SPACES
 from fdrnn.search.errors import StoreError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, store_error_kind
-from fdrnn.search.store.store import StoredStudy
+from fdrnn.search.store.study import Study
+from fdrnn.search.store.tables import TrialState
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,6 @@ _UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
 _REPAIRED_POINTS = 20
 _TRIALS = tables.trials.c
-_ENDED = (tables.FINISHED, tables.FAILED)
 
 
 def create_mirror_tables(database: Database) -> None:
@@ -135,7 +136,7 @@ def _is_of_a_missing_table(reason: BaseException) -> bool:
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
     trial = mirrored.get(row.config_index)
     # A failed trial of Optuna cannot run again: a retried one is mirrored anew.
-    return trial is None or (trial.state == TrialState.FAIL and row.state != tables.FAILED)
+    return trial is None or (trial.state == OptunaState.FAIL and row.state != TrialState.FAILED)
 
 
 def _outcome(row: Any) -> dict[str, Any]:
@@ -161,11 +162,11 @@ class Mirror:
         If Optuna's tables cannot be used.
     """
 
-    def __init__(self, database: Database, study: StoredStudy) -> None:
+    def __init__(self, database: Database, study: Study) -> None:
         self._database = database
         self._study = study
         self._storage = open_mirror(database)
-        self._valid_nll = f"valid_nll_{study.definition.training.padding}"
+        self._valid_nll = study.definition.training.valid_nll_column
         self._trial_ids: dict[int, int] = {}
         self._pending: EpochRecord | None = None
         self._reported_at = -math.inf
@@ -191,7 +192,7 @@ class Mirror:
             self._trial_ids = {index: trial._trial_id for index, trial in mirrored.items()}
             for row in self._rows():
                 trial = mirrored.get(row.config_index)
-                if trial is not None and row.state in _ENDED and not trial.state.is_finished():
+                if trial is not None and row.state.ended and not trial.state.is_finished():
                     self._repair(row)
         except (OptunaError, sa.exc.SQLAlchemyError) as error:
             raise optuna_error(self._database, error) from error
@@ -218,11 +219,11 @@ class Mirror:
                 # The study has been extended since.
                 self.sync()
             try:
-                self._set_state(config_index, TrialState.RUNNING)
+                self._set_state(config_index, OptunaState.RUNNING)
             except UpdateFinishedTrialError:
                 # It had failed, and is retried: it needs a new trial of Optuna.
                 self.sync()
-                self._set_state(config_index, TrialState.RUNNING)
+                self._set_state(config_index, OptunaState.RUNNING)
 
     def report(self, config_index: int, record: EpochRecord) -> None:
         """Report an epoch's validation NLL, unless another was reported just before."""
@@ -234,7 +235,7 @@ class Mirror:
         """Show a trial as waiting again."""
         self._report_pending(config_index)
         with self._tolerated(config_index):
-            self._set_state(config_index, TrialState.WAITING)
+            self._set_state(config_index, OptunaState.WAITING)
 
     def ended(self, config_index: int) -> None:
         """Report the last epoch and end the trial as its row in our tables says."""
@@ -252,7 +253,7 @@ class Mirror:
                 )
             self._reported_at = time.monotonic()
 
-    def _set_state(self, config_index: int, state: TrialState) -> None:
+    def _set_state(self, config_index: int, state: OptunaState) -> None:
         self._storage.set_trial_state_values(self._trial_ids[config_index], state)
 
     @contextlib.contextmanager
@@ -296,13 +297,13 @@ class Mirror:
             for parameter in space.parameters
             if parameter.name in row.hyperparameters
         }
-        ended: dict[str, Any] = {"state": TrialState.WAITING}
+        ended: dict[str, Any] = {"state": OptunaState.WAITING}
         attributes = {CONFIG_INDEX: row.config_index}
-        if row.state in _ENDED:
+        if row.state.ended:
             # Whole and in one transaction, as an imported study's trials come.
-            ended = {"state": TrialState.FAIL, "intermediate_values": self._curve(row)}
-        if row.state == tables.FINISHED:
-            ended |= {"state": TrialState.COMPLETE, "value": row.valid_nll}
+            ended = {"state": OptunaState.FAIL, "intermediate_values": self._curve(row)}
+        if row.state == TrialState.FINISHED:
+            ended |= {"state": OptunaState.COMPLETE, "value": row.valid_nll}
             attributes |= _outcome(row)
         trial = create_trial(
             params=row.hyperparameters,
@@ -336,10 +337,10 @@ class Mirror:
 
     def _end(self, row: Any) -> None:
         trial_id = self._trial_ids[row.config_index]
-        if row.state == tables.FAILED:
-            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        if row.state == TrialState.FAILED:
+            self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
             return
         # A finished trial's attributes can no longer be set.
         for key, value in _outcome(row).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
-        self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [row.valid_nll])
+        self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [row.valid_nll])

@@ -13,6 +13,7 @@ from fdrnn.search.errors import NoModelError
 from fdrnn.search.store import tables
 from fdrnn.search.store.frames import parameters, selected, trials
 from fdrnn.search.store.store import Store
+from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.training import Training, make_trainer
 from fdrnn.search.work.worker import load_study_data
 
@@ -80,7 +81,7 @@ def analyze(store: Store, study: str, config_index: int | None, data_dir: Path |
         way_out = (
             "it diverged before it had any, or was imported without weights; name another --trial, "
             "or the store that trained it, by --storage"
-            if trial.state == tables.FINISHED
+            if trial.state == TrialState.FINISHED
             else "it has after its first checkpoint; name another --trial until then"
         )
         raise NoModelError(

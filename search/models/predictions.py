@@ -20,7 +20,9 @@ from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.frames import parameters, selected, trials
 from fdrnn.search.store.samples import SampleOrigin, Samples
-from fdrnn.search.store.store import Store, StoredStudy
+from fdrnn.search.store.store import Store
+from fdrnn.search.store.study import Study
+from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +41,7 @@ class StoredModel:
         The best-validation parameters, by name.
     """
 
-    study: StoredStudy
+    study: Study
     config_index: int
     hyperparameters: dict[str, Any]
     parameters: dict[str, npt.NDArray[np.float32]]
@@ -82,7 +84,7 @@ def stored_model(store: Store, study: str, config_index: int | None = None) -> S
         hint = f"study {study!r} has trials 0 to {stored.definition.n_trials - 1}"
         raise UnknownNameError("trial", str(config_index), (), hint)
     which = f"trial {config_index} of study {study!r}"
-    if row.state != tables.FINISHED:
+    if row.state != TrialState.FINISHED:
         raise NoModelError(f"{which} is {row.state}, only a finished one has a model; {way_out}")
     if not row.best_epoch:
         raise NoModelError(

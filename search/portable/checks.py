@@ -12,11 +12,12 @@ from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import SPACES
 from fdrnn.search.portable.codec import KEY, Row, carried, short_name
 from fdrnn.search.store import tables
+from fdrnn.search.store.tables import TrialState
 
 STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if column.name != "name")
 """Columns of a study's own row that a file carries beside the name."""
 
-_AT_REST = (tables.WAITING, tables.FINISHED, tables.FAILED)
+_AT_REST = (TrialState.WAITING, TrialState.FINISHED, TrialState.FAILED)
 
 
 def key_of(table: sa.Table, row: Row) -> tuple[Any, ...]:

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from fdrnn.search.store.tables import TrialState
+
 Row = dict[str, Any]
 
 KEY = "config_index"
@@ -131,6 +133,11 @@ def _from_json(column: sa.Column[Any], value: Any) -> Any:
         return None
     if isinstance(column.type, sa.JSON):
         return value
+    if isinstance(column.type, sa.Enum):
+        if value not in column.type.enums:
+            states = ", ".join(column.type.enums)
+            raise ValueError(f"{column.name} must be {states}, got {value!r}")
+        return TrialState(value)
     # A decorated type does not know its own.
     kind = getattr(column.type, "impl_instance", column.type).python_type
     if kind is float:

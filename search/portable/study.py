@@ -22,10 +22,11 @@ from fdrnn.search.portable.archive import read_archive, write_archive
 from fdrnn.search.portable.checks import STUDY_COLUMNS, key_of, require_a_study
 from fdrnn.search.portable.codec import KEY, Row, carried, decode, encode, short_name
 from fdrnn.search.store import tables
-from fdrnn.search.store.store import Store, StoredStudy
+from fdrnn.search.store.store import Store
+from fdrnn.search.store.study import Study
+from fdrnn.search.store.tables import TrialState
 
 _STUDY = "study.json"
-_ENDED = {tables.FINISHED, tables.FAILED}
 _NOBODY = {"worker": None, "host": None, "pid": None}
 _CURVES = (tables.epochs, tables.measurements)
 _ALWAYS = (tables.trials, *_CURVES, tables.test_sequences, tables.samples)
@@ -217,7 +218,7 @@ class PortableStudy:
         return len([trial for trial in self._waiting() if trial["attempt"]]) - self.n_resumed
 
     def _waiting(self) -> list[Row]:
-        return [trial for trial in self.rows[tables.trials] if trial["state"] == tables.WAITING]
+        return [trial for trial in self.rows[tables.trials] if trial["state"] == TrialState.WAITING]
 
     def _members(self) -> dict[str, bytes]:
         members = {_STUDY: json.dumps(self.study, indent=1).encode()}
@@ -231,7 +232,7 @@ class PortableStudy:
                 ) from error
         return members
 
-    def _is(self, store: Store, there: StoredStudy) -> bool:
+    def _is(self, store: Store, there: Study) -> bool:
         stored = PortableStudy.from_store(
             store,
             there.definition.name,
@@ -361,12 +362,12 @@ def _let_wait(rows: dict[sa.Table, list[Row]]) -> None:
     begun = {row[KEY]: row["epoch"] for row in rows.get(tables.checkpoints, ())}
     last_epoch: dict[int, float] = {}
     for trial in rows[tables.trials]:
-        if trial["state"] not in _ENDED:
-            if trial["state"] == tables.RUNNING:
+        if not trial["state"].ended:
+            if trial["state"] == TrialState.RUNNING:
                 trial["stalls"] = max(trial["stalls"] - 1, 0)
             if trial[KEY] not in begun:
                 trial["machine"] = None
-            trial |= {"state": tables.WAITING, **_NOBODY}
+            trial |= {"state": TrialState.WAITING, **_NOBODY}
             last_epoch[trial[KEY]] = begun.get(trial[KEY], 0)
     for table in _CURVES:
         rows[table] = [

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from fdrnn.search.store import tables
+from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class TrialTime:
         Sum of their wall times.
     """
 
-    state: str
+    state: TrialState
     held: bool
     n_epochs: int
     seconds: float
@@ -91,19 +91,19 @@ def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> Ti
 
     >>> time_left(
     ...     [
-    ...         TrialTime(state="finished", held=False, n_epochs=10, seconds=20.0),
-    ...         TrialTime(state="finished", held=False, n_epochs=20, seconds=20.0),
-    ...         TrialTime(state="running", held=True, n_epochs=5, seconds=15.0),
-    ...         TrialTime(state="waiting", held=False, n_epochs=0, seconds=0.0),
+    ...         TrialTime(state=TrialState.FINISHED, held=False, n_epochs=10, seconds=20.0),
+    ...         TrialTime(state=TrialState.FINISHED, held=False, n_epochs=20, seconds=20.0),
+    ...         TrialTime(state=TrialState.RUNNING, held=True, n_epochs=5, seconds=15.0),
+    ...         TrialTime(state=TrialState.WAITING, held=False, n_epochs=0, seconds=0.0),
     ...     ],
     ...     max_epochs=300,
     ...     patience=30,
     ... )
     TimeLeft(seconds=50.0, worker_seconds=50.0, n_workers=1, n_finished=2)
     """
-    left = [trial for trial in trials if trial.state in {tables.WAITING, tables.RUNNING}]
+    left = [trial for trial in trials if not trial.state.ended]
     begun = [trial for trial in trials if trial.n_epochs]
-    finished = [trial for trial in begun if trial.state == tables.FINISHED]
+    finished = [trial for trial in begun if trial.state == TrialState.FINISHED]
     if not left or not begun:
         return None
     usual_rate = fmean(map(_rate, begun))

@@ -18,6 +18,7 @@ from fdrnn.search.mirror.optuna_tables import mend_mirror_tables
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.store import no_store, require_not_newer, schema_version
+from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _version(connection: sa.Connection) -> int:
 def _require_no_leases(database: Database, connection: sa.Connection) -> None:
     trials = tables.trials.c
     alive = sa.select(trials.worker).where(
-        trials.state == tables.RUNNING, trials.lease_expires > now_s()
+        trials.state == TrialState.RUNNING, trials.lease_expires > now_s()
     )
     workers = sorted(set(connection.scalars(alive)))
     if workers:

@@ -9,10 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fdrnn.search.store import tables
-from fdrnn.search.store.database import now_s
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store.forecast import TimeLeft, TrialTime, time_left
-from fdrnn.search.store.store import Store
+from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ class TroubledTrial:
     """
 
     config_index: int
-    state: str
+    state: TrialState
     stalls: int
     trouble: str | None
 
@@ -129,60 +128,23 @@ class StudyProgress:
         return not self.left
 
 
-def study_progress(store: Store, study: str) -> StudyProgress:
-    """Read where a study stands.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store holds no study of that name.
-    StoreError
-        If the store fails.
-    """
-    stored = store.study(study)
-    settings = stored.definition.training
-    trials = tables.trials
-    valid_nll = tables.epochs.c[f"valid_nll_{settings.padding}"]
-    # Within the study: a store of many studies is not read whole for each of them.
-    ours = sa.select(trials.c.trial_id).where(trials.c.study_id == stored.study_id)
-    trained = (
-        sa.select(
-            tables.epochs.c.trial_id,
-            sa.func.count().label("n_epochs"),
-            sa.type_coerce(sa.func.sum(tables.epochs.c.seconds), sa.Double).label("seconds"),
-            sa.type_coerce(sa.func.min(valid_nll), sa.Double).label("best_valid_nll"),
-        )
-        .where(tables.epochs.c.trial_id.in_(ours))
-        .group_by(tables.epochs.c.trial_id)
-        .subquery()
-    )
-    query = (
-        sa.select(
-            trials,
-            sa.func.coalesce(trained.c.n_epochs, 0).label("n_trained"),
-            sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
-            trained.c.best_valid_nll,
-            (now_s() - trials.c.lease_renewed).label("lease_age_s"),
-            (trials.c.lease_expires - now_s()).label("lease_left_s"),
-        )
-        .outerjoin_from(trials, trained, trained.c.trial_id == trials.c.trial_id)
-        .where(trials.c.study_id == stored.study_id)
-        .order_by(trials.c.config_index)
-    )
-    with store.database.read() as connection:
-        rows = connection.execute(query).all()
+def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> StudyProgress:
+    """Return the progress of a study from its trials' rows, as `Study.progress` reads them."""
+    settings = definition.training
     states = Counter(row.state for row in rows)
     return StudyProgress(
-        study=study,
+        study=definition.name,
         n_trials=len(rows),
-        waiting=states[tables.WAITING],
-        running=states[tables.RUNNING],
-        finished=states[tables.FINISHED],
-        failed=states[tables.FAILED],
+        waiting=states[TrialState.WAITING],
+        running=states[TrialState.RUNNING],
+        finished=states[TrialState.FINISHED],
+        failed=states[TrialState.FAILED],
         diverged=sum(bool(row.diverged) for row in rows),
-        running_trials=tuple(_running(row) for row in rows if row.state == tables.RUNNING),
+        running_trials=tuple(_running(row) for row in rows if row.state == TrialState.RUNNING),
         failed_trials=tuple(
-            FailedTrial(row.config_index, row.error) for row in rows if row.state == tables.FAILED
+            FailedTrial(row.config_index, row.error)
+            for row in rows
+            if row.state == TrialState.FAILED
         ),
         troubled_trials=tuple(
             TroubledTrial(
@@ -193,7 +155,7 @@ def study_progress(store: Store, study: str) -> StudyProgress:
             )
             for row in rows
             # A failed one's error says what ended its attempts.
-            if row.trouble or (_past_stalls(row) and row.state != tables.FAILED)
+            if row.trouble or (_past_stalls(row) and row.state != TrialState.FAILED)
         ),
         time_left=time_left([_time(row) for row in rows], settings.max_epochs, settings.patience),
     )
@@ -236,14 +198,14 @@ def _running(row: sa.Row[Any]) -> RunningTrial:
 
 def _past_stalls(row: sa.Row[Any]) -> int:
     # A claim counts its own attempt.
-    own = 1 if row.state == tables.RUNNING else 0
+    own = 1 if row.state == TrialState.RUNNING else 0
     return max(int(row.stalls) - own, 0)
 
 
 def _time(row: sa.Row[Any]) -> TrialTime:
     return TrialTime(
         state=row.state,
-        held=row.state == tables.RUNNING and row.lease_left_s > 0,
+        held=row.state == TrialState.RUNNING and row.lease_left_s > 0,
         n_epochs=row.n_trained,
         seconds=row.seconds,
     )

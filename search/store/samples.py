@@ -5,16 +5,12 @@ A finished trial is immutable but for these; taking samples again replaces them.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import sqlalchemy as sa
 
 from fdrnn.datasets import Frames
-from fdrnn.search.errors import NoModelError
-from fdrnn.search.store import tables
-from fdrnn.search.store.store import Store
 
 SAMPLE_ARRAYS = ("excerpt", "predictions", "sample")
 """The arrays of `Samples`, as the store names them."""
@@ -73,58 +69,3 @@ class Samples:
     predictions: npt.NDArray[np.float64]
     sample: Frames
     origin: SampleOrigin
-
-
-def keep_samples(store: Store, study: str, samples: Samples) -> None:
-    """Keep samples with their trial, in place of earlier ones, in one transaction.
-
-    Parameters
-    ----------
-    store
-        The store.
-    study
-        Name of the study.
-    samples
-        What to keep.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store holds no study of that name.
-    NoModelError
-        If the trial is not a finished one.
-    StoreError
-        If the store cannot be written.
-    """
-    stored = store.study(study)
-    trial = tables.trials.c
-    finished = (
-        sa.select(trial.trial_id)
-        .where(
-            trial.study_id == stored.study_id,
-            trial.config_index == samples.config_index,
-            trial.state == tables.FINISHED,
-        )
-        .with_for_update()
-    )
-    about = asdict(samples.origin)
-    with store.database.write() as connection:
-        trial_id = connection.scalar(finished)
-        if trial_id is None:
-            raise NoModelError(
-                f"trial {samples.config_index} of study {study!r} has not finished; only a "
-                "finished trial keeps samples"
-            )
-        connection.execute(tables.samples.delete().where(tables.samples.c.trial_id == trial_id))
-        connection.execute(
-            tables.samples.insert(),
-            [
-                {
-                    "trial_id": trial_id,
-                    "name": name,
-                    "about": about,
-                    **tables.packed(getattr(samples, name)),
-                }
-                for name in SAMPLE_ARRAYS
-            ],
-        )

@@ -1,70 +1,26 @@
 """The store: opening it, its studies and their trials.
 
-What a running trial writes goes through its lease (`fdrnn.search.work.lease`); reading for reports
-stands in `fdrnn.search.store.frames` and `fdrnn.search.store.progress`.
+A `Study` reads its own trials (`fdrnn.search.store.study`); what a running trial writes goes
+through its lease (`fdrnn.search.work.lease`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search.design.comparison import comparison_studies
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Configuration
-from fdrnn.search.errors import (
-    DefinitionError,
-    ForeignStudyError,
-    StoreError,
-    StudyConflictError,
-)
+from fdrnn.search.errors import DefinitionError, ForeignStudyError, StoreError
 from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
-
-
-@dataclass(frozen=True)
-class StoredStudy:
-    """A study as the store holds it.
-
-    Attributes
-    ----------
-    study_id
-        Its key in the tables.
-    definition
-        Its definition; `n_trials` is the number of configurations drawn.
-    data
-        Description of the data it was made for.
-    created_at
-        When, in UTC.
-    code_version
-        Version of fdrnn that made it.
-    """
-
-    study_id: int
-    definition: StudyDefinition
-    data: DataDescription
-    created_at: datetime
-    code_version: str
-
-    def require_data(self, data: DataDescription) -> None:
-        """Check that data are those the study was made for.
-
-        Raises
-        ------
-        StudyConflictError
-            If they have another fingerprint.
-        """
-        if data.fingerprint != self.data.fingerprint:
-            raise StudyConflictError(
-                f"data set {self.definition.data!r} is not the one that study "
-                f"{self.definition.name!r} was made for: here {data.fingerprint[:12]}..., in the "
-                f"store {self.data.fingerprint[:12]}...; check --data-dir"
-            )
+from fdrnn.search.store.study import Study
 
 
 class Store:
@@ -89,8 +45,8 @@ class Store:
         with self.database.read() as connection:
             return list(connection.scalars(query))
 
-    def find(self, name: str) -> StoredStudy | None:
-        """Return the study of that name, None if there is none.
+    def find(self, name: str) -> Study | None:
+        """Return the study of a name; None if there is none.
 
         Raises
         ------
@@ -110,7 +66,8 @@ class Store:
                 f"({row.code_version}) that knows more: {error}; install that one, or name the "
                 "studies that are wanted"
             ) from error
-        return StoredStudy(
+        return Study(
+            database=self.database,
             study_id=row.study_id,
             definition=definition,
             data=DataDescription(**row.data),
@@ -118,8 +75,8 @@ class Store:
             code_version=row.code_version,
         )
 
-    def study(self, name: str) -> StoredStudy:
-        """Return the study of that name.
+    def study(self, name: str) -> Study:
+        """Return the study of a name.
 
         Raises
         ------
@@ -131,6 +88,35 @@ class Store:
             hint = f"store {self.database.shown}; `fdrnn study create` makes a study"
             raise UnknownNameError("study", name, self.study_names(), hint)
         return found
+
+    def studies(self, names: Iterable[str] = ()) -> list[Study]:
+        """Return the studies that a user named, each once: all of the store without names.
+
+        Parameters
+        ----------
+        names
+            Each the name of a study, or of a comparison, which stands for its studies in the
+            order of the registry.
+
+        Raises
+        ------
+        UnknownNameError
+            If the store has no study and no comparison of a name.
+        ForeignStudyError
+            If the definition of one of the studies has what this fdrnn does not know.
+        """
+        known = self.study_names()
+        named: list[str] = []
+        for name in names:
+            compared = [one for one in comparison_studies(name) if one in known]
+            # With neither, `study` suggests the nearest name.
+            named += compared if compared and name not in known else [name]
+        return [self.study(name) for name in dict.fromkeys(named or known)]
+
+    @property
+    def shown(self) -> str:
+        """Return the store's name for messages, without any secret."""
+        return self.database.shown
 
     def add_study(
         self, definition: StudyDefinition, data: DataDescription, trials: Iterable[Configuration]
@@ -161,19 +147,6 @@ class Store:
                 .values(definition=definition.to_mapping())
             )
             _insert_trials(connection, study_id, trials)
-
-    def requeue_failed(self, study_id: int) -> int:
-        """Let the failed trials of a study wait again; return how many.
-
-        They go on from their last checkpoint.
-        """
-        failed = (tables.trials.c.study_id == study_id) & (tables.trials.c.state == tables.FAILED)
-        with self.database.write() as connection:
-            return connection.execute(
-                tables.trials.update()
-                .where(failed)
-                .values(state=tables.WAITING, error=None, finished_at=None, stalls=0)
-            ).rowcount
 
 
 def _insert_trials(

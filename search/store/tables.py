@@ -7,6 +7,7 @@ dashboard. Times are seconds since 1970 by the database's clock.
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,25 @@ import sqlalchemy as sa
 SCHEMA_VERSION = 2
 """Version of these tables; a store of another version is refused."""
 
-# States of a trial. A diverged trial is finished; a failed one met a program error.
-WAITING = "waiting"
-RUNNING = "running"
-FINISHED = "finished"
-FAILED = "failed"
+
+class TrialState(StrEnum):
+    """The state of a trial.
+
+    Transitions: a worker claims a waiting trial; renews its lease while it runs; releases it when
+    the worker stops, so that it waits again; finishes it; or fails it after a program error. A
+    running trial whose lease has expired is requeued: it waits again. A user retries failed
+    trials: they wait again. A trial that diverged is finished.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing is left to train: the trial is finished or failed."""
+        return self in {TrialState.FINISHED, TrialState.FAILED}
 
 
 class Number(sa.types.TypeDecorator[float]):
@@ -39,6 +54,13 @@ class Number(sa.types.TypeDecorator[float]):
 
 
 metadata = sa.MetaData()
+
+_STATE = sa.Enum(
+    TrialState,
+    native_enum=False,
+    length=10,
+    values_callable=lambda states: [state.value for state in states],
+)
 
 
 def _trial_key() -> sa.Column[int]:
@@ -71,7 +93,7 @@ trials = sa.Table(
     sa.Column("config_index", sa.Integer, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("hyperparameters", sa.JSON, nullable=False),
-    sa.Column("state", sa.String(10), nullable=False, default=WAITING),
+    sa.Column("state", _STATE, nullable=False, default=TrialState.WAITING),
     # Every claim counts it up; a write of an earlier attempt is refused.
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     # Attempts in a row that ended without a later checkpoint, the running one included.

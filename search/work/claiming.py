@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s, up_since_s
+from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.lease import NO_LEASE, WAITING_AGAIN, Lease
 
 MOST_STALLS = 20
@@ -104,7 +105,7 @@ def claim(
         The lease; None if every trial is finished, failed or in the hands of another.
     """
     trials, checkpoints = tables.trials, tables.checkpoints
-    claimable = trials.c.state == tables.WAITING
+    claimable = trials.c.state == TrialState.WAITING
     if take_expired:
         claimable |= _expired()
     first = (
@@ -127,7 +128,7 @@ def claim(
             trials.update()
             .where(trials.c.trial_id == row.trial_id)
             .values(
-                state=tables.RUNNING,
+                state=TrialState.RUNNING,
                 attempt=attempt,
                 stalls=row.stalls + 1,
                 worker=worker.name,
@@ -165,7 +166,7 @@ def claim(
 def _expired() -> sa.ColumnElement[bool]:
     trials = tables.trials.c
     return (
-        (trials.state == tables.RUNNING)
+        (trials.state == TrialState.RUNNING)
         & (trials.lease_expires < now_s())
         & (_settled_s() < now_s())
     )
@@ -183,7 +184,7 @@ def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
         tables.trials.update()
         .where(tables.trials.c.trial_id == row.trial_id)
         .values(
-            state=tables.FAILED,
+            state=TrialState.FAILED,
             finished_at=now_s(),
             error=f"{row.stalls} attempts in a row ended without a later checkpoint, the last by "
             f"worker {row.worker or 'unknown'}{last}; see why its process ends (memory?), then "
@@ -204,7 +205,7 @@ def expire(database: Database, worker: str) -> None:
         Its name.
     """
     columns = tables.trials.c
-    held = (columns.worker == worker) & (columns.state == tables.RUNNING)
+    held = (columns.worker == worker) & (columns.state == TrialState.RUNNING)
     with database.write() as connection:
         connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
 
@@ -231,11 +232,14 @@ def seconds_to_expiry(database: Database, study_id: int) -> float | None:
     trials = tables.trials
     query = sa.select(
         trials.c.state, trials.c.lease_expires - now_s(), _settled_s() - now_s()
-    ).where(trials.c.study_id == study_id, trials.c.state.in_((tables.WAITING, tables.RUNNING)))
+    ).where(
+        trials.c.study_id == study_id,
+        trials.c.state.in_((TrialState.WAITING, TrialState.RUNNING)),
+    )
     with database.read() as connection:
         rows = connection.execute(query).all()
     left_s = [
-        0.0 if state == tables.WAITING else max(expiry_s, settled_s)
+        0.0 if state == TrialState.WAITING else max(expiry_s, settled_s)
         for state, expiry_s, settled_s in rows
     ]
     return min(left_s, default=None)

@@ -10,11 +10,12 @@ from fdrnn.search.design.sampler import draw
 from fdrnn.search.design.space import SPACES, Configuration
 from fdrnn.search.errors import StudyConflictError
 from fdrnn.search.mirror.optuna_tables import Mirror
-from fdrnn.search.store.store import Store, StoredStudy
+from fdrnn.search.store.store import Store
+from fdrnn.search.store.study import Study
 from fdrnn.search.work.claiming import requeue_expired
 
 
-def create_study(store: Store, definition: StudyDefinition, data: DataDescription) -> StoredStudy:
+def create_study(store: Store, definition: StudyDefinition, data: DataDescription) -> Study:
     """Make a study, or extend it, or find that it is there already.
 
     Any number of processes may do so at once. A study of that name with the same definition and
@@ -32,7 +33,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
 
     Returns
     -------
-    StoredStudy
+    Study
         The study in the store.
 
     Raises
@@ -75,7 +76,7 @@ def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
 
 
 def _require_same(
-    store: Store, definition: StudyDefinition, data: DataDescription, stored: StoredStudy
+    store: Store, definition: StudyDefinition, data: DataDescription, stored: Study
 ) -> None:
     differences = definition.differences(stored.definition)
     if data.fingerprint != stored.data.fingerprint:

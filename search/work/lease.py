@@ -18,6 +18,7 @@ from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Lease:
         mine = (
             (tables.trials.c.trial_id == self.trial_id)
             & (tables.trials.c.attempt == self.attempt)
-            & (tables.trials.c.state == tables.RUNNING)
+            & (tables.trials.c.state == TrialState.RUNNING)
         )
         with self.database.write() as connection:
             # First of all, so that the row stays locked until the commit.
@@ -166,7 +167,7 @@ class Lease:
             line for each that trained it.
         """
         with self._fenced(
-            state=tables.FINISHED,
+            state=TrialState.FINISHED,
             finished_at=now_s(),
             diverged=result.diverged,
             n_epochs=result.n_epochs,
@@ -201,7 +202,7 @@ class Lease:
         error
             Its traceback.
         """
-        with self._fenced(state=tables.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
+        with self._fenced(state=TrialState.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
             pass
 
     def _note_machine(self, connection: sa.Connection, machine: str | None) -> None:
@@ -227,7 +228,7 @@ class Lease:
 
 NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
 WAITING_AGAIN: dict[str, Any] = {
-    "state": tables.WAITING,
+    "state": TrialState.WAITING,
     "worker": None,
     "host": None,
     "pid": None,

@@ -20,7 +20,6 @@ from typing import Any
 from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.store.progress import study_progress
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.work.claiming import expire, this_worker, worker_of
 from fdrnn.search.work.events import EventKind, WorkerEvent
@@ -99,7 +98,7 @@ def run_workers(
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
     store = open_store(store_url)
     try:
-        n_left = sum(study_progress(store, name).left for name in names)
+        n_left = sum(store.study(name).progress().left for name in names)
         n_workers = min(n_workers, max(n_left, usable_cores()))
         # Whether the store can be written shows now; later on the workers wait until it can.
         expire(store.database, "")
@@ -120,7 +119,7 @@ def run_workers(
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
-        each = [study_progress(store, name) for name in names]
+        each = [store.study(name).progress() for name in names]
     finally:
         store.close()
     n_left = sum(progress.left for progress in each)

@@ -25,7 +25,8 @@ from fdrnn.search.errors import (
 )
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.search.mirror.optuna_tables import Mirror
-from fdrnn.search.store.store import Store, StoredStudy, open_store
+from fdrnn.search.store.store import Store, open_store
+from fdrnn.search.store.study import Study
 from fdrnn.search.work.claiming import WorkerIdentity, claim, seconds_to_expiry, this_worker
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.journal import TrialJournal
@@ -93,7 +94,7 @@ def work(
     _Worker(store_url, names, data_dir, stop, on_event, settings, patient).work()
 
 
-def load_study_data(stored: StoredStudy, data_dir: Path | None, training: Training) -> Dataset:
+def load_study_data(stored: Study, data_dir: Path | None, training: Training) -> Dataset:
     """Load the data set of a study.
 
     Parameters
@@ -119,7 +120,7 @@ def load_study_data(stored: StoredStudy, data_dir: Path | None, training: Traini
 class _Study:
     """A study that is worked on."""
 
-    stored: StoredStudy
+    stored: Study
     dataset: Dataset
     mirror: Mirror
 
@@ -366,8 +367,8 @@ class _Worker:
         if trainer is not None:
             event = replace(event, epoch=trainer.epoch, best_valid_nll=trainer.best_valid_nll)
         if held is not None and record is not None:
-            counted = held.study.stored.definition.training.padding == "counted"
-            valid_nll = record.valid_nll_counted if counted else record.valid_nll_masked
+            settings = held.study.stored.definition.training
+            valid_nll = settings.valid_nll(record.valid_nll_counted, record.valid_nll_masked)
             event = replace(event, valid_nll=valid_nll, seconds=record.seconds)
         with self.telling:
             self.on_event(event)

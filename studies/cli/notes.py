@@ -8,8 +8,8 @@ import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.search import Store, StoreError
-from fdrnn.search.design.comparison import chosen_studies
 from fdrnn.search.mirror.notes import update_note
+from fdrnn.search.store.frames import chosen_studies
 
 
 def refresh_notes(store: Store, studies: Sequence[str] = ()) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.search import PortableStudy, default_storage_url, open_store
-from fdrnn.search.design.comparison import chosen_studies
+from fdrnn.search.store.frames import chosen_studies
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
 from fdrnn.studies.cli.units import file_size
 from fdrnn.studies.errors import OptionError

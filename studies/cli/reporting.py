@@ -27,7 +27,7 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.design.comparison import named_studies
+from fdrnn.search.store.frames import named_studies
 from fdrnn.studies.cli.console import CliConsole
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts

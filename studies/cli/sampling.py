@@ -16,7 +16,7 @@ from fdrnn.reports.figures.piano_rolls import music_figure
 from fdrnn.reports.numbers.series import series_figure
 from fdrnn.search import (
     Samples,
-    StoredStudy,
+    Study,
     default_storage_url,
     keep_samples,
     make_samples,
@@ -116,7 +116,7 @@ def sample_study(
         typer.echo(path)
 
 
-def write_music(folder: Path, study: StoredStudy, samples: Samples) -> list[Path]:
+def write_music(folder: Path, study: Study, samples: Samples) -> list[Path]:
     """Write the figure of samples as PNG, and excerpt and sample as MIDI where they are notes.
 
     Parameters

@@ -15,8 +15,9 @@ from fdrnn.search import (
     open_store,
     study_progress,
 )
-from fdrnn.search.design.comparison import chosen_studies, comparison_of, named_studies
+from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
+from fdrnn.search.store.frames import chosen_studies, named_studies
 from fdrnn.search.work.claiming import requeue_expired
 from fdrnn.search.work.outage import StoreWatch
 from fdrnn.studies import catalogue
@@ -116,7 +117,7 @@ def retry_failed(study: str, storage: str | None) -> None:
     n_retried = 0
     for name in named_studies(store, study):
         study_id = store.study(name).study_id
-        n_retried += store.requeue_failed(study_id)
+        n_retried += store.study(name).retry_failed()
         requeue_expired(store.database, study_id)
     typer.echo(f"{n_retried} failed trials of study {study} wait again; `fdrnn run` trains them")
 

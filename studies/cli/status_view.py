@@ -15,7 +15,7 @@ from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.search import (
     RunningTrial,
     Store,
-    StoredStudy,
+    Study,
     StudyProgress,
     selected,
     study_progress,
@@ -59,7 +59,7 @@ class StudyStatus:
         The best of them, None before one has finished.
     """
 
-    stored: StoredStudy
+    stored: Study
     progress: StudyProgress
     best: BestTrial | None
 

@@ -25,7 +25,8 @@ from fdrnn.search import (
     run_workers,
     study_progress,
 )
-from fdrnn.search.design.comparison import comparison_of, named_studies, study_name
+from fdrnn.search.design.comparison import comparison_of, study_name
+from fdrnn.search.store.frames import named_studies
 from fdrnn.search.store.progress import total
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.display import make_display

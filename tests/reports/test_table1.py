@@ -14,7 +14,8 @@ from fdrnn.datasets import DataDescription
 from fdrnn.model import TrainingSettings
 from fdrnn.reports.numbers import table1
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.search import StoredStudy, StudyDefinition
+from fdrnn.search import Study, StudyDefinition
+from fdrnn.search.store.database import Database
 
 WAITING: dict[str, object] = {"state": "waiting"}
 FAILED: dict[str, object] = {"state": "failed"}
@@ -64,8 +65,9 @@ TITLES = {"jsb": "JSB Chorales", "nottingham": "Nottingham", "bach": "Bach chora
 NOTES = {"bach": "not the JSB Chorales benchmark"}
 
 
-def stored(study: StudyDefinition) -> StoredStudy:
-    return StoredStudy(
+def stored(study: StudyDefinition) -> Study:
+    return Study(
+        database=Database("never-opened.sqlite3"),
         study_id=1,
         definition=study,
         data=DataDescription(

@@ -100,7 +100,7 @@ def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
     lease.write([trainer.run_epoch(lambda: False)], trainer.state())
     write_npz(tmp_path / "noise.npz", noise(5))
-    with pytest.raises(StudyConflictError, match="is not the one that study 'mine' was made for"):
+    with pytest.raises(StudyConflictError, match="not the one that study 'mine' was created for"):
         analyze(store, "mine", 0, None)
 
 

@@ -20,8 +20,9 @@ from fdrnn.search import (
     trials,
     work,
 )
-from fdrnn.search.design.comparison import compared_studies, comparison_of, named_studies
+from fdrnn.search.design.comparison import compared_studies, comparison_of
 from fdrnn.search.design.space import SPACES
+from fdrnn.search.store.frames import named_studies
 
 MAPPING: dict[str, Any] = {
     "data": "noise",

@@ -7,21 +7,22 @@ from collections.abc import Sequence
 import pytest
 
 from fdrnn.search.store.forecast import TimeLeft, TrialTime, time_left
+from fdrnn.search.store.tables import TrialState
 
 
-def ended(n_epochs: int, seconds: float, state: str = "finished") -> TrialTime:
+def ended(n_epochs: int, seconds: float, state: TrialState = TrialState.FINISHED) -> TrialTime:
     return TrialTime(state=state, held=False, n_epochs=n_epochs, seconds=seconds)
 
 
 def runs(n_epochs: int, seconds: float) -> TrialTime:
-    return TrialTime(state="running", held=True, n_epochs=n_epochs, seconds=seconds)
+    return TrialTime(state=TrialState.RUNNING, held=True, n_epochs=n_epochs, seconds=seconds)
 
 
 def given_up(n_epochs: int, seconds: float) -> TrialTime:
-    return TrialTime(state="running", held=False, n_epochs=n_epochs, seconds=seconds)
+    return TrialTime(state=TrialState.RUNNING, held=False, n_epochs=n_epochs, seconds=seconds)
 
 
-WAITS = TrialTime(state="waiting", held=False, n_epochs=0, seconds=0.0)
+WAITS = TrialTime(state=TrialState.WAITING, held=False, n_epochs=0, seconds=0.0)
 
 
 def left(*trials: TrialTime) -> TimeLeft | None:
@@ -50,7 +51,11 @@ def left(*trials: TrialTime) -> TimeLeft | None:
         # A trial whose lease expired waits for the worker, and goes on where it was.
         ([ended(10, 20.0), runs(50, 50.0), given_up(8, 8.0)], 30.0 + 2.0, 32.0),
         # Failed trials are neither left nor an example.
-        ([ended(10, 20.0), ended(90, 900.0, "failed"), runs(9, 9.0), WAITS], 1.0 + 20.0, 21.0),
+        (
+            [ended(10, 20.0), ended(90, 900.0, TrialState.FAILED), runs(9, 9.0), WAITS],
+            1.0 + 20.0,
+            21.0,
+        ),
     ],
 )
 def test_by_hand(trials: Sequence[TrialTime], seconds: float, worker_seconds: float) -> None:
@@ -59,7 +64,7 @@ def test_by_hand(trials: Sequence[TrialTime], seconds: float, worker_seconds: fl
     assert expected.seconds == pytest.approx(seconds)
     assert expected.worker_seconds == pytest.approx(worker_seconds)
     assert expected.n_workers == sum(trial.held for trial in trials)
-    assert expected.n_finished == sum(trial.state == "finished" for trial in trials)
+    assert expected.n_finished == sum(trial.state == TrialState.FINISHED for trial in trials)
 
 
 def test_a_bound_before_any_has_finished() -> None:
@@ -77,7 +82,8 @@ def test_without_workers_there_is_work_and_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "trials", [[], [WAITS], [runs(0, 0.0), WAITS], [ended(10, 20.0)], [ended(3, 2.0, "failed")]]
+    "trials",
+    [[], [WAITS], [runs(0, 0.0), WAITS], [ended(10, 20.0)], [ended(3, 2.0, TrialState.FAILED)]],
 )
 def test_nothing_known_or_nothing_left(trials: list[TrialTime]) -> None:
     assert left(*trials) is None

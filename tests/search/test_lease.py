@@ -197,8 +197,8 @@ def test_a_failed_trial_is_claimed_again_only_when_requeued(
     assert states(store) == ["failed", "waiting"]
     assert claimed(store, study_id, BOB).config_index == 1
     assert claim(store.database, study_id, BOB, 60.0) is None
-    assert store.requeue_failed(study_id) == 1
-    assert store.requeue_failed(study_id) == 0
+    assert store.study("noise").retry_failed() == 1
+    assert store.study("noise").retry_failed() == 0
     again = claimed(store, study_id, BOB)
     assert (again.config_index, again.checkpoint) == (0, b"state")
 
@@ -292,7 +292,7 @@ def test_attempts_without_a_later_checkpoint_are_limited(
     assert row["state"] == "failed"
     for part in (f"{MOST_STALLS} attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
         assert part in row["error"]
-    assert store.requeue_failed(study_id) == 1
+    assert store.study("noise").retry_failed() == 1
     again = claimed(store, study_id, BOB)
     assert (again.config_index, again.checkpoint) == (0, b"after 1")
 

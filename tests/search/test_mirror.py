@@ -135,7 +135,7 @@ def test_missing_trials_are_created_once(store: Store, url: str, fake: ModuleTyp
 def test_a_retried_trial_is_mirrored_anew(mirror: Mirror, store: Store, url: str) -> None:
     claimed(store).fail("Traceback: it broke")
     mirror.sync()
-    store.requeue_failed(store.study("noise").study_id)
+    store.study("noise").retry_failed()
     mirror.sync()
     states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
     assert states[0] == (0, TrialState.FAIL)
@@ -150,7 +150,7 @@ def test_a_retried_trial_is_shown_by_a_worker_that_saw_it_fail(
     mirror.started(0)
     claimed(store).fail("Traceback: it broke")
     mirror.ended(0)
-    store.requeue_failed(store.study("noise").study_id)
+    store.study("noise").retry_failed()
     mirror.started(0)
     states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
     assert states[0] == (0, TrialState.FAIL)

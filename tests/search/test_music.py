@@ -132,7 +132,7 @@ def test_more_given_frames_than_there_are(trained: Store, noise: Dataset) -> Non
 
 def test_data_that_are_not_the_studys(trained: Store, noise: Dataset) -> None:
     other = replace(noise, test=noise.valid)
-    with pytest.raises(StudyConflictError, match="not the one that study 'noise' was made for"):
+    with pytest.raises(StudyConflictError, match="not the one that study 'noise' was created for"):
         make_samples(stored_model(trained, "noise"), other)
 
 

@@ -31,6 +31,7 @@ from fdrnn.search import (
     work,
 )
 from fdrnn.search.store import tables
+from fdrnn.search.store.tables import TrialState
 
 
 def test_there_and_back_without_loss(
@@ -145,7 +146,7 @@ def test_the_same_study_gives_the_same_bytes(
 
 def test_an_export_sees_one_state_of_the_store(store: Store, fake: ModuleType) -> None:
     study_id = create_study(store, fake.definition(), fake.DATA).study_id
-    count = sa.select(sa.func.count()).where(tables.trials.c.state == tables.RUNNING)
+    count = sa.select(sa.func.count()).where(tables.trials.c.state == TrialState.RUNNING)
     with ThreadPoolExecutor() as pool, store.database.snapshot() as connection:
         assert connection.scalar(count) == 0
         claimed = pool.submit(take, store, study_id)
@@ -203,7 +204,7 @@ def test_a_full_study_is_small_enough_to_keep(
                 table.insert(),
                 [{column.name: row[column.name] for column in table.c} for row in rows],
             )
-        connection.execute(tables.trials.update().values(state=tables.FINISHED))
+        connection.execute(tables.trials.update().values(state=TrialState.FINISHED))
     export_study(store, "noise", tmp_path / "noise.zip")
     assert (tmp_path / "noise.zip").stat().st_size < 700_000
 

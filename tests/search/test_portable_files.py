@@ -118,7 +118,7 @@ def test_a_file_that_is_not_as_it_should_be(
             b'"sead"',
             "trials.jsonl must have the columns config_index, s",
         ),
-        ("trials.jsonl", b'"finished"', b'"asleep"', "trial 0: state must be .*, got 'asleep'"),
+        ("trials.jsonl", b'"finished"', b'"asleep"', "line 2: state must be .*, got 'asleep'"),
         ("trials.jsonl", b"\n[6,", b"\n[5,", "trials must be 0 to 6, each once"),
         ("trials.jsonl", b'"momentum":0.', b'"momentum":7.', "momentum = 7"),
         ("epochs.jsonl", b"\n[0,1,", b'\n[0,"1",', "line 2: epoch must be an integer, got '1'"),

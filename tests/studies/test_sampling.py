@@ -158,7 +158,7 @@ def test_data_that_are_not_the_studys(
     rolls = tuple(random.integers(0, 2, (9, N_NOTES), dtype=np.uint8) for _ in range(2))
     other = Dataset(name="x", title="x", train=rolls, valid=rolls, test=rolls)
     write_npz(tmp_path / "x.npz", other)
-    assert "is not the one that study 'notes' was made for" in error_line("sample", "notes")
+    assert "is not the one that study 'notes' was created for" in error_line("sample", "notes")
 
 
 def test_a_folder_that_cannot_be_written(fdrnn: Run, url: str, tmp_path: Path) -> None:

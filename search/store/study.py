@@ -1,0 +1,430 @@
+"""A study in a store: its definition, its data, and every read of its trials.
+
+Every NLL is in nats per predicted step. Missing numbers are NaN (or NA in integer columns).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import sqlalchemy as sa
+
+from fdrnn.datasets import DataDescription
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.space import SPACES, Choice, Parameter
+from fdrnn.search.errors import NoModelError, StudyConflictError
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.progress import StudyProgress, progress_of
+from fdrnn.search.store.samples import SAMPLE_ARRAYS, SampleOrigin, Samples
+from fdrnn.search.store.tables import TrialState
+
+_TRIALS = tables.trials.c
+_RESULT = ("best_epoch", "valid_nll", "valid_nll_counted", "valid_nll_masked")
+_ORIGIN = ("seed", "worker", "host", "machine", "error")
+_DTYPES = {
+    "diverged": "bool",
+    "n_epochs": "Int64",
+    "best_epoch": "Int64",
+    "valid_nll": "float64",
+    "valid_nll_counted": "float64",
+    "valid_nll_masked": "float64",
+    "test_nll_pooled": "float64",
+    "test_nll_sequence_mean": "float64",
+    "seconds": "float64",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTrial:
+    """A trial in the store, without its curve and its arrays.
+
+    Attributes
+    ----------
+    config_index
+        Its configuration.
+    seed
+        The seed of its training run.
+    hyperparameters
+        The drawn values by name.
+    state
+        Its state.
+    best_epoch
+        The epoch with the lowest validation NLL; None unless finished, 0 if none was finite.
+    """
+
+    config_index: int
+    seed: int
+    hyperparameters: dict[str, Choice]
+    state: TrialState
+    best_epoch: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study in a store; returned by `Store.study`.
+
+    Attributes
+    ----------
+    database
+        The database of the store.
+    study_id
+        The key in the tables.
+    definition
+        The definition; `n_trials` is the number of configurations drawn.
+    data
+        The description of the data that the study was created for.
+    created_at
+        The time of creation, in UTC.
+    code_version
+        The version of fdrnn that created the study.
+    """
+
+    database: Database = field(repr=False, compare=False)
+    study_id: int
+    definition: StudyDefinition
+    data: DataDescription
+    created_at: datetime
+    code_version: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of the study."""
+        return self.definition.name
+
+    def require_data(self, data: DataDescription) -> None:
+        """Check that data are those the study was created for.
+
+        Raises
+        ------
+        StudyConflictError
+            If they have another fingerprint.
+        """
+        if data.fingerprint != self.data.fingerprint:
+            raise StudyConflictError(
+                f"data set {self.definition.data!r} is not the one that study {self.name!r} was "
+                f"created for: here {data.fingerprint[:12]}..., in the store "
+                f"{self.data.fingerprint[:12]}...; check --data-dir"
+            )
+
+    def trials(self) -> pd.DataFrame:
+        """Return the trials of the study, one row per configuration, by index.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``config_index``; ``state`` (waiting, running, finished or failed);
+            ``diverged`` (bool, false unless finished); a column per parameter of the study's
+            space, where a missing value means that the parameter was not drawn
+            (``dropout_hidden_to_output``) or no limit (``max_incoming``); ``n_epochs`` (so far, in
+            the store); ``best_epoch``, ``valid_nll`` (under the study's padding rule),
+            ``valid_nll_counted`` and ``valid_nll_masked`` of finished trials; ``test_nll_pooled``
+            (over all steps of all sequences) and ``test_nll_sequence_mean`` (mean over sequences
+            of each one's mean); ``seconds`` of training; ``seed``; ``worker``, ``host`` and
+            ``machine`` that finished or train it; ``error``, the traceback of a failed trial.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        sequences = tables.test_sequences.c
+        pooled = sa.func.sum(sequences.nll_sum) / sa.func.sum(sequences.n_steps)
+        sequence_mean = sa.func.avg(sequences.nll_sum / sequences.n_steps)
+        tested = (
+            sa.select(
+                sequences.trial_id,
+                _unless_nan(pooled).label("test_nll_pooled"),
+                _unless_nan(sequence_mean).label("test_nll_sequence_mean"),
+            )
+            .where(sequences.n_steps > 0, sequences.trial_id.in_(self._trial_ids()))
+            .group_by(sequences.trial_id)
+            .subquery()
+        )
+        trained = self._trained()
+        query = (
+            sa.select(
+                _TRIALS.config_index,
+                _TRIALS.state,
+                sa.func.coalesce(_TRIALS.diverged, sa.false()).label("diverged"),
+                _TRIALS.hyperparameters,
+                sa.func.coalesce(trained.c.n_epochs, 0).label("n_epochs"),
+                *(_TRIALS[name] for name in _RESULT),
+                tested.c.test_nll_pooled,
+                tested.c.test_nll_sequence_mean,
+                sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
+                *(_TRIALS[name] for name in _ORIGIN),
+            )
+            .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
+            .outerjoin(tested, tested.c.trial_id == _TRIALS.trial_id)
+            .where(_TRIALS.study_id == self.study_id)
+            .order_by(_TRIALS.config_index)
+        )
+        table = self._frame(query)
+        drawn = table.pop("hyperparameters")
+        first = list(table.columns).index("n_epochs")
+        for offset, parameter in enumerate(SPACES[self.definition.space].parameters):
+            values = [values.get(parameter.name) for values in drawn]
+            table.insert(first + offset, parameter.name, pd.Series(values, dtype=_dtype(parameter)))
+        return table.astype(_DTYPES)
+
+    def curves(self) -> pd.DataFrame:
+        """Return every epoch of every trial.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``config_index`` and the numbers of `fdrnn.model.EpochRecord`, sorted by configuration
+            and epoch; then a column per measurement that the study records, by name.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        table = self._rows_of(tables.epochs)
+        measured = self._rows_of(tables.measurements)
+        if measured.empty:
+            return table
+        keys = ["config_index", "epoch"]
+        columns = measured.pivot(index=keys, columns="name", values="value").reset_index()
+        return table.merge(columns, on=keys, how="left")
+
+    def test_sequences(self, config_index: int | None = None) -> pd.DataFrame:
+        """Return the test NLL of every sequence for every finished trial.
+
+        Parameters
+        ----------
+        config_index
+            The configuration whose sequences are returned; None for all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``config_index``, ``sequence_index`` (in the data set's order), ``nll_sum`` (nats
+            summed over the predicted steps) and ``n_steps`` (their number), sorted by both keys.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        return self._rows_of(tables.test_sequences, config_index)
+
+    @property
+    def selected(self) -> int | None:
+        """Return the configuration with the lowest validation NLL, as `selected_trial` does."""
+        columns = (_TRIALS.config_index, _TRIALS.state, _TRIALS.valid_nll)
+        return selected_trial(self._frame(sa.select(*columns).where(self._is_ours())))
+
+    def trial(self, config_index: int) -> StoredTrial:
+        """Return a trial.
+
+        Raises
+        ------
+        UnknownNameError
+            If the study has no such configuration.
+        StoreError
+            If the store cannot be read.
+        """
+        c = _TRIALS
+        query = sa.select(c.config_index, c.seed, c.hyperparameters, c.state, c.best_epoch)
+        with self.database.read() as connection:
+            row = connection.execute(query.where(self._is_ours(config_index))).one_or_none()
+        if row is None:
+            hint = f"study {self.name!r} has trials 0 to {self.definition.n_trials - 1}"
+            raise UnknownNameError("trial", str(config_index), (), hint)
+        return StoredTrial(**row._mapping)
+
+    def parameters(self, config_index: int) -> dict[str, npt.NDArray[Any]]:
+        """Return the best-validation parameters of a finished trial by name.
+
+        They are empty if the trial has none: not finished, diverged at once, or imported without.
+
+        Raises
+        ------
+        UnknownNameError
+            If the study has no such configuration.
+        StoreError
+            If the store cannot be read.
+        """
+        index = self.trial(config_index).config_index
+        rows = self._arrays(tables.parameters, index)
+        return {name: tables.unpacked(row) for name, row in rows.items()}
+
+    def checkpoint(self, config_index: int) -> bytes | None:
+        """Return the trainer's state from which a trial resumes; None if there is none."""
+        query = sa.select(tables.checkpoints.c.state).join_from(tables.trials, tables.checkpoints)
+        with self.database.read() as connection:
+            return connection.scalar(query.where(self._is_ours(config_index)))
+
+    def samples(self, config_index: int) -> Samples | None:
+        """Return the samples that are kept with a trial; None if there are none."""
+        rows = self._arrays(tables.samples, config_index)
+        if not set(SAMPLE_ARRAYS) <= set(rows):
+            return None
+        arrays = {name: tables.unpacked(rows[name]) for name in SAMPLE_ARRAYS}
+        origin = SampleOrigin(**rows["sample"].about)
+        return Samples(config_index=config_index, origin=origin, **arrays)
+
+    def keep_samples(self, samples: Samples) -> None:
+        """Keep samples with their trial instead of earlier ones, in one transaction.
+
+        Raises
+        ------
+        NoModelError
+            If the trial has not finished.
+        StoreError
+            If the store cannot be written.
+        """
+        finished = (
+            sa.select(_TRIALS.trial_id)
+            .where(self._is_ours(samples.config_index), _TRIALS.state == TrialState.FINISHED)
+            .with_for_update()
+        )
+        about = asdict(samples.origin)
+        with self.database.write() as connection:
+            trial_id = connection.scalar(finished)
+            if trial_id is None:
+                raise NoModelError(
+                    f"trial {samples.config_index} of study {self.name!r} has not finished; only "
+                    "a finished trial keeps samples"
+                )
+            kept = [
+                {"trial_id": trial_id, "name": name, "about": about}
+                | tables.packed(getattr(samples, name))
+                for name in SAMPLE_ARRAYS
+            ]
+            connection.execute(tables.samples.delete().where(tables.samples.c.trial_id == trial_id))
+            connection.execute(tables.samples.insert(), kept)
+
+    def progress(self) -> StudyProgress:
+        """Return the counts of trials by state, those that need attention and the time left.
+
+        Nothing is written: a trial whose lease has expired is still listed as running.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        trained = self._trained()
+        query = (
+            sa.select(
+                tables.trials,
+                sa.func.coalesce(trained.c.n_epochs, 0).label("n_trained"),
+                sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
+                trained.c.best_valid_nll,
+                (now_s() - _TRIALS.lease_renewed).label("lease_age_s"),
+                (_TRIALS.lease_expires - now_s()).label("lease_left_s"),
+            )
+            .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
+            .where(_TRIALS.study_id == self.study_id)
+            .order_by(_TRIALS.config_index)
+        )
+        with self.database.read() as connection:
+            return progress_of(self.definition, connection.execute(query).all())
+
+    def retry_failed(self) -> int:
+        """Make the failed trials wait again and return how many.
+
+        They resume from their last checkpoint.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written.
+        """
+        failed = self._is_ours() & (_TRIALS.state == TrialState.FAILED)
+        waiting = {"state": TrialState.WAITING, "error": None, "finished_at": None, "stalls": 0}
+        with self.database.write() as connection:
+            return connection.execute(tables.trials.update().where(failed).values(waiting)).rowcount
+
+    def _is_ours(self, config_index: int | None = None) -> sa.ColumnElement[bool]:
+        ours = _TRIALS.study_id == self.study_id
+        return ours if config_index is None else ours & (_TRIALS.config_index == config_index)
+
+    def _trial_ids(self) -> sa.Select[tuple[int]]:
+        # Within the study: a store of many studies is not read whole for each of them.
+        return sa.select(_TRIALS.trial_id).where(self._is_ours())
+
+    def _trained(self) -> sa.Subquery:
+        epochs = tables.epochs.c
+        valid_nll = epochs[self.definition.training.valid_nll_column]
+        return (
+            sa.select(
+                epochs.trial_id,
+                sa.func.count().label("n_epochs"),
+                # As plain numbers: where NaN is NULL, none is None.
+                sa.type_coerce(sa.func.sum(epochs.seconds), sa.Double).label("seconds"),
+                sa.type_coerce(sa.func.min(valid_nll), sa.Double).label("best_valid_nll"),
+            )
+            .where(epochs.trial_id.in_(self._trial_ids()))
+            .group_by(epochs.trial_id)
+            .subquery()
+        )
+
+    def _rows_of(self, table: sa.Table, config_index: int | None = None) -> pd.DataFrame:
+        columns = [column for column in table.c if column.name != "trial_id"]
+        query = (
+            sa.select(_TRIALS.config_index, *columns)
+            .join_from(tables.trials, table)
+            .where(self._is_ours(config_index))
+            .order_by(_TRIALS.config_index, *columns[:2])
+        )
+        return self._frame(query)
+
+    def _arrays(self, table: sa.Table, config_index: int) -> dict[str, sa.Row[Any]]:
+        query = sa.select(table).join(tables.trials).where(self._is_ours(config_index))
+        with self.database.read() as connection:
+            return {row.name: row for row in connection.execute(query)}
+
+    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
+        with self.database.read() as connection:
+            result = connection.execute(query)
+            columns = list(result.keys())
+            return pd.DataFrame([tuple(row) for row in result], columns=columns)
+
+
+def selected_trial(trials: pd.DataFrame) -> int | None:
+    """Return the configuration with the lowest validation NLL: the one that a study reports.
+
+    Parameters
+    ----------
+    trials
+        As `Study.trials` returns them, or some of their rows.
+
+    Returns
+    -------
+    int or None
+        ``config_index`` of the finished trial with the lowest finite ``valid_nll``, the lowest
+        index where there are several; None if there is none. Test NLL have no part in it.
+    """
+    finished = trials["state"] == TrialState.FINISHED
+    eligible = trials[finished & np.isfinite(trials["valid_nll"].astype("float64"))]
+    if eligible.empty:
+        return None
+    return int(eligible.sort_values(["valid_nll", "config_index"])["config_index"].iloc[0])
+
+
+_KINDS = {bool: "bool", int: "int64", float: "float64"}
+
+
+def _dtype(parameter: Parameter) -> str:
+    # A column's type follows from the space, not from the rows there happen to be.
+    kinds = {type(choice) for choice in parameter.choices}
+    if parameter.only_if is None and len(kinds) == 1:
+        return _KINDS.get(kinds.pop(), "float64")
+    return "float64"
+
+
+def _unless_nan(average: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    # NaN is stored as NULL, which SQL's aggregates would leave out.
+    complete = sa.func.count(tables.test_sequences.c.nll_sum) == sa.func.count()
+    return sa.case((complete, average))
