@@ -11,6 +11,8 @@
  * the vector width or on the compiler. The rounding error of a chain is typically far below, and
  * with random signs within, 2 sqrt(K) units in the last place of its largest partial sum.
  *
+ * `fused` is that of elementwise.c.
+ *
  * B is packed once and multiplied often: into panels of two vectors of columns (the last one has
  * three where vectors are left over), whose rows follow each other in memory. A tile of C, some
  * rows by one panel, stays in registers.
@@ -60,9 +62,6 @@ constexpr int tile_rows(int vectors) {
 const int FULL_ROWS = 4;
 /* Part of a panel that stays in the first-level cache. */
 const npy_intp INNER_BYTES = 49152;
-
-FDRNN_INLINE float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-FDRNN_INLINE double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
 /* The functions of vectors are written by lanes, and compile to one instruction. */
 template <typename real>
