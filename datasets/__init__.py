@@ -1,7 +1,7 @@
 """Sequences to learn: the paper's benchmarks, Bach chorales, generated waves, a user's own.
 
 `load` returns a `Dataset` by name or path; `chunk` cuts its training and validation sequences
-as the paper does. `fdrnn.datasets.kinds` says what a frame may be, `BENCHMARKS` which files the
+as the paper does. `fdrnn.datasets.dataset` says what a frame may be, `BENCHMARKS` which files the
 benchmarks are and where they are fetched from, `fdrnn.datasets.bach` how the chorales are made,
 `fdrnn.datasets.formats` how a file of one's own must look. A sequence is drawn by
 `fdrnn.datasets.pianoroll`, which stands apart because it loads matplotlib.
@@ -14,7 +14,17 @@ benchmarks are and where they are fetched from, `fdrnn.datasets.bach` how the ch
 from fdrnn.datasets.benchmarks import BENCHMARKS, Benchmark, BenchmarkFile
 from fdrnn.datasets.cache import cache_directory
 from fdrnn.datasets.chunking import Chunks, chunk
-from fdrnn.datasets.dataset import SPLITS, DataDescription, Dataset, Sequences
+from fdrnn.datasets.dataset import (
+    BINARY,
+    CATEGORICAL,
+    KINDS,
+    REAL,
+    SPLITS,
+    DataDescription,
+    Dataset,
+    Frames,
+    Sequences,
+)
 from fdrnn.datasets.errors import (
     CacheError,
     DataError,
@@ -28,7 +38,6 @@ from fdrnn.datasets.errors import (
 )
 from fdrnn.datasets.files import open_file, read_file, user_path, write_atomically
 from fdrnn.datasets.formats import write_npz
-from fdrnn.datasets.kinds import BINARY, CATEGORICAL, KINDS, REAL, Frames
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.datasets.kinds import Frames
+from fdrnn.datasets.dataset import Frames
 
 DEFAULT_CHUNK_LENGTH = 100
 """Frames of a chunk in the paper."""

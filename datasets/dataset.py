@@ -1,22 +1,56 @@
-"""A data set: sequences of one kind, split into training, validation and test."""
+"""A data set: sequences of frames of one kind, split into training, validation and test.
+
+=============  ==================================  =======================  ====================
+kind           a frame                             in a data file           as an array
+=============  ==================================  =======================  ====================
+`BINARY`       columns that are 0 or 1             the same                 uint8, 0 and 1
+`REAL`         columns of finite numbers           the same, in any unit    float64
+`CATEGORICAL`  one of V symbols                    an integer 0 .. V-1      uint8, one-hot, V
+                                                                            columns
+=============  ==================================  =======================  ====================
+
+A file declares its kind (`fdrnn.datasets.formats`); it is never guessed from the values.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fdrnn.datasets.errors import DataError
-from fdrnn.datasets.kinds import BINARY, DTYPES, KINDS, REAL, Frames, fault
+from fdrnn.datasets.errors import DataError, shown
+from fdrnn.datasets.limits import require_few_sequences
+
+BINARY = "binary"
+REAL = "real"
+CATEGORICAL = "categorical"
+KINDS = (BINARY, REAL, CATEGORICAL)
+
+Frames = npt.NDArray[Any]
+"""A sequence, shape (n_frames, n_features), of the dtype of its kind."""
+
+DTYPES: Mapping[str, type[Any]] = {BINARY: np.uint8, REAL: np.float64, CATEGORICAL: np.uint8}
+"""Dtypes of the arrays of each kind."""
 
 Sequences = tuple[Frames, ...]
 """Sequences of one split; each of shape (n_frames, n_features)."""
 
 SPLITS = ("train", "valid", "test")
+
+_COLUMN_BLOCK_VALUES = 2**22
+
+
+def one_hot(symbols: npt.NDArray[Any], n_symbols: int) -> Frames:
+    """Return integers 0 .. n_symbols - 1, shape (n_frames,), as the rows of a sequence."""
+    frames = np.zeros((len(symbols), n_symbols), np.uint8)
+    frames[np.arange(len(symbols)), symbols] = 1
+    return frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +124,7 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise DataError(
-                f"{self.name}: kind must be one of {', '.join(KINDS)}, got {self.kind!r}"
+                f"{self.name}: kind must be one of {', '.join(KINDS)}, got {shown(self.kind)}"
             )
         dtype = np.dtype(DTYPES[self.kind])
         if self.step_quarters is not None and not 0 < self.step_quarters < math.inf:
@@ -104,6 +138,7 @@ class Dataset:
                 raise DataError(
                     f"{self.name}: the {split} split holds no sequence; each split needs one"
                 )
+            require_few_sequences(len(sequences), f"{self.name}: the {split} split")
             for index, sequence in enumerate(sequences):
                 where = f"{self.name}: sequence {index} of the {split} split"
                 if sequence.ndim != 2 or sequence.dtype != dtype or not sequence.size:
@@ -111,7 +146,7 @@ class Dataset:
                         f"{where} must be a non-empty {dtype} array (frames, features), "
                         f"got {sequence.dtype} of shape {sequence.shape}"
                     )
-                broken = fault(self.kind, sequence)
+                broken = _FAULTS[self.kind](sequence)
                 if broken:
                     raise DataError(f"{where} {broken}")
                 widths.add(sequence.shape[1])
@@ -122,25 +157,29 @@ class Dataset:
                 )
         if len(widths) != 1:
             raise DataError(
-                f"{self.name}: every sequence must have one width, found {sorted(widths)}"
+                f"{self.name}: every sequence must have one width, found {shown(sorted(widths))}"
             )
         if self.kind == REAL:
             self._require_varying_columns()
 
     def _require_varying_columns(self) -> None:
-        # Its density has no bound, and there is no unit to standardise it by.
-        frames = np.concatenate(self.train)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            # Rounding may give equal numbers a deviation, and unequal ones none.
-            deviation = np.where(np.ptp(frames, axis=0) == 0, 0.0, frames.std(axis=0))
-        usable = np.isfinite(deviation) & (deviation > np.finfo(np.float64).tiny)
-        if not usable.all():
-            column = int(np.flatnonzero(~usable)[0])
-            raise DataError(
-                f"{self.name}: every column of real data must vary in the training split, with a "
-                f"finite standard deviation; that of column {column} is {deviation[column]:g}: "
-                "leave it out or scale it"
-            )
+        # The density of a constant column has no bound, and its unit is unknown.
+        width, n_frames = self.n_features, sum(map(len, self.train))
+        # A few columns at a time, because a copy of all would double the memory.
+        block = max(1, _COLUMN_BLOCK_VALUES // n_frames)
+        for first in range(0, width, block):
+            frames = np.concatenate([sequence[:, first : first + block] for sequence in self.train])
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                # Rounding may give equal numbers a deviation, and unequal ones none.
+                deviation = np.where(np.ptp(frames, axis=0) == 0, 0.0, frames.std(axis=0))
+            usable = np.isfinite(deviation) & (deviation > np.finfo(np.float64).tiny)
+            if not usable.all():
+                column = int(np.flatnonzero(~usable)[0])
+                raise DataError(
+                    f"{self.name}: every column of real data must vary in the training split, "
+                    "with a finite standard deviation; that of column "
+                    f"{first + column} is {deviation[column]:g}: leave it out or scale it"
+                )
 
     def split(self, name: str) -> Sequences:
         """Return the sequences of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -178,3 +217,31 @@ class Dataset:
                 digest.update(f"{split} {sequence.shape}".encode())
                 digest.update(np.ascontiguousarray(sequence).tobytes())
         return digest.hexdigest()
+
+
+def _binary_fault(sequence: Frames) -> str:
+    largest = sequence.max()
+    return f"must hold 0 and 1 only, found {largest}" if largest > 1 else ""
+
+
+def _real_fault(sequence: Frames) -> str:
+    finite = np.isfinite(sequence)
+    return "" if finite.all() else f"must hold finite numbers, found {sequence[~finite][0]}"
+
+
+def _categorical_fault(sequence: Frames) -> str:
+    if sequence.shape[1] < 2:
+        return f"must have at least 2 symbols, got {sequence.shape[1]}"
+    is_one_hot = (sequence.max(axis=1) == 1) & (sequence.sum(axis=1, dtype=np.int64) == 1)
+    return (
+        ""
+        if is_one_hot.all()
+        else f"must be one-hot, frame {np.flatnonzero(~is_one_hot)[0]} is not"
+    )
+
+
+_FAULTS: Mapping[str, Callable[[Frames], str]] = {
+    BINARY: _binary_fault,
+    REAL: _real_fault,
+    CATEGORICAL: _categorical_fault,
+}

@@ -1,4 +1,4 @@
-"""Data files: .npz, .mat and .pickle, all holding sequences of one kind in three splits.
+"""Data files: .npz, .mat and .pickle, each with sequences of one kind in three splits.
 
 ``.npz`` (numpy, no pickled objects), for data of any width::
 
@@ -6,23 +6,25 @@
         "mine.npz",
         train=np.concatenate(train),                  # (n_frames in all, n_features), 0 and 1
         train_lengths=[len(roll) for roll in train],  # frames of each sequence
-        ...,                                          # and so for valid and test
-        lowest_midi_note=21,                          # if column 0 is a note; leave it out else
+        ...,                                          # likewise for valid and test
+        lowest_midi_note=21,                          # if column 0 is a note
         step_quarters=0.5,                            # quarter notes a frame lasts, for MIDI files
     )
 
-``.mat`` (MATLAB, up to version 7), for data of any width: cell arrays ``traindata``,
-``validdata`` and ``testdata``, each cell a matrix (n_frames, n_features) of 0 and 1; and
-``lowest_midi_note`` and ``step_quarters`` as above.
+``.mat`` (MATLAB, versions 5 to 7), for data of any width: cell arrays ``traindata``,
+``validdata`` and ``testdata``, each cell a full or sparse matrix (n_frames, n_features) of 0
+and 1; and ``lowest_midi_note`` and ``step_quarters`` as above.
 
-Both hold another kind of data (`fdrnn.datasets.kinds`) only where they say so:
+Both contain another kind of data (`fdrnn.datasets.dataset`) only if they declare it:
 
-- ``kind="real"``: the matrices hold finite numbers, in any units;
-- ``kind="categorical"`` and ``n_symbols=V``: in the place of matrices stand integers 0 to V-1,
-  one a frame: in a .npz file a row (n_frames in all,), in a .mat file a row or a column in each
-  cell. ``lowest_midi_note`` is then that of symbol 0.
+- ``kind="real"``: the matrices contain finite numbers, in any units;
+- ``kind="categorical"`` and ``n_symbols=V``: instead of matrices, integers 0 to V-1, one a
+  frame: in a .npz file a row (n_frames in all,), in a .mat file a row or a column in each cell.
+  ``lowest_midi_note`` is then that of symbol 0.
 
 ``.pickle`` or ``.pkl``, for piano-rolls of 88 notes: see `fdrnn.datasets.pickles`.
+
+Other variables in a file are ignored. `fdrnn.datasets.limits` limits the size.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,19 +40,34 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE
-from fdrnn.datasets.dataset import SPLITS, Dataset, Sequences
-from fdrnn.datasets.errors import DataError, MissingFileError
+from fdrnn.datasets.benchmarks import BENCHMARKS, LOWEST_PIANO_NOTE
+from fdrnn.datasets.dataset import (
+    BINARY,
+    CATEGORICAL,
+    KINDS,
+    REAL,
+    SPLITS,
+    Dataset,
+    Frames,
+    Sequences,
+    one_hot,
+)
+from fdrnn.datasets.errors import DataError, MissingFileError, one_line, shown
 from fdrnn.datasets.files import read_file
-from fdrnn.datasets.kinds import BINARY, CATEGORICAL
+from fdrnn.datasets.limits import DATA_LIMIT, MOST_SYMBOLS, Budget, require_few_sequences
+from fdrnn.datasets.mat import read_mat
 from fdrnn.datasets.pickles import parse_pickle
-from fdrnn.datasets.values import KIND, N_SYMBOLS, Reader, kind_of, reader, variable
 
 SUFFIXES = (".npz", ".mat", ".pickle", ".pkl")
-"""File name suffixes of the forms that are read."""
+"""File name suffixes of the formats that are read."""
 
-_LOWEST = "lowest_midi_note"
-_STEP = "step_quarters"
+_KIND, _N_SYMBOLS = "kind", "n_symbols"
+_LOWEST, _STEP = "lowest_midi_note", "step_quarters"
+_DECLARATIONS = {_KIND, _N_SYMBOLS, _LOWEST, _STEP}
+_MOST_MEMBERS = 1000
+
+Variables = dict[str, npt.NDArray[Any] | None]
+"""The variables of a file by name; None for those that are not read."""
 
 
 def read_dataset(
@@ -62,21 +80,21 @@ def read_dataset(
     lowest_midi_note: int | None = None,
     step_quarters: float | None = None,
 ) -> Dataset:
-    """Read a data file of any of the forms.
+    """Read a data file of any of the formats.
 
     Parameters
     ----------
     path
-        The file; its suffix says its form.
+        The file; the suffix is the format.
     name, title, note
-        As `Dataset` has them.
+        Those of the `Dataset`.
     sha256
         Checksum that the file must have, in hexadecimal; it is checked before anything is
         parsed. None accepts any file.
     lowest_midi_note
-        MIDI number of column 0 if the file does not say it.
+        MIDI number of column 0 if the file does not declare it.
     step_quarters
-        Quarter notes that a frame lasts if the file does not say it.
+        Quarter notes that a frame lasts if the file does not declare it.
 
     Returns
     -------
@@ -88,24 +106,37 @@ def read_dataset(
     MissingFileError
         If there is no such file.
     FileError
-        If it cannot be read, is not a regular file or has more than 1 GiB.
+        If it cannot be read, is not a regular file or is larger than the limit.
     DataError
-        If it has another checksum, is damaged or breaks a rule of its form.
+        If it has another checksum, is damaged or breaks a rule of the format.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise DataError(f"{path}: a data file must end in one of {', '.join(SUFFIXES)}")
-    data = _read_bytes(path)
-    if sha256 is not None:
-        _check_sha256(data, sha256, path)
-    content = _parse(data, path, trusted=sha256 is not None)
-    splits, lowest, step = content.splits, content.lowest_midi_note, content.step_quarters
+    try:
+        data = read_file(path, limit_bytes=DATA_LIMIT, what="data file")
+    except MissingFileError as error:
+        raise MissingFileError(
+            f"{error}; `fdrnn data list` shows the data sets known by name"
+        ) from error
+    if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise DataError(
+            f"{path} has the wrong checksum: SHA-256 {found}, expected {sha256}; it is damaged "
+            "or another file: replace it, or name no data folder to have it fetched"
+        )
+    if suffix == ".npz":
+        declared, splits = _npz_content(data, str(path))
+    elif suffix == ".mat":
+        declared, splits = _mat_content(data, str(path))
+    else:
+        declared = _Declarations(BINARY, 0, LOWEST_PIANO_NOTE, None)
+        splits = parse_pickle(data, str(path), trusted=sha256 is not None or _is_benchmark(data))
+    lowest, step = declared.lowest_midi_note, declared.step_quarters
     return Dataset(
         name=name,
         title=title,
-        train=splits["train"],
-        valid=splits["valid"],
-        test=splits["test"],
-        kind=content.kind,
+        **splits,
+        kind=declared.kind,
         lowest_midi_note=lowest_midi_note if lowest is None else lowest,
         step_quarters=step_quarters if step is None else step,
         note=note,
@@ -113,9 +144,9 @@ def read_dataset(
 
 
 def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
-    """Write a data set as .npz, in the form that `read_dataset` reads.
+    """Write a data set as .npz, in the format that `read_dataset` reads.
 
-    Name, title and note are not part of the form.
+    Name, title and note are not part of the format.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     for split in SPLITS:
@@ -124,9 +155,9 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
         arrays[split] = frames.argmax(axis=1) if dataset.kind == CATEGORICAL else frames
         arrays[f"{split}_lengths"] = np.array([len(sequence) for sequence in sequences])
     if dataset.kind != BINARY:
-        arrays[KIND] = np.array(dataset.kind)
+        arrays[_KIND] = np.array(dataset.kind)
     if dataset.kind == CATEGORICAL:
-        arrays[N_SYMBOLS] = np.array(dataset.n_features)
+        arrays[_N_SYMBOLS] = np.array(dataset.n_features)
     if dataset.lowest_midi_note is not None:
         arrays[_LOWEST] = np.array(dataset.lowest_midi_note)
     if dataset.step_quarters is not None:
@@ -134,112 +165,173 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
     np.savez_compressed(file, **arrays)
 
 
-def _read_bytes(path: Path) -> bytes:
+def _is_benchmark(data: bytes) -> bool:
+    known = {file.sha256 for benchmark in BENCHMARKS.values() for file in benchmark.files}
+    return hashlib.sha256(data).hexdigest() in known
+
+
+def _npz_content(data: bytes, source: str) -> tuple[_Declarations, dict[str, Sequences]]:
+    variables = _load_npz(data, source)
+    declared = _Declarations.of(variables, source)
+    budget = Budget(source)
+    return declared, {
+        split: _npz_sequences(variables, split, source, declared, budget) for split in SPLITS
+    }
+
+
+def _load_npz(data: bytes, source: str) -> Variables:
+    wanted = {*SPLITS, *(f"{split}_lengths" for split in SPLITS), *_DECLARATIONS}
+    # Each entry of a zip directory takes far more memory than its bytes.
+    if not zipfile.is_zipfile(io.BytesIO(data)) or data.count(b"PK\1\2") > _MOST_MEMBERS:
+        raise DataError(f"{source} is damaged or not a .npz file of at most {_MOST_MEMBERS} arrays")
     try:
-        return read_file(path, what="data file")
-    except MissingFileError as error:
-        raise MissingFileError(
-            f"{error}; `fdrnn data list` shows the data sets known by name"
-        ) from error
-
-
-def _check_sha256(data: bytes, expected: str, path: Path) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
-        raise DataError(
-            f"{path} has the wrong checksum: SHA-256 {found}, expected {expected}; it is damaged "
-            "or another file: replace it, or name no data folder to have it fetched"
-        )
-
-
-@dataclass(frozen=True)
-class _Content:
-    splits: dict[str, Sequences]
-    kind: str
-    lowest_midi_note: int | None
-    step_quarters: float | None
-
-
-def _parse(data: bytes, path: Path, *, trusted: bool) -> _Content:
-    suffix = path.suffix.lower()
-    if suffix in (".pickle", ".pkl"):
-        rolls = parse_pickle(data, str(path), trusted=trusted)
-        return _Content(rolls, BINARY, LOWEST_PIANO_NOTE, None)
-    variables = _load_npz(data, path) if suffix == ".npz" else _load_mat(data, path)
-    pieces = _npz_sequences if suffix == ".npz" else _mat_sequences
-    kind = kind_of(variables, path)
-    read = reader(kind, variables, path)
-    splits = {split: pieces(variables, split, path, read) for split in SPLITS}
-    lowest, step = _lowest_midi_note(variables, path), _step_quarters(variables, path)
-    return _Content(splits, kind, lowest, step)
-
-
-def _load_npz(data: bytes, path: Path) -> dict[str, Any]:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise DataError(f"{path} is damaged or no .npz file")
-    try:
-        archive = np.load(io.BytesIO(data), allow_pickle=False)
-        return {key: archive[key] for key in archive.files}
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            sizes = [
+                member.file_size
+                for member in archive.zip.infolist()
+                if member.filename.removesuffix(".npy") in wanted
+            ]
+            Budget(source).take(sum(sizes))
+            return {key: archive[key] if key in wanted else None for key in archive.files}
+    except DataError:
+        raise
     except Exception as error:  # damaged bytes make zip and numpy raise anything
         raise DataError(
-            f"{path}: the .npz file is damaged or holds objects, which are not read ({error})"
+            f"{source}: the .npz file is damaged or contains objects, which are not read "
+            f"({one_line(str(error), 200)})"
         ) from error
 
 
-def _load_mat(data: bytes, path: Path) -> dict[str, Any]:
-    import scipy.io  # noqa: PLC0415 - slow to import, and needed for .mat alone
-
-    try:
-        return dict(scipy.io.loadmat(io.BytesIO(data)))  # type: ignore[arg-type]  # stubs too narrow
-    except NotImplementedError as error:
-        raise DataError(
-            f"{path}: .mat files of version 7.3 are not read; save it with version 7"
-        ) from error
-    except Exception as error:  # damaged bytes make the parser raise anything
-        raise DataError(f"{path}: the .mat file is damaged or of another form ({error})") from error
-
-
-def _npz_sequences(variables: dict[str, Any], split: str, path: Path, read: Reader) -> Sequences:
-    where = f"{path}: {split}"
-    frames = read(variable(variables, split, path), where)
-    lengths = variable(variables, f"{split}_lengths", path)
+def _npz_sequences(
+    variables: Variables, split: str, source: str, declared: _Declarations, budget: Budget
+) -> Sequences:
+    where = f"{source}: {split}"
+    frames = declared.frames(_variable(variables, split, source), where, budget)
+    lengths = _variable(variables, f"{split}_lengths", source)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
         raise DataError(f"{where}_lengths must be a row of positive integers")
-    if int(lengths.sum()) != len(frames):
+    require_few_sequences(len(lengths), where)
+    total = sum(lengths.tolist())
+    if total != len(frames):
         raise DataError(
-            f"{where}_lengths must sum to the {len(frames)} frames of {split}, "
-            f"got {int(lengths.sum())}"
+            f"{where}_lengths must sum to the {len(frames)} frames of {split}, got {total}"
         )
     # Split at no place, no frames would be one sequence of none.
     return tuple(np.split(frames, np.cumsum(lengths)[:-1])) if len(lengths) else ()
 
 
-def _mat_sequences(variables: dict[str, Any], split: str, path: Path, read: Reader) -> Sequences:
-    key = f"{split}data"
-    cells = variable(variables, key, path)
-    if not cells.size:
-        return ()
-    if cells.dtype != object or cells.size != max(cells.shape, default=0):
-        raise DataError(f"{path}: {key} must be a row of cells, one matrix in each")
+def _mat_content(data: bytes, source: str) -> tuple[_Declarations, dict[str, Sequences]]:
+    variables = read_mat(data, source, {f"{split}data" for split in SPLITS} | _DECLARATIONS)
+    declared = _Declarations.of(variables, source)
+    budget = Budget(source)
+    return declared, {
+        split: _mat_sequences(variables, f"{split}data", source, declared, budget)
+        for split in SPLITS
+    }
+
+
+def _mat_sequences(
+    variables: Variables, key: str, source: str, declared: _Declarations, budget: Budget
+) -> Sequences:
+    cells = _variable(variables, key, source)
+    if cells.dtype != object or cells.size != max(cells.shape):
+        raise DataError(f"{source}: {key} must be a row of cells, one matrix in each")
     return tuple(
-        read(cell, f"{path}: sequence {index} of {key}") for index, cell in enumerate(cells.ravel())
+        declared.frames(cell, f"{source}: sequence {index} of {key}", budget)
+        for index, cell in enumerate(cells.ravel())
     )
 
 
-def _lowest_midi_note(variables: dict[str, Any], path: Path) -> int | None:
-    if _LOWEST not in variables:
-        return None
-    value = np.asarray(variables[_LOWEST])
-    # MATLAB's numbers are real unless they are made integers.
-    if value.size != 1 or value.dtype.kind not in "iuf" or value.item() not in range(128):
-        raise DataError(f"{path}: {_LOWEST} must be one integer from 0 to 127")
-    return int(value.item())
+def _variable(variables: Variables, key: str, source: str) -> npt.NDArray[Any]:
+    value = variables.get(key)
+    if not isinstance(value, np.ndarray):
+        names = ", ".join(sorted(variables)[:20])
+        raise DataError(f"{source} must contain an array {key!r}; it contains {names or 'nothing'}")
+    return value
 
 
-def _step_quarters(variables: dict[str, Any], path: Path) -> float | None:
-    if _STEP not in variables:
+def _declaration(
+    variables: Variables, key: str, source: str, rule: str, is_valid: Callable[[Any], bool]
+) -> Any:
+    """Return the one value of a variable, None if the file lacks it."""
+    if key not in variables:
         return None
-    value = np.asarray(variables[_STEP])
-    if value.size != 1 or value.dtype.kind not in "iuf":
-        raise DataError(f"{path}: {_STEP} must be one positive number")
-    return float(value.item())
+    values = _variable(variables, key, source)
+    value = values.item() if values.size == 1 and values.dtype.kind in "iufU" else None
+    if value is None or not is_valid(value):
+        raise DataError(f"{source}: {key} must be {rule}, got {shown(values.ravel()[:3].tolist())}")
+    return value
+
+
+@dataclass(frozen=True)
+class _Declarations:
+    """What a file declares of its values, and their conversion into frames."""
+
+    kind: str
+    n_symbols: int
+    lowest_midi_note: int | None
+    step_quarters: float | None
+
+    @classmethod
+    def of(cls, variables: Variables, source: str) -> _Declarations:
+        def read(key: str, rule: str, is_valid: Callable[[Any], bool]) -> Any:
+            return _declaration(variables, key, source, rule, is_valid)
+
+        kind = read(_KIND, f"one of {', '.join(KINDS)}", KINDS.__contains__) or BINARY
+        if kind == CATEGORICAL:
+            _variable(variables, _N_SYMBOLS, source)
+        # MATLAB's numbers are real unless they are made integers.
+        symbols, notes = range(2, MOST_SYMBOLS + 1), range(128)
+        rule = f"one integer from 2 to {MOST_SYMBOLS}"
+        n_symbols = read(_N_SYMBOLS, rule, symbols.__contains__) if kind == CATEGORICAL else 0
+        lowest = read(_LOWEST, "one integer from 0 to 127", notes.__contains__)
+        step = read(_STEP, "one positive number", lambda value: not isinstance(value, str))
+        return cls(
+            kind,
+            int(n_symbols),
+            None if lowest is None else int(lowest),
+            None if step is None else float(step),
+        )
+
+    def frames(self, values: npt.NDArray[Any], where: str, budget: Budget) -> Frames:
+        """Return values as frames of the kind, DataError where they break a rule of it."""
+        if self.kind == CATEGORICAL:
+            return self._symbols(values, where, budget)
+        if values.dtype.kind not in "biuf":
+            raise DataError(f"{where} must be a matrix (n_frames, n_features) of numbers")
+        if values.ndim != 2:
+            raise DataError(f"{where} must be of shape (n_frames, n_features), got {values.shape}")
+        if self.kind == REAL:
+            budget.take(values.size * 8)
+            return np.ascontiguousarray(values, np.float64)
+        budget.take(values.size)
+        found = _not_binary(values)
+        if found is not None:
+            raise DataError(
+                f"{where} must contain 0 and 1 only, found {found}; a file of another kind "
+                f"declares it by the key {_KIND}"
+            )
+        return np.ascontiguousarray(values, np.uint8)
+
+    def _symbols(self, values: npt.NDArray[Any], where: str, budget: Budget) -> Frames:
+        if values.size != max(values.shape, default=0) or values.dtype.kind not in "iuf":
+            raise DataError(f"{where} must be a row of integers, one symbol a frame")
+        budget.take(values.size * self.n_symbols)
+        row = values.ravel()
+        known = (row >= 0) & (row < self.n_symbols) & (row == np.floor(row))
+        if not known.all():
+            raise DataError(
+                f"{where} must contain symbols, integers 0 to {self.n_symbols - 1} ({_N_SYMBOLS} "
+                f"is {self.n_symbols}), found {row[~known][0]}"
+            )
+        return one_hot(row.astype(np.int64), self.n_symbols)
+
+
+def _not_binary(values: npt.NDArray[Any]) -> Any:
+    """Return a value that is neither 0 nor 1, None if there is none."""
+    if not values.size or values.dtype.kind == "b":
+        return None
+    if values.dtype.kind in "iu":  # without a mask, which would take as much memory again
+        return next((value for value in (values.min(), values.max()) if value not in (0, 1)), None)
+    is_binary = (values == 0) | (values == 1)
+    return None if is_binary.all() else values[~is_binary][0]

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fdrnn.datasets.kinds import Frames
+from fdrnn.datasets.dataset import Frames
 
 MOST_COLUMNS = 8
 """Columns that are drawn; of wider data, the first ones."""

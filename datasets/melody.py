@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import bach
-from fdrnn.datasets.dataset import SPLITS, Dataset
-from fdrnn.datasets.kinds import CATEGORICAL, Frames, one_hot
+from fdrnn.datasets.dataset import CATEGORICAL, SPLITS, Dataset, Frames, one_hot
 
 NAME = "bach-melody"
 TITLE = "Bach chorales, melody (music21)"

@@ -15,8 +15,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.datasets.dataset import SPLITS, Dataset
-from fdrnn.datasets.kinds import REAL, Frames
+from fdrnn.datasets.dataset import REAL, SPLITS, Dataset, Frames
 
 
 def standardised(dataset: Dataset) -> Dataset:

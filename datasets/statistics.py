@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fdrnn.datasets.chunking import DEFAULT_CHUNK_LENGTH, count_chunks
-from fdrnn.datasets.dataset import SPLITS, Dataset
-from fdrnn.datasets.kinds import BINARY, CATEGORICAL, REAL
+from fdrnn.datasets.dataset import BINARY, CATEGORICAL, REAL, SPLITS, Dataset
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ import math
 
 import numpy as np
 
-from fdrnn.datasets.dataset import Dataset
-from fdrnn.datasets.kinds import REAL, Frames
+from fdrnn.datasets.dataset import REAL, Dataset, Frames
 
 NAME = "waves"
 TITLE = "Waves (generated)"

@@ -77,9 +77,9 @@ def test_a_file_that_declares_its_kind(tmp_path, suffix, kind, splits, more):
 @pytest.mark.parametrize(
     ("kind", "splits", "more", "message"),
     [
-        ("binary", real(), {}, "0 and 1 only.*of another kind say so by the key kind"),
+        ("binary", real(), {}, "0 and 1 only.*of another kind declares it by the key kind"),
         ("reel", real(), {}, r"kind must be one of binary, real, categorical, got \['reel'\]"),
-        ("categorical", symbols(), {}, "must hold an array 'n_symbols'"),
+        ("categorical", symbols(), {}, "must (hold|contain) an array 'n_symbols'"),
         ("categorical", symbols(), {"n_symbols": 1}, "n_symbols must be one integer from 2 to"),
         ("categorical", symbols(), {"n_symbols": 2**31 - 1}, "n_symbols must be .* to 65536, got"),
         ("categorical", symbols(), {"n_symbols": 3}, r"integers 0 to 2 .*found 3"),

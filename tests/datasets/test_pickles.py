@@ -127,7 +127,7 @@ def test_a_pickle_that_calls_something_is_refused_before_it_is_called(tmp_path, 
     ],
 )
 def test_other_names_codecs_and_types_are_refused(data):
-    with pytest.raises(DataError, match=r"not allowed|no MIDI notes"):
+    with pytest.raises(DataError, match=r"not allowed|not MIDI notes"):
         parse_pickle(data, "x")
 
 
@@ -148,12 +148,6 @@ def test_truncated_pickles_are_told_in_one_line(protocol, share):
     with pytest.raises(DataError, match="damaged") as caught:
         parse_pickle(data[: int(share * len(data))], "x")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("put", [b"p3000000000\n", b"r\xff\xff\xff\xfe"])
-def test_a_memo_entry_that_would_fill_the_memory_is_refused(put):
-    with pytest.raises(DataError, match=r"it has no [0-9]+ objects"):
-        parse_pickle(b"(d" + put + b".", "x")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def test_the_checksum_is_checked_before_a_byte_is_parsed(tiny, form, monkeypatch
     def parse(*_, **__):
         raise AssertionError("parsed")
 
-    monkeypatch.setattr("fdrnn.datasets.formats._parse", parse)
+    monkeypatch.setattr("fdrnn.datasets.formats.parse_pickle", parse)
+    monkeypatch.setattr("fdrnn.datasets.formats.read_mat", parse)
     for path in tiny.iterdir():
         if path.name != form:
             path.unlink()

@@ -1,0 +1,120 @@
+"""The readers of files and bytes of unknown origin, each with valid examples to mutate.
+
+A reader is one entry of `READERS`. Its parts are what a mutation changes: the file itself, or
+what it contains, where a checksum would refuse every other change.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import scipy.sparse
+
+from fdrnn.datasets import Dataset, load, write_npz
+from oracles.data_files import cells, write_mat, write_pickle
+
+Parts = Mapping[str, bytes]
+"""What is mutated, by name."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and how its inputs are made.
+
+    Attributes
+    ----------
+    suffix
+        Of the files.
+    examples
+        Writes valid files into a folder and returns them.
+    read
+        Reads a file; whatever it raises for a bad one is an `FdrnnError`.
+    unpack, pack
+        From a file's bytes to its parts and back.
+    """
+
+    suffix: str
+    examples: Callable[[Path], list[Path]]
+    read: Callable[[Path], object]
+    unpack: Callable[[bytes], Parts] = lambda data: {"": data}
+    pack: Callable[[Parts], bytes] = lambda parts: parts[""]
+
+
+def _datasets() -> list[Dataset]:
+    rng = np.random.default_rng(3)
+    lengths = {"train": (7, 1, 12), "valid": (4, 4), "test": (9,)}
+    rolls = {
+        split: tuple((rng.random((n, 88)) < 0.05).astype(np.uint8) for n in ns)
+        for split, ns in lengths.items()
+    }
+    reals = {split: tuple(rng.standard_normal((n, 2)) for n in ns) for split, ns in lengths.items()}
+    symbols = {
+        split: tuple(np.eye(4, dtype=np.uint8)[rng.integers(0, 4, n)] for n in ns)
+        for split, ns in lengths.items()
+    }
+    return [
+        Dataset("rolls", "", **rolls, lowest_midi_note=21, step_quarters=0.5),
+        Dataset("reals", "", **reals, kind="real"),
+        Dataset("symbols", "", **symbols, kind="categorical"),
+    ]
+
+
+def _npz_examples(folder: Path) -> list[Path]:
+    paths = [folder / f"{data.name}.npz" for data in _datasets()]
+    for path, data in zip(paths, _datasets(), strict=True):
+        write_npz(path, data)
+    return paths
+
+
+def _mat_examples(folder: Path) -> list[Path]:
+    rolls, reals, _ = _datasets()
+    sparse = {
+        f"{split}data": cells([scipy.sparse.csc_matrix(roll) for roll in rolls.split(split)])
+        for split in ("train", "valid", "test")
+    }
+    paths = [folder / f"{name}.mat" for name in ("compressed", "plain", "sparse")]
+    write_mat(paths[0], rolls, lowest_midi_note=21)
+    variables = {f"{s}data": cells(reals.split(s)) for s in ("train", "valid", "test")}
+    scipy.io.savemat(paths[1], {**variables, "kind": "real"})
+    scipy.io.savemat(paths[2], sparse)
+    return paths
+
+
+def _pickle_examples(folder: Path) -> list[Path]:
+    paths = [folder / f"protocol-{protocol}.pickle" for protocol in (0, 2, 4)]
+    for path, protocol in zip(paths, (0, 2, 4), strict=True):
+        write_pickle(path, _datasets()[0], protocol=protocol)
+    return paths
+
+
+def unzip(data: bytes) -> Parts:
+    """Return the members of a zip archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(parts: Parts) -> bytes:
+    """Return a zip archive of members, with the right checksums."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name or "empty", content)
+    return buffer.getvalue()
+
+
+def _load(path: Path) -> object:
+    return load(str(path))
+
+
+READERS: Mapping[str, Reader] = {
+    "npz": Reader(".npz", _npz_examples, _load),
+    "npz-members": Reader(".npz", _npz_examples, _load, unzip, zipped),
+    "mat": Reader(".mat", _mat_examples, _load),
+    "pickle": Reader(".pickle", _pickle_examples, _load),
+}
