@@ -104,7 +104,7 @@ class Network:
         of_variant, of_output = _arrays(variant.noise), _arrays(self.output.noise)
         state = variant.initial_state(ahead, self._zeros)
         activations, _ = variant.activations(symbols, state, of_variant)
-        nll = T.dot(weights, self.output.nll(activations, symbols, of_output))
+        nll = T.sum(weights * self.output.nll(activations, symbols, of_output))
         penalty = variant.penalty(symbols)
         norm, updates = rmsprop_nesterov(
             nll if penalty is None else nll + penalty,

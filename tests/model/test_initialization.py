@@ -50,7 +50,7 @@ def test_incoming_connections_and_spectral_radius(max_incoming):
     W = initial_parameters(hyperparameters, 88, "variance", 0)["W_rec"]
     incoming = (W != 0).sum(axis=0)
     np.testing.assert_array_equal(incoming, min(max_incoming or 150, 150))
-    assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(1.1, rel=1e-5)
+    assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(1.1, rel=6e-5)
 
 
 def test_connections_are_spread_over_the_units():
