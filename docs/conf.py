@@ -17,6 +17,7 @@ extensions = [
     "command_line",
     "mathml",
     "names",
+    "source_code",
     "study_keys",
 ]
 source_suffix = {".md": "markdown"}

@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from docutils import nodes
 from numpydoc.docscrape import ClassDoc
@@ -25,7 +25,15 @@ from fdrnn.model import OUTPUTS, VARIANTS, recordable
 from fdrnn.search import SPACES
 from fdrnn.search.design.space import Parameter, fitting_spaces
 
-_TYPES = {int: "integer", float: "number", str: "text"}
+_TYPES: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    str: "text",
+    tuple[str, ...]: "list of texts",
+    int | None: "integer or none",
+    float | None: "number or none",
+}
 
 
 class StudyKeys(SphinxDirective):
@@ -42,14 +50,15 @@ class StudyKeys(SphinxDirective):
 def _keys(settings: type[Any]) -> Iterator[str]:
     texts = {
         name.strip(): attribute.desc
-        for attribute in ClassDoc(settings)["Attributes"]
+        for base in settings.__mro__[:-1]
+        for attribute in ClassDoc(base)["Attributes"]
         for name in attribute.name.split(",")
     }
     types = get_type_hints(settings)
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(types[field.name]):
             continue  # a table of its own
-        kind = _TYPES.get(types[field.name]) or f"list of {_TYPES[get_args(types[field.name])[0]]}s"
+        kind = _TYPES[types[field.name]]
         default = (
             "" if field.default is dataclasses.MISSING else f", default ``{_toml(field.default)}``"
         )
@@ -61,7 +70,7 @@ def _keys(settings: type[Any]) -> Iterator[str]:
 def _toml(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"'
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return str(list(value)) if isinstance(value, tuple) else str(value).lower()
 
 
 class Registry(SphinxDirective):
@@ -73,7 +82,7 @@ class Registry(SphinxDirective):
         "variants": (
             VARIANTS,
             {
-                "space": lambda name: _literals(fitting_spaces(name)),
+                "spaces": lambda name: _literals(_searched(fitting_spaces(name))),
                 "records": lambda name: _literals(recordable(name)),
             },
         ),
@@ -102,12 +111,16 @@ class Spaces(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the table."""
         spaces: dict[tuple[str, str], list[str]] = {}
-        for name, space in SPACES.items():
-            if not name.startswith("table3-"):  # a column of the paper's Table 3: a value each
-                for parameter in space.parameters:
-                    spaces.setdefault(_drawn(parameter), []).append(name)
+        for name in _searched(SPACES):
+            for parameter in SPACES[name].parameters:
+                spaces.setdefault(_drawn(parameter), []).append(name)
         rows = [(*drawn, _literals(names)) for drawn, names in sorted(spaces.items())]
         return self.parse_text_to_nodes(_table(("hyperparameter", "values", "spaces"), rows))
+
+
+def _searched(spaces: Iterable[str]) -> list[str]:
+    """Return the spaces without the columns of the paper's Table 3, which have one value each."""
+    return [name for name in spaces if not name.startswith("table3-")]
 
 
 def _drawn(parameter: Parameter) -> tuple[str, str]:
