@@ -22,7 +22,7 @@ draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,8 +32,8 @@ import numpy.typing as npt
 from fdrnn.model.activations import FinalLayer
 from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
 from fdrnn.model.initialization import Parameters
-from fdrnn.model.ops.lstm import LstmLayerGradient
-from fdrnn.model.ops.recurrence import RecurrentLayerGradient
+from fdrnn.model.ops import LstmLayer, RecurrentLayer
+from fdrnn.model.ops.native import Gradient, named
 from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.toolchain import compilation, theano
@@ -96,23 +96,6 @@ def decompose(
         return _graph(variant, output)(parameters, scalars, noise, batch, weights)
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """Where the gradient of a recurrent layer has its inputs."""
-
-    W_in: int
-    W_rec: int
-    p_keep_input: int
-    p_keep_hidden: int
-    mean_factor: int
-    mean: int
-    variance: int
-
-
-_ROLES = {
-    RecurrentLayerGradient: _Roles(4, 5, 7, 8, 9, 11, 12),
-    LstmLayerGradient: _Roles(6, 7, 9, 10, 10, 11, 12),
-}
 _NAMES = ("W_in", "W_rec", "W_out")
 
 
@@ -185,25 +168,20 @@ def _tensor(dtype: str, n_axes: int) -> Any:
     return T.TensorType("float64" if dtype == "float32" else dtype, (False,) * n_axes)()
 
 
-def _owner(outputs: Sequence[Any], kinds: tuple[type, ...]) -> Any:
-    """Return the node of the one native layer of these kinds that the outputs come from."""
-    (owner,) = {
-        variable.owner
-        for variable in theano.graph.basic.ancestors(outputs)
-        if variable.owner is not None and isinstance(variable.owner.op, kinds)
-    }
-    return owner
-
-
 def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
-    """Return what the recurrent layer's decomposition needs, by name."""
-    node = _owner(gradients, tuple(_ROLES))
-    roles = asdict(_ROLES[type(node.op)])
-    expressions = {name: node.inputs[position] for name, position in roles.items()}
-    expressions |= {
-        "x": node.inputs[0], "mean0": node.inputs[2], "variance0": node.inputs[3],
-        "da": node.outputs[-2], "dv": node.outputs[-1],
-    }  # fmt: skip
+    """Return the inputs and outputs of the recurrent layer's gradient, by name."""
+    (node,) = {
+        variable.owner
+        for variable in theano.graph.basic.ancestors(gradients)
+        if variable.owner is not None
+        and isinstance(variable.owner.op, Gradient)
+        and isinstance(variable.owner.op.of, (RecurrentLayer, LstmLayer))
+    }
+    arrays = named(node)
+    wanted = ("x", "mean0", "variance0", "W_in", "W_rec", "mean", "variance", "da", "dv")
+    expressions = {name: arrays[name] for name in (*wanted, "p_keep_input", "p_keep_hidden")}
+    # The factor on the recurrent mean, which is p_keep where the layer has none of its own.
+    expressions["mean_factor"] = arrays.get("mean_factor", arrays["p_keep_hidden"])
     return expressions
 
 

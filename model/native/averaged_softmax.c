@@ -25,32 +25,10 @@ inline real drawn_nll(npy_intp D, const real *__restrict mean, const real *__res
 }  // namespace fdrnn
 
 #section support_code_struct
-fdrnn::Buffer<DTYPE_INPUT_0> scratch;
-
-int APPLY_SPECIFIC(forward)(PyArrayObject *mean_, PyArrayObject *variance_,
-                            PyArrayObject *draws_, PyArrayObject *target_,
-                            PyArrayObject **nll_) {
+int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    typedef DTYPE_INPUT_0 real;
-    const char *op = "AveragedSoftmax";
-    if (expect(op, "mean", mean_, -1, -1) || expect(op, "draws", draws_, -1, -1)) return -1;
-    const npy_intp R = PyArray_DIM(mean_, 0), D = PyArray_DIM(mean_, 1);
-    const npy_intp N = PyArray_DIM(draws_, 0);
-    if (N < 1) {
-        PyErr_Format(PyExc_ValueError, "%s: there must be a draw, got none", op);
-        return -1;
-    }
-    if (expect(op, "variance", variance_, R, D) || expect(op, "draws", draws_, N, D) ||
-        expect(op, "target", target_, R, D))
-        return -1;
-    const real *mean = (const real *)PyArray_DATA(mean_);
-    const real *variance = (const real *)PyArray_DATA(variance_);
-    const real *draws = (const real *)PyArray_DATA(draws_);
-    const real *target = (const real *)PyArray_DATA(target_);
-    real *nll = output<real>(nll_, TYPENUM_INPUT_0, 1, R, 0);
-    real *a = scratch.get(2 * D);
-    if (!nll || !a) return -1;
-    real *deviation = a + D;
+    real *a = workspace.get(D), *deviation = workspace.get(D);
+    if (workspace.failed) return -1;
     for (npy_intp r = 0; r < R; ++r) {
         const real *t = target + r * D;
 #pragma GCC ivdep

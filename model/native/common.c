@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 extern "C" {
 void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *,
@@ -85,65 +86,74 @@ struct Buffer {
     }
 };
 
+/* Buffers kept between calls, each of which requests them in the same order. */
+template <typename real>
+struct Workspace {
+    Buffer<real> buffers[16];
+    int used;
+    bool failed; /* whether there was no memory; a Python MemoryError is set */
+    Workspace() : used(0), failed(false) {}
+    void restart() {
+        used = 0;
+        failed = false;
+    }
+    real *get(npy_intp size) {
+        real *data = buffers[used++].get(size);
+        failed = failed || !data;
+        return data;
+    }
+};
+
+typedef std::initializer_list<npy_intp> Shape;
+
 /* An output array of this shape, reusing the one of the previous call where it fits. */
 template <typename real>
-inline real *output(PyArrayObject **array, int typenum, int ndim, npy_intp rows,
-                    npy_intp columns) {
-    npy_intp shape[2] = {rows, columns};
+inline real *output(PyArrayObject **array, int typenum, Shape shape) {
+    const int ndim = (int)shape.size();
     bool fits = *array && PyArray_NDIM(*array) == ndim && PyArray_TYPE(*array) == typenum &&
                 PyArray_IS_C_CONTIGUOUS(*array) && PyArray_ISBEHAVED(*array) &&
-                PyArray_DIM(*array, 0) == rows && (ndim < 2 || PyArray_DIM(*array, 1) == columns);
+                PyArray_CompareLists(PyArray_DIMS(*array), shape.begin(), ndim);
     if (!fits) {
         Py_XDECREF(*array);
-        *array = (PyArrayObject *)PyArray_SimpleNew(ndim, shape, typenum);
+        *array = (PyArrayObject *)PyArray_SimpleNew(ndim, shape.begin(), typenum);
         if (!*array) return NULL;
     }
     return (real *)PyArray_DATA(*array);
 }
 
-/* 0 if the array is contiguous and of this shape (-1: any); else -1 with a ValueError set. */
-inline int expect(const char *op, const char *name, PyArrayObject *array, npy_intp rows,
-                  npy_intp columns) {
-    bool matrix = columns != -2;
-    if (PyArray_NDIM(array) != (matrix ? 2 : 1)) {
-        PyErr_Format(PyExc_ValueError, "%s: %s must have %d axes, got %d", op, name,
-                     matrix ? 2 : 1, PyArray_NDIM(array));
-        return -1;
-    }
+/* 0 if the array is contiguous and of this shape; else -1 with a ValueError set. */
+inline int expect(const char *op, const char *name, PyArrayObject *array, Shape shape) {
     if (!PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISBEHAVED(array)) {
         PyErr_Format(PyExc_ValueError, "%s: %s must be C-contiguous and aligned", op, name);
         return -1;
     }
-    if (rows >= 0 && PyArray_DIM(array, 0) != rows) {
-        PyErr_Format(PyExc_ValueError, "%s: %s must have %zd rows, got %zd", op, name,
-                     (Py_ssize_t)rows, (Py_ssize_t)PyArray_DIM(array, 0));
-        return -1;
-    }
-    if (matrix && columns >= 0 && PyArray_DIM(array, 1) != columns) {
-        PyErr_Format(PyExc_ValueError, "%s: %s must have %zd columns, got %zd", op, name,
-                     (Py_ssize_t)columns, (Py_ssize_t)PyArray_DIM(array, 1));
-        return -1;
-    }
-    return 0;
+    if (PyArray_CompareLists(PyArray_DIMS(array), shape.begin(), (int)shape.size())) return 0;
+    PyObject *wanted = PyArray_IntTupleFromIntp((int)shape.size(), shape.begin());
+    PyObject *got = PyArray_IntTupleFromIntp((int)shape.size(), PyArray_DIMS(array));
+    if (wanted && got)
+        PyErr_Format(PyExc_ValueError, "%s: %s must have shape %S, got %S", op, name, wanted, got);
+    Py_XDECREF(wanted);
+    Py_XDECREF(got);
+    return -1;
 }
 
-inline int expect_vector(const char *op, const char *name, PyArrayObject *array, npy_intp size) {
-    return expect(op, name, array, size, -2);
+/* 0 if a count is at least 1; else -1 with a ValueError set. */
+inline int expect_positive(const char *op, const char *what, npy_intp count) {
+    if (count >= 1) return 0;
+    PyErr_Format(PyExc_ValueError, "%s: %s must be at least 1, got %zd", op, what,
+                 (Py_ssize_t)count);
+    return -1;
 }
 
 /* 0 if n_rows (T,) is positive and sums to the rows of x; else -1 with a ValueError set. */
 inline int expect_packing(const char *op, PyArrayObject *n_rows, npy_intp total) {
-    if (expect_vector(op, "n_rows", n_rows, -1)) return -1;
     const npy_int64 *n = (const npy_int64 *)PyArray_DATA(n_rows);
     npy_intp sum = 0;
-    if (PyArray_DIM(n_rows, 0) < 1) {
-        PyErr_Format(PyExc_ValueError, "%s: n_rows must have at least one step", op);
-        return -1;
-    }
+    if (expect_positive(op, "the number of steps in n_rows", PyArray_DIM(n_rows, 0))) return -1;
     for (npy_intp t = 0; t < PyArray_DIM(n_rows, 0); ++t) {
         if (n[t] < 1 || n[t] > total) {
             PyErr_Format(PyExc_ValueError,
-                         "%s: n_rows must lie between 1 and the rows of x (%zd), got %zd at "
+                         "%s: n_rows must be between 1 and the rows of x (%zd), got %zd at "
                          "step %zd", op, (Py_ssize_t)total, (Py_ssize_t)n[t], (Py_ssize_t)t);
             return -1;
         }
@@ -213,24 +223,6 @@ inline float softplus(float x) {
 }
 inline double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
 
-/* out = factor W; W *= factor; out = factor W^2 (elementwise). */
-template <typename real>
-inline void scaled(npy_intp size, const real *__restrict W, real factor, real *__restrict out) {
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i];
-}
-template <typename real>
-inline void rescale(npy_intp size, real factor, real *__restrict W) {
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) W[i] *= factor;
-}
-template <typename real>
-inline void scaled_square(npy_intp size, const real *__restrict W, real factor,
-                          real *__restrict out) {
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i] * W[i];
-}
-
 /* out = u v, elementwise. */
 template <typename real>
 inline void multiplied(npy_intp size, const real *__restrict u, const real *__restrict v,
@@ -249,62 +241,6 @@ inline void transposed(npy_intp rows, npy_intp columns, const real *__restrict W
             for (npy_intp k = i; k < i + tile && k < rows; ++k)
                 for (npy_intp l = j; l < j + tile && l < columns; ++l)
                     out[l * rows + k] = W[k * columns + l];
-}
-
-/*
- * Variance input of an affine step, c = (1 - p) mean^2 + variance, so that V[a] = p c W^2
- * (equation 2 with one factor p taken out).
- */
-template <typename real>
-inline void variance_input(npy_intp size, real p_keep, const real *__restrict mean,
-                           const real *__restrict variance, real *__restrict c) {
-    const real q = real(1) - p_keep;
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i] + variance[i];
-}
-
-/* The same for units without variance: c = (1 - p) mean^2. */
-template <typename real>
-inline void dropout_variance_input(npy_intp size, real p_keep, const real *__restrict mean,
-                                   real *__restrict c) {
-    const real q = real(1) - p_keep;
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) c[i] = q * mean[i] * mean[i];
-}
-
-/* From dc, through c = (1 - p) mean^2 + variance: dmean += 2 (1 - p) mean dc. */
-template <typename real>
-inline void mean_through_variance(npy_intp size, real p_keep, const real *__restrict mean,
-                                  const real *__restrict dc, real *__restrict dmean) {
-    const real q2 = real(2) * (real(1) - p_keep);
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) dmean[i] += q2 * mean[i] * dc[i];
-}
-
-/* gradient (size) of W from those of p W and p W^2: factor A + 2 p W B. */
-template <typename real>
-inline void weight_gradient(npy_intp size, real mean_factor, real p_keep,
-                            const real *__restrict W, const real *__restrict B,
-                            real *__restrict A) {
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i)
-        A[i] = mean_factor * A[i] + real(2) * p_keep * W[i] * B[i];
-}
-
-/* successor (n_before, H): row j = sum of the rows of d (n, H) that continue row j. */
-template <typename real>
-inline void gather_successors(npy_intp n_before, npy_intp n, npy_intp H, const real *d,
-                              real *successor) {
-    const npy_intp direct = n < n_before ? n : n_before;
-    memcpy(successor, d, direct * H * sizeof(real));
-    if (direct < n_before)
-        memset(successor + direct * H, 0, (n_before - direct) * H * sizeof(real));
-    real *__restrict last = successor + (n_before - 1) * H;
-    for (npy_intp i = n_before; i < n; ++i) {
-        const real *__restrict joined = d + i * H;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < H; ++j) last[j] += joined[j];
-    }
 }
 
 /* Constants of the approximate moments of the logistic sigmoid; see moments.py. */

@@ -138,187 +138,59 @@ inline void lstm_plain_gradient(npy_intp n, npy_intp n_before, npy_intp H, const
 }  // namespace fdrnn
 
 #section support_code_struct
-fdrnn::Buffer<DTYPE_INPUT_0> weights;
-fdrnn::Buffer<DTYPE_INPUT_0> rows_buffer;
-fdrnn::Buffer<DTYPE_INPUT_0> step_buffer;
-
-int APPLY_SPECIFIC(backward)(PyArrayObject *x_, PyArrayObject *n_rows_, PyArrayObject *mean0_,
-                             PyArrayObject *variance0_, PyArrayObject *cell_mean0_,
-                             PyArrayObject *cell_variance0_, PyArrayObject *W_in_,
-                             PyArrayObject *W_rec_, PyArrayObject *b_, PyArrayObject *p_in_,
-                             PyArrayObject *p_rec_, PyArrayObject *mean_,
-                             PyArrayObject *variance_, PyArrayObject *cell_mean_,
-                             PyArrayObject *cell_variance_, PyArrayObject *gate_mean_,
-                             PyArrayObject *gate_variance_, PyArrayObject *tanh_mean_,
-                             PyArrayObject *tanh_variance_, PyArrayObject *a_, PyArrayObject *v_,
-                             PyArrayObject *c_, PyArrayObject *g_mean_,
-                             PyArrayObject *g_variance_, PyArrayObject **dmean0_,
-                             PyArrayObject **dvariance0_, PyArrayObject **dcell_mean0_,
-                             PyArrayObject **dcell_variance0_, PyArrayObject **dW_in_,
-                             PyArrayObject **dW_rec_, PyArrayObject **db_, PyArrayObject **da_,
-                             PyArrayObject **dv_, PARAMS_TYPE *params) {
+int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    typedef DTYPE_INPUT_0 real;
-    const int type = TYPENUM_INPUT_0;
-    const char *op = "LstmLayerGradient";
-    const bool stochastic = params->stochastic;
-    if (expect(op, "x", x_, -1, -1) || expect(op, "W_rec", W_rec_, -1, -1)) return -1;
-    const npy_intp R = PyArray_DIM(x_, 0), D = PyArray_DIM(x_, 1), H = PyArray_DIM(W_rec_, 0);
-    const npy_intp V = stochastic ? R : 0, G = 4 * H, HG = H * G, DG = D * G;
-    if (expect(op, "W_rec", W_rec_, H, G) || expect(op, "W_in", W_in_, D, G) ||
-        expect_vector(op, "b", b_, G) || expect_packing(op, n_rows_, R) ||
-        expect(op, "initial mean", mean0_, -1, H) || expect(op, "mean", mean_, R, H) ||
-        expect(op, "cell mean", cell_mean_, R, H) ||
-        expect(op, "cell variance", cell_variance_, V, H) ||
-        expect(op, "gate mean", gate_mean_, R, G) ||
-        expect(op, "gate variance", gate_variance_, V, G) ||
-        expect(op, "tanh mean", tanh_mean_, R, H) ||
-        expect(op, "tanh variance", tanh_variance_, V, H) || expect(op, "a", a_, V, G) ||
-        expect(op, "v", v_, V, G) || expect(op, "c", c_, V, H) ||
-        expect(op, "gradient of mean", g_mean_, R, H) ||
-        expect(op, "gradient of variance", g_variance_, V, H))
-        return -1;
-    const npy_intp S = PyArray_DIM(mean0_, 0);
-    const npy_intp SV = stochastic ? S : -1; /* an ordinary layer looks at no variance */
-    if (expect(op, "initial variance", variance0_, SV, H) ||
-        expect(op, "initial cell mean", cell_mean0_, S, H) ||
-        expect(op, "initial cell variance", cell_variance0_, SV, H))
-        return -1;
-    const npy_intp S0 = PyArray_DIM(variance0_, 0), S1 = PyArray_DIM(cell_variance0_, 0);
-    const npy_intp T = PyArray_DIM(n_rows_, 0);
-    const npy_int64 *n_rows = (const npy_int64 *)PyArray_DATA(n_rows_);
-    const real p_in = stochastic ? scalar<real>(p_in_) : real(1);
-    const real p_rec = stochastic ? scalar<real>(p_rec_) : real(1);
-    const real *x = (const real *)PyArray_DATA(x_), *mean0 = (const real *)PyArray_DATA(mean0_);
-    const real *cell_mean0 = (const real *)PyArray_DATA(cell_mean0_);
-    const real *cell_variance0 = (const real *)PyArray_DATA(cell_variance0_);
-    const real *W_in = (const real *)PyArray_DATA(W_in_);
-    const real *W_rec = (const real *)PyArray_DATA(W_rec_), *b = (const real *)PyArray_DATA(b_);
-    const real *mean = (const real *)PyArray_DATA(mean_);
-    const real *cell_mean = (const real *)PyArray_DATA(cell_mean_);
-    const real *cell_variance = (const real *)PyArray_DATA(cell_variance_);
-    const real *gate_mean = (const real *)PyArray_DATA(gate_mean_);
-    const real *gate_variance = (const real *)PyArray_DATA(gate_variance_);
-    const real *tanh_mean = (const real *)PyArray_DATA(tanh_mean_);
-    const real *tanh_variance = (const real *)PyArray_DATA(tanh_variance_);
-    const real *a = (const real *)PyArray_DATA(a_), *v = (const real *)PyArray_DATA(v_);
-    const real *c = (const real *)PyArray_DATA(c_);
-    const real *g_mean = (const real *)PyArray_DATA(g_mean_);
-    const real *g_variance = (const real *)PyArray_DATA(g_variance_);
-
-    npy_intp widest = S;
-    bool constant = true;
-    for (npy_intp t = 0; t < T; ++t) {
-        if (n_rows[t] > widest) widest = n_rows[t];
-        if (n_rows[t] != n_rows[0]) constant = false;
-    }
-    real *dmean0 = output<real>(dmean0_, type, 2, S, H);
-    real *dvariance0 = output<real>(dvariance0_, type, 2, S0, H);
-    real *dcell_mean0 = output<real>(dcell_mean0_, type, 2, S, H);
-    real *dcell_variance0 = output<real>(dcell_variance0_, type, 2, S1, H);
-    real *dW_in = output<real>(dW_in_, type, 2, D, G);
-    real *dW_rec = output<real>(dW_rec_, type, 2, H, G);
-    real *db = output<real>(db_, type, 1, G, 0);
-    real *da = output<real>(da_, type, 2, R, G);
-    real *dv = output<real>(dv_, type, 2, V, G);
-    real *kept = weights.get(3 * HG + DG);
-    real *rows = rows_buffer.get(R * D + S * H + (constant ? 0 : 2 * R * G));
-    real *step = step_buffer.get(6 * widest * H + 2 * S * G);
-    if (!dmean0 || !dvariance0 || !dcell_mean0 || !dcell_variance0 || !dW_in || !dW_rec || !db ||
-        !da || !dv || !kept || !rows || !step)
-        return -1;
-
-    /* Transposed once, so that every step's products read their weights in memory order. */
-    real *rec_mean = kept, *rec_variance = rec_mean + HG, *scratch = rec_variance + HG;
-    real *scratch_in = scratch + HG;
-    real *x_squared = rows, *c0 = x_squared + R * D, *successors = c0 + S * H;
-    real *successors_v = successors + R * G;
-    const npy_intp WH = widest * H;
-    real *future_mean = step, *future_c = future_mean + WH;
-    real *cell_future = future_c + WH, *cell_future_v = cell_future + WH;
-    real *d_before = cell_future_v + WH, *d_before_v = d_before + WH;
-    real *first_mean = d_before_v + WH, *first_variance = first_mean + S * G;
-    scaled(HG, W_rec, p_rec, scratch);
-    transposed(H, G, scratch, rec_mean);
-    if (stochastic) {
-        scaled_square(HG, W_rec, p_rec, scratch);
-        transposed(H, G, scratch, rec_variance);
-    }
-    memset(db, 0, G * sizeof(real));
-    memset(cell_future, 0, 2 * WH * sizeof(real));
-
-    npy_intp row = R;
-    for (npy_intp t = T - 1; t >= 0; --t) {
-        const npy_intp n = n_rows[t], n_before = t > 0 ? n_rows[t - 1] : S;
-        row -= n;
-        const npy_intp at = row * H, gates = row * G;
-        const real *before = t > 0 ? cell_mean + at - n_before * H : cell_mean0;
-        const real *before_v = t > 0 ? cell_variance + at - n_before * H : cell_variance0;
-        const bool has_future = t < T - 1;
-        if (has_future) {
-            /* What the successors of these rows say: gradients of a and v of step t + 1. */
-            const real *next = constant ? da + gates + n * G : successors + gates;
-            product(n, H, G, next, rec_mean, real(0), future_mean);
-            if (stochastic) {
-                const real *next_v = constant ? dv + gates + n * G : successors_v + gates;
-                product(n, H, G, next_v, rec_variance, real(0), future_c);
-            }
-        }
+    const npy_intp G = 4 * H;
+    const Packing rows = {T, S, R, n_rows};
+    const real p_in = stochastic ? p_keep_input : real(1);
+    const real p_rec = stochastic ? p_keep_hidden : real(1);
+    const RecurrentGradient<real> of_mean(rows, H, G, da, workspace);
+    const RecurrentGradient<real> of_variance(rows, H, G, dv, workspace);
+    const npy_intp size = rows.widest() * H;
+    real *scratch = workspace.get(H * G), *c0 = workspace.get(S * H);
+    real *cell_future = workspace.get(size), *cell_future_v = workspace.get(size);
+    real *d_before = workspace.get(size), *d_before_v = workspace.get(size);
+    if (workspace.failed) return -1;
+    scale_and_transpose(H, G, W_rec, p_rec, false, scratch, of_mean.W_transposed);
+    if (stochastic) scale_and_transpose(H, G, W_rec, p_rec, true, scratch, of_variance.W_transposed);
+    memset(d_b, 0, G * sizeof(real));
+    memset(cell_future, 0, size * sizeof(real));
+    memset(cell_future_v, 0, size * sizeof(real));
+    const RecurrentGradient<real> *spread = stochastic ? &of_variance : NULL;
+    backward_pass(rows, of_mean, spread, [&](npy_intp n, npy_intp n_before, npy_intp row,
+                                             bool has_future) {
+        const npy_intp at = row * H, gates = row * G, earlier = (row - n_before) * H;
+        const real *before = row ? cell_mean + earlier : cell_mean0;
         if (stochastic) {
+            const real *before_v = row ? cell_variance + earlier : cell_variance0;
             (has_future ? cell_gradient<true, real> : cell_gradient<false, real>)(
                 n, n_before, H, p_rec, gate_mean + gates, gate_variance + gates, cell_mean + at,
                 cell_variance + at, tanh_mean + at, tanh_variance + at, before, before_v,
-                mean + at, g_mean + at, g_variance + at, future_mean, future_c, cell_future,
-                cell_future_v, da + gates, dv + gates, d_before, d_before_v);
+                mean + at, g_mean + at, g_variance + at, of_mean.future, of_variance.future,
+                cell_future, cell_future_v, da + gates, dv + gates, d_before, d_before_v);
             gate_gradient(n, H, b, a + gates, v + gates, gate_mean + gates,
-                          gate_variance + gates, da + gates, dv + gates, db);
+                          gate_variance + gates, da + gates, dv + gates, d_b);
+            gather_successors(n_before, n, H, d_before_v, row ? cell_future_v : d_cell_variance0);
         } else {
             (has_future ? lstm_plain_gradient<true, real> : lstm_plain_gradient<false, real>)(
                 n, n_before, H, gate_mean + gates, tanh_mean + at, before, g_mean + at,
-                future_mean, cell_future, da + gates, d_before, db);
+                of_mean.future, cell_future, da + gates, d_before, d_b);
         }
-        gather_successors(n_before, n, H, d_before, t > 0 ? cell_future : dcell_mean0);
-        if (stochastic)
-            gather_successors(n_before, n, H, d_before_v, t > 0 ? cell_future_v : dcell_variance0);
-        if (!constant && t > 0) {
-            const npy_intp earlier = (row - n_before) * G;
-            gather_successors(n_before, n, G, da + gates, successors + earlier);
-            if (stochastic)
-                gather_successors(n_before, n, G, dv + gates, successors_v + earlier);
-        }
-    }
+        gather_successors(n_before, n, H, d_before, row ? cell_future : d_cell_mean0);
+    });
 
-    /* Initial state: its rows are continued by step 0. */
-    gather_successors(S, n_rows[0], G, da, first_mean);
-    product(S, H, G, first_mean, rec_mean, real(0), dmean0);
+    of_mean.initial_state(rows, d_mean0);
     if (stochastic) {
-        gather_successors(S, n_rows[0], G, dv, first_variance);
-        product(S, H, G, first_variance, rec_variance, real(0), dvariance0);
-        mean_through_variance(S * H, p_rec, mean0, dvariance0, dmean0);
-        variance_input(S * H, p_rec, mean0, (const real *)PyArray_DATA(variance0_), c0);
+        of_variance.initial_state(rows, d_variance0);
+        mean_through_variance(S * H, p_rec, mean0, d_variance0, d_mean0);
+        variance_input(S * H, p_rec, mean0, variance0, c0);
     } else {
-        memset(dvariance0, 0, S0 * H * sizeof(real));
-        memset(dcell_variance0, 0, S1 * H * sizeof(real));
+        memset(d_variance0, 0, S0 * H * sizeof(real));
+        memset(d_cell_variance0, 0, S1 * H * sizeof(real));
     }
-
-    /* Weights: one product over all rows that have a successor, plus the initial rows. */
-    const npy_intp last = n_rows[T - 1], with_successor = R - last;
-    product_at(H, G, with_successor, mean, constant ? da + last * G : successors, real(0),
-               dW_rec);
-    product_at(H, G, S, mean0, first_mean, real(1), dW_rec);
-    product_at(D, G, R, x, da, real(0), dW_in);
-    if (stochastic) {
-        product_at(H, G, with_successor, c, constant ? dv + last * G : successors_v, real(0),
-                   scratch);
-        product_at(H, G, S, c0, first_variance, real(1), scratch);
-        weight_gradient(HG, p_rec, p_rec, W_rec, scratch, dW_rec);
-        if (p_in < real(1)) {
-            scaled_square(R * D, x, real(1), x_squared);
-            product_at(D, G, R, x_squared, dv, real(0), scratch_in);
-            weight_gradient(DG, p_in, p_in * (real(1) - p_in), W_in, scratch_in, dW_in);
-        } else {
-            rescale(DG, p_in, dW_in);
-        }
-    }
-    return 0;
+    return fast_dropout_weight_gradients(rows, D, H, G, p_rec, p_rec, p_in, x, W_in, W_rec,
+                                         of_mean, spread, mean, mean0, c, c0, scratch, workspace,
+                                         d_W_in, d_W_rec)
+               ? 0
+               : -1;
 }

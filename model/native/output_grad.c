@@ -58,81 +58,44 @@ inline void sampled_bernoulli_gradient(npy_intp n, npy_intp D, const real *g, co
 }  // namespace fdrnn
 
 #section support_code_struct
-fdrnn::Buffer<DTYPE_INPUT_0> weights;
-fdrnn::Buffer<DTYPE_INPUT_0> block;
-
-int APPLY_SPECIFIC(backward)(PyArrayObject *mean_, PyArrayObject *variance_, PyArrayObject *W_,
-                             PyArrayObject *target_, PyArrayObject *p_,
-                             PyArrayObject *noise_, PyArrayObject *fast_,
-                             PyArrayObject *z_mean_, PyArrayObject *z_variance_,
-                             PyArrayObject *g_, PyArrayObject **dmean_,
-                             PyArrayObject **dvariance_, PyArrayObject **dW_,
-                             PyArrayObject **db_, PARAMS_TYPE *params) {
+int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    typedef DTYPE_INPUT_0 real;
-    const int type = TYPENUM_INPUT_0;
-    const char *op = "BernoulliOutputGrad";
-    if (expect(op, "mean", mean_, -1, -1) || expect(op, "target", target_, -1, -1) ||
-        expect(op, "variance", variance_, -1, -1))
-        return -1;
-    const npy_intp R = PyArray_DIM(mean_, 0), H = PyArray_DIM(mean_, 1);
-    const npy_intp D = PyArray_DIM(target_, 1), HD = H * D;
-    const bool fast = *(const npy_int8 *)PyArray_DATA(fast_) != 0;
-    const bool sampled = fast && params->sampled;
-    const npy_intp V = fast ? R : 0, RV = PyArray_DIM(variance_, 0);
-    if (expect(op, "target", target_, R, D) || expect(op, "W", W_, H, D) ||
-        expect(op, "z_mean", z_mean_, R, D) || expect(op, "z_variance", z_variance_, V, D) ||
-        expect_vector(op, "gradient of nll", g_, R) ||
-        expect(op, "variance", variance_, fast ? R : RV, H) ||
-        (sampled && expect(op, "noise", noise_, R, D)))
-        return -1;
-    const real p = fast ? scalar<real>(p_) : real(1);
-    const real *mean = (const real *)PyArray_DATA(mean_);
-    const real *variance = (const real *)PyArray_DATA(variance_);
-    const real *W = (const real *)PyArray_DATA(W_);
-    const real *target = (const real *)PyArray_DATA(target_);
-    const real *z_mean = (const real *)PyArray_DATA(z_mean_);
-    const real *z_variance = (const real *)PyArray_DATA(z_variance_);
-    const real *noise = (const real *)PyArray_DATA(noise_);
-    const real *g = (const real *)PyArray_DATA(g_);
-    real *dmean = output<real>(dmean_, type, 2, R, H);
-    real *dvariance = output<real>(dvariance_, type, 2, RV, H);
-    real *dW = output<real>(dW_, type, 2, H, D);
-    real *db = output<real>(db_, type, 1, D, 0);
-    real *W_mean = weights.get(3 * HD);
-    real *c = block.get(ROW_BLOCK * (H + 2 * D));
-    if (!dmean || !dvariance || !dW || !db || !W_mean || !c) return -1;
-    real *W_variance = W_mean + HD, *dW_variance = W_variance + HD;
-    real *dz_mean = c + ROW_BLOCK * H, *dz_variance = dz_mean + ROW_BLOCK * D;
-
+    const bool fast = fast_dropout != 0;
+    const real p = fast ? p_keep : real(1);
+    const npy_intp HD = H * D;
+    real *W_mean = workspace.get(HD), *W_variance = workspace.get(HD);
+    real *dW_variance = workspace.get(HD), *c = workspace.get(ROW_BLOCK * H);
+    real *dz_mean = workspace.get(ROW_BLOCK * D), *dz_variance = workspace.get(ROW_BLOCK * D);
+    if (workspace.failed) return -1;
     scaled(HD, W, p, dW_variance);
     transposed(H, D, dW_variance, W_mean);
     if (fast) {
         scaled_square(HD, W, p, dW_variance);
         transposed(H, D, dW_variance, W_variance);
     } else {
-        memset(dvariance, 0, RV * H * sizeof(real));
+        memset(d_variance, 0, V * H * sizeof(real));
     }
-    memset(dW, 0, HD * sizeof(real));
+    memset(d_W, 0, HD * sizeof(real));
     memset(dW_variance, 0, HD * sizeof(real));
-    memset(db, 0, D * sizeof(real));
+    memset(d_b, 0, D * sizeof(real));
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
         const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
-        if (sampled)
-            sampled_bernoulli_gradient(n, D, g + r, z_mean + r * D, z_variance + r * D,
-                                       noise + r * D, target + r * D, dz_mean, dz_variance, db);
+        if (fast && sampled)
+            sampled_bernoulli_gradient(n, D, g_nll + r, z_mean + r * D, z_variance + r * D,
+                                       noise + r * D, target + r * D, dz_mean, dz_variance, d_b);
         else
-            bernoulli_gradient(n, D, fast, g + r, z_mean + r * D, z_variance + (fast ? r * D : 0),
-                               target + r * D, dz_mean, dz_variance, db);
-        product(n, H, D, dz_mean, W_mean, real(0), dmean + r * H);
-        product_at(H, D, n, mean + r * H, dz_mean, real(1), dW);
+            bernoulli_gradient(n, D, fast, g_nll + r, z_mean + r * D,
+                               z_variance + (fast ? r * D : 0), target + r * D, dz_mean,
+                               dz_variance, d_b);
+        product(n, H, D, dz_mean, W_mean, real(0), d_mean + r * H);
+        product_at(H, D, n, mean + r * H, dz_mean, real(1), d_W);
         if (fast) {
-            product(n, H, D, dz_variance, W_variance, real(0), dvariance + r * H);
-            mean_through_variance(n * H, p, mean + r * H, dvariance + r * H, dmean + r * H);
+            product(n, H, D, dz_variance, W_variance, real(0), d_variance + r * H);
+            mean_through_variance(n * H, p, mean + r * H, d_variance + r * H, d_mean + r * H);
             variance_input(n * H, p, mean + r * H, variance + r * H, c);
             product_at(H, D, n, c, dz_variance, real(1), dW_variance);
         }
     }
-    if (fast) weight_gradient(HD, p, p, W, dW_variance, dW);
+    if (fast) weight_gradient(HD, p, p, W, dW_variance, d_W);
     return 0;
 }

@@ -17,23 +17,11 @@ inline void tanh_in_place(npy_intp H, real *__restrict a) {
 }  // namespace fdrnn
 
 #section support_code_struct
-int APPLY_SPECIFIC(forward)(PyArrayObject *a_, PyArrayObject *n_rows_, PyArrayObject *h0_,
-                            PyArrayObject *W_, PyArrayObject **h_) {
+int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    typedef DTYPE_INPUT_0 real;
-    const char *op = "OwnWeightsLayer";
-    if (expect(op, "a", a_, -1, -1) || expect(op, "h0", h0_, 1, PyArray_DIM(a_, 1))) return -1;
-    const npy_intp R = PyArray_DIM(a_, 0), H = PyArray_DIM(a_, 1), B = PyArray_DIM(W_, 0);
-    if (expect_packing(op, n_rows_, R) || expect_matrices(op, "W", W_, B, H, H) ||
-        expect_constant_packing(op, n_rows_, B))
-        return -1;
-    const npy_intp T = PyArray_DIM(n_rows_, 0);
-    const real *W = (const real *)PyArray_DATA(W_);
-    real *h = output<real>(h_, TYPENUM_INPUT_0, 2, R, H);
-    if (!h) return -1;
-    memcpy(h, PyArray_DATA(a_), R * H * sizeof(real));
+    memcpy(h, a, R * H * sizeof(real));
     for (npy_intp k = 0; k < B; ++k) {
-        const real *before = (const real *)PyArray_DATA(h0_);
+        const real *before = h0;
         for (npy_intp t = 0; t < T; ++t) {
             real *row = h + (t * B + k) * H;
             /* Column-major: W' times the column `before`. */

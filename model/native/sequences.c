@@ -1,8 +1,5 @@
 #section support_code
-/*
- * What layers share in which every sequence has a matrix of its own: products of a vector with a
- * matrix, and arrays (B, rows, columns) of the B sequences' matrices.
- */
+/* Products and checks of the layers in which each of B sequences has its own matrix. */
 extern "C" {
 void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *,
             const float *, const int *, const float *, float *, const int *);
@@ -21,35 +18,6 @@ inline void gemv(const char *a, int m, int n, double alpha, const double *A, int
                  const double *x, double beta, double *y) {
     const int one = 1;
     dgemv_(a, &m, &n, &alpha, A, &lda, x, &one, &beta, y, &one);
-}
-
-/* An output array of this shape, reusing the one of the previous call where it fits. */
-template <typename real>
-inline real *output_matrices(PyArrayObject **array, int typenum, npy_intp B, npy_intp rows,
-                             npy_intp columns) {
-    npy_intp shape[3] = {B, rows, columns};
-    bool fits = *array && PyArray_NDIM(*array) == 3 && PyArray_TYPE(*array) == typenum &&
-                PyArray_IS_C_CONTIGUOUS(*array) && PyArray_ISBEHAVED(*array) &&
-                PyArray_CompareLists(PyArray_DIMS(*array), shape, 3);
-    if (!fits) {
-        Py_XDECREF(*array);
-        *array = (PyArrayObject *)PyArray_SimpleNew(3, shape, typenum);
-        if (!*array) return NULL;
-    }
-    return (real *)PyArray_DATA(*array);
-}
-
-/* 0 if the array is contiguous of shape (B, rows, columns); else -1 with a ValueError set. */
-inline int expect_matrices(const char *op, const char *name, PyArrayObject *array, npy_intp B,
-                           npy_intp rows, npy_intp columns) {
-    if (PyArray_NDIM(array) != 3 || PyArray_DIM(array, 0) != B ||
-        PyArray_DIM(array, 1) != rows || PyArray_DIM(array, 2) != columns ||
-        !PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISBEHAVED(array)) {
-        PyErr_Format(PyExc_ValueError, "%s: %s must be C-contiguous of shape (%zd, %zd, %zd)", op,
-                     name, (Py_ssize_t)B, (Py_ssize_t)rows, (Py_ssize_t)columns);
-        return -1;
-    }
-    return 0;
 }
 
 /* 0 if there are as many rows for each of B sequences; else -1 with a ValueError set. */

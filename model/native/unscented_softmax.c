@@ -17,6 +17,9 @@ struct Unscented {
     real of_all, of_others;  /* log sum exp of all means, and of all but that of top */
     real largest, total;     /* the weighted points' sum is exp(largest) total / (2 n) */
 
+    Unscented(npy_intp D_, real *x_, real *d_)
+        : D(D_), n(D_ > 3 ? real(D_) : real(3)), k(n - real(D_)), x(x_), d(d_) {}
+
     static real after(real x, real d) { return softplus(x) - softplus(x + d); }
 
     void read(const real *mean, const real *variance, const real *target_) {

@@ -21,19 +21,8 @@ means differ by up to 0.1.
 
 from __future__ import annotations
 
-from fdrnn.model.ops.native import (
-    Apply,
-    DisconnectedType,
-    NativeOp,
-    Variable,
-    disconnected,
-    integer_input,
-    or_zeros,
-    real_inputs,
-)
-from fdrnn.model.toolchain import theano
-
-T = theano.tensor
+from fdrnn.model.ops.native import NativeOp
+from fdrnn.model.ops.recurrence import PACKED
 
 
 class GaussianWeightsLayer(NativeOp):
@@ -53,78 +42,20 @@ class GaussianWeightsLayer(NativeOp):
         When it is run with shapes that do not fit.
     """
 
-    _sources = ("moments", "gaussian", "gaussian_weights")
-    _function = "forward"
-
-    def make_node(
-        self,
-        x: object,
-        n_rows: object,
-        mean0: object,
-        variance0: object,
-        W_in_mean: object,
-        W_in_variance: object,
-        W_rec_mean: object,
-        W_rec_variance: object,
-        b: object,
-    ) -> Apply:
-        name = type(self).__name__
-        real = real_inputs(
-            name,
-            [
-                ("x", x, 2),
-                ("initial mean", mean0, 2),
-                ("initial variance", variance0, 2),
-                ("mean of W_in", W_in_mean, 2),
-                ("variance of W_in", W_in_variance, 2),
-                ("mean of W_rec", W_rec_mean, 2),
-                ("variance of W_rec", W_rec_variance, 2),
-                ("b", b, 1),
-            ],
-        )
-        rows = integer_input(name, "n_rows", n_rows, "int64", 1)
-        matrix = T.TensorType(real[0].dtype, (False, False))
-        return theano.graph.basic.Apply(
-            self, [real[0], rows, *real[1:]], [matrix() for _ in range(5)]
-        )
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Gradients flow to the initial state, the weights and the bias only."""
-        return [[i >= 2] * 5 for i in range(len(node.inputs))]
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        if any(not isinstance(g.type, DisconnectedType) for g in gradients[2:]):
-            raise TypeError(
-                "GaussianWeightsLayer: a, v and u serve its gradient alone; they have none "
-                "themselves"
-            )
-        state_and_weights = GaussianWeightsLayerGradient()(
-            *inputs,
-            *outputs,
-            or_zeros(gradients[0], outputs[0]),
-            or_zeros(gradients[1], outputs[1]),
-        )[:7]
-        return [*disconnected(2), *state_and_weights]
-
-
-class GaussianWeightsLayerGradient(NativeOp):
-    """Gradient of `GaussianWeightsLayer`.
-
-    Inputs: those of the layer, its outputs, and the gradients of its mean and variance. Outputs:
-    the gradients of its inputs from the initial mean on; and da, dv, those of the pre-synaptic
-    moments of every row.
-    """
-
-    _sources = ("moments", "gaussian", "gaussian_weights_grad")
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        dtype = arguments[0].dtype
-        axes = (2, 2, 2, 2, 2, 2, 1, 2, 2)
-        outputs = [T.TensorType(dtype, (False,) * n)() for n in axes]
-        return theano.graph.basic.Apply(self, list(arguments), outputs)
+    inputs = {
+        "x": "R D", "n_rows": "int64 T", "mean0": "S H", "variance0": "S H", "W_in_mean": "D H",
+        "W_in_variance": "D H", "W_rec_mean": "H H", "W_rec_variance": "H H", "b": "H",
+    }  # fmt: skip
+    outputs = {"mean": "R H", "variance": "R H", "a": "R H", "v": "R H", "u": "R 2H"}
+    sizes = {"H": "PyArray_DIM(W_rec_mean_, 0)"}
+    checks = PACKED
+    with_respect_to = (
+        "mean0", "variance0", "W_in_mean", "W_in_variance", "W_rec_mean", "W_rec_variance", "b"
+    )  # fmt: skip
+    gradients_of = ("mean", "variance")
+    gradient_outputs = {"da": "R H", "dv": "R H"}
+    sources = ("moments", "affine", "gaussian", "passes", "gaussian_weights")
+    gradient_sources = ("moments", "affine", "gaussian", "passes", "gaussian_weights_grad")
 
 
 class GaussianWeightsProduct(NativeOp):
@@ -139,43 +70,10 @@ class GaussianWeightsProduct(NativeOp):
         As for `GaussianWeightsLayer`.
     """
 
-    _sources = ("gaussian", "gaussian_product")
-    _function = "forward"
-
-    def make_node(
-        self, mean: object, variance: object, W_mean: object, W_variance: object, b: object
-    ) -> Apply:
-        real = real_inputs(
-            type(self).__name__,
-            [
-                ("mean", mean, 2),
-                ("variance", variance, 2),
-                ("mean of W", W_mean, 2),
-                ("variance of W", W_variance, 2),
-                ("b", b, 1),
-            ],
-        )
-        matrix = T.TensorType(real[0].dtype, (False, False))
-        return theano.graph.basic.Apply(self, real, [matrix(), matrix()])
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        like = [or_zeros(g, output) for g, output in zip(gradients, outputs, strict=True)]
-        products: list[Variable] = GaussianWeightsProductGradient()(*inputs[:4], *like)
-        return products
-
-
-class GaussianWeightsProductGradient(NativeOp):
-    """Gradient of `GaussianWeightsProduct` with respect to its inputs.
-
-    Inputs: those of the product but b, and the gradients of its outputs.
-    """
-
-    _sources = ("gaussian", "gaussian_product_grad")
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        dtype = arguments[0].dtype
-        outputs = [T.TensorType(dtype, (False,) * n)() for n in (2, 2, 2, 2, 1)]
-        return theano.graph.basic.Apply(self, list(arguments), outputs)
+    inputs = {"mean": "R H", "variance": "R H", "W_mean": "H D", "W_variance": "H D", "b": "D"}
+    outputs = {"z_mean": "R D", "z_variance": "R D"}
+    with_respect_to = ("mean", "variance", "W_mean", "W_variance", "b")
+    gradients_of = ("z_mean", "z_variance")
+    unread = ("z_mean", "z_variance")
+    sources = ("gaussian", "gaussian_product")
+    gradient_sources = ("gaussian", "gaussian_product_grad")

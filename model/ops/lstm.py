@@ -42,53 +42,30 @@ Gers, Schmidhuber and Cummins 2000, *Learning to forget*.
 
 from __future__ import annotations
 
-from fdrnn.model.ops.native import (
-    Apply,
-    DisconnectedType,
-    NativeOp,
-    Variable,
-    disconnected,
-    integer_input,
-    or_itself,
-    or_zeros,
-    real_inputs,
-)
-from fdrnn.model.toolchain import theano
-
-T = theano.tensor
-ParamsType = theano.graph.params_type.ParamsType
+from fdrnn.model.ops.native import NativeOp
+from fdrnn.model.ops.recurrence import PACKED
 
 
-class _LstmBase(NativeOp):
-    """What the layer and its gradient share.
+class LstmLayer(NativeOp):
+    """Hidden and cell moments of every packed row.
 
     Parameters
     ----------
     stochastic
         True: means and variances are propagated. False: means only, an ordinary LSTM, which
         ignores both rates and every variance.
-    """
 
-    __props__ = ("stochastic",)
-    params_type = ParamsType(stochastic=theano.scalar.bool)
-
-    def __init__(self, stochastic: bool = True) -> None:
-        self.stochastic = stochastic
-        super().__init__()
-
-
-class LstmLayer(_LstmBase):
-    """Hidden and cell moments of every packed row.
-
+    Notes
+    -----
     Inputs: x (R, D); n_rows int64 (T,); initial mean, variance, cell mean and cell variance
     (S, H); W_in (D, 4 H); W_rec (H, 4 H); b (4 H,); and two 0-d rates: p_keep of the input and
     p_keep of the hidden state.
 
     Outputs: mean and variance (R, H) of the hidden state; cell mean and cell variance (R, H),
-    for a state to go on from; and for the gradient alone gate mean and variance (R, 4 H), tanh
+    from which a sequence resumes; and for the gradient alone gate mean and variance (R, 4 H), tanh
     mean and variance (R, H) of the cell, a and v (R, 4 H; pre-synaptic moments) and c (R, H).
     Without `stochastic` the variances, a, v and c have no rows, and the initial variances are
-    not looked at.
+    ignored.
 
     Raises
     ------
@@ -98,78 +75,34 @@ class LstmLayer(_LstmBase):
         When it is run with shapes that do not fit.
     """
 
-    _sources = ("moments", "lstm")
-    _function = "forward"
+    __props__ = ("stochastic",)
+    inputs = {
+        "x": "R D", "n_rows": "int64 T", "mean0": "S H", "variance0": "S0 H", "cell_mean0": "S H",
+        "cell_variance0": "S1 H", "W_in": "D 4H", "W_rec": "H 4H", "b": "4H", "p_keep_input": "",
+        "p_keep_hidden": "",
+    }  # fmt: skip
+    outputs = {
+        "mean": "R H", "variance": "V H", "cell_mean": "R H", "cell_variance": "V H",
+        "gate_mean": "R 4H", "gate_variance": "V 4H", "tanh_mean": "R H", "tanh_variance": "V H",
+        "a": "V 4H", "v": "V 4H", "c": "V H",
+    }  # fmt: skip
+    sizes = {
+        "H": "PyArray_DIM(W_rec_, 0)",
+        "S0": "params->stochastic ? S : PyArray_DIM(variance0_, 0)",
+        "S1": "params->stochastic ? S : PyArray_DIM(cell_variance0_, 0)",
+        "V": "params->stochastic ? R : 0",
+    }
+    checks = PACKED
+    parameters = {"stochastic": "bool"}
+    with_respect_to = (
+        "mean0", "variance0", "cell_mean0", "cell_variance0", "W_in", "W_rec", "b"
+    )  # fmt: skip
+    gradients_of = ("mean", "variance")
+    gradient_outputs = {"da": "R 4H", "dv": "V 4H"}
+    sources = ("moments", "affine", "passes", "fast_dropout", "lstm")
+    gradient_sources = ("moments", "affine", "passes", "fast_dropout", "lstm_grad")
 
-    def make_node(
-        self,
-        x: object,
-        n_rows: object,
-        mean0: object,
-        variance0: object,
-        cell_mean0: object,
-        cell_variance0: object,
-        W_in: object,
-        W_rec: object,
-        b: object,
-        p_keep_input: object,
-        p_keep_hidden: object,
-    ) -> Apply:
-        name = type(self).__name__
-        real = real_inputs(
-            name,
-            [
-                ("x", x, 2),
-                ("initial mean", mean0, 2),
-                ("initial variance", variance0, 2),
-                ("initial cell mean", cell_mean0, 2),
-                ("initial cell variance", cell_variance0, 2),
-                ("W_in", W_in, 2),
-                ("W_rec", W_rec, 2),
-                ("b", b, 1),
-                ("p_keep_input", p_keep_input, 0),
-                ("p_keep_hidden", p_keep_hidden, 0),
-            ],
-        )
-        rows = integer_input(name, "n_rows", n_rows, "int64", 1)
-        matrix = T.TensorType(real[0].dtype, (False, False))
-        return theano.graph.basic.Apply(
-            self, [real[0], rows, *real[1:]], [matrix() for _ in range(11)]
-        )
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Gradients flow to the initial state, the weights and the bias only."""
-        return [[2 <= i <= 8] * 11 for i in range(len(node.inputs))]
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        if any(not isinstance(g.type, DisconnectedType) for g in gradients[2:]):
-            raise TypeError(
-                "LstmLayer: only mean and variance have gradients, not the outputs behind them"
-            )
-        state_and_weights = LstmLayerGradient(self.stochastic)(
-            *inputs,
-            *outputs,
-            or_zeros(gradients[0], outputs[0]),
-            (or_zeros if self.stochastic else or_itself)(gradients[1], outputs[1]),
-        )[:7]
-        return [*disconnected(2), *state_and_weights, *disconnected(2)]
-
-
-class LstmLayerGradient(_LstmBase):
-    """Gradient of `LstmLayer`.
-
-    Inputs: those of the layer, its outputs, and the gradients of its mean and variance. Outputs:
-    the gradients of the initial mean, variance, cell mean and cell variance, W_in, W_rec and b;
-    and da, dv, those of the pre-synaptic moments of every row.
-    """
-
-    _sources = ("moments", "lstm_grad")
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        dtype = arguments[0].dtype
-        axes = (2, 2, 2, 2, 2, 2, 1, 2, 2)
-        outputs = [T.TensorType(dtype, (False,) * n)() for n in axes]
-        return theano.graph.basic.Apply(self, list(arguments), outputs)
+    def __init__(self, stochastic: bool = True) -> None:
+        self.stochastic = stochastic
+        self.empty_outputs = () if stochastic else ("variance",)
+        super().__init__()

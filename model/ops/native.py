@@ -1,8 +1,14 @@
-"""What every native operation shares: its C files, its flags, the checks of its arguments."""
+"""What every native operation shares: its declaration, its C files, its gradient.
+
+An operation is declared by data: names, axes and dtypes of its inputs and outputs, and which of
+them have gradients. From these follow the checks of its arguments, in Python and in C, the memory
+of its outputs, and the operation that computes its gradient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +26,226 @@ _FOLDER = Path(__file__).parent.parent / "native"
 # changes the floating-point mode of the process, as -ffast-math would.
 _COMPILE_ARGS = ["-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 
+_REAL = "real"
+_REAL_DTYPES = ("float32", "float64")
+_INTEGER_DTYPES = ("int8", "int64")
+
+
+def _axes(declared: str) -> tuple[str, list[str]]:
+    """Return the dtype and the sizes of a declared array, ``"int64 T"`` or ``"D 4H"``."""
+    words = declared.split()
+    if words and words[0] in _INTEGER_DTYPES:
+        return words[0], words[1:]
+    return _REAL, words
+
+
+def _expression(size: str) -> str:
+    """Return a declared size, ``"4H"``, as C."""
+    factor, name = re.fullmatch(r"(\d*)(\w*)", size).groups()  # type: ignore[union-attr]
+    return " * ".join(part for part in (factor, name) if part)
+
 
 class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
-    """An operation whose C stands in files of `native/`, linked with the BLAS.
+    """An operation whose C is in files of ``native/``, linked with the BLAS.
 
-    A subclass names its files in `_sources` (without ``.c``; ``common`` comes first by itself) and
-    the C function that computes it in `_function`.
+    A subclass declares it. An array is declared by its axes, for example ``"R H"``, ``"D 4H"`` or
+    ``""`` for a number, behind its dtype where it is an integer, ``"int64 T"``; all real arrays of
+    an operation have one dtype, float32 or float64. The last of the files defines the C function
+    ``int kernel(ARGUMENTS)``, which has the sizes, the `parameters`, the inputs and the outputs as
+    arguments of these names, and returns -1 with a Python error set where it fails.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Axes of the arrays by name.
+    sizes
+        C expressions of sizes which are not simply the first input's that has them.
+    checks
+        C expressions that are true, with a Python error set, where arguments do not fit.
+    parameters
+        Attributes that are arguments of the C function, and their Theano scalar types.
+    stand_ins
+        Inputs that only an operation that `draws` reads, and which input is passed instead.
+    with_respect_to, gradients_of
+        Inputs that have gradients, and outputs from which these flow.
+    unread
+        Outputs that the gradient's C does not read.
+    gradient_outputs
+        Outputs of the gradient besides those with respect to inputs, which are named ``d_`` and
+        the input; gradients of outputs are its inputs ``g_`` and the output.
+    sources, gradient_sources
+        C files without ``.c``, in the order of inclusion, behind ``common``.
     """
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    sizes: Mapping[str, str] = {}
+    checks: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = {}
+    stand_ins: Mapping[str, str] = {}
+    with_respect_to: tuple[str, ...] = ()
+    gradients_of: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    gradient_outputs: Mapping[str, str] = {}
+    sources: tuple[str, ...]
+    gradient_sources: tuple[str, ...] = ()
 
     # Not empty: Theano takes an operation without properties for one that has no version, and
     # compiles it in every process.
     __props__: tuple[str, ...] = ("func_name",)
 
-    _sources: tuple[str, ...]
-    _function: str
+    draws = False
+    """Whether the operation reads the inputs that have a stand-in."""
+
+    empty_outputs: tuple[str, ...] = ()
+    """Outputs without rows; each serves as its own gradient where nothing depends on it."""
 
     def __init__(self) -> None:
-        files = [str(_FOLDER / f"{name}.c") for name in ("common", *self._sources)]
-        super().__init__(files, f"APPLY_SPECIFIC({self._function})")
+        if self.parameters:
+            types = {name: getattr(theano.scalar, kind) for name, kind in self.parameters.items()}
+            self.params_type = theano.graph.params_type.ParamsType(**types)
+        super().__init__([str(_FOLDER / f"{name}.c") for name in ("common", *self.sources)],
+                         "APPLY_SPECIFIC(run)")  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """The operation's name in messages."""
+        return type(self).__name__
+
+    # -- graph ---------------------------------------------------------------------------
+
+    def make_node(self, *arguments: object, **named: object) -> Apply:
+        values = {**dict(zip(self.inputs, arguments, strict=False)), **named}
+        variables: dict[str, Variable] = {}
+        dtype = None
+        for name, declared in self.inputs.items():
+            value = values.get(name)
+            if value is None:
+                if self.draws or name not in self.stand_ins:
+                    raise TypeError(f"{self.name}: {name} must be given")
+                value = values[self.stand_ins[name]]
+            variable = T.as_tensor_variable(value)
+            kind, axes = _axes(declared)
+            if kind == _REAL:
+                dtype = dtype or variable.dtype
+                if dtype not in _REAL_DTYPES:
+                    raise TypeError(f"{self.name}: {name} must be float32 or float64, got {dtype}")
+                kind = dtype
+            if variable.dtype != kind:
+                raise TypeError(f"{self.name}: {name} must be {kind}, got {variable.dtype}")
+            if variable.ndim != len(axes):
+                raise TypeError(
+                    f"{self.name}: {name} must have {len(axes)} axes, got {variable.ndim}"
+                )
+            variables[name] = variable
+        return theano.graph.basic.Apply(
+            self, list(variables.values()), self._output_variables(variables, dtype)
+        )
+
+    def _output_variables(self, inputs: Mapping[str, Variable], dtype: Any) -> list[Variable]:
+        return [
+            T.TensorType(dtype, (False,) * len(_axes(declared)[1]))()
+            for declared in self.outputs.values()
+        ]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[name in self.with_respect_to] * len(self.outputs) for name in self.inputs]
+
+    def L_op(
+        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
+    ) -> list[Variable]:
+        arguments = dict(zip((*self.inputs, *self.outputs), (*inputs, *outputs), strict=True))
+        for name, gradient in zip(self.outputs, gradients, strict=True):
+            missing = isinstance(gradient.type, DisconnectedType)
+            if name in self.gradients_of:
+                # Zeros would be an allocation, which every process compiles anew.
+                zeros = (lambda empty: empty) if name in self.empty_outputs else T.zeros_like
+                arguments[f"g_{name}"] = zeros(arguments[name]) if missing else gradient
+            elif not missing:
+                raise TypeError(
+                    f"{self.name}: only {' and '.join(self.gradients_of)} can be differentiated, "
+                    f"not {name}"
+                )
+        operation = Gradient(self)
+        node = operation.make_node(*(arguments[name] for name in operation.inputs))
+        found = dict(zip(operation.outputs, node.outputs, strict=True))
+        return [found.get(f"d_{name}", DisconnectedType()()) for name in self.inputs]
+
+    # -- C -------------------------------------------------------------------------------
+
+    def load_c_code(self, func_files: list[str]) -> None:
+        super().load_c_code(func_files)
+        section = "support_code_struct"
+        before, behind = self._arguments()
+        self.func_codes += [before, behind]
+        self.code_sections[section] = before + self.code_sections[section] + behind
+
+    def _arguments(self) -> tuple[str, str]:
+        """Return the C before the kernel, which names its arguments, and that which calls it."""
+        declarations, values, checks, allocations = [], [], [], []
+        parameters = []
+        known: set[str] = set()
+
+        def size(name: str, value: str) -> None:
+            if name and name not in known:
+                known.add(name)
+                declarations.append(f"npy_intp {name}")
+                values.append(name)
+                checks.append(f"const npy_intp {name} = {self.sizes.get(name, value)};")
+
+        arrays: list[tuple[str, str]] = []
+        for name, declared in self.inputs.items():
+            kind, axes = _axes(declared)
+            kind = kind if kind == _REAL else f"npy_{kind}"
+            parameters.append(f"PyArrayObject *{name}_")
+            if not axes:
+                arrays.append((f"{kind} {name}", f"scalar<{kind}>({name}_)"))
+                continue
+            for axis, expression in enumerate(axes):
+                size(expression.lstrip("0123456789"), f"PyArray_DIM({name}_, {axis})")
+            shape = ", ".join(map(_expression, axes))
+            checks.append(f'if (expect(op, "{name}", {name}_, {{{shape}}})) return -1;')
+            arrays.append((f"const {kind} *{name}", f"(const {kind} *)PyArray_DATA({name}_)"))
+        for name, declared in self.outputs.items():
+            _, axes = _axes(declared)
+            for expression in axes:
+                size(expression.lstrip("0123456789"), "")
+            shape = ", ".join(map(_expression, axes))
+            parameters.append(f"PyArrayObject **{name}_")
+            allocations += [
+                f"real *{name} = output<real>({name}_, TYPENUM_INPUT_0, {{{shape}}});",
+                f"if (!{name}) return -1;",
+            ]
+            arrays.append((f"real *{name}", name))
+        checks += [f"if ({check}) return -1;" for check in self.checks]
+        for name, kind in self.parameters.items():
+            declarations.append(f"npy_{kind} {name}")
+            values.append(f"params->{name}")
+        if self.parameters:
+            parameters.append("PARAMS_TYPE *params")
+        declarations += [declaration for declaration, _ in arrays]
+        values += [value for _, value in arrays]
+        before = (
+            "typedef DTYPE_INPUT_0 real;\n"
+            "fdrnn::Workspace<real> workspace;\n"
+            f"#define ARGUMENTS {', '.join(declarations)}\n"
+        )
+        behind = "\n".join(
+            [
+                f"#undef ARGUMENTS\nint APPLY_SPECIFIC(run)({', '.join(parameters)}) {{",
+                "using namespace fdrnn;",
+                f'const char *op = "{self.name}";',
+                *checks,
+                *allocations,
+                "workspace.restart();",
+                f"return kernel({', '.join(values)});",
+                "}\n",
+            ]
+        )
+        return before, behind
 
     def perform(self, *_: object) -> None:
-        raise ToolchainError(f"{type(self).__name__} runs as compiled C only; see its cxx flag")
+        raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")
 
     def c_compile_args(self, **_: object) -> list[str]:
         flags: list[str] = theano.tensor.blas.ldflags(libs=False, flags=True)
@@ -55,52 +260,42 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         return directories
 
 
-def real_inputs(
-    op: str, arguments: Sequence[tuple[str, object, int]], dtype: str | None = None
-) -> list[Variable]:
-    """Tensor variables of the given number of axes and one common real dtype."""
-    variables = []
-    for name, value, ndim in arguments:
-        variable = T.as_tensor_variable(value)
-        dtype = dtype or variable.dtype
-        if dtype not in ("float32", "float64"):
-            raise TypeError(f"{op}: {name} must be float32 or float64, got {dtype}")
-        if variable.dtype != dtype:
-            raise TypeError(
-                f"{op}: {name} must be {dtype} like the other arguments, got {variable.dtype}"
-            )
-        if variable.ndim != ndim:
-            raise TypeError(f"{op}: {name} must have {ndim} axes, got {variable.ndim}")
-        variables.append(variable)
-    return variables
+class Gradient(NativeOp):
+    """The gradient of a native operation.
 
-
-def integer_input(op: str, name: str, value: object, dtype: str, ndim: int) -> Variable:
-    """Return `value` as a tensor variable of this integer type and number of axes."""
-    variable = T.as_tensor_variable(value)
-    if variable.dtype != dtype or variable.ndim != ndim:
-        raise TypeError(
-            f"{op}: {name} must be {dtype} with {ndim} axes, "
-            f"got {variable.dtype} with {variable.ndim}"
-        )
-    return variable
-
-
-def or_zeros(gradient: Variable, like: Variable) -> Variable:
-    """Return `gradient`, or zeros of the shape of `like` where nothing depends on it."""
-    if isinstance(gradient.type, DisconnectedType):
-        return T.zeros_like(like)
-    return gradient
-
-
-def or_itself(gradient: Variable, empty: Variable) -> Variable:
-    """Return `gradient`, or `empty`, an array without rows, where nothing depends on that.
-
-    It is its own gradient. Zeros would be an allocation, which every process compiles anew.
+    Parameters
+    ----------
+    of
+        The operation.
     """
-    return empty if isinstance(gradient.type, DisconnectedType) else gradient
+
+    __props__ = ("of",)
+
+    def __init__(self, of: NativeOp) -> None:
+        self.of = of
+        read = {name: axes for name, axes in of.outputs.items() if name not in of.unread}
+        incoming = {f"g_{name}": of.outputs[name] for name in of.gradients_of}
+        self.inputs = {**of.inputs, **read, **incoming}
+        outgoing = {f"d_{name}": of.inputs[name] for name in of.with_respect_to}
+        self.outputs = {**outgoing, **of.gradient_outputs}
+        self.sizes, self.checks, self.parameters = of.sizes, of.checks, of.parameters
+        self.sources = of.gradient_sources
+        for name in of.parameters:
+            setattr(self, name, getattr(of, name))
+        super().__init__()
+
+    @property
+    def name(self) -> str:
+        return f"{self.of.name}'s gradient"
+
+    def _output_variables(self, inputs: Mapping[str, Variable], dtype: Any) -> list[Variable]:
+        # A gradient is as broadcastable as what it belongs to.
+        own = super()._output_variables(inputs, dtype)
+        like = [inputs[name].type() for name in self.of.with_respect_to]
+        return like + own[len(like) :]
 
 
-def disconnected(count: int) -> list[Variable]:
-    """Return the gradients of inputs that have none."""
-    return [DisconnectedType()() for _ in range(count)]
+def named(node: Apply) -> dict[str, Variable]:
+    """Return the inputs and outputs of a node by the names that its operation declares."""
+    op = node.op
+    return dict(zip((*op.inputs, *op.outputs), (*node.inputs, *node.outputs), strict=True))

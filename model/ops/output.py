@@ -1,41 +1,18 @@
-"""The output layer with its loss, and its gradient."""
+"""The output layer with its loss."""
 
 from __future__ import annotations
 
-from fdrnn.model.ops.native import (
-    Apply,
-    DisconnectedType,
-    NativeOp,
-    Variable,
-    disconnected,
-    integer_input,
-    real_inputs,
-)
-from fdrnn.model.toolchain import theano
-
-T = theano.tensor
-ParamsType = theano.graph.params_type.ParamsType
+from fdrnn.model.ops.native import NativeOp
 
 
-class _OutputBase(NativeOp):
-    """What the layer and its gradient share: whether activations are drawn."""
-
-    __props__ = ("sampled",)
-    params_type = ParamsType(sampled=theano.scalar.bool)
-
-    def __init__(self, sampled: bool = False) -> None:
-        self.sampled = sampled
-        super().__init__()
-
-
-class BernoulliOutput(_OutputBase):
+class BernoulliOutput(NativeOp):
     """Output layer with sigmoid units and its cross entropy.
 
     Parameters
     ----------
     sampled
         Whether fast dropout draws the pre-synaptic activation, z_mean + noise sqrt(z_variance),
-        in the place of the moments of the sigmoid.
+        instead of the moments of the sigmoid.
 
     Notes
     -----
@@ -52,67 +29,26 @@ class BernoulliOutput(_OutputBase):
         As for `RecurrentLayer`.
     """
 
-    _sources = ("output",)
-    _function = "forward"
+    __props__ = ("sampled",)
+    inputs = {
+        "mean": "R H", "variance": "V H", "W": "H D", "b": "D", "target": "R D", "p_keep": "",
+        "fast_dropout": "int8", "noise": "R D",
+    }  # fmt: skip
+    outputs = {"nll": "R", "z_mean": "R D", "z_variance": "Z D"}
+    sizes = {
+        "H": "PyArray_DIM(mean_, 1)",
+        "D": "PyArray_DIM(target_, 1)",
+        "V": "scalar<npy_int8>(fast_dropout_) ? R : PyArray_DIM(variance_, 0)",
+        "Z": "scalar<npy_int8>(fast_dropout_) ? R : 0",
+    }
+    parameters = {"sampled": "bool"}
+    stand_ins = {"noise": "target"}
+    with_respect_to = ("mean", "variance", "W", "b")
+    gradients_of = ("nll",)
+    unread = ("nll",)
+    sources = ("affine", "output")
+    gradient_sources = ("affine", "output_grad")
 
-    def make_node(
-        self,
-        mean: object,
-        variance: object,
-        W: object,
-        b: object,
-        target: object,
-        p_keep: object,
-        fast_dropout: object,
-        noise: object = None,
-    ) -> Apply:
-        name = type(self).__name__
-        if noise is None:
-            if self.sampled:
-                raise TypeError(f"{name}: a sampled layer needs noise")
-            noise = target  # not looked at
-        real = real_inputs(
-            name,
-            [
-                ("mean", mean, 2),
-                ("variance", variance, 2),
-                ("W", W, 2),
-                ("b", b, 1),
-                ("target", target, 2),
-                ("p_keep", p_keep, 0),
-                ("noise", noise, 2),
-            ],
-        )
-        flag = integer_input(name, "fast_dropout", fast_dropout, "int8", 0)
-        matrix, vector = (T.TensorType(real[0].dtype, (False,) * n) for n in (2, 1))
-        return theano.graph.basic.Apply(self, [*real, flag], [vector(), matrix(), matrix()])
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Gradients flow to the hidden moments, the weights and the bias only."""
-        return [[i < 4] * 3 for i in range(len(node.inputs))]
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        if any(not isinstance(g.type, DisconnectedType) for g in gradients[1:]):
-            raise TypeError("BernoulliOutput: only nll has a gradient, not z_mean or z_variance")
-        mean, variance, W, _, target, p_keep, noise, flag = inputs
-        _, z_mean, z_variance = outputs
-        dmean, dvariance, dW, db = BernoulliOutputGradient(self.sampled)(
-            mean, variance, W, target, p_keep, noise, flag, z_mean, z_variance, gradients[0]
-        )
-        return [dmean, dvariance, dW, db, *disconnected(4)]
-
-
-class BernoulliOutputGradient(_OutputBase):
-    """Gradient of `BernoulliOutput` with respect to hidden moments, W and b."""
-
-    _sources = ("output_grad",)
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        dtype = arguments[0].dtype
-        matrix, vector = (T.TensorType(dtype, (False,) * n) for n in (2, 1))
-        return theano.graph.basic.Apply(
-            self, list(arguments), [matrix(), matrix(), matrix(), vector()]
-        )
+    def __init__(self, sampled: bool = False) -> None:
+        self.sampled = self.draws = sampled
+        super().__init__()

@@ -5,10 +5,7 @@ Activations, or their means and variances, have the shape (R, D); targets, the s
 
 from __future__ import annotations
 
-from fdrnn.model.ops.native import Apply, NativeOp, Variable, disconnected, real_inputs
-from fdrnn.model.toolchain import theano
-
-T = theano.tensor
+from fdrnn.model.ops.native import NativeOp
 
 
 class Softmax(NativeOp):
@@ -24,33 +21,13 @@ class Softmax(NativeOp):
         When it is run with shapes that do not fit.
     """
 
-    _sources = ("softmax_nll",)
-    _function = "forward"
-
-    def make_node(self, activations: object, target: object) -> Apply:
-        arguments = [("activations", activations, 2), ("target", target, 2)]
-        real = real_inputs(type(self).__name__, arguments)
-        return theano.graph.basic.Apply(self, real, [T.TensorType(real[0].dtype, (False,))()])
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Gradients flow to the activations."""
-        return [[True], [False]]
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        return [SoftmaxGradient()(*inputs, *gradients), *disconnected(1)]
-
-
-class SoftmaxGradient(NativeOp):
-    """Gradient of `Softmax` with respect to the activations."""
-
-    _sources = ("softmax_nll_grad",)
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        matrix = T.TensorType(arguments[0].dtype, (False, False))
-        return theano.graph.basic.Apply(self, list(arguments), [matrix()])
+    inputs = {"activations": "R D", "target": "R D"}
+    outputs = {"nll": "R"}
+    with_respect_to = ("activations",)
+    gradients_of = ("nll",)
+    unread = ("nll",)
+    sources = ("softmax_nll",)
+    gradient_sources = ("softmax_nll_grad",)
 
 
 class UnscentedSoftmax(NativeOp):
@@ -65,33 +42,13 @@ class UnscentedSoftmax(NativeOp):
         As for `Softmax`.
     """
 
-    _sources = ("unscented_softmax", "unscented_nll")
-    _function = "forward"
-
-    def make_node(self, mean: object, variance: object, target: object) -> Apply:
-        arguments = [("mean", mean, 2), ("variance", variance, 2), ("target", target, 2)]
-        real = real_inputs(type(self).__name__, arguments)
-        return theano.graph.basic.Apply(self, real, [T.TensorType(real[0].dtype, (False,))()])
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Gradients flow to the activations."""
-        return [[True], [True], [False]]
-
-    def L_op(
-        self, inputs: list[Variable], outputs: list[Variable], gradients: list[Variable]
-    ) -> list[Variable]:
-        return [*UnscentedSoftmaxGradient()(*inputs, *gradients), *disconnected(1)]
-
-
-class UnscentedSoftmaxGradient(NativeOp):
-    """Gradient of `UnscentedSoftmax` with respect to mean and variance."""
-
-    _sources = ("unscented_softmax", "unscented_nll_grad")
-    _function = "backward"
-
-    def make_node(self, *arguments: Variable) -> Apply:
-        matrix = T.TensorType(arguments[0].dtype, (False, False))
-        return theano.graph.basic.Apply(self, list(arguments), [matrix(), matrix()])
+    inputs = {"mean": "R D", "variance": "R D", "target": "R D"}
+    outputs = {"nll": "R"}
+    with_respect_to = ("mean", "variance")
+    gradients_of = ("nll",)
+    unread = ("nll",)
+    sources = ("unscented_softmax", "unscented_nll")
+    gradient_sources = ("unscented_softmax", "unscented_nll_grad")
 
 
 class AveragedSoftmax(NativeOp):
@@ -106,12 +63,7 @@ class AveragedSoftmax(NativeOp):
         As for `Softmax`.
     """
 
-    _sources = ("averaged_softmax",)
-    _function = "forward"
-
-    def make_node(self, mean: object, variance: object, draws: object, target: object) -> Apply:
-        arguments = [
-            ("mean", mean, 2), ("variance", variance, 2), ("draws", draws, 2), ("target", target, 2)
-        ]  # fmt: skip
-        real = real_inputs(type(self).__name__, arguments)
-        return theano.graph.basic.Apply(self, real, [T.TensorType(real[0].dtype, (False,))()])
+    inputs = {"mean": "R D", "variance": "R D", "draws": "N D", "target": "R D"}
+    outputs = {"nll": "R"}
+    checks = ('expect_positive(op, "the number of draws", N)',)
+    sources = ("averaged_softmax",)

@@ -269,13 +269,13 @@ def test_values_that_are_not_finite_show_in_the_loss(bad):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"W_in": np.zeros((4, 7))}, "W_in must have 5 rows, got 4"),
-        ({"W_rec": np.zeros((7, 6))}, "W_rec must have 6 rows, got 7"),
-        ({"b_h": np.zeros(6)}, "b must have 7 rows, got 6"),
-        ({"h0": np.zeros((1, 6))}, "initial mean must have 7 columns, got 6"),
-        ({"variance0": np.zeros((2, 7))}, "initial variance must have 1 rows, got 2"),
-        ({"W_out": np.zeros((6, 5))}, "W must have 7 rows, got 6"),
-        ({"b_y": np.zeros(4)}, "b must have 5 rows, got 4"),
+        ({"W_in": np.zeros((4, 7))}, r"W_in must have shape \(5, 7\), got \(4, 7\)"),
+        ({"W_rec": np.zeros((7, 6))}, r"W_rec must have shape \(7, 7\), got \(7, 6\)"),
+        ({"b_h": np.zeros(6)}, r"b must have shape \(7,\), got \(6,\)"),
+        ({"h0": np.zeros((1, 6))}, r"mean0 must have shape \(1, 7\), got \(1, 6\)"),
+        ({"variance0": np.zeros((2, 7))}, r"variance0 must have shape \(1, 7\), got \(2, 7\)"),
+        ({"W_out": np.zeros((6, 5))}, r"W must have shape \(7, 5\), got \(6, 5\)"),
+        ({"b_y": np.zeros(4)}, r"b must have shape \(5,\), got \(4,\)"),
     ],
 )
 def test_shapes_that_do_not_fit(change, message):
@@ -287,9 +287,9 @@ def test_shapes_that_do_not_fit(change, message):
     ("n_rows", "message"),
     [
         ([3, 4], "n_rows must sum to the rows of x, 6, got 7"),
-        ([6, 0], "n_rows must lie between 1 and the rows of x"),
-        ([-3, 9], "n_rows must lie between 1 and the rows of x"),
-        ([], "n_rows must have at least one step"),
+        ([6, 0], "n_rows must be between 1 and the rows of x"),
+        ([-3, 9], "n_rows must be between 1 and the rows of x"),
+        ([], "the number of steps in n_rows must be at least 1, got 0"),
     ],
 )
 def test_packings_that_do_not_fit(n_rows, message):
@@ -315,5 +315,5 @@ def test_dtypes_are_checked_when_the_graph_is_built():
 def test_only_meaningful_outputs_have_gradients():
     x, vector, scalar = T.fmatrix(), T.fvector(), T.fscalar()
     _, _, a, _, _ = RecurrentLayer()(x, T.lvector(), x, x, x, x, vector, scalar, scalar, scalar)
-    with pytest.raises(TypeError, match="serve its gradient alone"):
+    with pytest.raises(TypeError, match="only mean and variance can be differentiated, not a"):
         theano.grad(a.sum(), vector)
