@@ -1,72 +1,113 @@
 """What a report consists of: tables, figures and attachments, in sections.
 
-An artefact says what it shows; how it is written (Markdown, LaTeX, CSV, SVG, PDF, HTML) is the
-business of `fdrnn.reports.document.markdown`, `latex`, `html` and `style`.
+An artefact contains what is shown; `fdrnn.reports.document` writes it as Markdown, LaTeX, CSV,
+HTML, SVG or PDF.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Drawing
 
+T = TypeVar("T")
+Columns = Sequence[tuple[str, Callable[[T], str]]]
+"""Columns of a table: their titles, and what makes a cell of an entry."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
-    """A table.
+class Artefact:
+    """A part of a section.
 
     Attributes
     ----------
     name
-        Stem of its files, without a folder.
+        Stem of its files without a folder, or an attachment's file name.
     title
         Its heading, a phrase without a full stop.
-    data
-        The table in full precision, as the CSV has it.
-    header, rows
-        The table as it is printed: titles of the columns, and cells.
-    n_text
-        The first so many columns are text; the others are numbers, aligned to the right.
-    notes
-        Sentences that stand below it.
     """
 
     name: str
     title: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table(Artefact):
+    """A table.
+
+    Attributes
+    ----------
+    data
+        The table in full precision, for the CSV file.
+    header, rows
+        The table as it is printed: titles of the columns, and cells.
+    n_text
+        Number of text columns, which come first; the others are numbers, aligned to the right.
+    notes
+        Sentences below it.
+    """
+
     data: pd.DataFrame
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_text: int
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        entries: Iterable[T],
+        *,
+        name: str,
+        title: str,
+        data: pd.DataFrame,
+        text: Columns[T],
+        numbers: Columns[T] = (),
+        notes: Iterable[str] = (),
+    ) -> Self:
+        """Return the table of some entries, a row each.
+
+        Parameters
+        ----------
+        entries
+            What the rows show.
+        name, title, data, notes
+            As the attributes.
+        text, numbers
+            Its columns of text and of numbers.
+        """
+        columns = [*text, *numbers]
+        return cls(
+            name=name,
+            title=title,
+            data=data,
+            header=tuple(heading for heading, _ in columns),
+            rows=tuple(tuple(cell(entry) for _, cell in columns) for entry in entries),
+            n_text=len(text),
+            notes=tuple(notes),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Figure:
+class Figure(Artefact):
     """A figure, drawn when it is written.
 
     Attributes
     ----------
-    name
-        Stem of its files, without a folder.
-    title
-        Its heading, a phrase without a full stop.
     caption
         What it shows, from what, in sentences.
     alt
         What a reader who cannot see it must know: the finding, with its numbers.
     draw
-        Draws it by `fdrnn.reports.document.style.new_figure`.
+        Draws it by `fdrnn.reports.figures.style.new_figure`.
     formats
-        Suffixes of its files, any of ``"svg"``, ``"pdf"`` and ``"png"``; a page embeds the first
-        two's drawing.
+        Suffixes of its files: ``"svg"``, ``"pdf"`` or ``"png"``; the page embeds the SVG.
     """
 
-    name: str
-    title: str
     caption: str
     alt: str
     draw: Callable[[], Drawing]
@@ -74,25 +115,16 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Attachment:
-    """A file that stands beside the page, such as MIDI.
+class Attachment(Artefact):
+    """A file beside the page, such as MIDI.
 
     Attributes
     ----------
-    name
-        Its name with its suffix, without a folder.
-    title
-        What it is, a phrase without a full stop.
     content
         Its bytes.
     """
 
-    name: str
-    title: str
     content: bytes
-
-
-Artefact = Table | Figure | Attachment
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +138,7 @@ class Section:
     title
         Its heading.
     text
-        Paragraphs that stand first.
+        Paragraphs before the artefacts.
     artefacts
         What it shows, in reading order.
     """
@@ -119,7 +151,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """A report: what stands at its top, and its sections.
+    """A report: its introduction, and its sections.
 
     Attributes
     ----------
@@ -134,8 +166,7 @@ class Report:
     overview
         Sections on all studies together.
     studies
-        Makes the sections of single studies, each read from the store when its turn comes, so
-        that no more than one study's curves are in memory.
+        Makes the sections of the studies, one after another.
     study_names
         Names of the studies, in the order of `studies`.
     """

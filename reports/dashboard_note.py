@@ -1,8 +1,8 @@
-"""What optuna-dashboard tells of a study beside its own plots: a note, and a figure.
+"""What optuna-dashboard shows of a study beside its own plots: a note, and a figure.
 
 The dashboard draws learning curves (validation NLL), the draws of every trial and their
-importances by itself. The note adds Table 1's row and the selected trial; the figure the
-spectral radius of the recurrent weights, which Optuna knows nothing of.
+importances by itself. The note adds Table 1's row and the selected trial; the figure adds the
+spectral radius of the recurrent weights, which Optuna does not record.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.numbers.table1 import Row, table1
-from fdrnn.search import SPACES, Store, curves, trials
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.table1 import Row, row
+from fdrnn.reports.numbers.text import number
 
 _RADIUS = "spectral-radius"
 _MOST_TRIALS = 200
@@ -42,38 +43,23 @@ class DashboardPage:
     figures: Mapping[str, str]
 
 
-def dashboard_page(store: Store, study: str) -> DashboardPage:
-    """Return note and figures of a study: the same for the same state of the store.
+def dashboard_page(evidence: Evidence) -> DashboardPage:
+    """Return note and figures of a study; equal evidence gives equal ones.
 
     A study with trials that have not finished gets no test NLL. The figure shows every trial, by
     at most 40 points of 4 digits, so that it stays small; a study of more than 200 trials, or
     without an epoch, has none.
-
-    Parameters
-    ----------
-    store
-        The store; nothing else is read.
-    study
-        Name of the study.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store holds no study of that name.
     """
-    (row,) = table1(store, [study])
     figures = {}
-    if row.trials_planned <= _MOST_TRIALS:
-        curve = curves(store, study)
-        if not curve.empty:
-            figures[_RADIUS] = _radius_figure(curve, row.selected_trial)
-    return DashboardPage(_note(store, row), figures)
+    if len(evidence.trials) <= _MOST_TRIALS and not evidence.curves.empty:
+        figures[_RADIUS] = _radius_figure(evidence)
+    return DashboardPage(_note(evidence, row(evidence)), figures)
 
 
-def _note(store: Store, row: Row) -> str:
+def _note(evidence: Evidence, row: Row) -> str:
     parts = [f"## {row.title}: {VARIANTS[row.variant].title}", _progress(row)]
     is_complete = row.trials_finished == row.trials_planned
-    if row.selected_trial is not None:
+    if evidence.best is not None:
         so_far = "" if is_complete else " so far"
         parts.append(
             f"Lowest validation NLL{so_far} (padding {row.padding}): **{row.valid_nll:.3f}**, "
@@ -81,12 +67,10 @@ def _note(store: Store, row: Row) -> str:
         )
         if is_complete:
             parts.append(_table1(row))
-        drawn = trials(store, row.study)
-        (selected,) = drawn[drawn["config_index"] == row.selected_trial].to_dict("records")
-        parts.append(_hyperparameters(selected, SPACES[row.space].names))
+        parts.append(_hyperparameters(evidence))
     elif row.trials_finished:
         parts.append("Every finished trial diverged before it had a finite validation NLL.")
-    parts.append(_basis(row, store.study(row.study).data.note))
+    parts.append(_basis(row, evidence.data.note))
     return "\n\n".join(parts) + "\n"
 
 
@@ -96,65 +80,65 @@ def _progress(row: Row) -> str:
     if row.trials_finished == row.trials_planned:
         return f"Complete: {done}."
     failed = (
-        f"; {row.trials_failed} met a program error, `fdrnn study retry {row.study}` lets them "
-        "wait again"
+        f"; {row.trials_failed} failed with a program error, `fdrnn study retry {row.study}` "
+        "retries them"
         if row.trials_failed
         else ""
     )
-    return f"**Not complete**: {done}{failed}. The test NLL is told when all have."
+    return f"**Not complete**: {done}{failed}. The test NLL is shown when all have."
 
 
 def _table1(row: Row) -> str:
-    cells = [("**this study, pooled**", f"**{_nll(row.test_nll_pooled)}**")]
-    cells.append(("this study, by sequence", _nll(row.test_nll_sequence_mean)))
-    if row.paper_fd is not None:
-        cells += [
-            ("paper: FD-RNN", _nll(row.paper_fd)),
-            ("plain RNN*", _nll(row.cited_plain)),
-            ("RNN-NADE*", _nll(row.cited_rnn_nade)),
-            ("Deep RNN*", _nll(row.cited_deep_rnn)),
-        ]
-    lines = ["| test NLL, nats per predicted step | |", "| --- | ---: |"]
-    lines += [f"| {name} | {value} |" for name, value in cells]
+    cells = {
+        "**this study, pooled**": f"**{number(row.test_nll_pooled.value)}**",
+        "this study, by sequence": number(row.test_nll_sequence_mean.value),
+    }
     legend = (
         "Of the trial selected by its validation NLL alone. Pooled: over all predicted steps of "
         "all test sequences; by sequence: the mean of each one's average."
     )
     if row.paper_fd is not None:
+        cells |= {
+            "paper: FD-RNN": number(row.paper_fd),
+            "plain RNN*": number(row.cited_plain),
+            "RNN-NADE*": number(row.cited_rnn_nade),
+            "Deep RNN*": number(row.cited_deep_rnn),
+        }
         legend += " *: cited by the paper from other work."
-    return "\n".join(lines) + "\n\n" + legend
+    return _grid("test NLL, nats per predicted step", cells) + f"\n\n{legend}"
 
 
-def _hyperparameters(selected: dict[Any, Any], names: tuple[str, ...]) -> str:
-    lines = ["| selected trial | |", "| --- | ---: |"]
-    for name in names:
-        value = selected[name]
-        if pd.isna(value):
-            # In a frame of trials: no limit, or not drawn.
-            if name != "max_incoming":
-                continue
-            value = "no limit"
-        lines.append(
-            f"| `{name}` | {value:g} |" if _is_number(value) else f"| `{name}` | {value} |"
-        )
-    return "\n".join(lines)
+def _hyperparameters(evidence: Evidence) -> str:
+    assert evidence.best is not None
+    cells = {}
+    for name in evidence.space.names:
+        value = evidence.best[name]
+        # A missing value in a frame of trials: no limit, or not drawn.
+        if name == "max_incoming" and pd.isna(value):
+            cells[f"`{name}`"] = "no limit"
+        elif not pd.isna(value):
+            is_word = isinstance(value, bool | np.bool_ | str)
+            cells[f"`{name}`"] = f"{value}" if is_word else f"{value:g}"
+    return _grid("selected trial", cells)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _grid(heading: str, cells: Mapping[str, str]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in cells.items()]
+    return "\n".join([f"| {heading} | |", "| --- | ---: |", *lines])
 
 
 def _basis(row: Row, data_note: str) -> str:
     note = f" {row.title}: {data_note}." if data_note else ""
     return (
         f"Study `{row.study}`: space {row.space}, seed {row.seed}, padding {row.padding}, fdrnn "
-        f"{row.code_version}.{note} `fdrnn report` brings this note up to date; what is written "
-        "above or below it stays."
+        f"{row.code_version}.{note} `fdrnn report` updates this note; what is written "
+        "above or below it is kept."
     )
 
 
-def _radius_figure(curve: pd.DataFrame, selected: int | None) -> str:
-    lines = [_line(trial, selected) for _, trial in curve.groupby("config_index", sort=True)]
+def _radius_figure(evidence: Evidence) -> str:
+    by_trial = evidence.curves.groupby("config_index", sort=True)
+    lines = [_line(trial, evidence.selected) for _, trial in by_trial]
     # The last one drawn lies on top.
     lines.sort(key=lambda line: line["line"]["color"] == _SELECTED)
     layout = {
@@ -185,7 +169,3 @@ def _line(trial: pd.DataFrame, selected: int | None) -> dict[str, Any]:
             "width": 3 if is_selected else 1,
         },
     }
-
-
-def _nll(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

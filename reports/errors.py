@@ -1,10 +1,7 @@
 """Errors of the reports.
 
 FdrnnError
-+-- NothingToReportError (LookupError)   a store without the study, or without any
-+-- OutputError (OSError)                a report that cannot be written
-
-Each is also the builtin in parentheses.
++-- NothingToReportError (LookupError)   a store without a study
 """
 
 from __future__ import annotations
@@ -13,8 +10,4 @@ from fdrnn.datasets.errors import FdrnnError
 
 
 class NothingToReportError(FdrnnError, LookupError):
-    """A store that holds no study."""
-
-
-class OutputError(FdrnnError, OSError):
-    """A folder or file of a report that cannot be written."""
+    """A store that contains no study."""

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 
+from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.paper import TABLE_1
-from fdrnn.reports.numbers.table1 import Row
 
 
-def missing(
-    rows: Sequence[Row],
-    recording: Collection[str],
-    silent: Sequence[str],
-    figure1: str = "",
-    *,
-    of_exports: bool = False,
-) -> Iterator[str]:
-    """Say in sentences what a report lacks.
+def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) -> Iterator[str]:
+    """Yield what a report lacks, in sentences.
 
     Parameters
     ----------
-    rows
-        Of the report, as `fdrnn.reports.numbers.table1.arranged` returns them.
-    recording
-        Names of the studies that record the test NLL of every epoch.
-    silent
-        Names of the studies whose selected trial has no music in the store.
+    findings
+        The report's.
     figure1
         Why Figure 1 is not drawn; empty where it is.
     of_exports
@@ -35,12 +24,12 @@ def missing(
     def advice(text: str) -> str:
         return "" if of_exports else f" {text}"
 
+    rows, studies = findings.rows, findings.studies
     for row in rows:
-        left = row.trials_planned - row.trials_finished - row.trials_failed
-        if left:
+        if row.trials_left:
             yield (
-                f"{row.study} is not finished: {left} of {row.trials_planned} trials are to be "
-                f"trained.{advice(f'`fdrnn worker {row.study}` goes on.')}"
+                f"{row.study} is not finished: {row.trials_left} of {row.trials_planned} trials "
+                f"are to be trained.{advice(f'`fdrnn worker {row.study}` trains them.')}"
             )
         if row.trials_failed:
             yield (
@@ -48,7 +37,7 @@ def missing(
                 "program error."
                 + advice(
                     f"`fdrnn study status {row.study}` shows it, `fdrnn study retry {row.study}` "
-                    "lets them wait again."
+                    "retries them."
                 )
             )
         if row.trials_finished and row.selected_trial is None:
@@ -71,21 +60,25 @@ def missing(
             if shipped
             else ""
         )
-    if not any(row.study in recording for row in rows):
+    recording = [row for row in rows if studies[row.study].records_test_nll]
+    if not recording:
         yield (
             "Figure 2 is not drawn: no study here records the test NLL of every epoch."
             + advice("`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do.")
         )
-    for row in rows:
-        if row.study in recording and row.selected_trial is None:
+    for row in recording:
+        if row.selected_trial is None:
             yield f"Figure 2 is without {row.study}: no trial of it is selected yet."
     if figure1:
         yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}."
+    silent = [
+        name for name, one in studies.items() if one.selected is not None and one.samples is None
+    ]
     if silent:
         yield (
             f"No music of {', '.join(silent)}."
             + advice(
-                "`fdrnn sample STUDY` keeps an excerpt, predictions and a sample of the selected "
-                "trial in the store."
+                "`fdrnn sample STUDY` stores an excerpt, predictions and a sample of the selected "
+                "trial."
             )
         )

@@ -1,13 +1,12 @@
 """A report as one HTML page that needs no network.
 
-The template stands in ``templates/``; jinja2 fills it, with everything escaped, and yields it
-piece by piece, so that the page of many studies is never in memory as a whole.
+The template is in ``templates/``. jinja2 fills it, with everything escaped, and yields it piece by
+piece, so that the page of many studies is never in memory as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,31 +17,15 @@ from fdrnn.reports.artefacts import Report, Section
 _PACKAGE = "fdrnn.reports.document"
 
 
-@dataclass(frozen=True, eq=False)
-class RenderedSection:
-    """A section with the images of its figures.
-
-    Attributes
-    ----------
-    section
-        The section.
-    images
-        Data URI of each figure by name.
-    """
-
-    section: Section
-    images: Mapping[str, str]
-
-
-def page(report: Report, sections: Iterator[RenderedSection]) -> Iterator[str]:
+def page(report: Report, sections: Iterable[tuple[Section, Mapping[str, str]]]) -> Iterator[str]:
     """Yield the page, piece by piece.
 
     Parameters
     ----------
     report
-        What stands at its top.
+        Its introduction.
     sections
-        Its sections, rendered when their turn comes.
+        Its sections, each with the data URI of its figures by name, rendered one after another.
     """
     template = _environment().get_template("report.html")
     return template.generate(report=report, sections=sections)

@@ -1,45 +1,56 @@
-"""A report's files: one HTML page, Markdown, and every table and figure on its own."""
+"""A report's files: one HTML page, Markdown, and every table and figure on its own.
+
+Every file is written atomically: a reader, or a crash, finds the old file or the new one.
+"""
 
 from __future__ import annotations
 
 import base64
 import gc
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
-from fdrnn.reports.artefacts import Attachment, Figure, Report, Section, Table
+from fdrnn.datasets.errors import FileError
+from fdrnn.datasets.files import write_atomically
+from fdrnn.reports.artefacts import Artefact, Attachment, Figure, Report, Section, Table
 from fdrnn.reports.document import html, latex, markdown
-from fdrnn.reports.document.files import FileSet, file_set
 
 PAGE = "report.html"
+_CONTENTS = "fdrnn-report-contents.txt"
 _NUMBER_FORMAT = "%.10g"
-"""Of CSV: more digits than any platform's arithmetic changes."""
-
-
-class _OnlyTriedError(Exception):
-    """Nothing is to be written after all."""
+"""Format of a CSV file's numbers: more digits than any platform's arithmetic changes."""
+_WAY_OUT = "name another folder with --output"
 
 
 def require_writable(folder: Path) -> None:
-    """Try whether a report's folder can be written, long before the report; leave it as it was.
+    """Check that files can be created in a folder, or in the first above it that exists.
 
     Raises
     ------
-    OutputError
-        If it cannot.
+    FileError
+        If they cannot.
     """
-    with suppress(_OnlyTriedError), file_set(folder, whole=False):
-        raise _OnlyTriedError
+    try:
+        existing = next(one for one in (folder, *folder.parents) if one.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise FileError(f"cannot write into {folder}: {error.strerror}; {_WAY_OUT}") from error
 
 
 def write_report(folder: Path, report: Report) -> list[Path]:
     """Write a report into a folder.
 
+    Its names are kept in ``fdrnn-report-contents.txt``, and files of an earlier report that are
+    not in this one are removed, so that no number of an earlier report stays beside a newer one.
+
     Parameters
     ----------
     folder
-        Made where it is missing; files of an earlier report are replaced.
+        The folder, created if necessary.
     report
         The report. Its studies are computed, drawn and written one after another.
 
@@ -51,24 +62,35 @@ def write_report(folder: Path, report: Report) -> list[Path]:
 
     Raises
     ------
-    OutputError
-        If the folder or a file cannot be written; it is then as it was.
+    FileError
+        If the folder or a file cannot be written.
     """
-    with file_set(folder) as files:
-        with files.open(PAGE) as page, files.open("report.md") as text:
-            text.write(f"# {report.title}\n\n".encode())
-            text.writelines(f"- {line}\n".encode() for line in (*report.used, *report.missing))
+    written = [PAGE, "report.md"]
+    lines = "".join(f"- {line}\n" for line in (*report.used, *report.missing))
+    text = [f"# {report.title}\n\n{lines}"]
 
-            def sections() -> Iterator[html.RenderedSection]:
-                for section in _sections(report):
-                    text.write(f"\n{markdown.section(section)}".encode())
-                    yield html.RenderedSection(section, dict(_write_artefacts(files, section)))
-                    # Drawings refer to themselves: without this, those of many studies pile up.
-                    gc.collect()
+    def sections() -> Iterator[tuple[Section, dict[str, str]]]:
+        for section in chain(report.overview, report.studies()):
+            text.append(f"\n{markdown.section(section)}")
+            images = {}
+            for artefact in section.artefacts:
+                files = _files(artefact)
+                written.extend(_write(folder, files))
+                if isinstance(artefact, Figure):
+                    images[artefact.name] = _image(files)
+            yield section, images
+            # Drawings refer to themselves: without this, those of many studies pile up.
+            gc.collect()
 
-            page.writelines(part.encode() for part in html.page(report, sections()))
-        names = files.names
-    return [folder / name for name in names]
+    def write_page(file: BinaryIO) -> None:
+        file.writelines(part.encode() for part in html.page(report, sections()))
+
+    write_atomically(folder / PAGE, write_page, way_out=_WAY_OUT)
+    _write(folder, {"report.md": "".join(text)})
+    stale = _listed(folder) - set(written)
+    _write(folder, {_CONTENTS: "".join(f"{name}\n" for name in sorted(written))})
+    _remove(folder, stale)
+    return [folder / name for name in written]
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
@@ -77,7 +99,7 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     Parameters
     ----------
     folder
-        Made where it is missing.
+        The folder, created if necessary.
     tables
         The tables.
 
@@ -88,50 +110,64 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
 
     Raises
     ------
-    OutputError
-        If the folder or a file cannot be written; it is then as it was.
+    FileError
+        If the folder or a file cannot be written.
     """
-    with file_set(folder, whole=False) as files:
-        for table in tables:
-            _write_table(files, table)
-        names = files.names
-    return [folder / name for name in names]
+    return [folder / name for table in tables for name in _write(folder, _files(table))]
 
 
-def _sections(report: Report) -> Iterator[Section]:
-    yield from report.overview
-    yield from report.studies()
+def _files(artefact: Artefact) -> dict[str, str | bytes]:
+    """Return the files of an artefact by name."""
+    if isinstance(artefact, Table):
+        stem = f"tables/{artefact.name}"
+        csv = artefact.data.to_csv(index=False, lineterminator="\n", float_format=_NUMBER_FORMAT)
+        return {
+            f"{stem}.md": markdown.table(artefact),
+            f"{stem}.tex": latex.table(artefact),
+            f"{stem}.csv": csv,
+        }
+    if isinstance(artefact, Attachment):
+        return {f"files/{artefact.name}": artefact.content}
+    assert isinstance(artefact, Figure)
+    from fdrnn.reports.figures import style  # noqa: PLC0415 - imports matplotlib, which tables need not
+
+    drawn = style.rendered(artefact.draw, artefact.formats)
+    return {f"figures/{artefact.name}.{suffix}": content for suffix, content in drawn.items()}
 
 
-def _write_artefacts(files: FileSet, section: Section) -> Iterator[tuple[str, str]]:
-    """Write a section's files; yield the name of each figure and its data URI."""
-    for artefact in section.artefacts:
-        if isinstance(artefact, Table):
-            _write_table(files, artefact)
-        elif isinstance(artefact, Attachment):
-            files.add(f"files/{artefact.name}", artefact.content)
-        else:
-            yield artefact.name, _write_figure(files, artefact)
+def _write(folder: Path, files: dict[str, str | bytes]) -> list[str]:
+    for name, content in files.items():
+        encoded = content.encode() if isinstance(content, str) else content
+        write_atomically(folder / name, encoded, way_out=_WAY_OUT)
+    return list(files)
 
 
-def _write_table(files: FileSet, table: Table) -> None:
-    stem = f"tables/{table.name}"
-    files.add(f"{stem}.md", markdown.table(table))
-    files.add(f"{stem}.tex", latex.table(table))
-    csv = table.data.to_csv(index=False, lineterminator="\n", float_format=_NUMBER_FORMAT)
-    files.add(f"{stem}.csv", csv)
+def _image(files: dict[str, str | bytes]) -> str:
+    """Return the data URI of a figure: of its SVG in the page's ink, else of its PNG."""
+    from fdrnn.reports.figures import style  # noqa: PLC0415 - as above
+
+    content, kind = next(
+        (style.themed(content), "svg+xml") if name.endswith(".svg") else (content, "png")
+        for name, content in files.items()
+        if isinstance(content, bytes)
+    )
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _write_figure(files: FileSet, figure: Figure) -> str:
-    from fdrnn.reports.document import style  # noqa: PLC0415 - imports matplotlib, which tables need not
-
-    drawn = style.rendered(figure.draw, figure.formats)
-    for suffix, content in drawn.items():
-        files.add(f"figures/{figure.name}.{suffix}", content)
-    if "svg" in drawn:
-        return _data_uri("image/svg+xml", style.themed(drawn["svg"]))
-    return _data_uri("image/png", drawn["png"])
+def _listed(folder: Path) -> set[str]:
+    """Return the names of an earlier report's files."""
+    contents = folder / _CONTENTS
+    if not contents.is_file():
+        return set()
+    # A name that is not UTF-8 is not of a report.
+    return set(contents.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _remove(folder: Path, names: set[str]) -> None:
+    for name in names:
+        file = folder / name
+        # The list is a file that anyone may have edited.
+        if "\0" not in name and file.is_file() and folder.resolve() in file.resolve().parents:
+            file.unlink(missing_ok=True)
+            if not any(file.parent.iterdir()):
+                file.parent.rmdir()

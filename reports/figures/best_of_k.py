@@ -17,9 +17,10 @@ import pandas as pd
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.search import TrialState
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -47,7 +48,7 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         one, exactly; and ``none``, the share of subsets that have none. Pooled test NLL in nats
         per predicted step. Empty if no trial has an outcome.
     """
-    finished = trials[trials["state"] == "finished"]
+    finished = trials[trials["state"] == TrialState.FINISHED]
     has_outcome = np.isfinite(finished["valid_nll"]) & np.isfinite(finished["test_nll_pooled"])
     ranked = finished[has_outcome].sort_values(["valid_nll", "config_index"])
     outcome = ranked["test_nll_pooled"].to_numpy(float)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
-from fdrnn.reports.numbers.comparison import Comparison, Member
+from fdrnn.reports.figures import style
+from fdrnn.reports.numbers.comparison import Comparison
+from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -33,16 +33,16 @@ def dots(comparison: Comparison) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
-def _table(variant: str, member: Member) -> pd.DataFrame:
-    last = member.last[["config_index", "spectral_radius"]]
-    table = last.merge(member.evidence.trials[["config_index", "test_nll_pooled"]])
+def _table(variant: str, member: Evidence) -> pd.DataFrame:
+    last = member.last_epochs[["config_index", "spectral_radius"]]
+    table = last.merge(member.trials[["config_index", "test_nll_pooled"]])
     return pd.DataFrame(
         {
             "variant": variant,
             "config_index": table["config_index"],
             "test_nll": table["test_nll_pooled"],
             "spectral_radius": table["spectral_radius"],
-            "selected": table["config_index"] == member.evidence.selected,
+            "selected": table["config_index"] == member.selected,
         }
     )
 
@@ -73,7 +73,7 @@ def figure(comparison: Comparison) -> Figure | None:
             "Pooled test NLL at each trial's best epoch, and spectral radius of the recurrent "
             "weights after its last. A dot is a trial that finished without diverging, the "
             "filled one that with the lowest validation NLL. The left axis ends at "
-            f"{_HEADROOM:g} times the least ({_HEADROOM - 1:g} above it if that is below 1); what "
+            f"{style.nll_top_words('least', _HEADROOM)}; what "
             f"lies above stands on its edge. A variant whose selected trial diverged has no filled "
             f"dot.{absent} By test NLL, the filled dots: {order or 'none'}."
         ),
@@ -88,9 +88,7 @@ def figure(comparison: Comparison) -> Figure | None:
 
 def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     height = max(1.6, 0.8 + _ROW_IN * len(variants))
-    figure, ((nll, radius),) = style.new_figure(
-        2, width=style.TEXT_WIDTH_IN, height=height, sharey=True
-    )
+    figure, ((nll, radius),) = style.new_figure(2, height=height, sharey=True)
     rows = table["variant"].map(variants.index).to_numpy(float)
     top = style.nll_top(float(table["test_nll"].min()), _HEADROOM)
     for axes, values in (
@@ -116,9 +114,7 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     nll.set_xlim(right=top)
     nll.set_xlabel("test NLL, pooled (nats per step)")
     radius.set_xscale("log")
-    radius.xaxis.set_major_formatter("{x:g}")
-    radius.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-    radius.xaxis.set_minor_formatter("{x:g}")
+    style.log_ticks(radius.xaxis)
     radius.set_xlabel("spectral radius at the end")
     style.legend_above(radius)
     return figure

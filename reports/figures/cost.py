@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -67,35 +67,22 @@ def _minutes(table: pd.DataFrame) -> str:
 
 def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
     figure, ((axes,),) = style.new_figure()
-    sizes = sorted(table["n_hidden"].unique())
     unit, factor = ("min", 1.0) if table["minutes"].max() >= 1 else ("s", 60.0)
+
+    def points(group: pd.DataFrame, marker: str, color: str, label: str, **options: Any) -> None:
+        x, y = group[["n_epochs", "minutes"]].to_numpy(float).T
+        axes.plot(x, factor * y, marker, color=color, label=label, **options)
+
+    sizes = sorted(table["n_hidden"].unique())
+    filled = {"markersize": 4, "markeredgewidth": 0, "alpha": 0.85}
     for size, marker, color in zip(sizes, cycle(_MARKERS), cycle(_COLORS), strict=False):
-        group = table[(table["n_hidden"] == size)]
-        axes.plot(
-            group["n_epochs"].to_numpy(float),
-            factor * group["minutes"].to_numpy(float),
-            marker,
-            color=color,
-            markersize=4,
-            markeredgewidth=0,
-            alpha=0.85,
-            label=f"{size}",
-        )
-    for group, marker, label, color in (
-        (table[table["diverged"]], "x", "diverged", style.DIVERGED),
-        (table[table["config_index"] == selected], "o", "selected", style.SELECTED),
-    ):
-        if not group.empty:
-            axes.plot(
-                group["n_epochs"].to_numpy(float),
-                factor * group["minutes"].to_numpy(float),
-                marker,
-                color=color,
-                markersize=4 if marker == "x" else 8,
-                fillstyle="none",
-                label=label,
-                zorder=4,
-            )
+        points(table[table["n_hidden"] == size], marker, color, f"{size}", **filled)
+    diverged, chosen = table[table["diverged"]], table[table["config_index"] == selected]
+    hollow = {"fillstyle": "none", "zorder": 4}
+    if len(diverged):
+        points(diverged, "x", style.DIVERGED, "diverged", markersize=4, **hollow)
+    if len(chosen):
+        points(chosen, "o", style.SELECTED, "selected", markersize=8, **hollow)
     axes.set_xlabel("epochs")
     axes.set_ylabel(f"wall time ({unit})")
     axes.set_xlim(left=0)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import LogLocator
 
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.decomposition import (
     MATRICES,
     SIGNS,
@@ -30,12 +29,13 @@ _SIGN_COLORS = {"negative": style.VERMILLION, "zero": style.GREY, "positive": st
 _SIGN_LABELS = {"negative": "< 0", "zero": "= 0", "positive": "> 0"}
 
 
-def figures(evidence: Evidence, curves: pd.DataFrame) -> list[Figure]:
+def figures(evidence: Evidence) -> list[Figure]:
     """Return the figures of a study that records the decomposition and has a selected trial."""
+    curves = evidence.curves
     if not is_recorded(curves) or evidence.selected is None:
         return []
     selected = curves[curves["config_index"] == evidence.selected].reset_index(drop=True)
-    return [_parts(evidence, selected), _vanishing(evidence, curves)]
+    return [_parts(evidence, selected), _vanishing(evidence)]
 
 
 def _parts(evidence: Evidence, selected: pd.DataFrame) -> Figure:
@@ -85,7 +85,7 @@ def _shares(selected: pd.DataFrame, units: str) -> str:
 
 def _draw_parts(selected: pd.DataFrame, matrices: list[str], units: list[str]) -> Drawing:
     n_columns = 2 + len(units)
-    figure, (axes,) = style.new_figure(n_columns, width=style.TEXT_WIDTH_IN)
+    figure, (axes,) = style.new_figure(n_columns)
     ratio, pulled, *signs = axes
     epochs = selected["epoch"].to_numpy(float)
     for panel, column in ((ratio, "regularizer_ratio"), (pulled, "pulled_share")):
@@ -130,8 +130,8 @@ def _draw_signs(axes: Axes, selected: pd.DataFrame, units: str) -> None:
     axes.grid(visible=False)
 
 
-def _vanishing(evidence: Evidence, curves: pd.DataFrame) -> Figure:
-    norms = total_norms(curves)
+def _vanishing(evidence: Evidence) -> Figure:
+    norms = total_norms(evidence.curves)
     selected = norms[norms["config_index"] == evidence.selected].reset_index(drop=True)
     n_trials = norms["config_index"].nunique()
     ordered = selected.sort_values("loss_gradient")
@@ -164,7 +164,7 @@ def _vanishing(evidence: Evidence, curves: pd.DataFrame) -> Figure:
 
 
 def _draw_vanishing(norms: pd.DataFrame, selected: pd.DataFrame) -> Drawing:
-    figure, ((gradient, nll),) = style.new_figure(2, width=style.TEXT_WIDTH_IN, sharey=True)
+    figure, ((gradient, nll),) = style.new_figure(2, sharey=True)
     others = norms[norms["config_index"] != selected["config_index"].iloc[0]]
     for axes, column in ((gradient, "loss_gradient"), (nll, "train_nll")):
         if not others.empty:
@@ -185,9 +185,7 @@ def _draw_vanishing(norms: pd.DataFrame, selected: pd.DataFrame) -> Drawing:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(visible=True, axis="x")
-    nll.xaxis.set_major_formatter("{x:g}")
-    nll.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-    nll.xaxis.set_minor_formatter("{x:g}")
+    style.log_ticks(nll.xaxis)
     # Before the limits are the line's: as far as it is within the points.
     low, high = gradient.get_xlim()
     bounds = gradient.get_ylim()

@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from fdrnn.model import ToolchainError
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -185,9 +185,7 @@ def figure() -> Figure:
 
 
 def _draw(colors: list[Field], arrows: list[Field]) -> Drawing:
-    figure, (row,) = style.new_figure(
-        3, width=style.TEXT_WIDTH_IN, height=2.35, sharex=True, sharey=True
-    )
+    figure, (row,) = style.new_figure(3, height=2.35, sharex=True, sharey=True)
     for axes, color, arrow in zip(row, colors, arrows, strict=True):
         loss = np.maximum(color.loss, _LEAST_LOSS)
         image = axes.imshow(

@@ -15,14 +15,14 @@ import pandas as pd
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 TEST_NLL = "test_nll_pooled"
-"""Column of `fdrnn.search.curves` that a recording study has."""
+"""Column of the curves of a study that records it."""
 
 _HEADROOM = 1.5
 
@@ -53,8 +53,9 @@ class Course:
         return VARIANTS[self.variant].title
 
 
-def course(evidence: Evidence, curves: pd.DataFrame) -> Course | None:
+def course(evidence: Evidence) -> Course | None:
     """Return the course of a study; None if it records no test NLL or has no selected trial."""
+    curves = evidence.curves
     if TEST_NLL not in curves or evidence.selected is None or evidence.best is None:
         return None
     curve = curves[curves["config_index"] == evidence.selected]
@@ -94,8 +95,8 @@ def figure(name: str, title: str, courses: Sequence[Course]) -> Figure:
             f"Spectral radius of W_rec and pooled test NLL at the end of each epoch: {found}. "
             "Dots: the epoch of the lowest validation NLL, whose parameters count; the test NLL "
             f"of every epoch is recorded for this figure and selects nothing. Its axis ends at "
-            f"{_HEADROOM:g} times the least ({_HEADROOM - 1:g} above it if that is below 1) at "
-            f"most; what lies above is not shown.{missing}"
+            f"{style.nll_top_words('least', _HEADROOM)} at most; what lies above is not shown."
+            f"{missing}"
         ),
         alt=(
             f"Line plots of the spectral radius of W_rec and of the test NLL over epochs: {found}."
@@ -116,7 +117,7 @@ def _finding(one: Course) -> str:
 
 
 def _draw(courses: Sequence[Course]) -> Drawing:
-    figure, ((radius, test),) = style.new_figure(2, width=style.TEXT_WIDTH_IN)
+    figure, ((radius, test),) = style.new_figure(2)
     for one in courses:
         plain = one.variant == "plain"
         color = style.PLAIN if plain else style.FD
@@ -130,12 +131,10 @@ def _draw(courses: Sequence[Course]) -> Drawing:
             axes.plot(epochs[at_best], values[at_best], "o", color=color, markersize=4)
             axes.set_xlabel("epoch")
             axes.set_xlim(left=0)
-    tested = np.concatenate([one.curve[TEST_NLL].to_numpy(float) for one in courses])
-    tested = tested[np.isfinite(tested)]
+    least, most = style.finite_range(np.concatenate([one.curve[TEST_NLL] for one in courses]))
     # None may be known, where the test data overflow.
-    if tested.size:
-        least = float(tested.min())
-        top = min(float(tested.max()), style.nll_top(least, _HEADROOM))
+    if np.isfinite(least):
+        top = min(most, style.nll_top(least, _HEADROOM))
         margin = 0.05 * (top - least) or 0.1
         test.set_ylim(least - margin, top + margin)
     radius.set_ylim(bottom=0)

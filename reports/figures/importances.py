@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
 from fdrnn.reports.numbers.names import LABELS

@@ -1,9 +1,6 @@
-"""The figure of what a model makes of columns of 0 and 1, music above all.
+"""The figure of what a model predicts of columns of 0 and 1, music above all.
 
-An excerpt, the predictions under it, and a sample.
-
-Everything is of the store's samples (`fdrnn.search.samples`); how the sample sounds is the
-business of `fdrnn.reports.figures.midi`.
+An excerpt, its predictions below it, and a sample, as `fdrnn sample` stored them.
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from fdrnn.datasets import BINARY, CATEGORICAL, DataDescription
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Samples
 
 _COLOURS = LinearSegmentedColormap.from_list("probability", ["#ffffff", "#56b4e9", "#00304d"])
@@ -26,24 +24,12 @@ _WIDTH_IN, _HEIGHT_IN = 7.0, 6.0
 _SURE = 0.5
 
 
-def music_figure(samples: Samples, data: DataDescription) -> Figure:
+def draw(samples: Samples, data: DataDescription) -> Figure:
     """Draw three piano-rolls above each other: excerpt, predictions, sample.
 
     Time steps run from 1 to the right, pitches upward with their names where the columns are
     notes, else columns from 0. The predictions are probabilities on a colour scale from 0 to 1;
-    they begin at step 2. A line stands where the sample's given frames end.
-
-    Parameters
-    ----------
-    samples
-        Of a trial.
-    data
-        Of its study.
-
-    Returns
-    -------
-    Figure
-        Drawn without any display.
+    they begin at step 2. A line marks the end of the sample's given frames.
     """
     figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained")
     above, middle, below = figure.subplots(3, 1, sharex=True, sharey=True)
@@ -57,7 +43,7 @@ def music_figure(samples: Samples, data: DataDescription) -> Figure:
     title = f"Predictions of it by trial {samples.config_index}, each from the steps before it"
     if len(samples.predictions):
         _draw(middle, samples.predictions, first, title, first_step=2)
-    given = f"{origin.n_given} step{'s' if origin.n_given > 1 else ''}"
+    given = plural(origin.n_given, "step")
     _draw(below, samples.sample, first, f"Sample of the trial after {given} of the sequence")
     below.axvline(origin.n_given + 0.5, color=_MARK, linewidth=1.2, linestyle="--")
     below.set_xlabel("time step")
@@ -71,14 +57,8 @@ def music_figure(samples: Samples, data: DataDescription) -> Figure:
     return figure
 
 
-def music_alt(samples: Samples, data: DataDescription) -> str:
-    """Return what a reader who cannot see `music_figure` must know, in sentences.
-
-    Parameters
-    ----------
-    samples, data
-        As for `music_figure`.
-    """
+def alt(samples: Samples, data: DataDescription) -> str:
+    """Return what a reader who cannot see the figure must know, in sentences."""
     excerpt, predictions, sample = samples.excerpt, samples.predictions, samples.sample
     drawn = sample[samples.origin.n_given :]
     sounding = excerpt[1:].astype(bool)

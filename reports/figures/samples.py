@@ -1,34 +1,43 @@
-"""A study's samples in a report: what `fdrnn sample` kept with the selected trial."""
+"""A study's samples in a report: what `fdrnn sample` stored with the selected trial."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from fdrnn.datasets import REAL
+from fdrnn.datasets import REAL, DataDescription
 from fdrnn.reports.artefacts import Artefact, Attachment, Figure
+from fdrnn.reports.figures import piano_rolls, series
 from fdrnn.reports.figures.midi import midi_files
-from fdrnn.reports.figures.piano_rolls import music_alt, music_figure
-from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.series import series_alt, series_figure
 from fdrnn.search import Samples
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
-def music(evidence: Evidence, samples: Samples) -> Iterator[Artefact]:
+
+def draw(samples: Samples, data: DataDescription) -> Drawing:
+    """Draw samples: real values as lines, columns of 0 and 1 as piano-rolls."""
+    drawing: Drawing = _module(data).draw(samples, data)
+    return drawing
+
+
+def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[Artefact]:
     """Yield the figure of samples, and excerpt and sample as MIDI where the columns are notes.
 
     Parameters
     ----------
-    evidence
-        The study.
+    study
+        Name of the study.
     samples
         Of its selected trial.
+    data
+        Description of its data.
     """
-    data, origin = evidence.stored.data, samples.origin
-    is_real = data.kind == REAL
-    draw, alt = (series_figure, series_alt) if is_real else (music_figure, music_alt)
+    origin, is_real = samples.origin, data.kind == REAL
     expected = "expected values" if is_real else "probabilities"
     yield Figure(
-        name=f"{evidence.name}-music",
+        name=f"{study}-music",
         title="Sample" if is_real else "Music",
         caption=(
             f"An excerpt of test sequence {origin.sequence} (from 0), the {expected} that trial "
@@ -36,11 +45,15 @@ def music(evidence: Evidence, samples: Samples) -> Iterator[Artefact]:
             f"sample of the trial: {origin.n_given} given steps, up to the dashed line, then "
             f"draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
         ),
-        alt=alt(samples, data),
+        alt=_module(data).alt(samples, data),
         draw=lambda: draw(samples, data),
         formats=("svg", "pdf", "png"),
     )
     for name, content in midi_files(samples, data):
         yield Attachment(
-            name=f"{evidence.name}-{name}.mid", title=f"MIDI file of the {name}", content=content
+            name=f"{study}-{name}.mid", title=f"MIDI file of the {name}", content=content
         )
+
+
+def _module(data: DataDescription) -> ModuleType:
+    return series if data.kind == REAL else piano_rolls

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.reports.artefacts import Figure
-from fdrnn.reports.document import style
+from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import LABELS, same_value, value_text
-from fdrnn.search import SPACES
+from fdrnn.reports.numbers.names import LABELS, choice_index, having, value_text
 from fdrnn.search.design.space import Parameter
 
 if TYPE_CHECKING:
@@ -61,20 +60,12 @@ class Panel:
 
 def panels(evidence: Evidence) -> list[Panel]:
     """Return a panel per hyperparameter of the study's space, in its order."""
-    return [
-        _panel(evidence, parameter) for parameter in SPACES[evidence.definition.space].parameters
-    ]
+    return [_panel(evidence, parameter) for parameter in evidence.space.parameters]
 
 
 def _panel(evidence: Evidence, parameter: Parameter) -> Panel:
-    finished = evidence.finished
-    condition = parameter.only_if
-    if condition is not None:
-        finished = finished[finished[condition.parameter] == condition.value]
-    position = [
-        next(i for i, choice in enumerate(parameter.choices) if same_value(value, choice))
-        for value in finished[parameter.name].tolist()
-    ]
+    finished = having(evidence.finished, parameter)
+    position = [choice_index(parameter, value) for value in finished[parameter.name].tolist()]
     return Panel(
         name=parameter.name,
         ticks=tuple(value_text(parameter.name, choice) for choice in parameter.choices),
@@ -87,11 +78,9 @@ def _panel(evidence: Evidence, parameter: Parameter) -> Panel:
 
 def figure(evidence: Evidence) -> Figure | None:
     """Return the figure of a study; None without a finite validation NLL."""
-    if evidence.selected is None:
+    if evidence.best is None:
         return None
-    n_finished = len(evidence.finished)
-    n_diverged = int(evidence.finished["diverged"].astype(bool).sum())
-    assert evidence.best is not None
+    n_finished, n_diverged = len(evidence.finished), evidence.n_diverged
     lowest = float(evidence.best["valid_nll"])
     return Figure(
         name=f"{evidence.name}-values",
@@ -102,8 +91,8 @@ def figure(evidence: Evidence) -> Figure | None:
             f"axis, the selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
-            f"it. The axis ends at {_HEADROOM:g} times the lowest NLL ({_HEADROOM - 1:g} above it "
-            "if that is below 1); a triangle stands for a trial beyond."
+            f"it. The axis ends at {style.nll_top_words('lowest NLL', _HEADROOM)}; a triangle "
+            "stands for a trial beyond."
         ),
         alt=(
             f"Panels, one per hyperparameter, of the validation NLL of {n_finished} finished "
@@ -117,9 +106,7 @@ def figure(evidence: Evidence) -> Figure | None:
 def _draw(wanted: list[Panel], selected: int | None, lowest: float) -> Drawing:
     n_rows = math.ceil(len(wanted) / _N_COLUMNS)
     height = 1.5 * n_rows
-    figure, axes = style.new_figure(
-        _N_COLUMNS, n_rows, width=style.TEXT_WIDTH_IN, height=height, layout=None, sharey=True
-    )
+    figure, axes = style.new_figure(_N_COLUMNS, n_rows, height=height, layout=None, sharey=True)
     # The panels are alike, and solving for their layout takes longer than drawing them.
     figure.subplots_adjust(
         left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1

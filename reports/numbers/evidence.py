@@ -1,4 +1,4 @@
-"""What a report knows of one study besides its curves: the study, its trials, the selected one."""
+"""The evidence of one study: what the store contains of it at one moment, read once."""
 
 from __future__ import annotations
 
@@ -6,45 +6,62 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from fdrnn.search import Store, Study, StudyDefinition
-from fdrnn.search.store import frames
+from fdrnn.datasets import DataDescription
+from fdrnn.reports.numbers.bootstrap import Intervals, test_nll_intervals
+from fdrnn.search import SPACES, Samples, Study, StudyDefinition, TrialState, selected_trial
+from fdrnn.search.design.space import Space
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A study as the store held it at one moment.
+    """A study as the store contained it at one moment.
+
+    The trials are read first. What is read later, and then kept, is of finished trials, which
+    never change, or is cut to the epochs of that moment, however much workers write meanwhile.
 
     Attributes
     ----------
-    stored
+    study
         The study.
     trials
-        Its trials as `fdrnn.search.trials` returns them, one per configuration.
-    sequences
-        Test sequences of the selected trial as `fdrnn.search.test_sequences` returns them;
-        empty where none is selected.
+        Its trials as `fdrnn.search.Study.trials` returns them, one per configuration.
     """
 
-    stored: Study
+    study: Study
     trials: pd.DataFrame
-    sequences: pd.DataFrame
 
     @property
     def definition(self) -> StudyDefinition:
         """The study's definition."""
-        return self.stored.definition
+        return self.study.definition
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return self.stored.definition.name
+        return self.study.name
+
+    @property
+    def data(self) -> DataDescription:
+        """Description of the data that the study was made for."""
+        return self.study.data
+
+    @property
+    def space(self) -> Space:
+        """The space that its configurations are drawn from."""
+        return SPACES[self.definition.space]
+
+    @property
+    def records_test_nll(self) -> bool:
+        """Whether the study records the test NLL of every epoch."""
+        return "test_nll" in self.definition.training.record
 
     @cached_property
     def selected(self) -> int | None:
-        """Configuration with the lowest validation NLL, as `fdrnn.search.selected` finds it."""
-        return frames.selected(self.trials)
+        """Configuration with the lowest validation NLL, as `fdrnn.search.selected_trial`."""
+        return selected_trial(self.trials)
 
     @cached_property
     def best(self) -> pd.Series[Any] | None:
@@ -55,40 +72,81 @@ class Evidence:
 
     @cached_property
     def finished(self) -> pd.DataFrame:
-        """The finished trials, diverged ones included."""
-        return self.trials[self.trials["state"] == "finished"]
+        """The finished trials, including the diverged ones."""
+        return self.trials[self.trials["state"] == TrialState.FINISHED]
+
+    @property
+    def n_diverged(self) -> int:
+        """Number of finished trials that diverged."""
+        return int(self.finished["diverged"].astype(bool).sum())
+
+    @cached_property
+    def sequences(self) -> pd.DataFrame:
+        """Test sequences of the selected trial as `fdrnn.search.Study.test_sequences`.
+
+        Empty, with its columns, where no trial is selected.
+        """
+        index = -1 if self.selected is None else self.selected
+        return self.study.test_sequences(index)
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """Intervals of the selected trial's test NLL over its test sequences."""
+        sequences = self.sequences
+        return test_nll_intervals(
+            sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
+        )
+
+    @cached_property
+    def samples(self) -> Samples | None:
+        """What `fdrnn sample` stored with the selected trial; None if there is nothing."""
+        if self.selected is None:
+            return None
+        return self.study.samples(self.selected)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Every epoch up to the moment of the trials, as `fdrnn.search.Study.curves`."""
+        table = self.study.curves()
+        n_epochs = self.trials.set_index("config_index")["n_epochs"]
+        then = table["epoch"] <= table["config_index"].map(n_epochs)
+        return table[then].reset_index(drop=True)
+
+    @cached_property
+    def complete_curves(self) -> pd.DataFrame:
+        """Curves of the finished trials that did not diverge: those that can be compared."""
+        kept = self.finished.loc[~self.finished["diverged"].astype(bool), "config_index"]
+        return self.curves[self.curves["config_index"].isin(kept)]
+
+    @property
+    def last_epochs(self) -> pd.DataFrame:
+        """The last epoch of each trial of `complete_curves`."""
+        return self.complete_curves.groupby("config_index", as_index=False).tail(1)
+
+    @property
+    def best_epochs(self) -> pd.DataFrame:
+        """NLL of each finished trial at its best epoch, the lowest validation NLL first.
+
+        Columns ``config_index``, ``train`` (mean over the epoch's updates, under the study's
+        padding rule), ``valid`` (under the same rule), ``valid_masked`` (without prepended zeros)
+        and ``test`` (pooled). Trials without a finite validation NLL have no best epoch.
+        """
+        finished = self.finished[np.isfinite(self.finished["valid_nll"])]
+        train = self.curves[["config_index", "epoch", "train_nll"]]
+        table = finished.merge(
+            train, left_on=["config_index", "best_epoch"], right_on=["config_index", "epoch"]
+        ).sort_values(["valid_nll", "config_index"], ignore_index=True)
+        names = {
+            "config_index": "config_index",
+            "train_nll": "train",
+            "valid_nll": "valid",
+            "valid_nll_masked": "valid_masked",
+            "test_nll_pooled": "test",
+        }
+        renamed: pd.DataFrame = table[list(names)].rename(columns=names)
+        return renamed
 
 
-def read(store: Store, study: str) -> Evidence:
-    """Read a study from the store.
-
-    The trials are read first: what is read later has every finished trial of theirs, however
-    much workers write meanwhile.
-
-    Raises
-    ------
-    UnknownNameError
-        If the store holds no study of that name.
-    """
-    stored = store.study(study)
-    trials = frames.trials(store, study)
-    index = frames.selected(trials)
-    # -1 is no configuration, so that the frame is empty but has its columns.
-    sequences = frames.test_sequences(store, study, -1 if index is None else index)
-    return Evidence(stored, trials, sequences)
-
-
-def read_curves(store: Store, evidence: Evidence) -> pd.DataFrame:
-    """Return a study's curves up to the epochs that its trials had when it was read.
-
-    Parameters
-    ----------
-    store
-        The store that it was read from.
-    evidence
-        The study.
-    """
-    table = frames.curves(store, evidence.name)
-    n_epochs = evidence.trials.set_index("config_index")["n_epochs"]
-    then = table["epoch"] <= table["config_index"].map(n_epochs)
-    return table[then].reset_index(drop=True)
+def read(study: Study) -> Evidence:
+    """Read the evidence of a study."""
+    return Evidence(study, study.trials())

@@ -30,8 +30,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import same_value
-from fdrnn.search import SPACES
+from fdrnn.reports.numbers.names import choice_index
 
 TARGET_QUANTILE = 0.25
 """Share of trials that are "the best"."""
@@ -78,7 +77,7 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
     finished = evidence.finished
     if len(finished) < LEAST_TRIALS or evidence.selected is None:
         return None
-    names = list(SPACES[evidence.definition.space].names)
+    names = list(evidence.space.names)
     trials, order = _trials(evidence), _order(evidence)
     random = np.random.default_rng(SEED)
     n, repetitions = len(trials), n_repetitions(len(trials))
@@ -112,7 +111,7 @@ def _chance(shuffled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def shares(evidence: Evidence) -> dict[str, float]:
     """Return the importance of each hyperparameter alone, as `importance` has it."""
-    names = list(SPACES[evidence.definition.space].names)
+    names = list(evidence.space.names)
     found = _shares(_study(_trials(evidence)), _order(evidence), names)
     return dict(zip(names, found.tolist(), strict=True))
 
@@ -124,7 +123,7 @@ def _order(evidence: Evidence) -> npt.NDArray[np.float64]:
 
 def _trials(evidence: Evidence) -> list[FrozenTrial]:
     """Return the finished trials as Optuna knows them."""
-    space = SPACES[evidence.definition.space]
+    space = evidence.space
     distributions: dict[str, BaseDistribution] = {
         one.name: CategoricalDistribution(one.choices) for one in space.parameters
     }
@@ -134,7 +133,7 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
         for one in space.parameters:
             value = row[one.name]
             if one.only_if is None or row[one.only_if.parameter] == one.only_if.value:
-                values[one.name] = next(c for c in one.choices if same_value(value, c))
+                values[one.name] = one.choices[choice_index(one, value)]
         drawn = {name: distributions[name] for name in values}
         # Every evaluation has an order of its own, which stands in the place of the value.
         trials.append(optuna.create_trial(params=values, distributions=drawn, value=0.0))

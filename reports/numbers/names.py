@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from fdrnn.search.design.space import Choice, Parameter, Space
 
@@ -35,14 +36,13 @@ def value_text(name: str, value: object) -> str:
     name
         Its name.
     value
-        A value of the space, or of a frame of trials, where a missing number stands for no limit.
+        A value of the space, or of a frame of trials, where a missing number means no limit.
     """
     if isinstance(value, bool) or name == "fast_dropout_final_layer":
         return "yes" if value else "no"
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return "no limit" if name == "max_incoming" else "-"
-    number = float(value)  # type: ignore[arg-type]
-    return np.format_float_positional(number, trim="-")
+    return np.format_float_positional(float(value), trim="-")  # type: ignore[arg-type]
 
 
 def occurring(space: Space) -> list[Parameter]:
@@ -56,13 +56,26 @@ def occurring(space: Space) -> list[Parameter]:
 
 
 def is_fixed(space: Space) -> bool:
-    """Tell whether a space has one configuration alone, such as a column of Table 3."""
+    """Return whether a space has only one configuration, such as a column of Table 3."""
     return all(len(one.choices) == 1 for one in occurring(space))
 
 
-def same_value(stored: object, choice: Choice) -> bool:
-    """Tell whether a value of a frame of trials is a choice of the space."""
-    missing = stored is None or (isinstance(stored, float) and math.isnan(stored))
-    if choice is None or missing:
-        return choice is None and missing
-    return float(stored) == float(choice)  # type: ignore[arg-type]
+def having(trials: pd.DataFrame, parameter: Parameter) -> pd.DataFrame:
+    """Return the trials whose configuration has a parameter: all, or those of its condition."""
+    condition = parameter.only_if
+    return trials if condition is None else trials[trials[condition.parameter] == condition.value]
+
+
+def choice_index(parameter: Parameter, value: object) -> int:
+    """Return the position of a value of a frame of trials among a parameter's choices."""
+    return next(i for i, choice in enumerate(parameter.choices) if _is_choice(value, choice))
+
+
+def _is_choice(value: object, choice: Choice) -> bool:
+    if choice is None or _is_missing(value):
+        return choice is None and _is_missing(value)
+    return float(value) == float(choice)  # type: ignore[arg-type]
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

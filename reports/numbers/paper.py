@@ -17,27 +17,22 @@ class PublishedNll:
 
     Attributes
     ----------
-    title
-        The data set as the paper prints it.
     fd
         Fast-dropout RNN, the paper's own result.
     plain, rnn_nade, deep_rnn
         Results that the paper cites; None where it gives none.
     """
 
-    title: str
     fd: float
     plain: float
     rnn_nade: float
-    deep_rnn: float | None
+    deep_rnn: float | None = None
 
 
 TABLE_1 = {
-    "piano": PublishedNll(title="Piano-midi.de", fd=7.39, plain=7.58, rnn_nade=7.05, deep_rnn=None),
-    "nottingham": PublishedNll(
-        title="Nottingham", fd=3.09, plain=3.43, rnn_nade=2.31, deep_rnn=2.95
-    ),
-    "musedata": PublishedNll(title="MuseData", fd=6.75, plain=6.99, rnn_nade=5.60, deep_rnn=6.59),
-    "jsb": PublishedNll(title="JSB Chorales", fd=8.01, plain=8.58, rnn_nade=5.19, deep_rnn=7.92),
+    "piano": PublishedNll(fd=7.39, plain=7.58, rnn_nade=7.05),
+    "nottingham": PublishedNll(fd=3.09, plain=3.43, rnn_nade=2.31, deep_rnn=2.95),
+    "musedata": PublishedNll(fd=6.75, plain=6.99, rnn_nade=5.60, deep_rnn=6.59),
+    "jsb": PublishedNll(fd=8.01, plain=8.58, rnn_nade=5.19, deep_rnn=7.92),
 }
 """Rows of Table 1 by the data set's name, in the paper's order."""

@@ -13,11 +13,10 @@ from dataclasses import replace
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.decomposition import MATRICES, rank_correlation, total_norms
-from fdrnn.reports.tables.statements import Statement, spread
-from fdrnn.reports.tables.statements import table as statements_table
+from fdrnn.reports.numbers.statements import Statement
+from fdrnn.reports.numbers.text import spread
 
 LEVEL = 0.05
 """Of the test whether the noise term's mean is 0."""
@@ -29,11 +28,6 @@ _TOLERANCE = 3e-4
 def statements(comparison: Comparison) -> list[Statement]:
     """Return a statement for each claim of the paper that a comparison can judge."""
     return [judge(comparison) for judge in _CLAIMS]
-
-
-def table(comparison: Comparison) -> Table:
-    """Return the statements of a comparison as a table, the evidence below it."""
-    return statements_table(comparison.name, statements(comparison))
 
 
 def _radius_exceeds_plain(comparison: Comparison) -> Statement:
@@ -98,7 +92,7 @@ def _pull_has_no_direction(comparison: Comparison) -> Statement:
     missing = _lacking(comparison, ("fast_dropout",), column)
     if missing:
         return Statement(claim=claim, missing=missing)
-    curves = comparison.members["fast_dropout"].complete.dropna(subset=column)
+    curves = comparison.members["fast_dropout"].complete_curves.dropna(subset=column)
     by_trial = curves.groupby("config_index")
     pulled = by_trial[column].apply(lambda values: float((values > 0).mean()))
     weights = by_trial["pulled_share_W_rec"].mean()
@@ -122,7 +116,7 @@ def _pull_has_no_direction(comparison: Comparison) -> Statement:
 def _twice_lambda(comparison: Comparison) -> str:
     if "weight_decay" not in comparison.members:
         return ""
-    values = 2 * comparison.members["weight_decay"].evidence.trials["weight_decay"]
+    values = 2 * comparison.members["weight_decay"].trials["weight_decay"]
     return f" 2 lambda of the weight decay in this comparison: {spread(values, '.2g')}."
 
 
@@ -131,7 +125,7 @@ def _vanishes_with_the_loss_gradient(comparison: Comparison) -> Statement:
     missing = _lacking(comparison, ("fast_dropout",), "regularizer_gradient_norm_W_rec")
     if missing:
         return Statement(claim=claim, missing=missing)
-    norms = total_norms(comparison.members["fast_dropout"].complete)
+    norms = total_norms(comparison.members["fast_dropout"].complete_curves)
     by_trial = norms.groupby("config_index")
     correlation = pd.Series({k: rank_correlation(one) for k, one in by_trial}).dropna()
     if correlation.empty:
@@ -214,7 +208,7 @@ def _noise(comparison: Comparison, claim: str) -> dict[str, pd.DataFrame] | Stat
     missing = _lacking(comparison, (variant,), "noise_p_value_W_in")
     if missing:
         return Statement(claim=claim, missing=missing)
-    curves = comparison.members[variant].complete
+    curves = comparison.members[variant].complete_curves
     measured = curves.dropna(subset=[c for c in columns["p_value"] if c in curves], how="all")
     last = measured.groupby("config_index").tail(1).set_index("config_index")
     if last.empty:
@@ -231,7 +225,7 @@ def _squared_radius(comparison: Comparison) -> Statement:
     claim = "rho of the elementwise square of W_rec stays below rho squared"
     judged, holds, worst, n_epochs, n_above = 0, 0, (0.0, ""), 0, 0
     for member in comparison.members.values():
-        curves = member.complete
+        curves = member.complete_curves
         ratio = curves["spectral_radius_squared"] / curves["spectral_radius"] ** 2
         for index, values in ratio.groupby(curves["config_index"]):
             judged += 1
@@ -239,7 +233,7 @@ def _squared_radius(comparison: Comparison) -> Statement:
             holds += above == 0
             n_above += above
             n_epochs += len(values)
-            where = f"{member.evidence.name}, trial {index}"
+            where = f"{member.name}, trial {index}"
             worst = max(worst, (float(values.max()), where))
     if not judged:
         return Statement(claim=claim, missing="No trial has finished undiverged.")
@@ -282,11 +276,11 @@ def _lacking(comparison: Comparison, variants: Sequence[str], column: str) -> st
             record = next(
                 (key for start, key in _RECORDS.items() if column.startswith(start)), column
             )
-            if record in member.evidence.definition.training.record:
-                return f"{member.evidence.name} has no epoch yet."
-            return f'{member.evidence.name} does not record "{record}".'
-        if member.complete.empty:
-            return f"No trial of {member.evidence.name} has finished undiverged."
+            if record in member.definition.training.record:
+                return f"{member.name} has no epoch yet."
+            return f'{member.name} does not record "{record}".'
+        if member.complete_curves.empty:
+            return f"No trial of {member.name} has finished undiverged."
     return ""
 
 

@@ -1,50 +1,54 @@
 """Table 1: the test NLL of each study's selected trial beside the paper's numbers.
 
-The trial is selected by its validation NLL alone. A study of fast-dropout networks stands beside
-its plain counterpart: the study of plain networks on the same data with the same seed and the
-same training settings, whose draws share the values of the parameters that both have. Of several
+The trial is selected by its validation NLL alone. A study of fast-dropout networks has a plain
+counterpart: the study of plain networks on the same data with the same seed and the same
+training settings, whose draws share the values of the parameters that both have. Of several
 such studies it is one with as many trials, then one of the plain Table 2, then the first by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
-from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.numbers.bootstrap import Interval, test_nll_intervals
-from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.paper import TABLE_1
-from fdrnn.search import Store, StudyDefinition
-from fdrnn.search.store.frames import chosen_studies
+from fdrnn.search import StudyDefinition, TrialState
+
+
+@dataclass(frozen=True)
+class Estimate(Interval):
+    """A test NLL, or a difference of two, with its 95 % bootstrap interval over test sequences."""
+
+    value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One study's row of Table 1; NLL in nats per predicted step, None where there is none.
+    """A study's row of Table 1; NLL in nats per predicted step, None where there is none.
 
     Attributes
     ----------
     data, title
-        The study's data set as it is asked for and as the table prints it.
+        The study's data set as the definition names it and as the table prints it.
     fingerprint
-        Of the data that it was made for.
+        Fingerprint of the data that the study was made for.
     study, variant, space, seed, padding
         The study's definition; `padding` is the rule of the training and validation loss.
     training
-        Its output and other training settings in words; what is not told has its default.
+        Its output and other training settings in words; a setting left out has its default.
     plain_study
         The study's plain counterpart in the same report; None for a plain study, and where
         there is none.
     code_version
         Version of fdrnn that created the study.
     trials_planned, trials_finished, trials_diverged, trials_failed
-        Numbers of configurations drawn, of trials finished (diverged ones included), of those
+        Numbers of configurations drawn, of finished trials (including diverged ones), of those
         that diverged, and of those that ended with a program error.
     selected_trial
         Index (from 0) of the finished trial with the lowest finite validation NLL.
@@ -54,21 +58,17 @@ class Row:
         The validation NLL that selected it, under the study's padding rule.
     test_nll_pooled
         Its test NLL averaged over the predicted steps of all test sequences.
-    test_nll_pooled_low, test_nll_pooled_high
-        Its 95 % bootstrap interval over test sequences, `fdrnn.reports.numbers.bootstrap`.
-    test_nll_sequence_mean, test_nll_sequence_mean_low, test_nll_sequence_mean_high
-        Its test NLL as the mean over test sequences of each one's average, and the interval.
-    minus_plain, minus_plain_low, minus_plain_high
-        Its pooled test NLL minus the plain counterpart's, and the 95 % interval of the
-        difference: both networks have the same resampled sequences.
+    test_nll_sequence_mean
+        Its test NLL as the mean over test sequences of each one's average.
+    minus_plain
+        Its pooled test NLL minus the plain counterpart's; for the interval of the difference,
+        both networks have the same resampled sequences.
     paper_fd
         The paper's own fast-dropout number for the data set.
     cited_plain, cited_rnn_nade, cited_deep_rnn
         The numbers that the paper cites for the data set.
     note
         What a reader must know of the row; empty for a complete study of a benchmark.
-    test_scores
-        Of each test sequence the nats and the predicted steps; no part of the table.
     """
 
     data: str
@@ -80,7 +80,7 @@ class Row:
     seed: int
     padding: str
     training: str
-    plain_study: str | None
+    plain_study: str | None = None
     code_version: str
     trials_planned: int
     trials_finished: int
@@ -89,123 +89,74 @@ class Row:
     selected_trial: int | None
     best_epoch: int | None
     valid_nll: float | None
-    test_nll_pooled: float | None
-    test_nll_pooled_low: float | None
-    test_nll_pooled_high: float | None
-    test_nll_sequence_mean: float | None
-    test_nll_sequence_mean_low: float | None
-    test_nll_sequence_mean_high: float | None
-    minus_plain: float | None = None
-    minus_plain_low: float | None = None
-    minus_plain_high: float | None = None
+    test_nll_pooled: Estimate
+    test_nll_sequence_mean: Estimate
+    minus_plain: Estimate = Estimate()
     paper_fd: float | None
     cited_plain: float | None
     cited_rnn_nade: float | None
     cited_deep_rnn: float | None
     note: str
-    test_scores: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def trials_left(self) -> int:
+        """Number of trials that are still to be trained."""
+        return self.trials_planned - self.trials_finished - self.trials_failed
 
 
-def study_names(store: Store, studies: Sequence[str]) -> list[str]:
-    """Return the names of the studies to report: those named, or all of the store.
+def table1(studies: Iterable[Evidence]) -> list[Row]:
+    """Return a row per study, each with its plain counterpart among them.
 
-    A comparison's name stands for its studies.
-
-    Raises
-    ------
-    NothingToReportError
-        If the store holds no study.
-    UnknownNameError
-        If it lacks one of `studies`.
+    The paper's data sets come first, in its order, then others; variants as in their registry.
     """
-    names = chosen_studies(store, studies)
-    if not names:
-        raise NothingToReportError(
-            "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes one, "
-            "--storage or FDRNN_STORAGE names another store"
-        )
-    return names
+    order = list(TABLE_1)
 
+    def key(row: Row) -> tuple[int, str, int, str]:
+        rank = order.index(row.data) if row.data in order else len(order)
+        return rank, row.data, list(VARIANTS).index(row.variant), row.study
 
-def table1(store: Store, studies: Sequence[str] = ()) -> list[Row]:
-    """Compute Table 1 of a store.
-
-    Parameters
-    ----------
-    store
-        The store; nothing else is read.
-    studies
-        Names of the studies to show; all of the store if there are none.
-
-    Returns
-    -------
-    list of Row
-        A row per study, as `arranged` returns them.
-
-    Raises
-    ------
-    NothingToReportError
-        If the store holds no study.
-    UnknownNameError
-        If it lacks one of `studies`.
-    """
-    return arranged(row(read(store, name)) for name in study_names(store, studies))
+    by_name = {one.name: one for one in studies}
+    rows = sorted(map(row, by_name.values()), key=key)
+    plain = [one for one in rows if one.variant == "plain"]
+    return [one if one.variant == "plain" else _beside(one, plain, by_name) for one in rows]
 
 
 def row(evidence: Evidence) -> Row:
-    """Compute a study's row.
+    """Return a study's row, without a counterpart.
 
-    Parameters
-    ----------
-    evidence
-        The study.
-
-    Returns
-    -------
-    Row
-        The row, without a counterpart; a study without a finished trial that has a finite
-        validation NLL gets no numbers of its own, and a note that says why.
+    A study without a finished trial that has a finite validation NLL gets no numbers of its own,
+    and a note that says why.
     """
-    definition = evidence.definition
-    finished, best = evidence.finished, evidence.best
+    definition, best = evidence.definition, evidence.best
     published = TABLE_1.get(definition.data)
-    sequences = evidence.sequences
-    sums, steps = sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
-    intervals = test_nll_intervals(sums, steps)
-    pooled = intervals.pooled if intervals else None
-    sequence_mean = intervals.sequence_mean if intervals else None
-    n_failed = int((evidence.trials["state"] == "failed").sum())
+    intervals = evidence.intervals
     return Row(
         data=definition.data,
-        title=evidence.stored.data.title,
-        fingerprint=evidence.stored.data.fingerprint,
+        title=evidence.data.title,
+        fingerprint=evidence.data.fingerprint,
         study=definition.name,
         variant=definition.variant,
         space=definition.space,
         seed=definition.seed,
         padding=definition.training.padding,
         training="; ".join(_settings(definition)),
-        plain_study=None,
-        code_version=evidence.stored.code_version,
+        code_version=evidence.study.code_version,
         trials_planned=len(evidence.trials),
-        trials_finished=len(finished),
-        trials_diverged=int(finished["diverged"].astype(bool).sum()),
-        trials_failed=n_failed,
+        trials_finished=len(evidence.finished),
+        trials_diverged=evidence.n_diverged,
+        trials_failed=_n_failed(evidence),
         selected_trial=evidence.selected,
         best_epoch=None if best is None else int(best["best_epoch"]),
         valid_nll=_nll(best, "valid_nll"),
-        test_nll_pooled=_nll(best, "test_nll_pooled"),
-        test_nll_pooled_low=_low(pooled),
-        test_nll_pooled_high=_high(pooled),
-        test_nll_sequence_mean=_nll(best, "test_nll_sequence_mean"),
-        test_nll_sequence_mean_low=_low(sequence_mean),
-        test_nll_sequence_mean_high=_high(sequence_mean),
+        test_nll_pooled=Estimate(**asdict(intervals.pooled), value=_nll(best, "test_nll_pooled")),
+        test_nll_sequence_mean=Estimate(
+            **asdict(intervals.sequence_mean), value=_nll(best, "test_nll_sequence_mean")
+        ),
         paper_fd=published.fd if published else None,
         cited_plain=published.plain if published else None,
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
-        note="; ".join(_notes(evidence, n_failed)),
-        test_scores=tuple(zip(sums.tolist(), steps.tolist(), strict=True)),
+        note="; ".join(_notes(evidence)),
     )
 
 
@@ -214,12 +165,8 @@ def _nll(trial: pd.Series[Any] | None, column: str) -> float | None:
     return None if trial is None or pd.isna(trial[column]) else float(trial[column])
 
 
-def _low(interval: Interval | None) -> float | None:
-    return None if interval is None else interval.low
-
-
-def _high(interval: Interval | None) -> float | None:
-    return None if interval is None else interval.high
+def _n_failed(evidence: Evidence) -> int:
+    return int((evidence.trials["state"] == TrialState.FAILED).sum())
 
 
 def _settings(definition: StudyDefinition) -> Iterator[str]:
@@ -241,76 +188,71 @@ def _settings(definition: StudyDefinition) -> Iterator[str]:
         yield f"parameters averaged with decay {training.parameter_average:g}"
 
 
-def _notes(evidence: Evidence, n_failed: int) -> Iterator[str]:
+def _notes(evidence: Evidence) -> Iterator[str]:
     n_planned, n_finished = len(evidence.trials), len(evidence.finished)
-    if evidence.stored.data.note:
-        yield evidence.stored.data.note
+    if evidence.data.note:
+        yield evidence.data.note
     elif evidence.definition.data not in TABLE_1:
         yield "own data: the paper has no number for it"
     if n_finished == 0:
         yield "no trial has finished yet"
     elif evidence.selected is None:
         yield "every finished trial diverged before it had a finite validation NLL"
-    if n_failed:
+    if n_failed := _n_failed(evidence):
         yield f"{n_failed} failed with a program error"
     if 0 < n_finished < n_planned:
         yield f"provisional: {n_finished} of {n_planned} trials have finished"
 
 
-def arranged(rows: Iterable[Row]) -> list[Row]:
-    """Sort rows and give each study of fast-dropout networks its plain counterpart.
+def _beside(row: Row, plain: Sequence[Row], by_name: dict[str, Evidence]) -> Row:
+    """Return a row with its plain counterpart, if there is one."""
 
-    The paper's data sets come first, in its order, then others; variants as in their registry.
-    """
-    order = list(TABLE_1)
+    def rank(other: Row) -> tuple[bool, bool, str]:
+        as_many = other.trials_planned == row.trials_planned
+        return not as_many, other.space != "table2-plain", other.study
 
-    def key(row: Row) -> tuple[int, str, int, str]:
-        rank = order.index(row.data) if row.data in order else len(order)
-        variant = list(VARIANTS).index(row.variant)
-        return rank, row.data, variant, row.study
-
-    rows = sorted(rows, key=key)
-    plain = [row for row in rows if row.variant == "plain"]
-    return [row if row.variant == "plain" else _beside(row, plain) for row in rows]
-
-
-def _beside(row: Row, plain: Sequence[Row]) -> Row:
-    counterpart = _counterpart(row, plain)
+    counterpart = min(
+        (one for one in plain if _shared(one) == _shared(row)), key=rank, default=None
+    )
     if counterpart is None:
         return row
-    row = replace(row, plain_study=counterpart.study)
-    own, other = np.array(row.test_scores), np.array(counterpart.test_scores)
-    if own.shape != other.shape or not own.size:
-        return row
-    minus, steps = own[:, 0] - other[:, 0], own[:, 1].astype(int)
-    # The difference of two averages over the same steps is the average of the differences.
-    intervals = test_nll_intervals(minus, steps)
-    if intervals is None:
-        return row
-    return replace(
-        row,
-        minus_plain=float(minus.sum() / steps.sum()),
-        minus_plain_low=intervals.pooled.low,
-        minus_plain_high=intervals.pooled.high,
-    )
+    minus_plain = _difference(by_name[row.study], by_name[counterpart.study])
+    return replace(row, plain_study=counterpart.study, minus_plain=minus_plain)
 
 
-def _counterpart(row: Row, plain: Sequence[Row]) -> Row | None:
-    def rank(one: Row) -> tuple[bool, bool, str]:
-        as_many = one.trials_planned == row.trials_planned
-        return not as_many, one.space != "table2-plain", one.study
-
-    same = [one for one in plain if _same(one) == _same(row)]
-    return min(same, key=rank) if same else None
-
-
-def _same(row: Row) -> tuple[str, int, str, str]:
+def _shared(row: Row) -> tuple[str, int, str, str]:
     """Return what a study and its counterpart share."""
     return row.fingerprint, row.seed, row.padding, row.training
 
 
+def _difference(evidence: Evidence, plain: Evidence) -> Estimate:
+    own, other = (
+        one.sequences[["nll_sum", "n_steps"]].to_numpy(float) for one in (evidence, plain)
+    )
+    if own.shape != other.shape or not own.size:
+        return Estimate()
+    minus, steps = own[:, 0] - other[:, 0], own[:, 1].astype(int)
+    # The difference of two averages over the same steps is the average of the differences.
+    interval = test_nll_intervals(minus, steps).pooled
+    if interval.low is None:
+        return Estimate()
+    return Estimate(**asdict(interval), value=float(minus.sum() / steps.sum()))
+
+
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return rows as a frame: a column per field but `test_scores`, missing numbers as NA."""
-    columns = [one.name for one in fields(Row) if one.name != "test_scores"]
-    table = pd.DataFrame([asdict(row) for row in rows], columns=columns)
+    """Return rows as a frame: a column per field, missing numbers as NA.
+
+    An estimate has three columns: its name, then with ``_low`` and ``_high``.
+    """
+    table = pd.DataFrame([_flat(row) for row in rows])
     return table.astype({"selected_trial": "Int64", "best_epoch": "Int64"})
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in vars(row).items():
+        if isinstance(value, Estimate):
+            values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            values[name] = value
+    return values

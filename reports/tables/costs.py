@@ -10,17 +10,13 @@ import pandas as pd
 
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.text import number
 
 UNKNOWN_MACHINE = "a machine that is not recorded"
 
 
 def costs(studies: Sequence[Evidence]) -> pd.DataFrame:
-    """Compute what studies cost.
-
-    Parameters
-    ----------
-    studies
-        In the order of the rows.
+    """Return what studies cost.
 
     Returns
     -------
@@ -30,47 +26,41 @@ def costs(studies: Sequence[Evidence]) -> pd.DataFrame:
         validation and statistics) and ``seconds_per_epoch`` (median over trials of each one's
         mean; NaN before the first epoch).
     """
-    rows = []
-    for study in studies:
-        begun = study.trials[study.trials["n_epochs"] > 0]
-        # Of a study without an epoch the columns have no type.
-        seconds = begun["seconds"].to_numpy(float)
-        epochs = begun["n_epochs"].to_numpy(float)
-        rows.append(
-            {
-                "study": study.name,
-                "trials": len(begun),
-                "epochs": int(epochs.sum()),
-                "hours": float(seconds.sum()) / 3600,
-                "seconds_per_epoch": float(np.median(seconds / epochs)) if len(begun) else math.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(map(_cost, studies))
+
+
+def _cost(study: Evidence) -> dict[str, object]:
+    begun = study.trials[study.trials["n_epochs"] > 0]
+    # Of a study without an epoch the columns have no type.
+    seconds, epochs = begun["seconds"].to_numpy(float), begun["n_epochs"].to_numpy(float)
+    return {
+        "study": study.name,
+        "trials": len(begun),
+        "epochs": int(epochs.sum()),
+        "hours": float(seconds.sum()) / 3600,
+        "seconds_per_epoch": float(np.median(seconds / epochs)) if len(begun) else math.nan,
+    }
 
 
 def table(studies: Sequence[Evidence]) -> Table:
     """Return the table of `costs`, with the machines in its notes."""
     data = costs(studies)
-    lines = [
-        (study, str(trials), str(epochs), f"{hours:.2f}", _seconds(seconds))
-        for study, trials, epochs, hours, seconds in zip(
-            *(data[column] for column in data.columns), strict=True
-        )
-    ]
-    total = (
-        "all",
-        str(data["trials"].sum()),
-        str(data["epochs"].sum()),
-        f"{data['hours'].sum():.2f}",
-        "-",
-    )
-    return Table(
+    lines = data.to_dict("records")
+    if len(lines) > 1:
+        total = data[["trials", "epochs", "hours"]].sum().to_dict()
+        lines.append({**total, "study": "all", "seconds_per_epoch": math.nan})
+    return Table.of(
+        lines,
         name="costs",
         title="What the studies cost",
         data=data,
-        header=("Study", "Trials", "Epochs", "Worker hours", "s/epoch"),
-        rows=(*lines, total) if len(lines) > 1 else tuple(lines),
-        n_text=1,
+        text=[("Study", lambda one: str(one["study"]))],
+        numbers=[
+            ("Trials", lambda one: number(one["trials"], ".0f")),
+            ("Epochs", lambda one: number(one["epochs"], ".0f")),
+            ("Worker hours", lambda one: number(one["hours"])),
+            ("s/epoch", lambda one: number(one["seconds_per_epoch"])),
+        ],
         notes=(
             "Trials with an epoch in the store. Worker hours: wall time of their epochs, each on "
             "one worker; s/epoch: median over trials. Epochs that were trained again after a "
@@ -80,12 +70,8 @@ def table(studies: Sequence[Evidence]) -> Table:
     )
 
 
-def _seconds(seconds: float) -> str:
-    return "-" if math.isnan(seconds) else f"{seconds:.2f}"
-
-
 def _machines(studies: Sequence[Evidence]) -> Iterator[str]:
-    """Say on which machines how many trials of which studies were trained."""
+    """Yield on which machines how many trials of which studies were trained."""
     counts: dict[str, dict[str, int]] = {}
     for study in studies:
         begun = study.trials[study.trials["n_epochs"] > 0]

@@ -1,15 +1,16 @@
-"""Table 1 as printed: the NLL beside the paper's, their intervals, and what the rows rest on."""
+"""Table 1 as printed: the NLL beside the paper's, their intervals, and the studies of the rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.artefacts import Table
+from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
 from fdrnn.reports.numbers.table1 import Row, frame
+from fdrnn.reports.numbers.text import MISSING, number, span
 
-MISSING = "-"
 RULES = (
     "Test NLL in nats per predicted step, of the trial with the lowest validation NLL; nothing "
     "is selected on test data.",
@@ -19,6 +20,9 @@ RULES = (
 )
 """What holds of every test NLL of a report."""
 
+_STUDY: Columns[Row] = [("Study", lambda row: row.study)]
+_NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
+
 
 def tables(rows: Sequence[Row]) -> tuple[Table, Table, Table]:
     """Return Table 1 in three parts.
@@ -26,7 +30,7 @@ def tables(rows: Sequence[Row]) -> tuple[Table, Table, Table]:
     Parameters
     ----------
     rows
-        As `fdrnn.reports.numbers.table1.arranged` returns them.
+        As `fdrnn.reports.numbers.table1.table1` returns them.
 
     Returns
     -------
@@ -40,43 +44,27 @@ def tables(rows: Sequence[Row]) -> tuple[Table, Table, Table]:
 def _results(rows: Sequence[Row]) -> Table:
     by_name = {row.study: row for row in rows}
     paired = {row.plain_study for row in rows}
-    lines = []
-    for row in rows:
-        if row.variant == "plain" and row.study in paired:
-            continue
-        own, plain = (
-            (None, row) if row.variant == "plain" else (row, by_name.get(row.plain_study or ""))
-        )
-        lines.append(
-            (
-                row.title,
-                row.study,
-                VARIANTS[row.variant].title,
-                _both(own),
-                _both(plain),
-                number(row.paper_fd),
-                number(row.cited_plain),
-                number(row.cited_rnn_nade),
-                number(row.cited_deep_rnn),
-            )
-        )
-    return Table(
+
+    def own(row: Row) -> str:
+        return MISSING if row.variant == "plain" else _both(row)
+
+    def plain(row: Row) -> str:
+        return _both(row if row.variant == "plain" else by_name.get(row.plain_study or ""))
+
+    return Table.of(
+        [row for row in rows if row.variant != "plain" or row.study not in paired],
         name="table1",
         title="Table 1: test NLL beside the paper's",
         data=frame(rows),
-        header=(
-            "Data set",
-            "Study",
-            "Network",
-            "Ours",
-            "Ours: plain",
-            "Paper: FD",
-            "plain*",
-            "RNN-NADE*",
-            "Deep RNN*",
-        ),
-        rows=tuple(lines),
-        n_text=3,
+        text=[("Data set", lambda row: row.title), *_STUDY, *_NETWORK],
+        numbers=[
+            ("Ours", own),
+            ("Ours: plain", plain),
+            ("Paper: FD", lambda row: number(row.paper_fd)),
+            ("plain*", lambda row: number(row.cited_plain)),
+            ("RNN-NADE*", lambda row: number(row.cited_rnn_nade)),
+            ("Deep RNN*", lambda row: number(row.cited_deep_rnn)),
+        ],
         notes=(
             "Ours: pooled / by sequence.",
             *RULES,
@@ -85,6 +73,12 @@ def _results(rows: Sequence[Row]) -> Table:
             *_counterparts(rows),
         ),
     )
+
+
+def _both(row: Row | None) -> str:
+    if row is None or row.test_nll_pooled.value is None:
+        return MISSING
+    return f"{number(row.test_nll_pooled.value)} / {number(row.test_nll_sequence_mean.value)}"
 
 
 def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
@@ -97,9 +91,10 @@ def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
             f"Plain of {row.study}: {plain.study}, {plain.trials_finished} of "
             f"{plain.trials_planned} trials"
         )
-        if row.minus_plain is not None:
-            span = _span(row.minus_plain_low, row.minus_plain_high)
-            text += f"; pooled, {row.study} minus plain is {row.minus_plain:.2f} (95 %: {span})"
+        minus = row.minus_plain
+        if minus.value is not None:
+            interval = span(minus.low, minus.high)
+            text += f"; pooled, {row.study} minus plain is {minus.value:.2f} (95 %: {interval})"
         if plain.trials_planned != row.trials_planned:
             text += (
                 f"; {row.study} has {row.trials_planned}, and more draws find a lower NLL by luck "
@@ -109,123 +104,70 @@ def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _intervals(rows: Sequence[Row]) -> Table:
-    return Table(
+    averages = [
+        f"test_nll_{name}{end}"
+        for name in ("pooled", "sequence_mean")
+        for end in ("", "_low", "_high")
+    ]
+    selected = ["study", "variant", "selected_trial", "best_epoch", "valid_nll"]
+    lacking = [row.study for row in rows if _lacks_interval(row)]
+    return Table.of(
+        rows,
         name="table1-intervals",
         title="The selected trials and the intervals of their test NLL",
-        data=frame(rows)[
-            [
-                "study",
-                "variant",
-                "selected_trial",
-                "best_epoch",
-                "valid_nll",
-                "test_nll_pooled",
-                "test_nll_pooled_low",
-                "test_nll_pooled_high",
-                "test_nll_sequence_mean",
-                "test_nll_sequence_mean_low",
-                "test_nll_sequence_mean_high",
-            ]
-        ],
-        header=(
-            "Study",
-            "Network",
-            "Trial",
-            "Epoch",
-            "Valid. NLL",
-            "Test, pooled",
-            "95 %",
-            "Test, by sequence",
-            "95 %",
-        ),
-        rows=tuple(
+        data=frame(rows)[[*selected, *averages]],
+        text=[*_STUDY, *_NETWORK],
+        numbers=[
+            ("Trial", lambda row: number(row.selected_trial, "d")),
+            ("Epoch", lambda row: number(row.best_epoch, "d")),
+            ("Valid. NLL", lambda row: number(row.valid_nll)),
+            ("Test, pooled", lambda row: number(row.test_nll_pooled.value)),
+            ("95 %", lambda row: span(row.test_nll_pooled.low, row.test_nll_pooled.high)),
+            ("Test, by sequence", lambda row: number(row.test_nll_sequence_mean.value)),
             (
-                row.study,
-                VARIANTS[row.variant].title,
-                integer(row.selected_trial),
-                integer(row.best_epoch),
-                number(row.valid_nll),
-                number(row.test_nll_pooled),
-                _span(row.test_nll_pooled_low, row.test_nll_pooled_high),
-                number(row.test_nll_sequence_mean),
-                _span(row.test_nll_sequence_mean_low, row.test_nll_sequence_mean_high),
-            )
-            for row in rows
-        ),
-        n_text=2,
+                "95 %",
+                lambda row: span(row.test_nll_sequence_mean.low, row.test_nll_sequence_mean.high),
+            ),
+        ],
         notes=(
             "The validation NLL, under the study's padding rule, selected the trial; with padding "
             "counted it averages over prepended zeros too and is lower than a test NLL.",
             f"95 %: percentile bootstrap interval over test sequences ({N_RESAMPLES:,} resamples, "
             "fixed seed). It says how much the number depends on which pieces are in the test "
             "set, and nothing of the luck of the draws.",
-            *_without_interval(rows),
+            *(
+                [f"No interval for {', '.join(lacking)}: it takes two test sequences."]
+                if lacking
+                else []
+            ),
         ),
     )
 
 
-def _without_interval(rows: Sequence[Row]) -> Iterator[str]:
-    lacking = [row.study for row in rows if len(row.test_scores) == 1]
-    if lacking:
-        yield f"No interval for {', '.join(lacking)}: it takes two test sequences."
+def _lacks_interval(row: Row) -> bool:
+    pooled = row.test_nll_pooled
+    return pooled.value is not None and math.isfinite(pooled.value) and pooled.low is None
 
 
 def _studies(rows: Sequence[Row]) -> Table:
-    return Table(
+    definition = ["study", "data", "variant", "space", "seed", "padding", "training"]
+    counts = [f"trials_{name}" for name in ("planned", "finished", "diverged", "failed")]
+    return Table.of(
+        rows,
         name="studies",
         title="What the rows rest on",
-        data=frame(rows)[
-            [
-                "study",
-                "data",
-                "variant",
-                "space",
-                "seed",
-                "padding",
-                "training",
-                "plain_study",
-                "code_version",
-                "trials_planned",
-                "trials_finished",
-                "trials_diverged",
-                "trials_failed",
-                "note",
-            ]
+        data=frame(rows)[[*definition, "plain_study", "code_version", *counts, "note"]],
+        text=[
+            *_STUDY,
+            ("Space", lambda row: row.space),
+            ("Padding", lambda row: row.padding),
+            ("Code", lambda row: row.code_version),
+            ("Training", lambda row: row.training),
         ],
-        header=("Study", "Space", "Padding", "Code", "Training", "Seed", "Finished", "Diverged"),
-        rows=tuple(
-            (
-                row.study,
-                row.space,
-                row.padding,
-                row.code_version,
-                row.training,
-                str(row.seed),
-                f"{row.trials_finished} of {row.trials_planned}",
-                str(row.trials_diverged),
-            )
-            for row in rows
-        ),
-        n_text=5,
-        notes=tuple(f"{row.study}: {row.note}." for row in rows if row.note),
+        numbers=[
+            ("Seed", lambda row: str(row.seed)),
+            ("Finished", lambda row: f"{row.trials_finished} of {row.trials_planned}"),
+            ("Diverged", lambda row: str(row.trials_diverged)),
+        ],
+        notes=[f"{row.study}: {row.note}." for row in rows if row.note],
     )
-
-
-def number(value: float | None) -> str:
-    """Return a NLL with two decimals, a dash for None."""
-    return MISSING if value is None else f"{value:.2f}"
-
-
-def integer(value: int | None) -> str:
-    """Return an integer, a dash for None."""
-    return MISSING if value is None else str(value)
-
-
-def _both(row: Row | None) -> str:
-    if row is None or row.test_nll_pooled is None:
-        return MISSING
-    return f"{number(row.test_nll_pooled)} / {number(row.test_nll_sequence_mean)}"
-
-
-def _span(low: float | None, high: float | None) -> str:
-    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from fdrnn.reports.document.files import file_set
+from fdrnn.datasets.files import write_atomically
 from fdrnn.search import Analysis, analyze, default_storage_url, open_store
 from fdrnn.search.machine import limit_blas_threads
 from fdrnn.studies.cli.tables import print_table
@@ -55,8 +55,8 @@ def analyze_study(
     print_table(_HEADER, rows, n_text=1)
     typer.echo(_LEGEND)
     name = f"{study}-trial-{found.config_index}-decomposition.csv"
-    with file_set(output, whole=False) as files:
-        files.add(name, units(found).to_csv(index=False))
+    content = units(found).to_csv(index=False).encode()
+    write_atomically(output / name, content, way_out="name another folder with --output")
     typer.echo(f"Written: {output / name}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""What optuna-dashboard tells of the studies of a store, brought up to date by commands."""
+"""The notes in optuna-dashboard, updated by commands."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections.abc import Sequence
 import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
+from fdrnn.reports.numbers.findings import Findings, read_evidence
 from fdrnn.search import Store, StoreError
 from fdrnn.search.mirror.notes import update_note
-from fdrnn.search.store.frames import chosen_studies
 
 
-def refresh_notes(store: Store, studies: Sequence[str] = ()) -> None:
-    """Bring note and figure of studies up to date.
+def refresh_notes(store: Store, studies: Sequence[str]) -> None:
+    """Update note and figure of studies, named by their names or their comparison's.
 
-    No command fails by it: a store that cannot be written is told in one line.
-
-    Parameters
-    ----------
-    store
-        The store.
-    studies
-        Names in the store, or of comparisons; all of it if there are none.
+    A store that cannot be read or written is reported in one line, and no command fails by it.
     """
-    for study in chosen_studies(store, studies):
-        try:
-            page = dashboard_page(store, study)
-            update_note(store, study, page.note, page.figures)
-        except StoreError as error:
-            typer.echo(f"fdrnn: the note in optuna-dashboard stays as it was: {error}", err=True)
-            return
+    try:
+        write_notes(store, read_evidence(store, studies))
+    except StoreError as error:
+        _warn(error)
+
+
+def write_notes(store: Store, findings: Findings) -> None:
+    """Update note and figure of the studies of a report, as `refresh_notes` does."""
+    try:
+        for name, evidence in findings.studies.items():
+            page = dashboard_page(evidence)
+            update_note(store, name, page.note, page.figures)
+    except StoreError as error:
+        _warn(error)
+
+
+def _warn(error: StoreError) -> None:
+    typer.echo(f"fdrnn: the note in optuna-dashboard was not updated: {error}", err=True)

@@ -13,25 +13,19 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.document import markdown
 from fdrnn.reports.document.writing import PAGE, write_report, write_tables
-from fdrnn.reports.numbers import comparison
-from fdrnn.reports.numbers import paper_claims as claims
-from fdrnn.reports.numbers.comparison import comparisons
-from fdrnn.reports.numbers.evidence import read
-from fdrnn.reports.numbers.table1 import arranged, row, study_names
-from fdrnn.reports.tables import nll_tables
+from fdrnn.reports.numbers.findings import Findings, read_evidence
+from fdrnn.reports.tables import claims, comparison, nll_tables
 from fdrnn.search import (
     Store,
     StoreUnavailableError,
     StudyProgress,
     default_storage_url,
     open_store,
-    study_progress,
 )
-from fdrnn.search.store.frames import named_studies
 from fdrnn.studies.cli.console import CliConsole
 from fdrnn.studies.cli.exports import exported_store
 from fdrnn.studies.cli.interrupts import remembered_interrupts
-from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.notes import write_notes
 from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.watch import require_interval
 from fdrnn.studies.errors import OptionError
@@ -73,22 +67,24 @@ def report_studies(
     if exports:
         with exported_store(exports) as store:
             _require_exported(store, studies)
-            print_results(store, studies)
-            _write(store, studies, output, of_exports=True)
+            findings = read_evidence(store, studies)
+            print_results(findings)
+            _write(findings, output, of_exports=True)
         return
     store = open_store(storage or default_storage_url())
-    print_results(store, studies)
+    findings = read_evidence(store, studies)
+    print_results(findings)
     if watch:
         _watch(store, studies, output, every_s)
     else:
-        _write(store, studies, output)
-        refresh_notes(store, studies)
+        _write(findings, output)
+        write_notes(store, findings)
 
 
 def _require_exported(store: Store, studies: Sequence[str]) -> None:
     for name in studies:
         try:
-            named_studies(store, name)
+            store.studies([name])
         except UnknownNameError:
             # That error names the temporary file that holds the exports.
             hint = "these are the studies of --from"
@@ -101,8 +97,9 @@ def report_results(store: Store, output: Path) -> None:
     Studies of another fdrnn are left out.
     """
     names = readable_studies(store)
-    tables = print_results(store, names)
-    refresh_notes(store, names)
+    findings = read_evidence(store, names)
+    tables = print_results(findings)
+    write_notes(store, findings)
     write_tables(output, tables)
     typer.echo(
         f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
@@ -110,27 +107,14 @@ def report_results(store: Store, output: Path) -> None:
     )
 
 
-def print_results(store: Store, studies: Sequence[str] = ()) -> list[Table]:
-    """Print Table 1 with what it rests on, and the tables of comparisons.
+def print_results(findings: Findings) -> list[Table]:
+    """Print Table 1 with the studies of its rows, and the tables of comparisons; return them.
 
     A terminal that is wide enough for the tables shows the Markdown drawn; others and a pipe get
     the Markdown itself.
-
-    Parameters
-    ----------
-    store
-        The store.
-    studies
-        Names of the studies; all of the store if there are none.
-
-    Returns
-    -------
-    list of Table
-        What was printed.
     """
-    evidence = [read(store, name) for name in study_names(store, studies)]
-    tables = list(nll_tables.tables(arranged(map(row, evidence))))
-    for one in comparisons(store, evidence):
+    tables = list(nll_tables.tables(findings.rows))
+    for one in findings.comparisons:
         tables += [comparison.table(one), claims.table(one)]
     _print(markdown.document("Results", tables))
     return tables
@@ -145,11 +129,11 @@ def _print(text: str) -> None:
         typer.echo(text)
 
 
-def _write(store: Store, studies: Sequence[str], output: Path, *, of_exports: bool = False) -> None:
-    # Matplotlib and Optuna are imported here: Table 1 stands without waiting for them.
+def _write(findings: Findings, output: Path, *, of_exports: bool = False) -> None:
+    # Matplotlib and Optuna are imported here: Table 1 is printed without waiting for them.
     from fdrnn.reports.report import build  # noqa: PLC0415
 
-    paths = write_report(output, build(store, studies, of_exports=of_exports))
+    paths = write_report(output, build(findings, of_exports=of_exports))
     typer.echo(f"Written: {output / PAGE} and {len(paths) - 1} files beside it", err=True)
 
 
@@ -159,14 +143,16 @@ def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -
         try:
             # The first look loads libraries, of which some swallow a Ctrl-C.
             with remembered_interrupts():
-                progress = [study_progress(store, name) for name in study_names(store, studies)]
+                # Evidence that is later than the progress: at the end nothing is missing.
+                progress = [study.progress() for study in store.studies(studies)]
                 state = [_state(one) for one in progress]
                 if state != written:
-                    _write(store, studies, output)
-                    refresh_notes(store, studies)
+                    findings = read_evidence(store, studies)
+                    _write(findings, output)
+                    write_notes(store, findings)
                     written = state
             if all(one.complete for one in progress):
-                print_results(store, studies)
+                print_results(findings)
                 return
             done = sum(one.finished for one in progress)
             planned = sum(one.n_trials for one in progress)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.datasets import BINARY, REAL, Dataset, load
-from fdrnn.reports.document.files import file_set
+from fdrnn.datasets import BINARY, Dataset, load
+from fdrnn.datasets.files import write_atomically
+from fdrnn.reports.figures import samples as figures
 from fdrnn.reports.figures.midi import DEFAULT_STEP_QUARTERS, midi_files
-from fdrnn.reports.figures.piano_rolls import music_figure
-from fdrnn.reports.numbers.series import series_figure
 from fdrnn.search import (
     Samples,
     Study,
@@ -135,13 +134,12 @@ def write_music(folder: Path, study: Study, samples: Samples) -> list[Path]:
 
     Raises
     ------
-    OutputError
+    FileError
         If the folder or a file cannot be written.
     """
     stem = f"{study.definition.name}-trial-{samples.config_index}"
     drawn = io.BytesIO()
-    draw = series_figure if study.data.kind == REAL else music_figure
-    draw(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
+    figures.draw(samples, study.data).savefig(drawn, format="png", dpi=_DPI)
     files = {f"{stem}-music.png": drawn.getvalue()}
     heard = {f"{stem}-{name}.mid": content for name, content in midi_files(samples, study.data)}
     files |= heard
@@ -156,9 +154,8 @@ def write_music(folder: Path, study: Study, samples: Samples) -> list[Path]:
             f"no MIDI files: the columns of {study.data.title} are not MIDI notes up to 127; the "
             "key lowest_midi_note of a .npz or .mat file says which notes they are"
         )
-    with file_set(folder, whole=False) as written:
-        for name, content in files.items():
-            written.add(name, content)
+    for name, content in files.items():
+        write_atomically(folder / name, content, way_out="name another folder with --output")
     return [folder / name for name in files]
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from fdrnn.reports.document.writing import write_report
 from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.report import build
-from fdrnn.search import PortableStudy, Store, curves, open_store
+from fdrnn.search import PortableStudy, Store, open_store
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -26,22 +27,22 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def fd(golden: Store) -> Evidence:
-    return read(golden, "golden-fd")
+    return read(golden.study("golden-fd"))
 
 
 @pytest.fixture(scope="session")
 def plain(golden: Store) -> Evidence:
-    return read(golden, "golden-plain")
+    return read(golden.study("golden-plain"))
 
 
 @pytest.fixture(scope="session")
 def fd_curves(golden: Store) -> pd.DataFrame:
-    return curves(golden, "golden-fd")
+    return golden.study("golden-fd").curves()
 
 
 @pytest.fixture(scope="session")
 def written(golden: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the golden store."""
     folder = tmp_path_factory.mktemp("report")
-    write_report(folder, build(golden))
+    write_report(folder, build(read_evidence(golden)))
     return folder

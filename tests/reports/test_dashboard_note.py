@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from fdrnn.datasets import DataDescription
-from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import EpochRecord, TrialResult
-from fdrnn.reports.dashboard_note import dashboard_page
-from fdrnn.search import Store, StudyDefinition, create_study, curves, open_store
+from fdrnn.reports.dashboard_note import DashboardPage, dashboard_page
+from fdrnn.reports.numbers.evidence import read
+from fdrnn.search import Store, StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 
 JSB = DataDescription(
@@ -77,14 +77,18 @@ def train(store: Store, valid_nll: float, n_epochs: int = 100, radius: float = 1
     )
 
 
+def page_of(store: Store) -> DashboardPage:
+    return dashboard_page(read(store.study("mine")))
+
+
 def test_an_unfinished_study_says_how_far_it_is_and_has_no_test_nll(store: Store) -> None:
     create(store)
-    page = dashboard_page(store, "mine")
+    page = page_of(store)
     assert "**Not complete**: 0 of 3 trials have finished." in page.note
     assert page.figures == {}
     train(store, 8.25)
     train(store, math.inf, n_epochs=2)
-    note = dashboard_page(store, "mine").note
+    note = page_of(store).note
     assert "**Not complete**: 2 of 3 trials have finished (1 diverged)." in note
     assert "Lowest validation NLL so far (padding counted): **8.250**, trial 0" in note
     for number in ("8.00", "8.75", "8.01", "nats"):
@@ -95,7 +99,7 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
     create(store)
     for valid_nll in (8.5, 8.25, math.inf):
         train(store, valid_nll)
-    note = dashboard_page(store, "mine").note
+    note = page_of(store).note
     assert "Complete: 3 of 3 trials have finished (1 diverged)." in note
     assert "(padding counted): **8.250**, trial 1 (`config_index`), epoch 7." in note
     # 80 nats over 10 steps; the mean of 60 / 8 and 20 / 2.
@@ -111,14 +115,14 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
     for name, value in json.loads(drawn).items():
         shown = "no limit" if value is None else value if isinstance(value, bool) else f"{value:g}"
         assert f"| `{name}` | {shown} |" in note
-    assert dashboard_page(store, "mine") == dashboard_page(store, "mine")
+    assert page_of(store) == page_of(store)
 
 
 def test_own_data_stand_beside_no_number_of_the_paper(store: Store) -> None:
     create(store, data="rolls.npz", variant="plain")
     for valid_nll in (8.5, 8.25, 9.0):
         train(store, valid_nll)
-    note = dashboard_page(store, "mine").note
+    note = page_of(store).note
     assert "plain RNN" in note.splitlines()[0]
     assert "| **this study, pooled** | **8.00** |" in note
     assert "paper" not in note
@@ -128,7 +132,7 @@ def test_a_study_whose_trials_all_diverged(store: Store) -> None:
     create(store)
     for _ in range(3):
         train(store, math.inf)
-    note = dashboard_page(store, "mine").note
+    note = page_of(store).note
     assert "Every finished trial diverged before it had a finite validation NLL." in note
     assert "| --- |" not in note
 
@@ -140,8 +144,8 @@ def test_failed_trials_leave_a_study_incomplete(store: Store) -> None:
     lease = claim(store.database, store.study("mine").study_id, this_worker(), 60.0)
     assert lease is not None
     lease.fail("Traceback")
-    note = dashboard_page(store, "mine").note
-    assert "**Not complete**: 2 of 3 trials have finished; 1 met a program error" in note
+    note = page_of(store).note
+    assert "**Not complete**: 2 of 3 trials have finished; 1 failed with a program error" in note
     assert "pooled" not in note
 
 
@@ -150,10 +154,10 @@ def test_the_figure_has_the_spectral_radius_of_every_trial(store: Store) -> None
     train(store, 8.5, n_epochs=100)
     train(store, 8.25, n_epochs=3)
     train(store, 9.0, n_epochs=40, radius=math.nan)
-    (figure,) = dashboard_page(store, "mine").figures.values()
+    (figure,) = page_of(store).figures.values()
     lines = {line["name"]: line for line in json.loads(figure)["data"]}
     assert list(lines) == ["trial 0", "trial 2", "trial 1, selected"]
-    table = curves(store, "mine").set_index(["config_index", "epoch"])["spectral_radius"]
+    table = store.study("mine").curves().set_index(["config_index", "epoch"])["spectral_radius"]
     for index, name in ((0, "trial 0"), (1, "trial 1, selected")):
         x, y = lines[name]["x"], lines[name]["y"]
         assert len(x) == min(40, len(table[index]))
@@ -162,9 +166,3 @@ def test_the_figure_has_the_spectral_radius_of_every_trial(store: Store) -> None
     assert lines["trial 2"]["y"] == []
     assert lines["trial 1, selected"]["line"]["width"] > lines["trial 0"]["line"]["width"]
     assert len(figure) < 2000
-
-
-def test_an_unknown_study(store: Store) -> None:
-    create(store)
-    with pytest.raises(UnknownNameError, match="unknown study 'none'"):
-        dashboard_page(store, "none")

@@ -11,8 +11,7 @@ import published
 import pytest
 
 from fdrnn.reports.document.writing import write_tables
-from fdrnn.reports.numbers.evidence import read
-from fdrnn.reports.numbers.table1 import table1
+from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.tables import costs, nll_tables
 from fdrnn.search import PortableStudy, open_store
 
@@ -59,16 +58,15 @@ def test_the_published_tables_are_made_of_the_published_studies(tmp_path: Path) 
     store = open_store(str(tmp_path / "store.sqlite3"), create=True)
     for path in sorted(published.PUBLISHED.glob(f"*{published.SUFFIX}")):
         PortableStudy.read(path).insert(store)
-    rows = table1(store)
-    evidence = [read(store, row.study) for row in rows]
-    made = [*nll_tables.tables(rows), costs.table(evidence)]
+    findings = read_evidence(store)
+    made = [*nll_tables.tables(findings.rows), costs.table(list(findings.studies.values()))]
     for path in write_tables(tmp_path / "report", made):
         committed = published.PUBLISHED / "report" / "tables" / path.name
         assert committed.read_bytes() == path.read_bytes(), path.name
-    for row in rows:
+    for row in findings.rows:
         if row.selected_trial is None:
             continue
-        shown = f"{row.test_nll_pooled:.2f} / {row.test_nll_sequence_mean:.2f}"
+        shown = f"{row.test_nll_pooled.value:.2f} / {row.test_nll_sequence_mean.value:.2f}"
         assert shown == published.facts(row.study)["test"]
     store.close()
 
@@ -129,7 +127,7 @@ def test_the_spectral_radii_of_figure_2() -> None:
         )
 
     text = _words(DIFFERENCES)
-    assert f"to {highest('figure2-fd'):.0f} in one of the eight draws" in text
+    assert f"{highest('figure2-fd'):.0f} in one of them" in text
     assert f"one comes to {highest('figure2-plain'):.0f}" in text
     radius = {
         row["epoch"]: row["spectral_radius"]

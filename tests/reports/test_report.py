@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from fdrnn.datasets.errors import FileError
 from fdrnn.model import ToolchainError
-from fdrnn.reports.artefacts import Figure, Table
-from fdrnn.reports.document.writing import write_report, write_tables
-from fdrnn.reports.errors import NothingToReportError, OutputError
+from fdrnn.reports.artefacts import Figure, Report, Table
+from fdrnn.reports.document.writing import write_report
+from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
-from fdrnn.reports.report import build, overview
-from fdrnn.search import SampleOrigin, Samples, Store, create_study, keep_samples, open_store
+from fdrnn.reports.numbers.findings import Findings, read_evidence
+from fdrnn.reports.report import build
+from fdrnn.search import SampleOrigin, Samples, Store, create_study, open_store
 from fdrnn.search.store import tables
 
 
@@ -28,6 +31,10 @@ def copied(golden: Store, tmp_path: Path) -> Store:
     assert golden.database.file is not None
     shutil.copy(golden.database.file, tmp_path / "copy.sqlite3")
     return open_store(str(tmp_path / "copy.sqlite3"))
+
+
+def built(store: Store, names: Sequence[str] = (), *, of_exports: bool = False) -> Report:
+    return build(read_evidence(store, names), of_exports=of_exports)
 
 
 def figures(folder: Path) -> set[str]:
@@ -61,7 +68,7 @@ def test_every_table_and_figure_is_there(written: Path) -> None:
 
 
 def test_the_same_store_gives_the_same_bytes(golden: Store, written: Path, tmp_path: Path) -> None:
-    write_report(tmp_path, build(golden))
+    write_report(tmp_path, built(golden))
     files = {path.relative_to(written) for path in written.rglob("*") if path.is_file()}
     assert files == {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     for name in files:
@@ -69,37 +76,41 @@ def test_the_same_store_gives_the_same_bytes(golden: Store, written: Path, tmp_p
 
 
 def test_the_csv_has_the_rows_of_table_1(golden: Store, written: Path) -> None:
-    rows = overview(golden).rows
+    rows = read_evidence(golden).rows
     table = pd.read_csv(written / "tables" / "table1.csv")
     assert table["study"].tolist() == [row.study for row in rows]
-    for column in ("valid_nll", "test_nll_pooled", "test_nll_sequence_mean_high"):
-        assert table[column].tolist() == pytest.approx([getattr(r, column) for r in rows], 1e-9)
+    for column, expected in (
+        ("valid_nll", [row.valid_nll for row in rows]),
+        ("test_nll_pooled", [row.test_nll_pooled.value for row in rows]),
+        ("test_nll_sequence_mean_high", [row.test_nll_sequence_mean.high for row in rows]),
+    ):
+        assert table[column].tolist() == pytest.approx(expected, 1e-9)
 
 
 def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
     store = open_store(str(tmp_path / "new.sqlite3"), create=True)
     stored = golden.study("golden-fd")
     create_study(store, replace(stored.definition, name="new"), stored.data)
-    report = build(store)
+    report = built(store)
     lacking = " ".join(report.missing)
     assert "new is not finished: 8 of 8 trials are to be trained" in lacking
-    assert "`fdrnn worker new` goes on" in lacking
+    assert "`fdrnn worker new` trains them." in lacking
     assert "fdrnn run new" not in lacking
     assert "No plain counterpart of new" in lacking
     assert "Figure 2 is not drawn" not in lacking  # it records the test NLL, but has no trial yet
     assert "Figure 2 is without new: no trial of it is selected yet." in lacking
-    assert not [line for line in build(store, of_exports=True).missing if "`" in line]
+    assert not [line for line in built(store, of_exports=True).missing if "`" in line]
     write_report(tmp_path / "report", report)
     assert figures(tmp_path / "report") == {"figure1.svg", "figure1.pdf"}
     assert "No trial has finished yet." in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_an_unfinished_study_is_reported_as_far_as_it_is(copied: Store, tmp_path: Path) -> None:
-    index = overview(copied).rows[0].selected_trial
+    index = read_evidence(copied).rows[0].selected_trial
     _set(copied, tables.trials.c.config_index == index, state="running", valid_nll=None)
-    report = build(copied, ["golden-fd"])
+    report = built(copied, ["golden-fd"])
     assert report.missing[0].startswith("golden-fd is not finished: 1 of 8 trials")
-    (row,) = overview(copied, ["golden-fd"]).rows
+    (row,) = read_evidence(copied, ["golden-fd"]).rows
     assert row.selected_trial not in {None, index}
     assert row.note == "provisional: 7 of 8 trials have finished"
     write_report(tmp_path / "report", report)
@@ -110,7 +121,7 @@ def test_a_study_of_diverged_trials_alone(copied: Store, tmp_path: Path) -> None
     _set(copied, sa.true(), diverged=True, valid_nll=float("inf"), best_epoch=0)
     with copied.database.write() as connection:
         connection.execute(tables.test_sequences.delete())
-    report = build(copied)
+    report = built(copied)
     assert sum("has no selected trial" in line for line in report.missing) == 2
     write_report(tmp_path / "report", report)
     assert "golden-fd-spectral-radius.svg" in figures(tmp_path / "report")
@@ -118,9 +129,11 @@ def test_a_study_of_diverged_trials_alone(copied: Store, tmp_path: Path) -> None
 
 
 def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Store) -> None:
-    (row,) = overview(golden, ["golden-fd"]).rows
-    rows = [replace(row, study=name, data=name) for name in ("piano", "jsb")]
-    (line,) = (one for one in missing(rows, {"jsb"}, ()) if "counterpart" in one)
+    findings = read_evidence(golden, ["golden-fd"])
+    names = ("piano", "jsb")
+    rows = [replace(findings.rows[0], study=name, data=name) for name in names]
+    known = Findings(rows, dict.fromkeys(names, findings.studies["golden-fd"]))
+    (line,) = (one for one in missing(known) if "counterpart" in one)
     assert line.startswith("No plain counterpart of piano, jsb: ")
     assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`, with the same options.")
 
@@ -130,7 +143,7 @@ def test_figure_2_has_the_plain_counterpart_that_records(copied: Store) -> None:
     stored = copied.study("golden-plain")
     training = replace(stored.definition.training, record=())
     create_study(copied, replace(stored.definition, name="a-plain", training=training), stored.data)
-    known = build(copied)
+    known = built(copied)
     figures2 = [
         one
         for section in known.overview
@@ -149,7 +162,7 @@ def test_without_a_compiler_figure_1_alone_is_missing(
         raise ToolchainError("no C++ compiler: install one")
 
     monkeypatch.setattr(figure1, "_losses", refuse)
-    report = build(golden)
+    report = built(golden)
     expected = "Figure 1 is not drawn, whose fields Theano computes: no C++ compiler: install one."
     assert expected in report.missing
     names = [one.name for section in report.overview for one in section.artefacts]
@@ -163,7 +176,7 @@ def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path:
     definition = replace(stored.definition, name="fixed", space="table3-jsb", n_trials=1)
     create_study(store, definition, stored.data)
     _set(store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1)
-    report = build(store)
+    report = built(store)
     artefacts = [one for part in (*report.overview, *report.studies()) for one in part.artefacts]
     names = {one.name for one in artefacts}
     assert not names & {"fixed-best-of-k", "fixed-values", "fixed-importance"}
@@ -180,7 +193,7 @@ def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path:
 
 def test_failed_trials_are_missing(copied: Store) -> None:
     _set(copied, tables.trials.c.config_index == 0, state="failed", error="Traceback")
-    lacking = " ".join(build(copied, ["golden-fd"]).missing)
+    lacking = " ".join(built(copied, ["golden-fd"]).missing)
     assert "golden-fd: 1 of 8 trials failed with a program error" in lacking
     assert "fdrnn study retry golden-fd" in lacking
 
@@ -195,8 +208,8 @@ def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path)
         query = sa.select(*columns).where(columns[0].in_(ours)).order_by(columns[1].desc()).limit(1)
         last = connection.execute(query).one()
     _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None)
-    write_report(tmp_path / "still", build(copied))
-    report = build(copied)
+    write_report(tmp_path / "still", built(copied))
+    report = built(copied)
     _set(copied, tables.trials.c.config_index == 3, state="finished", valid_nll=1.0, best_epoch=1)
     with copied.database.write() as connection:
         query = sa.select(tables.epochs).where(
@@ -212,7 +225,7 @@ def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path)
 
 
 def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
-    index = overview(copied).rows[0].selected_trial
+    index = read_evidence(copied).rows[0].selected_trial
     assert index is not None
     frames = np.random.default_rng(0).integers(0, 2, (12, 88), dtype=np.uint8)
     origin = SampleOrigin(
@@ -230,8 +243,8 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
         sample=frames,
         origin=origin,
     )
-    keep_samples(copied, "golden-fd", kept)
-    report = build(copied)
+    copied.study("golden-fd").keep_samples(kept)
+    report = built(copied)
     assert "No music of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
     write_report(tmp_path / "report", report)
     assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "pdf", "png")} <= figures(
@@ -253,20 +266,11 @@ def _set(store: Store, which: sa.ColumnElement[bool], **changes: object) -> None
 def test_an_empty_store(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "empty.sqlite3"), create=True)
     with pytest.raises(NothingToReportError, match="holds no study"):
-        build(store)
+        built(store)
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(golden: Store, tmp_path: Path) -> None:
     (tmp_path / "report.html" / "in the way").mkdir(parents=True)
-    with pytest.raises(OutputError):
-        write_report(tmp_path, build(golden, ["golden-plain"]))
+    with pytest.raises(FileError):
+        write_report(tmp_path, built(golden, ["golden-plain"]))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path, golden: Store) -> None:
-    write_report(tmp_path, build(golden, ["golden-plain"]))
-    page = (tmp_path / "report.html").read_bytes()
-    table = Table(name="table1", title="t", data=pd.DataFrame(), header=("a",), rows=(), n_text=1)
-    write_tables(tmp_path, [table])
-    assert (tmp_path / "report.html").read_bytes() == page
-    assert (tmp_path / "tables" / "table1.md").read_text().startswith("## t\n")

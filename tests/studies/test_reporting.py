@@ -16,13 +16,11 @@ from typer.testing import Result
 
 from fdrnn.search import (
     PortableStudy,
-    Store,
     StoreUnavailableError,
+    Study,
     StudyProgress,
     open_store,
-    study_progress,
 )
-from fdrnn.studies.cli import reporting
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
@@ -107,12 +105,14 @@ def test_watching_survives_a_store_that_is_away(
     store.close()
     looks = iter([StoreUnavailableError("the store is away"), StoreUnavailableError("still away")])
 
-    def sometimes(store: Store, study: str) -> StudyProgress:
+    progress = Study.progress
+
+    def sometimes(self: Study) -> StudyProgress:
         for error in looks:
             raise error
-        return study_progress(store, study)
+        return progress(self)
 
-    monkeypatch.setattr(reporting, "study_progress", sometimes)
+    monkeypatch.setattr(Study, "progress", sometimes)
     result = fdrnn("report", "--watch", "--every", "0.01", "--storage", url, "--output", "out")
     assert result.exit_code == 0
     assert "the store is away; looking again in 0.01 s" in result.stderr
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_watching(start: Start, fdrnn: Run, study_file: Path) -> Non
     assert watcher.returncode == 130
     assert "Traceback" not in log
     assert page.read_text().endswith("</html>")
-    assert not list(Path("out").glob(".writing-*"))
+    assert not list(Path("out").glob(".fdrnn-*"))
 
 
 def _wait(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:

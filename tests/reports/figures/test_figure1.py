@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.quiver import Quiver
 
-from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.figures.figure1 import Field
+from fdrnn.reports.figures.style import drawn
 
 
 @pytest.fixture(scope="module")

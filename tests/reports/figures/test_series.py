@@ -9,9 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fdrnn.datasets import CATEGORICAL, REAL, DataDescription
-from fdrnn.reports.document.style import nll_top
-from fdrnn.reports.figures.piano_rolls import music_alt
-from fdrnn.reports.numbers.series import MOST_COLUMNS, series_alt, series_figure
+from fdrnn.reports.figures import piano_rolls, series
+from fdrnn.reports.figures.series import MOST_COLUMNS
+from fdrnn.reports.figures.style import nll_top
 from fdrnn.search import SampleOrigin, Samples
 
 ORIGIN = SampleOrigin(
@@ -43,7 +43,7 @@ def made(width: int) -> tuple[Samples, DataDescription]:
 @pytest.mark.parametrize("width", [1, 2, MOST_COLUMNS + 3])
 def test_lines_hold_excerpt_predictions_and_sample(width: int) -> None:
     samples, data = made(width)
-    figure = series_figure(samples, data)
+    figure = series.draw(samples, data)
     FigureCanvasAgg(figure).draw()
     assert len(figure.axes) == 2 * min(width, MOST_COLUMNS)
     for column in range(min(width, MOST_COLUMNS)):
@@ -58,7 +58,7 @@ def test_lines_hold_excerpt_predictions_and_sample(width: int) -> None:
 
 def test_in_words() -> None:
     samples, data = made(2)
-    text = series_alt(samples, data)
+    text = series.alt(samples, data)
     assert "12 steps of test sequence 5 of Waves" in text
     assert "root mean squared error 0.5, 0.5 by column" in text
     assert "4 steps of the sequence, then 16 drawn" in text
@@ -69,7 +69,7 @@ def test_symbols_are_not_called_notes() -> None:
     samples, data = made(3)
     rows = [np.eye(3, dtype=np.uint8)[np.arange(n) % 3] for n in (12, 20)]
     samples = dataclasses.replace(samples, excerpt=rows[0], sample=rows[1])
-    text = music_alt(samples, dataclasses.replace(data, kind=CATEGORICAL))
+    text = piano_rolls.alt(samples, dataclasses.replace(data, kind=CATEGORICAL))
     assert "1.0 symbols a step" in text
     assert "note" not in text
 

@@ -14,7 +14,7 @@ from fdrnn.search import Store
 
 
 def test_the_golden_studies_cost(golden: Store) -> None:
-    studies = [read(golden, name) for name in ("golden-plain", "golden-fd")]
+    studies = [read(golden.study(name)) for name in ("golden-plain", "golden-fd")]
     table = costs.table(studies)
     connection = sqlite3.connect(str(golden.database.file))
     for row in costs.costs(studies).itertuples():

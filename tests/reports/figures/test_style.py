@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from fdrnn.reports.document import style
-from fdrnn.reports.figures import learning
+from fdrnn.reports.figures import learning, style
 from fdrnn.reports.numbers.evidence import Evidence
 
 
-def test_the_same_figure_gives_the_same_bytes(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    draw = learning.learning_curves(fd, fd_curves).draw
+def test_the_same_figure_gives_the_same_bytes(fd: Evidence) -> None:
+    draw = learning.learning_curves(fd).draw
     formats = ("svg", "pdf", "png")
     one, other = style.rendered(draw, formats), style.rendered(draw, formats)
     assert one == other
@@ -20,8 +17,8 @@ def test_the_same_figure_gives_the_same_bytes(fd: Evidence, fd_curves: pd.DataFr
     assert b"Date" not in one["svg"] + one["pdf"]
 
 
-def test_ink_and_paper_follow_the_theme(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    svg = style.rendered(learning.radius_curves(fd, fd_curves).draw, ("svg",))["svg"]
+def test_ink_and_paper_follow_the_theme(fd: Evidence) -> None:
+    svg = style.rendered(learning.radius_curves(fd).draw, ("svg",))["svg"]
     assert style.INK.encode() in svg
     assert style.PAPER.encode() in svg
     themed = style.themed(svg)

@@ -96,7 +96,7 @@ def test_what_a_report_shows_is_escaped() -> None:
         studies=lambda: iter(()),
         study_names=(),
     )
-    text = "".join(html.page(report, iter([html.RenderedSection(section, {"f": "data:,"})])))
+    text = "".join(html.page(report, [(section, {"f": "data:,"})]))
     assert "<script>" not in text
     assert "<code>&lt;code&gt;</code> &amp; more" in text
 

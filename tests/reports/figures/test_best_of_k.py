@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import best_of_k
+from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 
 

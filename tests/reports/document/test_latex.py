@@ -13,12 +13,9 @@ import pytest
 
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.document import latex
-from fdrnn.reports.numbers import comparison
-from fdrnn.reports.numbers import paper_claims as claims
-from fdrnn.reports.numbers.comparison import Comparison, Member
-from fdrnn.reports.numbers.evidence import read_curves
-from fdrnn.reports.report import overview
-from fdrnn.reports.tables import nll_tables, table2, table3
+from fdrnn.reports.numbers.comparison import Comparison
+from fdrnn.reports.numbers.findings import read_evidence
+from fdrnn.reports.tables import claims, comparison, nll_tables, table2, table3
 from fdrnn.search import Store
 
 AWKWARD = '\\ 95 % & $x_1$ #2 {a} ~ ^ " < > [b]'
@@ -70,16 +67,13 @@ def test_latex_takes_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> None:
-    known = overview(golden)
-    members = {
-        one.definition.variant: Member(one, read_curves(golden, one))
-        for one in known.evidence.values()
-    }
-    compared = Comparison("golden", members)
+    findings = read_evidence(golden)
+    studies = list(findings.studies.values())
+    compared = Comparison("golden", {one.definition.variant: one for one in studies})
     tables = [
-        *nll_tables.tables(known.rows),
-        *table3.tables(known.columns),
-        *map(table2.table2, known.evidence.values()),
+        *nll_tables.tables(findings.rows),
+        *table3.tables(studies),
+        *map(table2.table2, studies),
         comparison.table(compared),
         claims.table(compared),
     ]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import importances
+from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import importance, n_repetitions, n_shuffles, shares
 from fdrnn.search import SPACES, draw
@@ -28,7 +28,7 @@ def made_up(
         order = 0 if parameter is None else 10 * list(choices(parameter)).index(values[parameter])
         rows.append(values | {"config_index": one.index, "valid_nll": 5 + order + random.random()})
     table = pd.DataFrame(rows).assign(state="finished", diverged=False)
-    return Evidence(evidence.stored, table, evidence.sequences)
+    return Evidence(evidence.study, table)
 
 
 def choices(parameter: str) -> tuple[object, ...]:

@@ -7,14 +7,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from made_evidence import with_reads
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from fdrnn.reports.document.style import drawn
 from fdrnn.reports.figures import cost, figure2, gap, learning, values
+from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.search import SPACES, Store, curves
+from fdrnn.search import SPACES, Store
 
 
 def lines(axes: Axes, label: str) -> list[Line2D]:
@@ -47,7 +48,7 @@ def assert_shows(axes: Axes, evidence: Evidence, table: pd.DataFrame, column: st
 
 
 def test_learning_curves(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    figure = learning.learning_curves(fd, fd_curves)
+    figure = learning.learning_curves(fd)
     train, valid = drawn(figure.draw).axes
     assert_shows(train, fd, fd_curves, "train_nll")
     assert_shows(valid, fd, fd_curves, "valid_nll_counted")
@@ -61,7 +62,7 @@ def test_learning_curves(fd: Evidence, fd_curves: pd.DataFrame) -> None:
 
 
 def test_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    figure = learning.radius_curves(fd, fd_curves)
+    figure = learning.radius_curves(fd)
     (axes,) = drawn(figure.draw).axes
     assert axes.get_yscale() == "log"
     assert_shows(axes, fd, fd_curves, "spectral_radius")
@@ -72,7 +73,7 @@ def test_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
 
 def test_many_points_are_kept_as_pixels(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     def is_dense(table: pd.DataFrame) -> bool:
-        axes = drawn(learning.radius_curves(fd, table).draw).axes[0]
+        axes = drawn(learning.radius_curves(with_reads(fd, curves=table)).draw).axes[0]
         return any(bool(one.get_rasterized()) for one in axes.collections)
 
     epochs = np.arange(1, 30_001)
@@ -141,7 +142,7 @@ def test_cost(fd: Evidence) -> None:
 
 
 def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    table = gap.gap(fd, fd_curves)
+    table = fd.best_epochs
     finite = fd.finished[np.isfinite(fd.finished["valid_nll"])]
     assert set(table["config_index"]) == set(finite["config_index"])
     assert table["config_index"][0] == fd.selected
@@ -156,7 +157,7 @@ def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
         assert row["valid"] == trial["valid_nll"] == epoch["valid_nll_counted"]
         assert row["valid_masked"] == trial["valid_nll_masked"]
         assert row["test"] == trial["test_nll_pooled"]
-    figure = gap.figure(fd, fd_curves)
+    figure = gap.figure(fd)
     assert figure is not None
     left, right = drawn(figure.draw).axes
     np.testing.assert_array_equal(lines(left, "training")[0].get_ydata(), table["train"])
@@ -166,14 +167,14 @@ def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
 def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:
     courses = []
     for evidence in (fd, plain):
-        course = figure2.course(evidence, curves(golden, evidence.name))
+        course = figure2.course(evidence)
         assert course is not None
         assert course.trial == evidence.selected
         courses.append(course)
     figure = figure2.figure("figure2", "JSB Chorales", courses)
     radius, test = drawn(figure.draw).axes
     for course, label in zip(courses, ("FD-RNN", "plain RNN"), strict=True):
-        table = curves(golden, course.study)
+        table = golden.study(course.study).curves()
         table = table[table["config_index"] == course.trial]
         for axes, column in ((radius, "spectral_radius"), (test, "test_nll_pooled")):
             (line,) = lines(axes, label)
@@ -187,17 +188,18 @@ def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:
 
 
 def test_figure_2_says_what_it_lacks(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    course = figure2.course(fd, fd_curves)
+    course = figure2.course(fd)
     assert course is not None
     assert "No plain study" in figure2.figure("f", "JSB Chorales", [course]).caption
-    assert figure2.course(fd, fd_curves.drop(columns="test_nll_pooled")) is None
+    without = fd_curves.drop(columns="test_nll_pooled")
+    assert figure2.course(with_reads(fd, curves=without)) is None
 
 
 @pytest.mark.parametrize("unknown", [np.nan, np.inf])
 def test_figure_2_without_a_finite_test_nll(
     fd: Evidence, fd_curves: pd.DataFrame, unknown: float
 ) -> None:
-    course = figure2.course(fd, fd_curves.assign(test_nll_pooled=unknown))
+    course = figure2.course(with_reads(fd, curves=fd_curves.assign(test_nll_pooled=unknown)))
     assert course is not None
     radius, _ = drawn(figure2.figure("f", "JSB Chorales", [course]).draw).axes
     (line,) = lines(radius, "FD-RNN")
@@ -206,14 +208,16 @@ def test_figure_2_without_a_finite_test_nll(
 
 def test_a_study_whose_trials_all_diverged_at_once(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     trials = fd.trials.assign(diverged=True, valid_nll=np.inf, test_nll_pooled=np.nan, best_epoch=0)
-    hopeless = Evidence(fd.stored, trials, fd.sequences.head(0))
-    unknown = fd_curves.assign(train_nll=np.nan, valid_nll_counted=np.nan)
+    hopeless = with_reads(fd, trials, sequences=fd.sequences.head(0), curves=fd_curves)
+    unknown = with_reads(
+        hopeless, trials, curves=fd_curves.assign(train_nll=np.nan, valid_nll_counted=np.nan)
+    )
     assert hopeless.selected is None
     assert values.figure(hopeless) is None
-    assert gap.figure(hopeless, unknown) is None
+    assert gap.figure(unknown) is None
     for figure in (
-        learning.learning_curves(hopeless, unknown),
-        learning.radius_curves(hopeless, fd_curves),
+        learning.learning_curves(unknown),
+        learning.radius_curves(hopeless),
         cost.figure(hopeless),
     ):
         assert figure is not None

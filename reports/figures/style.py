@@ -1,15 +1,14 @@
 """The look of figures, and their bytes: the same figure gives the same file each time.
 
-Colours are Okabe and Ito's, which readers with a colour-vision deficiency tell apart; each also
-differs by line style or marker. Ink and paper are single colours, so that a page can replace
-them in the dark (`themed`).
+Colours are Okabe and Ito's, which readers with a colour-vision deficiency can distinguish; each
+also differs by line style or marker. Ink and paper are single colours, so that a page can replace
+them in the dark theme (`themed`).
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
@@ -17,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 INK = "#1f2428"
 PAPER = "#ffffff"
 ON_COLOR = "#fdfdfd"
-"""Arrows on a coloured field, which stay as they are in the dark."""
+"""Arrows on a coloured field, the same in both themes."""
 GREY = "#858b92"
 BLUE = "#0072b2"
 GREEN = "#009e73"
@@ -41,7 +42,7 @@ COLUMN_WIDTH_IN = 3.4
 TEXT_WIDTH_IN = 7.0
 PNG_DPI = 200
 RASTER_DPI = 120
-"""Of the dense parts of an SVG or PDF that are kept as pixels."""
+"""Resolution of the dense parts of an SVG or PDF that are kept as pixels."""
 DENSE = 20_000
 """Points above which the lines of a figure are kept as pixels."""
 
@@ -92,44 +93,40 @@ def new_figure(
     n_columns: int = 1,
     n_rows: int = 1,
     *,
-    width: float = COLUMN_WIDTH_IN,
+    width: float | None = None,
     height: float = 2.4,
     layout: Literal["constrained"] | None = "constrained",
     **options: Any,
 ) -> tuple[Figure, npt.NDArray[Any]]:
-    """Make an empty figure; called by what `rendered` draws.
+    """Return an empty figure and its axes, an array of shape (n_rows, n_columns).
 
     Parameters
     ----------
     n_columns, n_rows
-        Of its panels.
+        Its panels.
     width, height
-        In inches.
+        In inches; without a width one column of a paper for one panel, else two.
     layout
         "constrained" fits the panels to their labels; None leaves that to the caller.
     options
-        As of `matplotlib.figure.Figure.subplots`.
-
-    Returns
-    -------
-    tuple
-        The figure, and its axes in an array of shape (n_rows, n_columns).
+        Options of `matplotlib.figure.Figure.subplots`.
     """
-    figure = Figure(figsize=(width, height), layout=layout)
+    usual = COLUMN_WIDTH_IN if n_columns == 1 else TEXT_WIDTH_IN
+    figure = Figure(figsize=(width or usual, height), layout=layout)
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
 def drawn(draw: Callable[[], Figure]) -> Figure:
-    """Call `draw` in this style."""
+    """Return what `draw` draws in this style."""
     with mpl.rc_context(_STYLE):
         return draw()
 
 
 def rendered(draw: Callable[[], Figure], formats: Sequence[str]) -> dict[str, bytes]:
-    """Draw a figure; return its file in each of some formats: ``"svg"``, ``"pdf"``, ``"png"``."""
+    """Draw a figure and return its file in each format: ``"svg"``, ``"pdf"`` or ``"png"``."""
     with mpl.rc_context(_STYLE):
         figure = draw()
-        # The layout is the same for all: settle it once.
+        # The layout is the same for all formats: solve for it once.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         files = {}
@@ -145,34 +142,28 @@ _THEME = "<style>svg{--ink:#1f2428}@media (prefers-color-scheme:dark){svg{--ink:
 
 
 def themed(svg: bytes) -> bytes:
-    """Return an SVG whose ink follows the reader's light or dark theme, on no paper."""
+    """Return an SVG without paper whose ink follows the reader's light or dark theme."""
     text = svg.decode().replace(PAPER, "none").replace(INK, "var(--ink)")
     start = text.index("<defs>")
     return (text[:start] + _THEME + text[start:]).encode()
 
 
 def trial_lines(
-    axes: Axes,
-    x: Sequence[npt.NDArray[np.float64]],
-    y: Sequence[npt.NDArray[np.float64]],
-    *,
-    color: str = GREY,
-    label: str | None = None,
+    axes: Axes, lines: Sequence[npt.NDArray[np.float64]], *, color: str, label: str | None = None
 ) -> None:
     """Draw the background of a figure: a thin line per trial, as one artist.
 
     Parameters
     ----------
     axes
-        Where.
-    x, y
-        Coordinates of each line.
+        The axes to draw into.
+    lines
+        Points of each line, shape (n, 2).
     color
-        Of all.
+        Their colour.
     label
-        Name in a legend; None for none.
+        Their name in a legend; None for none.
     """
-    lines = [np.column_stack(points) for points in zip(x, y, strict=True)]
     dense = sum(map(len, lines)) > DENSE
     alpha = 0.55 if len(lines) <= 100 else 0.2
     collection = LineCollection(
@@ -203,6 +194,16 @@ def dots(
     )
 
 
+def finite_range(values: Any) -> tuple[float, float]:
+    """Return the lowest and the highest finite value; (inf, -inf) if there is none."""
+    numbers = np.asarray(values, float)
+    finite = np.isfinite(numbers)
+    return (
+        float(np.min(numbers, where=finite, initial=np.inf)),
+        float(np.max(numbers, where=finite, initial=-np.inf)),
+    )
+
+
 def nll_top(lowest: float, factor: float) -> float:
     """Return where an axis of NLL ends: at `factor` times the lowest, which may be negative.
 
@@ -212,8 +213,20 @@ def nll_top(lowest: float, factor: float) -> float:
     return factor * lowest if lowest >= 1.0 else lowest + factor - 1.0
 
 
+def nll_top_words(lowest: str, factor: float) -> str:
+    """Return in words where an axis that ends at `nll_top` ends."""
+    return f"{factor:g} times the {lowest} ({factor - 1:g} above it if that is below 1)"
+
+
+def log_ticks(axis: Axis) -> None:
+    """Write numbers, not powers, at 1, 2 and 5 times each power of ten of a logarithmic axis."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_minor_formatter("{x:g}")
+
+
 def legend_above(axes: Axes, n_columns: int = 4) -> None:
-    """Put the legend over the right end of the axes, where it hides nothing."""
+    """Put the legend above the right end of the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
@@ -227,11 +240,3 @@ def legend_above(axes: Axes, n_columns: int = 4) -> None:
             handletextpad=0.5,
             borderaxespad=0.2,
         )
-
-
-def per_trial(curve: npt.NDArray[np.int64]) -> list[slice]:
-    """Return the slices of equal values in a sorted array of trials' indices."""
-    if not len(curve):
-        return []
-    bounds = [0, *(np.flatnonzero(np.diff(curve)) + 1).tolist(), len(curve)]
-    return [slice(start, stop) for start, stop in pairwise(bounds)]

@@ -1,7 +1,4 @@
-"""The figure of what a model makes of real values: an excerpt, its predictions, and a sample.
-
-As `fdrnn.reports.figures.piano_rolls` for sequences whose columns are 0 and 1.
-"""
+"""The figure of what a model predicts of real values: an excerpt, its predictions, and a sample."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fdrnn.datasets import DataDescription
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Samples
 
 MOST_COLUMNS = 4
@@ -21,23 +19,11 @@ _EXCERPT, _PREDICTED, _SAMPLE = "#000000", "#0072b2", "#d55e00"
 _WIDTH_IN, _COLUMN_IN = 7.0, 1.5
 
 
-def series_figure(samples: Samples, data: DataDescription) -> Figure:
+def draw(samples: Samples, data: DataDescription) -> Figure:
     """Draw the columns above each other: on the left excerpt and predictions, right the sample.
 
-    Time steps run from 1; the predictions, expected values, begin at step 2. A line stands where
-    the sample's given frames end.
-
-    Parameters
-    ----------
-    samples
-        Of a trial.
-    data
-        Of its study.
-
-    Returns
-    -------
-    Figure
-        Drawn without any display.
+    Time steps run from 1; the predictions, expected values, begin at step 2. A line marks the end
+    of the sample's given frames.
     """
     n_columns = min(data.n_features, MOST_COLUMNS)
     figure = Figure(figsize=(_WIDTH_IN, 1.0 + _COLUMN_IN * n_columns), layout="constrained")
@@ -51,8 +37,8 @@ def series_figure(samples: Samples, data: DataDescription) -> Figure:
         left.set_ylabel(f"column {column}")
     grid[0, 0].legend(loc="upper right", fontsize="small")
     grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium", parse_math=False)
-    steps = f"{origin.n_given} given step{'s' if origin.n_given > 1 else ''}"
-    title = f"Sample of trial {samples.config_index} after {steps}"
+    given = plural(origin.n_given, "given step")
+    title = f"Sample of trial {samples.config_index} after {given}"
     grid[0, 1].set_title(title, loc="left", fontsize="medium", parse_math=False)
     for axes in grid[-1]:
         axes.set_xlabel("time step")
@@ -60,14 +46,8 @@ def series_figure(samples: Samples, data: DataDescription) -> Figure:
     return figure
 
 
-def series_alt(samples: Samples, data: DataDescription) -> str:
-    """Return what a reader who cannot see `series_figure` must know, in sentences.
-
-    Parameters
-    ----------
-    samples, data
-        As for `series_figure`.
-    """
+def alt(samples: Samples, data: DataDescription) -> str:
+    """Return what a reader who cannot see the figure must know, in sentences."""
     origin = samples.origin
     text = (
         f"Lines over {len(samples.excerpt)} steps of test sequence {origin.sequence} of "

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_evidence import with_reads
 
 from fdrnn.model import TrainingSettings
 from fdrnn.reports.document import markdown
 from fdrnn.reports.numbers import paper_claims as claims
-from fdrnn.reports.numbers.comparison import Comparison, Member
+from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.tables.statements import Statement
+from fdrnn.reports.numbers.statements import Statement
+from fdrnn.reports.tables.claims import table as claims_table
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.space import fitting_spaces
 
@@ -28,7 +30,7 @@ Columns = dict[str, Any]
 def make(fd: Evidence) -> Any:
     """Make a comparison: by variant, columns of the curves, a list of values for each trial."""
 
-    def member(variant: str, columns: Columns, diverged: tuple[int, ...], record: Any) -> Member:
+    def member(variant: str, columns: Columns, diverged: tuple[int, ...], record: Any) -> Evidence:
         definition = StudyDefinition(
             name=f"c.{variant}",
             data="jsb",
@@ -58,8 +60,8 @@ def make(fd: Evidence) -> Any:
             for k in range(N)
             for epoch in range(EPOCHS)
         ]
-        stored = replace(fd.stored, definition=definition)
-        return Member(Evidence(stored, trials, fd.sequences.iloc[:0]), pd.DataFrame(rows))
+        study = replace(fd.study, definition=definition)
+        return with_reads(Evidence(study, trials), curves=pd.DataFrame(rows))
 
     def made(
         columns: dict[str, Columns], diverged: tuple[int, ...] = (), record: Any = ()
@@ -158,7 +160,7 @@ def test_a_term_that_never_changes_has_no_verdict(make: Any, n_epochs: int) -> N
     compared = make({"fast_dropout": columns})
     member = compared.members["fast_dropout"]
     curves = member.curves[member.curves["epoch"] <= n_epochs]
-    short = replace(compared, members={"fast_dropout": replace(member, curves=curves)})
+    short = replace(compared, members={"fast_dropout": with_reads(member, curves=curves)})
     found = judged(short, "Fast dropout's term vanishes")
     assert found.verdict == "cannot be judged"
     assert "two epochs" in found.missing
@@ -209,7 +211,7 @@ def test_what_is_missing_is_said(make: Any) -> None:
 
 
 def test_the_table_has_a_verdict_a_row_and_the_evidence_below(make: Any) -> None:
-    table = claims.table(make({"fast_dropout": {}, "plain": {}}))
+    table = claims_table(make({"fast_dropout": {}, "plain": {}}))
     assert len(table.rows) == len(table.notes) == len(table.data)
     text = markdown.table(table)
     assert "contradicted in all 4 draws" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fdrnn.reports.document import markdown
-from fdrnn.reports.numbers.table1 import Row
+from fdrnn.reports.numbers.table1 import Estimate, Row
 from fdrnn.reports.tables import nll_tables
 
 ROW = Row(
@@ -27,12 +27,8 @@ ROW = Row(
     selected_trial=17,
     best_epoch=93,
     valid_nll=8.123456789,
-    test_nll_pooled=8.147,
-    test_nll_pooled_low=7.951,
-    test_nll_pooled_high=8.352,
-    test_nll_sequence_mean=8.104,
-    test_nll_sequence_mean_low=7.912,
-    test_nll_sequence_mean_high=8.301,
+    test_nll_pooled=Estimate(value=8.147, low=7.951, high=8.352),
+    test_nll_sequence_mean=Estimate(value=8.104, low=7.912, high=8.301),
     paper_fd=8.01,
     cited_plain=8.58,
     cited_rnn_nade=5.19,
@@ -50,12 +46,8 @@ EMPTY = replace(
     selected_trial=None,
     best_epoch=None,
     valid_nll=None,
-    test_nll_pooled=None,
-    test_nll_pooled_low=None,
-    test_nll_pooled_high=None,
-    test_nll_sequence_mean=None,
-    test_nll_sequence_mean_low=None,
-    test_nll_sequence_mean_high=None,
+    test_nll_pooled=Estimate(),
+    test_nll_sequence_mean=Estimate(),
     paper_fd=None,
     cited_plain=None,
     cited_rnn_nade=None,
@@ -71,8 +63,8 @@ PLAIN = replace(
     space="table2-plain",
     plain_study=None,
     selected_trial=3,
-    test_nll_pooled=8.9,
-    test_nll_sequence_mean=8.8,
+    test_nll_pooled=Estimate(value=8.9),
+    test_nll_sequence_mean=Estimate(value=8.8),
 )
 
 
@@ -119,11 +111,10 @@ def test_the_intervals_of_both_averages_are_told() -> None:
 
 
 def test_that_one_sequence_has_no_interval_is_told() -> None:
-    alone = replace(EMPTY, selected_trial=1, test_nll_pooled=8.0, test_scores=((16.0, 2),))
-    several = replace(ROW, test_scores=((16.0, 2), (8.0, 1)))
-    notes = nll_tables.tables([several, alone])[1].notes
+    alone = replace(EMPTY, selected_trial=1, test_nll_pooled=Estimate(value=8.0))
+    notes = nll_tables.tables([ROW, alone])[1].notes
     assert notes[-1] == "No interval for bach: it takes two test sequences."
-    assert "No interval" not in "".join(nll_tables.tables([several, EMPTY])[1].notes)
+    assert "No interval" not in "".join(nll_tables.tables([ROW, EMPTY])[1].notes)
 
 
 def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
@@ -137,7 +128,7 @@ def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None
     assert (first["Study"], second["Study"]) == ("jsb", "a-quick")
     notes = nll_tables.tables([ROW, quick, PLAIN])[0].notes
     assert notes[-1] == "Plain of jsb: jsb-plain, 32 of 32 trials."
-    known = replace(ROW, minus_plain=-0.753, minus_plain_low=-0.8, minus_plain_high=-0.701)
+    known = replace(ROW, minus_plain=Estimate(value=-0.753, low=-0.8, high=-0.701))
     notes = nll_tables.tables([known, PLAIN])[0].notes
     assert notes[-1] == (
         "Plain of jsb: jsb-plain, 32 of 32 trials; pooled, jsb minus plain is -0.75 "

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
+from made_evidence import NO_SEQUENCES, with_reads
 
 from fdrnn.datasets import DataDescription
 from fdrnn.model import TrainingSettings
@@ -65,34 +67,42 @@ TITLES = {"jsb": "JSB Chorales", "nottingham": "Nottingham", "bach": "Bach chora
 NOTES = {"bach": "not the JSB Chorales benchmark"}
 
 
-def stored(study: StudyDefinition) -> Study:
-    return Study(
-        database=Database("never-opened.sqlite3"),
+def evidence(
+    study: StudyDefinition,
+    *trials: Mapping[str, object],
+    sequences: pd.DataFrame = NO_SEQUENCES,
+    data: Mapping[str, object] = MappingProxyType({}),
+) -> Evidence:
+    description = {
+        "title": TITLES.get(study.data, study.data),
+        "note": NOTES.get(study.data, ""),
+        "n_features": 88,
+        "lowest_midi_note": 21,
+        "fingerprint": f"{study.data:0<64}",
+    }
+    stored = Study(
+        database=Database("unused.sqlite3"),
         study_id=1,
         definition=study,
-        data=DataDescription(
-            title=TITLES.get(study.data, study.data),
-            note=NOTES.get(study.data, ""),
-            n_features=88,
-            lowest_midi_note=21,
-            fingerprint=f"{study.data:0<64}",
-        ),
+        data=DataDescription(**{**description, **data}),  # type: ignore[arg-type]
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         code_version="0.1.0",
     )
-
-
-NO_SEQUENCES = pd.DataFrame({"nll_sum": [], "n_steps": []})
+    return with_reads(Evidence(stored, frame(*trials)), sequences=sequences)
 
 
 def row(
     *trials: Mapping[str, object], data: str = "jsb", sequences: pd.DataFrame = NO_SEQUENCES
 ) -> table1.Row:
-    return table1.row(Evidence(stored(definition(data)), frame(*trials), sequences))
+    return table1.row(evidence(definition(data), *trials, sequences=sequences))
 
 
-def waiting(study: StudyDefinition) -> table1.Row:
-    return table1.row(Evidence(stored(study), frame(WAITING), NO_SEQUENCES))
+def waiting(study: StudyDefinition, n_trials: int = 1, **data: object) -> Evidence:
+    return evidence(study, *[WAITING] * n_trials, data=data)
+
+
+def by_name(*studies: Evidence) -> dict[str, table1.Row]:
+    return {row.study: row for row in table1.table1(studies)}
 
 
 def test_the_validation_nll_selects_whatever_the_test_nll_says() -> None:
@@ -104,8 +114,8 @@ def test_the_validation_nll_selects_whatever_the_test_nll_says() -> None:
     assert result.selected_trial == 1
     assert result.best_epoch == 17
     assert result.valid_nll == 8.2
-    assert result.test_nll_pooled == 8.9
-    assert result.test_nll_sequence_mean == 8.8
+    assert result.test_nll_pooled.value == 8.9
+    assert result.test_nll_sequence_mean.value == 8.8
 
 
 def test_the_paper_s_numbers_stand_beside_a_benchmark() -> None:
@@ -165,7 +175,7 @@ def test_no_selectable_trial_gives_a_marked_row(
     result = row(*trials)
     assert result.selected_trial is None
     assert result.valid_nll is None
-    assert result.test_nll_pooled is None
+    assert result.test_nll_pooled.value is None
     assert expected in result.note
     assert result.paper_fd == 8.01
 
@@ -174,23 +184,24 @@ def test_a_test_split_without_a_predicted_step_has_no_nll() -> None:
     result = row(finished(8.2, math.nan, math.nan), data="short.npz")
     assert result.selected_trial == 0
     assert result.valid_nll == 8.2
-    assert result.test_nll_pooled is None
-    assert result.test_nll_sequence_mean is None
+    assert result.test_nll_pooled.value is None
+    assert result.test_nll_sequence_mean.value is None
 
 
 def test_reading_order_is_the_paper_s_then_others_with_fd_before_plain() -> None:
-    rows = [
-        waiting(definition(data, variant, name))
-        for data, variant, name in (
-            ("bach", "fast_dropout", "bach"),
-            ("jsb", "plain", "jsb-plain"),
-            ("jsb", "fast_dropout", "jsb-short"),
-            ("jsb", "fast_dropout", "jsb"),
-            ("piano", "plain", "piano-plain"),
+    names = by_name(
+        *(
+            waiting(definition(data, variant, name))
+            for data, variant, name in (
+                ("bach", "fast_dropout", "bach"),
+                ("jsb", "plain", "jsb-plain"),
+                ("jsb", "fast_dropout", "jsb-short"),
+                ("jsb", "fast_dropout", "jsb"),
+                ("piano", "plain", "piano-plain"),
+            )
         )
-    ]
-    names = [row.study for row in table1.arranged(rows)]
-    assert names == ["piano-plain", "jsb", "jsb-short", "jsb-plain", "bach"]
+    )
+    assert list(names) == ["piano-plain", "jsb", "jsb-short", "jsb-plain", "bach"]
 
 
 def test_the_plain_counterpart_has_the_same_data_seed_and_training() -> None:
@@ -202,77 +213,91 @@ def test_the_plain_counterpart_has_the_same_data_seed_and_training() -> None:
         replace(plain, name="other-training", training=other_training),
         replace(plain, name="other-padding", training=TrainingSettings(padding="masked")),
     )
-    alone = {row.study: row for row in table1.arranged(map(waiting, (fd, *strangers)))}
-    assert alone["fd"].plain_study is None
-    together = {row.study: row for row in table1.arranged(map(waiting, (fd, plain, *strangers)))}
+    assert by_name(*map(waiting, (fd, *strangers)))["fd"].plain_study is None
+    together = by_name(*map(waiting, (fd, plain, *strangers)))
     assert together["fd"].plain_study == "plain"
     assert together["plain"].plain_study is None
 
 
 def test_of_several_plain_counterparts_the_one_with_as_many_trials_of_table_2() -> None:
-    jsb = replace(waiting(definition(name="jsb")), trials_planned=32)
-    plain = replace(waiting(definition(variant="plain", name="jsb-plain")), trials_planned=32)
-    quick = replace(plain, study="a-quick", trials_planned=2)
-    other_space = replace(plain, study="b-decay", space="weight-decay")
-    rows = table1.arranged([jsb, quick, other_space, plain])
-    assert [row.study for row in rows] == ["jsb", "a-quick", "b-decay", "jsb-plain"]
-    assert rows[0].plain_study == "jsb-plain"
-    assert table1.arranged([jsb, quick])[0].plain_study == "a-quick"
-    assert table1.arranged([jsb, quick, other_space])[0].plain_study == "b-decay"
+    plain_study = definition(variant="plain", name="jsb-plain")
+    jsb = waiting(definition(name="jsb"), 32)
+    plain = waiting(plain_study, 32)
+    quick = waiting(replace(plain_study, name="a-quick"), 2)
+    elsewhere = replace(plain_study, name="b-other")
+    # No other space has the parameters of plain networks alone yet.
+    object.__setattr__(elsewhere, "space", "weight-decay")
+    other_space = waiting(elsewhere, 32)
+    rows = by_name(jsb, quick, other_space, plain)
+    assert list(rows) == ["jsb", "a-quick", "b-other", "jsb-plain"]
+    assert rows["jsb"].plain_study == "jsb-plain"
+    assert by_name(jsb, quick)["jsb"].plain_study == "a-quick"
+    assert by_name(jsb, quick, other_space)["jsb"].plain_study == "b-other"
 
 
 def test_the_counterpart_is_of_the_same_data_whatever_their_path() -> None:
-    fd = waiting(definition(name="fd"))
-    plain = waiting(definition(variant="plain", name="plain"))
+    fd, plain = definition(name="fd"), definition(variant="plain", name="plain")
     elsewhere = replace(plain, data="/elsewhere/jsb.npz")
-    assert table1.arranged([fd, elsewhere])[0].plain_study == "plain"
-    edited = replace(plain, fingerprint="1" * 64)
-    assert table1.arranged([fd, edited])[0].plain_study is None
+    same, edited = (
+        waiting(elsewhere, fingerprint=fingerprint) for fingerprint in (f"{'jsb':0<64}", "1" * 64)
+    )
+    assert by_name(waiting(fd), same)["fd"].plain_study == "plain"
+    assert by_name(waiting(fd), edited)["fd"].plain_study is None
 
 
 def test_recording_the_test_nll_makes_no_other_training() -> None:
-    recording = TrainingSettings(record=("test_nll",))
-    rows = table1.arranged(
-        map(waiting, (definition(), replace(definition(variant="plain"), training=recording)))
+    recording = replace(
+        definition(variant="plain", name="plain"), training=TrainingSettings(record=("test_nll",))
     )
-    assert rows[0].plain_study == "study"
+    rows = by_name(waiting(definition(name="fd")), waiting(recording))
+    assert rows["fd"].plain_study == "plain"
 
 
 def test_the_intervals_are_of_the_selected_trial_s_sequences() -> None:
     sequences = pd.DataFrame({"nll_sum": [80.0, 90.0, 70.0], "n_steps": [10, 10, 10]})
     result = row(finished(8.2, 8.0, 8.0), sequences=sequences)
-    assert result.test_nll_pooled_low is not None
-    assert result.test_nll_pooled_high is not None
-    assert 7.0 <= result.test_nll_pooled_low < 8.0 < result.test_nll_pooled_high <= 9.0
+    pooled = result.test_nll_pooled
+    assert pooled.low is not None
+    assert pooled.high is not None
+    assert 7.0 <= pooled.low < 8.0 < pooled.high <= 9.0
     # Sequences of one length: both averages are the same.
-    assert result.test_nll_sequence_mean_low == pytest.approx(result.test_nll_pooled_low)
+    assert result.test_nll_sequence_mean.low == pytest.approx(pooled.low)
 
 
 def test_the_difference_from_plain_is_that_on_the_same_sequences() -> None:
-    def scored(study: StudyDefinition, sums: list[float]) -> table1.Row:
+    def scored(study: StudyDefinition, sums: list[float]) -> Evidence:
         sequences = pd.DataFrame({"nll_sum": sums, "n_steps": [10, 20, 5]})
-        return table1.row(Evidence(stored(study), frame(finished(8.0, 8.0, 8.0)), sequences))
+        return evidence(study, finished(8.0, 8.0, 8.0), sequences=sequences)
 
-    plain = definition(variant="plain", name="plain")
-    fd, _ = table1.arranged(
-        [scored(definition(), [70.0, 150.0, 30.0]), scored(plain, [80.0, 162.0, 36.0])]
-    )
-    assert fd.minus_plain == pytest.approx(-(10 + 12 + 6) / 35)
-    assert fd.minus_plain_low is not None
-    assert fd.minus_plain_high is not None
+    plain = scored(definition(variant="plain", name="plain"), [80.0, 162.0, 36.0])
+    minus = by_name(scored(definition(), [70.0, 150.0, 30.0]), plain)["study"].minus_plain
+    assert minus.value == pytest.approx(-(10 + 12 + 6) / 35)
+    assert minus.low is not None
+    assert minus.high is not None
     # The sequences' own differences are -1, -0.6 and -1.2 a step, whatever their NLL.
-    assert -1.2 <= fd.minus_plain_low < fd.minus_plain < fd.minus_plain_high <= -0.6
-    unlike, _ = table1.arranged(
-        [scored(definition(), [70.0, 150.0, math.inf]), scored(plain, [80.0, 162.0, 36.0])]
-    )
-    assert unlike.minus_plain is None
+    assert -1.2 <= minus.low < minus.value < minus.high <= -0.6
+    unlike = by_name(scored(definition(), [70.0, 150.0, math.inf]), plain)["study"]
+    assert unlike.minus_plain.value is None
 
 
-def test_settings_that_differ_from_the_usual_are_told() -> None:
-    usual = waiting(definition())
-    assert usual.training == "batch 27; patience 30; at most 300 epochs"
-    other = TrainingSettings(batch_size=9, init_scale="std", parameter_average=0.98)
-    told = waiting(replace(definition(), training=other)).training
-    assert told.startswith("batch 9; ")
-    assert "standard deviation" in told
-    assert "0.98" in told
+def test_settings_that_differ_from_the_usual_are_named() -> None:
+    def training(settings: TrainingSettings) -> str:
+        return table1.row(waiting(replace(definition(), training=settings))).training
+
+    assert training(TrainingSettings()) == "batch 27; patience 30; at most 300 epochs"
+    other = training(TrainingSettings(batch_size=9, init_scale="std", parameter_average=0.98))
+    assert other.startswith("batch 9; ")
+    assert "standard deviation" in other
+    assert "0.98" in other
+
+
+def test_the_columns_of_the_frame() -> None:
+    table = table1.frame([row(WAITING), row(finished(8.2, 8.0, 7.9))])
+    assert table["test_nll_pooled"].tolist()[1] == 8.0
+    first = list(table.columns).index("test_nll_sequence_mean")
+    assert list(table.columns[first : first + 3]) == [
+        "test_nll_sequence_mean",
+        "test_nll_sequence_mean_low",
+        "test_nll_sequence_mean_high",
+    ]
+    assert table["selected_trial"].isna().tolist() == [True, False]

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fdrnn.datasets import DataDescription
-from fdrnn.reports.figures.piano_rolls import music_alt, music_figure, note_name
+from fdrnn.reports.figures import piano_rolls
+from fdrnn.reports.figures.piano_rolls import note_name
 from fdrnn.search import SampleOrigin, Samples
 
 PIANO = DataDescription(
@@ -47,7 +48,7 @@ def drawn(figure: Figure) -> Figure:
 
 def test_the_panels_hold_excerpt_predictions_and_sample() -> None:
     samples = made()
-    figure = drawn(music_figure(samples, PIANO))
+    figure = drawn(piano_rolls.draw(samples, PIANO))
     panels = figure.axes[:3]
     for axes, values, first_step in zip(
         panels, (samples.excerpt, samples.predictions, samples.sample), (1, 2, 1), strict=True
@@ -69,7 +70,7 @@ def test_the_panels_hold_excerpt_predictions_and_sample() -> None:
 
 
 def test_pitches_have_names_around_the_notes_that_sound() -> None:
-    figure = drawn(music_figure(made(), PIANO))
+    figure = drawn(piano_rolls.draw(made(), PIANO))
     low, high = figure.axes[0].get_ylim()
     assert (low, high) == (22 - 2.5, 24 + 2.5)
     labels = {
@@ -81,7 +82,7 @@ def test_pitches_have_names_around_the_notes_that_sound() -> None:
 
 def test_columns_that_are_no_notes_are_features() -> None:
     data = replace(PIANO, n_features=3, lowest_midi_note=None)
-    figure = drawn(music_figure(made(n_features=4), replace(data, n_features=4)))
+    figure = drawn(piano_rolls.draw(made(n_features=4), replace(data, n_features=4)))
     axes = figure.axes[0]
     assert axes.get_ylabel() == "feature"
     assert axes.get_ylim() == (-0.5, 3.5)
@@ -90,21 +91,21 @@ def test_columns_that_are_no_notes_are_features() -> None:
 @pytest.mark.parametrize("n_excerpt", [1, 2])
 def test_an_excerpt_that_predicts_nothing_or_one_step(n_excerpt: int) -> None:
     samples = made(n_excerpt=n_excerpt)
-    drawn(music_figure(samples, PIANO))
-    assert "test sequence 5" in music_alt(samples, PIANO)
+    drawn(piano_rolls.draw(samples, PIANO))
+    assert "test sequence 5" in piano_rolls.alt(samples, PIANO)
 
 
 def test_silence_and_nothing_but_given_frames() -> None:
     samples = made(n_sample=4)
     silent = replace(samples, excerpt=samples.excerpt * 0, sample=samples.sample * 0)
-    figure = drawn(music_figure(silent, PIANO))
+    figure = drawn(piano_rolls.draw(silent, PIANO))
     assert figure.axes[0].get_ylim() == (21 - 2.5, 108 + 2.5)
-    assert "drawn" not in music_alt(silent, PIANO)
+    assert "drawn" not in piano_rolls.alt(silent, PIANO)
 
 
 def test_the_alternative_text_has_the_numbers() -> None:
     samples = made()
-    text = music_alt(samples, PIANO)
+    text = piano_rolls.alt(samples, PIANO)
     sounding = samples.predictions[:, [1, 3]].mean()
     others = np.delete(samples.predictions, [1, 3], axis=1).mean()
     assert f"{sounding:.2f} for the notes that sound and {others:.3f} for the others" in text

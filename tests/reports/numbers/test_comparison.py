@@ -12,17 +12,20 @@ from statistics import median
 
 import pandas as pd
 import pytest
+from made_evidence import with_reads
 
 from fdrnn.reports.document import latex
 from fdrnn.reports.figures import by_variant
 from fdrnn.reports.numbers import comparison
-from fdrnn.reports.numbers.comparison import Comparison, Member, comparisons
+from fdrnn.reports.numbers.comparison import Comparison, comparisons
 from fdrnn.reports.numbers.evidence import read
-from fdrnn.reports.numbers.table1 import study_names
+from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.report import build
-from fdrnn.search import PortableStudy, Store, curves, open_store, selected, trials
+from fdrnn.reports.tables.comparison import draws_file
+from fdrnn.reports.tables.comparison import table as comparison_table
+from fdrnn.search import PortableStudy, Store, open_store
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def both(store: Store) -> Comparison:
-    (found,) = comparisons(store, [read(store, name) for name in store.study_names()])
+    (found,) = comparisons(map(read, store.studies()))
     return found
 
 
@@ -49,27 +52,24 @@ def test_a_comparison_is_of_two_variants_or_more_by_the_studies_names(both: Comp
     assert both.name == "both"
     assert list(both.members) == ["fast_dropout", "plain"]
     assert both.n_trials == 8
-    assert {member.evidence.name for member in both.members.values()} == {
+    assert {member.name for member in both.members.values()} == {
         "both.fast_dropout",
         "both.plain",
     }
 
 
-def test_its_name_stands_for_its_studies(store: Store) -> None:
-    assert study_names(store, ["golden-fd", "both"]) == [
-        "golden-fd",
-        "both.fast_dropout",
-        "both.plain",
-    ]
+def test_its_name_means_its_studies(store: Store) -> None:
+    names = set(read_evidence(store, ["golden-fd", "both"]).studies)
+    assert names == {"golden-fd", "both.fast_dropout", "both.plain"}
 
 
 def test_the_numbers_of_the_selected_trial(store: Store, both: Comparison) -> None:
     table = comparison.frame(both).set_index("variant")
     for variant, row in table.iterrows():
         name = f"both.{variant}"
-        index = selected(trials(store, name))
-        best = trials(store, name).set_index("config_index").loc[index]
-        epochs = curves(store, name).to_dict("records")
+        index = store.study(name).selected
+        best = store.study(name).trials().set_index("config_index").loc[index]
+        epochs = store.study(name).curves().to_dict("records")
         own = [one for one in epochs if one["config_index"] == index]
         at_best = own[int(best["best_epoch"]) - 1]
         assert at_best["epoch"] == best["best_epoch"]
@@ -86,8 +86,12 @@ def test_the_numbers_of_the_selected_trial(store: Store, both: Comparison) -> No
 
 def test_what_a_study_records_besides_is_no_time_of_an_epoch(both: Comparison) -> None:
     member = both.members["plain"]
-    recording = Member(member.evidence, member.curves.assign(recording_seconds=0.125))
-    assert recording.seconds_per_epoch == pytest.approx(member.seconds_per_epoch - 0.125)
+    recording = with_reads(member, curves=member.curves.assign(recording_seconds=0.125))
+    seconds = [
+        comparison.frame(Comparison("one", {"plain": one}))["seconds_per_epoch"].iloc[0]
+        for one in (member, recording)
+    ]
+    assert seconds[1] == pytest.approx(seconds[0] - 0.125)
 
 
 def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
@@ -96,9 +100,9 @@ def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
     names = [f"both.{variant}" for variant in both.members]
     ends = []
     for name in names:
-        table = trials(store, name)
+        table = store.study(name).trials()
         lasting = table["config_index"][~table["diverged"]].tolist()
-        epochs = curves(store, name).to_dict("records")
+        epochs = store.study(name).curves().to_dict("records")
         ends.append(
             {
                 k: {e["epoch"]: e["spectral_radius"] for e in epochs if e["config_index"] == k}
@@ -115,12 +119,12 @@ def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
 
 
 def test_the_numbers_of_every_draw(store: Store, both: Comparison) -> None:
-    rows = list(csv.DictReader(io.StringIO(comparison.draws(both).content.decode())))
+    rows = list(csv.DictReader(io.StringIO(draws_file(both).content.decode())))
     assert len(rows) == 16
     for row in rows:
         name, index = f"both.{row['variant']}", int(row["config_index"])
-        trial = trials(store, name).iloc[index]
-        own = curves(store, name).query("config_index == @index")
+        trial = store.study(name).trials().iloc[index]
+        own = store.study(name).curves().query("config_index == @index")
         assert row["test_nll_pooled"] == f"{trial['test_nll_pooled']:.10g}"
         assert row["n_epochs"] == str(len(own))
         assert row["spectral_radius"] == f"{own['spectral_radius'].iloc[-1]:.10g}"
@@ -129,7 +133,9 @@ def test_the_numbers_of_every_draw(store: Store, both: Comparison) -> None:
 
 def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
     table = by_variant.dots(both)
-    assert len(table) == sum(m.complete["config_index"].nunique() for m in both.members.values())
+    assert len(table) == sum(
+        m.complete_curves["config_index"].nunique() for m in both.members.values()
+    )
     assert table["selected"].sum() == 2
     figure = by_variant.figure(both)
     assert figure is not None
@@ -143,9 +149,9 @@ def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
 def with_test_nll(both: Comparison, change: Callable[[pd.Series], pd.Series]) -> Comparison:
     members = {}
     for variant, member in both.members.items():
-        table = member.evidence.trials
+        table = member.trials
         table = table.assign(test_nll_pooled=change(table["test_nll_pooled"]))
-        members[variant] = replace(member, evidence=replace(member.evidence, trials=table))
+        members[variant] = with_reads(member, table)
     return replace(both, members=members)
 
 
@@ -176,7 +182,7 @@ def test_a_test_nll_that_is_not_finite_has_no_dot(both: Comparison, unknown: flo
 
 
 def test_the_report_has_a_section_of_it(store: Store) -> None:
-    report = build(store, ["both"])
+    report = build(read_evidence(store, ["both"]))
     (section,) = [one for one in report.overview if one.anchor == "comparison-both"]
     assert [one.name for one in section.artefacts] == [
         "both-comparison",
@@ -184,20 +190,19 @@ def test_the_report_has_a_section_of_it(store: Store) -> None:
         "both-by-variant",
         "both-draws.csv",
     ]
-    assert not [one for one in build(store, ["golden-fd"]).overview if "comparison" in one.anchor]
+    other = build(read_evidence(store, ["golden-fd"]))
+    assert not [one for one in other.overview if "comparison" in one.anchor]
 
 
 def test_a_study_without_a_result_has_dashes(both: Comparison) -> None:
     plain = both.members["plain"]
-    none = Member(
-        type(plain.evidence)(
-            plain.evidence.stored,
-            plain.evidence.trials.assign(state="waiting", diverged=False, valid_nll=math.nan),
-            plain.evidence.sequences.iloc[:0],
-        ),
-        plain.curves.iloc[:0],
+    none = with_reads(
+        plain,
+        plain.trials.assign(state="waiting", diverged=False, valid_nll=math.nan),
+        sequences=plain.sequences.iloc[:0],
+        curves=plain.curves.iloc[:0],
     )
     members = {"fast_dropout": both.members["fast_dropout"], "plain": none}
-    table = comparison.table(Comparison("both", members))
+    table = comparison_table(Comparison("both", members))
     assert table.rows[1] == ("plain RNN", *["-"] * 8, "0 of 0")
     assert "nan" not in latex.table(table)

@@ -15,6 +15,7 @@ import pytest
 
 from fdrnn.reports.numbers import table1
 from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.numbers.names import LABELS
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.tables import table2, table3
@@ -33,7 +34,7 @@ def sql(golden: Store) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture(scope="module")
 def rows(golden: Store) -> dict[str, table1.Row]:
-    return {row.study: row for row in table1.table1(golden)}
+    return {row.study: row for row in read_evidence(golden).rows}
 
 
 def best(sql: sqlite3.Connection, study: str) -> sqlite3.Row:
@@ -71,8 +72,8 @@ def test_table_1(rows: dict[str, table1.Row], sql: sqlite3.Connection, study: st
     assert len(scores) == 77  # the test split of JSB Chorales
     pooled = math.fsum(s for s, _ in scores) / sum(n for _, n in scores)
     sequence_mean = math.fsum(s / n for s, n in scores) / len(scores)
-    assert row.test_nll_pooled == pytest.approx(pooled, rel=1e-12)
-    assert row.test_nll_sequence_mean == pytest.approx(sequence_mean, rel=1e-12)
+    assert row.test_nll_pooled.value == pytest.approx(pooled, rel=1e-12)
+    assert row.test_nll_sequence_mean.value == pytest.approx(sequence_mean, rel=1e-12)
     (diverged,) = sql.execute(
         "SELECT count(*) FROM fdrnn_trials WHERE study_id = ? AND diverged", (trial["study_id"],)
     ).fetchone()
@@ -97,12 +98,13 @@ def test_the_intervals_of_table_1(
         sums, steps = scores[random.choice(len(scores), len(scores))].T
         pooled.append(sums.sum() / steps.sum())
         means.append((sums / steps).mean())
-    for low, high, values in (
-        (row.test_nll_pooled_low, row.test_nll_pooled_high, pooled),
-        (row.test_nll_sequence_mean_low, row.test_nll_sequence_mean_high, means),
+    for found, values in (
+        (row.test_nll_pooled, pooled),
+        (row.test_nll_sequence_mean, means),
     ):
         expected = np.quantile(values, [0.025, 0.975])
-        assert [low, high] == pytest.approx(expected.tolist(), abs=0.04 * np.ptp(expected))
+        ends = pytest.approx(expected.tolist(), abs=0.04 * np.ptp(expected))
+        assert [found.low, found.high] == ends
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -115,7 +117,7 @@ def test_table_2(golden: Store, sql: sqlite3.Connection, study: str) -> None:
     ):
         for name, value in json.loads(text).items():
             drawn.setdefault(name, Counter())[value] += 1
-    table = table2.counts(read(golden, study))
+    table = table2.counts(read(golden.study(study)))
     assert set(table["parameter"]) == set(drawn)
     texts = {True: "yes", False: "no"}
     for name, counter in drawn.items():
@@ -133,8 +135,7 @@ def test_table_2(golden: Store, sql: sqlite3.Connection, study: str) -> None:
 
 
 def test_table_3(fd: Evidence, plain: Evidence, sql: sqlite3.Connection) -> None:
-    columns = [table3.column(fd), table3.column(plain)]
-    (table,) = table3.tables([one for one in columns if one is not None])
+    (table,) = table3.tables([fd, plain])
     cells = {row[0]: row[1:] for row in table.rows}
     expected = json.loads(best(sql, "golden-fd")["hyperparameters"])
     of_plain = json.loads(best(sql, "golden-plain")["hyperparameters"])
@@ -183,10 +184,12 @@ def test_every_hyperparameter_of_every_space_has_a_name() -> None:
 
 
 def test_table_3_of_own_files_has_a_name_for_each_and_none_of_their_folders(fd: Evidence) -> None:
-    column = table3.column(fd)
-    assert column is not None
+    def of(path: str) -> Evidence:
+        definition = replace(fd.definition, data=path)
+        return replace(fd, study=replace(fd.study, definition=definition))
+
     paths = ["/secret/a b.npz", "/secret/a-b.npz", "/secret/ä.npz", "/secret/ö.npz", "jsb"]
-    tables = table3.tables([replace(column, data=path) for path in paths])
+    tables = table3.tables([of(path) for path in paths])
     names = [one.name for one in tables]
     assert len(set(names)) == len(names)
     assert names[-1] == "table3-jsb"

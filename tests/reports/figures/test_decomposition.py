@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_evidence import with_reads
 
-from fdrnn.reports.document import style
-from fdrnn.reports.figures import decomposition
+from fdrnn.reports.figures import decomposition, style
 from fdrnn.reports.numbers.decomposition import rank_correlation, total_norms
 from fdrnn.reports.numbers.evidence import Evidence
 
@@ -28,14 +28,14 @@ def recorded(fd_curves: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def test_a_study_without_records_has_no_such_figure(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    assert decomposition.figures(fd, fd_curves) == []
+def test_a_study_without_records_has_no_such_figure(fd: Evidence) -> None:
+    assert decomposition.figures(fd) == []
 
 
 def test_the_parts_over_training_are_the_selected_trial_s(
     fd: Evidence, recorded: pd.DataFrame
 ) -> None:
-    parts, _ = decomposition.figures(fd, recorded)
+    parts, _ = decomposition.figures(with_reads(fd, curves=recorded))
     own = recorded[recorded["config_index"] == fd.selected]
     ratio, pulled, hidden, output = style.drawn(parts.draw).axes
     for axes, column in ((ratio, "regularizer_ratio"), (pulled, "pulled_share")):
@@ -55,7 +55,7 @@ def test_an_ordinary_final_layer_is_left_out(fd: Evidence, recorded: pd.DataFram
         loss_gradient_norm_W_out=np.nan,
         delta_negative_output=np.nan,
     )
-    parts, vanishing = decomposition.figures(fd, without)
+    parts, vanishing = decomposition.figures(with_reads(fd, curves=without))
     assert "W_out" not in parts.caption
     assert len(style.drawn(parts.draw).axes) == 3
     norms = total_norms(without)
@@ -68,7 +68,7 @@ def test_an_ordinary_final_layer_is_left_out(fd: Evidence, recorded: pd.DataFram
 
 def test_norms_are_against_each_other_and_the_loss(fd: Evidence, recorded: pd.DataFrame) -> None:
     recorded.loc[recorded.index[3], "regularizer_gradient_norm_W_rec"] = np.inf
-    _, vanishing = decomposition.figures(fd, recorded)
+    _, vanishing = decomposition.figures(with_reads(fd, curves=recorded))
     gradient, nll = style.drawn(vanishing.draw).axes
     own = recorded[recorded["config_index"] == fd.selected]
     own = own[np.isfinite(own["regularizer_gradient_norm_W_rec"])]

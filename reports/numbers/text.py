@@ -1,0 +1,35 @@
+"""Numbers as text: the same form in tables, captions and notes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+MISSING = "-"
+
+
+def number(value: float | None, style: str = ".2f") -> str:
+    """Return a number in a format of Python's, a dash for None and NaN."""
+    return MISSING if value is None or pd.isna(value) else format(value, style)
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Return an interval, a dash where an end is missing."""
+    return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
+def spread(values: pd.Series[Any] | npt.NDArray[np.float64], style: str = ".2f") -> str:
+    """Return the median of some numbers and, of several, their range; a dash for none."""
+    numbers = np.asarray(values, float)
+    if not len(numbers):
+        return MISSING
+    middle, low, high = (format(float(f(numbers)), style) for f in (np.median, np.min, np.max))
+    return middle if len(numbers) == 1 else f"{middle} ({low} to {high})"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, for example ``"1 step"`` or ``"2 steps"``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

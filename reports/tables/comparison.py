@@ -1,0 +1,64 @@
+"""The table of a comparison, and its draws as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from fdrnn.model import VARIANTS
+from fdrnn.reports.artefacts import Attachment, Table
+from fdrnn.reports.numbers.comparison import Comparison, draws, frame
+from fdrnn.reports.numbers.text import number
+from fdrnn.reports.tables.nll_tables import RULES
+
+
+def table(comparison: Comparison) -> Table:
+    """Return the table of a comparison."""
+    data = frame(comparison)
+    return Table.of(
+        data.to_dict("records"),
+        name=f"{comparison.name}-comparison",
+        title=f"Comparison {comparison.name}: variants on {comparison.title}",
+        data=data,
+        text=[("Network", lambda one: VARIANTS[one["variant"]].title)],
+        numbers=[
+            ("Trial", lambda one: number(one["selected_trial"], "d")),
+            ("Valid. NLL", lambda one: number(one["valid_nll"])),
+            ("Test, pooled", lambda one: number(one["test_nll_pooled"])),
+            ("Test, by sequence", lambda one: number(one["test_nll_sequence_mean"])),
+            ("Gap", _gap),
+            ("rho, best", lambda one: number(one["spectral_radius_best"])),
+            ("rho, end", lambda one: number(one["spectral_radius_end"])),
+            ("s / epoch", lambda one: number(one["seconds_per_epoch"])),
+            ("Diverged", lambda one: f"{one['trials_diverged']} of {one['trials_finished']}"),
+        ],
+        notes=(
+            *RULES,
+            f"Every variant has up to {comparison.n_trials} draws of its usual space with one "
+            "seed; parameters of one name and choices have the same values draw by draw. With so "
+            "many draws the order of two networks may be luck.",
+            "The CSV has the 95 % bootstrap intervals of both averages, as beside Table 1.",
+            "Gap: validation less training NLL at the selected trial's best epoch, under the "
+            "study's padding rule. The training NLL is the mean over the epoch's updates, at the "
+            "parameters before each and with the variant's noise, so that the gap may be negative.",
+            "rho: spectral radius of the recurrent weights (LSTM: of the cell input's) of the "
+            "selected trial, at its best epoch and at its last.",
+            "s / epoch: median wall time over the epochs of all trials, without what the study "
+            "records besides; it is of the machines that trained. Diverged: of finished trials.",
+        ),
+    )
+
+
+def _gap(one: dict[Hashable, Any]) -> str:
+    # A training NLL of the first epochs may be of any size.
+    return number(one["gap"], ".2g" if abs(one["gap"]) >= 1000 else ".2f")
+
+
+def draws_file(comparison: Comparison) -> Attachment:
+    """Return the numbers of every draw as a CSV file."""
+    text = draws(comparison).to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    return Attachment(
+        name=f"{comparison.name}-draws.csv",
+        title="The numbers of every draw, as CSV",
+        content=text.encode(),
+    )

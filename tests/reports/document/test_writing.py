@@ -1,0 +1,116 @@
+"""A report's files: written atomically, and those of an earlier report removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fdrnn.datasets.errors import FileError
+from fdrnn.reports.artefacts import Attachment, Report, Section, Table
+from fdrnn.reports.document.writing import PAGE, require_writable, write_report, write_tables
+
+CONTENTS = "fdrnn-report-contents.txt"
+
+
+def report(*names: str, fails: bool = False) -> Report:
+    """A report with an attachment of each name in a study of its own."""
+
+    def studies() -> Iterator[Section]:
+        for name in names:
+            one = Attachment(name=name, title=name, content=name.encode())
+            yield Section(anchor=name, title=name, artefacts=(one,))
+        if fails:
+            raise RuntimeError("a drawing failed")
+
+    return Report(
+        title="A report",
+        used=(),
+        rules=(),
+        missing=(),
+        overview=(),
+        studies=studies,
+        study_names=names,
+    )
+
+
+def found(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_files_and_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "report"
+    written = write_report(folder, report("a.mid"))
+    assert {str(path.relative_to(folder)) for path in written} == {
+        PAGE,
+        "report.md",
+        "files/a.mid",
+    }
+    assert found(folder) == {PAGE, "report.md", "files/a.mid", CONTENTS}
+    assert (folder / CONTENTS).read_text() == f"files/a.mid\n{PAGE}\nreport.md\n"
+    assert (folder / "files" / "a.mid").read_text() == "a.mid"
+
+
+def test_a_later_report_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "contents.txt").write_text("mine.txt\n")
+    write_report(tmp_path, report("old.mid"))
+    write_report(tmp_path, report())
+    assert found(tmp_path) == {"mine.txt", "contents.txt", PAGE, "report.md", CONTENTS}
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_contents_file_cannot_name_what_lies_outside(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / CONTENTS).write_text("../precious.txt\n")
+    write_report(folder, report())
+    assert (tmp_path / "precious.txt").exists()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\n", b"tables\n", b"\n", b"\0\n"])
+def test_a_damaged_contents_file_harms_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "mine.csv").write_text("mine")
+    (tmp_path / CONTENTS).write_bytes(content)
+    write_report(tmp_path, report())
+    assert found(tmp_path) == {"tables/mine.csv", PAGE, "report.md", CONTENTS}
+
+
+def test_an_error_leaves_the_earlier_page_and_its_files(tmp_path: Path) -> None:
+    write_report(tmp_path, report("old.mid"))
+    page = (tmp_path / PAGE).read_text()
+    with pytest.raises(RuntimeError):
+        write_report(tmp_path, report("new.mid", fails=True))
+    assert (tmp_path / PAGE).read_text() == page
+    assert found(tmp_path) == {PAGE, "report.md", CONTENTS, "files/old.mid", "files/new.mid"}
+
+
+def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path) -> None:
+    write_report(tmp_path, report("old.mid"))
+    page = (tmp_path / PAGE).read_bytes()
+    data = pd.DataFrame({"a": [1 / 3]})
+    table = Table(name="table1", title="t", data=data, header=("a",), rows=(), n_text=1)
+    paths = write_tables(tmp_path, [table])
+    assert {path.name for path in paths} == {"table1.md", "table1.csv", "table1.tex"}
+    assert (tmp_path / PAGE).read_bytes() == page
+    assert (tmp_path / "tables" / "table1.md").read_text().startswith("## t\n")
+    assert (tmp_path / "tables" / "table1.csv").read_text() == "a\n0.3333333333\n"
+
+
+def test_a_file_in_the_folder_s_way_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for refused in (require_writable, lambda folder: write_report(folder, report())):
+        with pytest.raises(FileError, match=r"file.*cannot be written|cannot write.*file") as error:
+            refused(tmp_path / "file" / "report")
+        assert re.search("name another folder with --output$", str(error.value))
+    assert found(tmp_path) == {"file"}
+
+
+def test_trying_a_folder_leaves_nothing_behind(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "report")
+    assert not list(tmp_path.iterdir())
