@@ -1,10 +1,10 @@
-"""Sequences to learn: the paper's benchmarks, Bach chorales, generated waves, a user's own.
+"""Data sets: the paper's benchmarks, Bach chorales, generated waves, and a user's own files.
 
 `load` returns a `Dataset` by name or path; `chunk` cuts its training and validation sequences
-as the paper does. `fdrnn.datasets.dataset` says what a frame may be, `BENCHMARKS` which files the
-benchmarks are and where they are fetched from, `fdrnn.datasets.bach` how the chorales are made,
-`fdrnn.datasets.formats` how a file of one's own must look. A sequence is drawn by
-`fdrnn.datasets.pianoroll`, which stands apart because it loads matplotlib.
+as the paper does. `fdrnn.datasets.dataset` defines the kinds of frames, `BENCHMARKS` lists the
+files of the benchmarks, `fdrnn.datasets.formats` documents the formats of data files,
+`fdrnn.datasets.midi` reads MIDI files. `fdrnn.datasets.drawing`, which loads matplotlib, draws
+a sequence.
 
 >>> from fdrnn.datasets import load
 >>> load("bach").n_features
@@ -38,6 +38,7 @@ from fdrnn.datasets.errors import (
 )
 from fdrnn.datasets.files import open_file, read_file, user_path, write_atomically
 from fdrnn.datasets.formats import write_npz
+from fdrnn.datasets.midi import MidiImport, MidiOptions, import_midi
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
@@ -62,6 +63,8 @@ __all__ = [
     "FileError",
     "Frames",
     "KnownDataset",
+    "MidiImport",
+    "MidiOptions",
     "MissingFileError",
     "PathError",
     "Sequences",
@@ -72,6 +75,7 @@ __all__ = [
     "describe",
     "describe_statistics",
     "fetch",
+    "import_midi",
     "in_units",
     "is_path",
     "load",

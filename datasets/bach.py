@@ -18,11 +18,12 @@ Recipe (version `RECIPE`):
    its split: 0, 1, 2 train, 3 valid, 4 test. So a chorale's split depends on nothing but its
    name.
 
-Chorales that are merely alike stay: two settings of one tune may stand in different splits and
+Chorales that are merely alike stay: two settings of one tune may be in different splits and
 have up to 72 % of their frames in common.
 
-Parsing takes about half a minute. The result is kept in the cache, for each music21 version and
-recipe; if the cached file is damaged, the log says so and the set is made anew.
+Parsing takes about a minute of processor time, on every core. The result is kept in the cache
+for each music21 version and recipe; if the cached file is damaged, a warning is logged and the
+chorales are parsed again.
 """
 
 from __future__ import annotations
@@ -31,18 +32,21 @@ import hashlib
 import importlib.metadata
 import logging
 import math
-from collections.abc import Iterable
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets.benchmarks import LOWEST_PIANO_NOTE, N_PIANO_NOTES
 from fdrnn.datasets.cache import data_directory, write_cached
-from fdrnn.datasets.dataset import Dataset, Sequences
-from fdrnn.datasets.errors import DataError, MissingFileError
+from fdrnn.datasets.dataset import SPLITS, Dataset
+from fdrnn.datasets.errors import DataError, MissingFileError, error_line
 from fdrnn.datasets.formats import read_dataset, write_npz
 
 NAME = "bach"
@@ -56,10 +60,13 @@ _SPLIT_OF_REMAINDER = ("train", "train", "train", "valid", "test")
 
 _A = 9
 
+# Lines of a parser that are no piano-roll.
+_OTHER, _FAILED = "other", "failed: "
+
 _log = logging.getLogger(__name__)
 
 
-def load_bach(*, progress: bool = False) -> Dataset:
+def make(*, progress: bool = False) -> Dataset:
     """Return the set, from the cache if it is there.
 
     Parameters
@@ -80,7 +87,7 @@ def load_bach(*, progress: bool = False) -> Dataset:
     except MissingFileError:
         pass
     except DataError as error:
-        _log.warning("%s; the chorales are read anew", error)
+        _log.warning("%s; the chorales are parsed again", error)
     dataset = _make(progress)
     write_cached(path, lambda file: write_npz(file, dataset))
     return dataset
@@ -93,26 +100,18 @@ def cached_path() -> Path:
 
 
 def _make(progress: bool) -> Dataset:
-    from tqdm import tqdm  # noqa: PLC0415 - as in _names
-
-    splits: dict[str, list[npt.NDArray[np.uint8]]] = {"train": [], "valid": [], "test": []}
+    splits: dict[str, list[npt.NDArray[np.uint8]]] = {split: [] for split in SPLITS}
     seen = set()
-    names = tqdm(_names(), desc="reading Bach chorales", unit="score", disable=not progress)
-    for name in names:
-        score = _parse(name)
-        if len(score.parts) != _N_PARTS:
-            continue
-        roll = sample(notes_of(score), transposition(score))
-        if roll.tobytes() not in seen:
+    for name, roll in _rolls(_names(), progress):
+        if roll is not None and roll.tobytes() not in seen:
             seen.add(roll.tobytes())
             splits[split_of(name)].append(roll)
-    sequences: dict[str, Sequences] = {split: tuple(rolls) for split, rolls in splits.items()}
     return Dataset(
         name=NAME,
         title=TITLE,
-        train=sequences["train"],
-        valid=sequences["valid"],
-        test=sequences["test"],
+        train=tuple(splits["train"]),
+        valid=tuple(splits["valid"]),
+        test=tuple(splits["test"]),
         lowest_midi_note=LOWEST_PIANO_NOTE,
         step_quarters=_STEP_QUARTERS,
         note=NOTE,
@@ -125,15 +124,64 @@ def _names() -> list[str]:
     return sorted(set(corpus.chorales.Iterator(returnType="filename")))
 
 
-def _parse(name: str) -> Any:
-    from music21 import corpus, exceptions21  # noqa: PLC0415 - as in _names
+def _rolls(names: list[str], progress: bool) -> Iterator[tuple[str, npt.NDArray[np.uint8] | None]]:
+    """Yield each chorale's name and piano-roll, None if it has not four parts."""
+    from tqdm import tqdm  # noqa: PLC0415 - needed once per cache
 
+    n_parsers = min(len(os.sched_getaffinity(0)), len(names))
+    # Not multiprocessing, which would import the caller's script again. With -P, as here, no
+    # module in the current directory hides one of the library.
+    command = [sys.executable, "-P", "-c", f"from {__name__} import _parse; _parse()"]
+    parsers = [
+        subprocess.Popen(
+            [*command, *names[index::n_parsers]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for index in range(n_parsers)
+    ]
     try:
-        return corpus.parse(name)
-    except exceptions21.Music21Exception as error:
-        raise DataError(
-            f"music21 cannot read its score {name}: {error}; install it again"
-        ) from error
+        shown = tqdm(names, desc="reading Bach chorales", unit="score", disable=not progress)
+        for index, name in enumerate(shown):
+            line = cast("IO[str]", parsers[index % n_parsers].stdout).readline().rstrip("\n")
+            if not line or line.startswith(_FAILED):
+                reason = line.removeprefix(_FAILED) or "its process ended"
+                raise DataError(f"music21 cannot read its score {name}: {reason}; install it again")
+            yield name, _unpacked(line)
+    finally:
+        for parser in parsers:
+            parser.kill()
+            parser.communicate()
+
+
+def _parse() -> None:
+    """Write a line for each chorale named in the arguments; the whole of a parser's process."""
+    from music21 import converter, corpus  # noqa: PLC0415 - as in _names
+
+    lines, sys.stdout = sys.stdout, sys.stderr
+    for name in sys.argv[1:]:
+        try:
+            found = corpus.getWork(name)
+            path = found[0] if isinstance(found, list) else found
+            # Without music21's own cache of pickles, which takes a third of the time.
+            score: Any = converter.parse(path, forceSource=True, storePickle=False)
+            four = len(score.parts) == _N_PARTS
+            line = _packed(sample(notes_of(score), transposition(score))) if four else _OTHER
+        except Exception as error:  # music21 raises anything
+            line = f"{_FAILED}{error_line(error)}"
+        print(line, file=lines, flush=True)
+
+
+def _packed(roll: npt.NDArray[np.uint8]) -> str:
+    return np.packbits(roll).tobytes().hex()
+
+
+def _unpacked(line: str) -> npt.NDArray[np.uint8] | None:
+    if line == _OTHER:
+        return None
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(line), np.uint8))
+    return bits.reshape(-1, N_PIANO_NOTES)
 
 
 class Note(NamedTuple):

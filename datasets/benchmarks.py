@@ -1,8 +1,8 @@
 """The four benchmark sets of the paper: their files, checksums and mirrors.
 
 They are the piano-rolls of Boulanger-Lewandowski et al. 2012, 88 columns for the MIDI notes 21
-to 108, in two forms with the same frames: the original pickles and .mat files. No licence is
-stated for them, so none is part of this project.
+to 108, in two formats with the same frames: the original pickles and .mat files. No licence is
+stated for them, so this project contains none.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ N_PIANO_NOTES = 88
 
 @dataclass(frozen=True)
 class BenchmarkFile:
-    """One form of a benchmark set.
+    """A benchmark set in one format.
 
     Attributes
     ----------
     name
-        File name under which the cache and a user's folder hold it; its suffix is its form.
+        File name under which the cache and a user's folder hold it; its suffix is the format.
     sha256
         Checksum of the only contents that are accepted, in hexadecimal.
     urls
@@ -52,11 +52,11 @@ class Benchmark:
     Attributes
     ----------
     name, title
-        Its name on the command line and in reports.
+        The name on the command line and in reports.
     step_quarters
         Quarter notes that a frame lasts.
     mat, pickle
-        Its two forms.
+        The set in both formats.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Benchmark:
 
     @property
     def files(self) -> tuple[BenchmarkFile, BenchmarkFile]:
-        """Both forms, in the order in which they are looked for."""
+        """The files of both formats, in the order of preference."""
         return (self.mat, self.pickle)
 
 
@@ -75,86 +75,64 @@ def _benchmark(
     name: str,
     title: str,
     step_quarters: float,
-    mat: tuple[str, str],
-    pickle: tuple[str, str],
-    copy_name: str,
+    mat: str,
+    mat_sha256: str,
+    pickle: str,
+    pickle_sha256: str,
+    pickle_copy: str,
 ) -> Benchmark:
-    mat_name, mat_sha256 = mat
-    pickle_name, pickle_sha256 = pickle
+    pickle_urls = (_PICKLE_COPY_URL + pickle_copy, _PICKLE_URL + pickle.replace(" ", "%20"))
     return Benchmark(
-        name=name,
-        title=title,
-        step_quarters=step_quarters,
-        mat=BenchmarkFile(mat_name, mat_sha256, (_MAT_URL + mat_name,)),
-        pickle=BenchmarkFile(
-            pickle_name,
-            pickle_sha256,
-            (_PICKLE_COPY_URL + copy_name, _PICKLE_URL + pickle_name.replace(" ", "%20")),
-        ),
+        name,
+        title,
+        step_quarters,
+        BenchmarkFile(mat, mat_sha256, (_MAT_URL + mat,)),
+        BenchmarkFile(pickle, pickle_sha256, pickle_urls),
     )
 
 
-BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {
-        benchmark.name: benchmark
-        for benchmark in (
-            _benchmark(
-                "jsb",
-                "JSB Chorales",
-                _QUARTER,
-                (
-                    "JSB_Chorales.mat",
-                    "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
-                ),
-                (
-                    "JSB Chorales.pickle",
-                    "69dc4c3e52800959ac0ab3b82aa3e5f55285ce64f1705acb3e3a8ef77a5c051c",
-                ),
-                "jsb_chorales.pickle",
-            ),
-            _benchmark(
-                "nottingham",
-                "Nottingham",
-                _EIGHTH,
-                (
-                    "Nottingham.mat",
-                    "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
-                ),
-                (
-                    "Nottingham.pickle",
-                    "c00cd14b74137a28bf0b5703b47833523069e68073ecc1bd3c3e8bf4efb1c67f",
-                ),
-                "nottingham.pickle",
-            ),
-            _benchmark(
-                "musedata",
-                "MuseData",
-                _EIGHTH,
-                (
-                    "MuseData.mat",
-                    "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
-                ),
-                (
-                    "MuseData.pickle",
-                    "b109ebdb74b57c6cc245b31af0e19ac52c7ff1673ffb2ae5d1225dba60d6d3ec",
-                ),
-                "muse_data.pickle",
-            ),
-            _benchmark(
-                "piano",
-                "Piano-midi.de",
-                _EIGHTH,
-                (
-                    "Piano_midi.mat",
-                    "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
-                ),
-                (
-                    "Piano-midi.de.pickle",
-                    "273d593b13d9a348410d261c0223d47523e2a9b41702137aaab5922242518296",
-                ),
-                "piano_midi.pickle",
-            ),
-        )
-    }
+_ALL = (
+    _benchmark(
+        "jsb",
+        "JSB Chorales",
+        _QUARTER,
+        "JSB_Chorales.mat",
+        "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+        "JSB Chorales.pickle",
+        "69dc4c3e52800959ac0ab3b82aa3e5f55285ce64f1705acb3e3a8ef77a5c051c",
+        "jsb_chorales.pickle",
+    ),
+    _benchmark(
+        "nottingham",
+        "Nottingham",
+        _EIGHTH,
+        "Nottingham.mat",
+        "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
+        "Nottingham.pickle",
+        "c00cd14b74137a28bf0b5703b47833523069e68073ecc1bd3c3e8bf4efb1c67f",
+        "nottingham.pickle",
+    ),
+    _benchmark(
+        "musedata",
+        "MuseData",
+        _EIGHTH,
+        "MuseData.mat",
+        "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
+        "MuseData.pickle",
+        "b109ebdb74b57c6cc245b31af0e19ac52c7ff1673ffb2ae5d1225dba60d6d3ec",
+        "muse_data.pickle",
+    ),
+    _benchmark(
+        "piano",
+        "Piano-midi.de",
+        _EIGHTH,
+        "Piano_midi.mat",
+        "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+        "Piano-midi.de.pickle",
+        "273d593b13d9a348410d261c0223d47523e2a9b41702137aaab5922242518296",
+        "piano_midi.pickle",
+    ),
 )
+
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType({each.name: each for each in _ALL})
 """The benchmark sets by name."""

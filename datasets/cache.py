@@ -16,17 +16,17 @@ _WAY_OUT = "name another directory in the environment variable FDRNN_CACHE_DIR"
 
 
 def cache_directory() -> Path:
-    """Return the directory of everything that can be fetched or computed again.
+    """Return the directory for all that can be fetched or recomputed; it need not exist.
 
-    It is the environment's ``FDRNN_CACHE_DIR`` if set, else the platform's place for caches
-    (``~/.cache/fdrnn`` on Linux). It need not exist.
+    It is the environment's ``FDRNN_CACHE_DIR`` if set, else the platform's directory for caches
+    (``~/.cache/fdrnn`` on Linux).
     """
     named = os.environ.get("FDRNN_CACHE_DIR")
     return user_path(named or platformdirs.user_cache_dir("fdrnn"))
 
 
 def data_directory() -> Path:
-    """Return the part of the cache directory that holds data files; it need not exist."""
+    """Return the directory of data files in the cache; it need not exist."""
     return cache_directory() / "data"
 
 

@@ -1,4 +1,4 @@
-"""Cutting sequences into chunks of one length, as training and validation use them."""
+"""Cutting sequences into chunks of equal length for training and validation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DEFAULT_CHUNK_LENGTH = 100
 
 @dataclass(frozen=True, eq=False)
 class Chunks:
-    """Pieces of sequences, made equally long by zeros in front.
+    """Pieces of sequences, padded in front to equal length.
 
     Attributes
     ----------
     frames
-        Shape (n_chunks, chunk_length, n_features), of the dtype of the sequences.
+        Shape (n_chunks, chunk_length, n_features), with the dtype of the sequences.
     starts
         int64, shape (n_chunks,): index of each chunk's first real frame, which is the number of
         zero frames prepended to it; from 0 to chunk_length - 1.
@@ -51,14 +51,14 @@ def chunk(sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH) -> Ch
     """Cut each sequence into consecutive chunks and pad the short ones in front.
 
     A sequence is cut from its beginning, so that only its last chunk can be short; it is kept
-    even if it is a single frame. Chunks stand in the order of their sequences.
+    even if it is a single frame. Chunks are in the order of the sequences.
 
     Parameters
     ----------
     sequences
-        At least one array of shape (n_frames, n_features), of any n_frames >= 1 and one
-        n_features and dtype. Zeros are no notes in binary data, no symbol at all in categorical
-        data, the training average in standardised real data.
+        At least one array of shape (n_frames, n_features), with any n_frames >= 1, and equal
+        n_features and dtype. A frame of zeros has no note in binary data, no symbol in
+        categorical data, and is the training average in standardised real data.
     length
         Frames of a chunk, at least 1.
 

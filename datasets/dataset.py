@@ -55,12 +55,12 @@ def one_hot(symbols: npt.NDArray[Any], n_symbols: int) -> Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
-    """What a study remembers of its data, so that a report needs only the store.
+    """The description of its data that a study stores, so that a report needs only the store.
 
     Attributes
     ----------
     title, note, n_features, lowest_midi_note, fingerprint, kind
-        As of the `Dataset`.
+        Those of the `Dataset`.
     """
 
     title: str
@@ -71,9 +71,9 @@ class DataDescription:
     kind: str = BINARY
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return its fields by name; binary data, as they were before there were kinds, have none.
+        """Return the fields by name; ``DataDescription(**mapping)`` restores the description.
 
-        ``DataDescription(**mapping)`` is equal to it.
+        Binary data have no key ``kind``, like data stored before there were kinds.
         """
         mapping = asdict(self)
         if self.kind == BINARY:
@@ -83,32 +83,31 @@ class DataDescription:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Sequences of one kind in the three splits of a benchmark.
+    """Sequences of one kind, split into training, validation and test.
 
     Parameters
     ----------
     name
-        The name under which it was asked for: ``"jsb"``, ``"bach"`` or a path.
+        The name given to `load`: ``"jsb"``, ``"bach"`` or a path.
     title
-        The name a report prints, for example ``"JSB Chorales"``.
+        The name that reports print, for example ``"JSB Chorales"``.
     train, valid, test
-        Tuples of arrays of shape (n_frames, n_features), of the kind's dtype and values.
+        Tuples of arrays of shape (n_frames, n_features), with dtype and values of the kind.
     kind
         One of `fdrnn.datasets.KINDS`.
     lowest_midi_note
         MIDI number of column 0 where the columns are notes, else None.
     step_quarters
-        Quarter notes that a frame lasts, positive; None where that is not known. It matters to
-        MIDI files alone.
+        Quarter notes that a frame lasts, positive; None if unknown. Only MIDI files use it.
     note
         What a report must say of this data set, for example that it is not the benchmark.
 
     Raises
     ------
     DataError
-        If a split is empty or has single frames alone, widths differ, a value is none of the
-        kind, a column of real data is constant in the training split, or `step_quarters` is not
-        positive and finite.
+        If a split is empty or all its sequences are single frames, widths differ, a value is
+        not valid for the kind, a column of real data is constant in the training split, or
+        `step_quarters` is not positive and finite.
     """
 
     name: str
@@ -136,7 +135,7 @@ class Dataset:
             sequences = self.split(split)
             if not sequences:
                 raise DataError(
-                    f"{self.name}: the {split} split holds no sequence; each split needs one"
+                    f"{self.name}: the {split} split has no sequence; each split needs one"
                 )
             require_few_sequences(len(sequences), f"{self.name}: the {split} split")
             for index, sequence in enumerate(sequences):
@@ -195,7 +194,7 @@ class Dataset:
 
     @property
     def description(self) -> DataDescription:
-        """What a study remembers of this data set."""
+        """The description that a study stores."""
         return DataDescription(
             title=self.title,
             note=self.note,
@@ -207,9 +206,9 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over splits, lengths and frames: equal for equal data, whatever the file form.
+        """SHA-256 of splits, lengths and frames: equal for equal data, whatever the file format.
 
-        Other kinds than binary, which is as it was before there were kinds, enter it as well.
+        The kind is part of it, unless it is binary, the only one when studies were first stored.
         """
         digest = hashlib.sha256(b"" if self.kind == BINARY else self.kind.encode())
         for split in SPLITS:
@@ -221,12 +220,12 @@ class Dataset:
 
 def _binary_fault(sequence: Frames) -> str:
     largest = sequence.max()
-    return f"must hold 0 and 1 only, found {largest}" if largest > 1 else ""
+    return f"must contain 0 and 1 only, found {largest}" if largest > 1 else ""
 
 
 def _real_fault(sequence: Frames) -> str:
     finite = np.isfinite(sequence)
-    return "" if finite.all() else f"must hold finite numbers, found {sequence[~finite][0]}"
+    return "" if finite.all() else f"must contain finite numbers, found {sequence[~finite][0]}"
 
 
 def _categorical_fault(sequence: Frames) -> str:

@@ -1,9 +1,8 @@
 """Fetching benchmark files into the user's cache.
 
-A file reaches the cache under its name only once it is complete and its SHA-256 is right, so
-processes that fetch at the same time do not disturb each other, and an interrupted download
-leaves nothing that could be taken for the file. A cached file that was damaged later is
-reported in the log and fetched again.
+A file gets its name in the cache only when it is complete and its SHA-256 is right, so that
+processes can fetch at the same time, and an interrupted download leaves no file of that name.
+A cached file that was damaged later is logged, removed and fetched again.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 def cached_file(benchmark: Benchmark) -> BenchmarkFile | None:
-    """Return the form of a benchmark that the cache holds, None if it holds neither.
+    """Return the file of a benchmark that the cache holds, None if it holds neither.
 
-    Its checksum is not checked.
+    The checksum is not checked.
 
     Raises
     ------
@@ -37,10 +36,9 @@ def cached_file(benchmark: Benchmark) -> BenchmarkFile | None:
 
 
 def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> BenchmarkFile:
-    """Make sure that the cache holds an intact file of a benchmark.
+    """Fetch a file of a benchmark into the cache, unless an intact one is there.
 
-    Nothing is fetched if one is there. Else the mirrors of the .mat form are tried in turn,
-    then those of the .pickle form.
+    The mirrors of the .mat file are tried in turn, then those of the .pickle file.
 
     Parameters
     ----------
@@ -52,14 +50,14 @@ def fetch_benchmark(benchmark: Benchmark, *, progress: bool = False) -> Benchmar
     Returns
     -------
     BenchmarkFile
-        The form that lies in `data_directory`.
+        The file that is in `data_directory`.
 
     Raises
     ------
     FetchError
-        If no mirror delivered a file with the right checksum; the line says what each did.
+        If no mirror delivered a file with the right checksum; the message says how each failed.
     CacheError
-        If a file of the cache cannot be read, or its directory not written.
+        If a file of the cache cannot be read, or the directory cannot be written.
     """
     directory = data_directory()
     for file in benchmark.files:
@@ -105,7 +103,7 @@ def _holds_intact(path: Path, file: BenchmarkFile) -> bool:
 
 
 def _download(url: str, file: BenchmarkFile, directory: Path, progress: bool) -> str | None:
-    """Download one file; return what went wrong, None if nothing did."""
+    """Download a file and return why it failed, None if it did not."""
     import pooch  # noqa: PLC0415 - slow to import, and needed for a download alone
 
     pooch.get_logger().setLevel(logging.WARNING)

@@ -1,12 +1,14 @@
 """``bach-melody``: the top line of the chorales of ``bach``, one pitch a step; categorical data.
 
-Each frame of `fdrnn.datasets.bach` gives its highest note, which is the soprano's but where voices
+Each frame of `fdrnn.datasets.bach` gives its highest note, which is the soprano's unless voices
 cross or it rests. Silent frames are left out. Symbol 0 is the lowest pitch of the whole set, so
-that the columns are MIDI notes without a gap. Splits are those of ``bach``, and like that set it
-is no benchmark.
+that the columns are MIDI notes without a gap. Splits are those of ``bach``, and it is not a
+benchmark either.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +18,17 @@ from fdrnn.datasets.dataset import CATEGORICAL, SPLITS, Dataset, Frames, one_hot
 
 NAME = "bach-melody"
 TITLE = "Bach chorales, melody (music21)"
-NOTE = "one pitch a step, out of the set bach: the paper has no number for it"
+NOTE = "one pitch a step, from the set bach: the paper has no number for it"
 
 
-def load_melody(*, progress: bool = False) -> Dataset:
-    """Make the set of the chorales, which are parsed first if the cache has them not.
+def make(*, progress: bool = False) -> Dataset:
+    """Return the set; parameters and errors are those of `fdrnn.datasets.bach.make`."""
+    return melody_of(bach.make(progress=progress))
 
-    Parameters and errors are those of `fdrnn.datasets.bach.load_bach`.
-    """
-    return melody_of(bach.load_bach(progress=progress))
+
+def cached_path() -> Path:
+    """Return the file of the cache that holds the chorales."""
+    return bach.cached_path()
 
 
 def melody_of(chorales: Dataset) -> Dataset:

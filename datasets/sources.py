@@ -1,4 +1,4 @@
-"""Known data sets by name, a user's own by path: where they come from, and loading them.
+"""Data sets by name or path: where they come from, and loading them.
 
 A benchmark comes from the first of these that applies:
 
@@ -16,8 +16,10 @@ whatever folder is named.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fdrnn.datasets import bach, melody, waves
 from fdrnn.datasets.benchmarks import BENCHMARKS, LOWEST_PIANO_NOTE, Benchmark, BenchmarkFile
@@ -31,18 +33,18 @@ from fdrnn.datasets.formats import SUFFIXES, read_dataset
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A known data set and where it would come from now.
+    """A data set known by name, and where it would come from now.
 
     Attributes
     ----------
     name, title
-        Its name on the command line and in reports.
+        The name on the command line and in reports.
     origin
         ``"folder"``, ``"cache"``, ``"download"``, ``"package"`` (made from an installed package
         at first use), ``"generated"``, or ``"missing"`` (a folder is named, and lacks it).
     path
-        The file, or for ``"missing"`` the folder; None for a download, a package and what is
-        generated.
+        The file, or for ``"missing"`` the folder; None for a download, a package and generated
+        data.
     note
         What a report must say of it, empty for nothing.
     """
@@ -54,11 +56,21 @@ class KnownDataset:
     note: str = ""
 
 
-_MADE = {
-    bach.NAME: bach.load_bach,
-    melody.NAME: melody.load_melody,
-    waves.NAME: waves.load_waves,
-}
+class _Made(Protocol):
+    """A module that makes a data set."""
+
+    NAME: str
+    TITLE: str
+    NOTE: str
+
+    def make(self, *, progress: bool = False) -> Dataset:
+        """Return the data set."""
+
+    def cached_path(self) -> Path | None:
+        """Return the file of the cache that it is kept in; None if it is not kept."""
+
+
+_MADE: Mapping[str, _Made] = {made.NAME: made for made in (bach, melody, waves)}
 
 
 def names() -> tuple[str, ...]:
@@ -67,11 +79,8 @@ def names() -> tuple[str, ...]:
 
 
 def is_path(name_or_path: str) -> bool:
-    """Tell whether `name_or_path` means a file: it has a separator or the suffix of a data file."""
-    separators = {os.sep, os.altsep} - {None}
-    return name_or_path.lower().endswith(SUFFIXES) or any(
-        separator in name_or_path for separator in separators if separator
-    )
+    """Return whether `name_or_path` means a file: it has a slash or the suffix of a data file."""
+    return name_or_path.lower().endswith(SUFFIXES) or os.sep in name_or_path
 
 
 def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
@@ -80,8 +89,8 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     Parameters
     ----------
     name_or_path
-        One of `names`, or the path of a file of one of the forms of `fdrnn.datasets.formats`; a
-        text with a path separator or such a suffix is a path.
+        One of `names`, or the path of a file in one of the formats of `fdrnn.datasets.formats`;
+        a text with a slash or such a suffix is a path.
     data_dir
         The folder with the benchmarks' files; None for the environment's ``FDRNN_DATA_DIR``,
         and if that is unset too, for the cache and the mirrors.
@@ -101,8 +110,10 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         If the file does not exist, or the folder lacks the benchmark.
     PathError
         If the file or the folder cannot be accessed.
+    FileError
+        If the file cannot be read, is not a regular file or is too large.
     DataError
-        If the file is damaged, has the wrong checksum or breaks a rule of its form.
+        If the file is damaged, has the wrong checksum or breaks a rule of the format.
     FetchError
         If it has to be fetched and no mirror delivers it intact.
     CacheError
@@ -117,7 +128,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         path = user_path(name_or_path)
         return read_dataset(path, name=name_or_path, title=path.name)
     if name_or_path in _MADE:
-        return _MADE[name_or_path](progress=progress)
+        return _MADE[name_or_path].make(progress=progress)
     benchmark = _benchmark(name_or_path, f"or give the path of a {', '.join(SUFFIXES)} file")
     folder = _named_folder(data_dir)
     if folder is None:
@@ -135,7 +146,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
 
 
 def fetch(name: str, *, progress: bool = False) -> Path | None:
-    """Make sure that the cache holds a known data set, so that loading it needs no network.
+    """Put a known data set into the cache, so that loading it needs no network.
 
     Parameters
     ----------
@@ -147,7 +158,7 @@ def fetch(name: str, *, progress: bool = False) -> Path | None:
     Returns
     -------
     Path or None
-        The file in the cache, its checksum verified; None for what is generated.
+        The file in the cache, with the right checksum; None for generated data.
 
     Raises
     ------
@@ -155,15 +166,15 @@ def fetch(name: str, *, progress: bool = False) -> Path | None:
         As for `load`.
     """
     if name in _MADE:
-        _MADE[name](progress=progress)
-        return None if name == waves.NAME else bach.cached_path()
+        _MADE[name].make(progress=progress)
+        return _MADE[name].cached_path()
     return data_directory() / fetch_benchmark(_benchmark(name), progress=progress).name
 
 
 def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
-    """Tell of each known data set where `load` would take it from now.
+    """Return for each known data set where `load` would take it from now.
 
-    Files are looked for but not opened, so a damaged one is only found by `load`.
+    Files are not opened, so only `load` finds a damaged one.
 
     Parameters
     ----------
@@ -175,10 +186,14 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     PathError
         If the folder or the cache cannot be accessed.
     """
-    made = bach.cached_path()
-    origin, path = ("cache", made) if is_file(made) else ("package", None)
-    known = [KnownDataset(one.NAME, one.TITLE, origin, path, one.NOTE) for one in (bach, melody)]
-    known.append(KnownDataset(waves.NAME, waves.TITLE, "generated", None, waves.NOTE))
+    known = []
+    for made in _MADE.values():
+        path = made.cached_path()
+        if path is None:
+            origin = "generated"
+        else:
+            origin, path = ("cache", path) if is_file(path) else ("package", None)
+        known.append(KnownDataset(made.NAME, made.TITLE, origin, path, made.NOTE))
     folder = _named_folder(data_dir)
     for benchmark in BENCHMARKS.values():
         origin, path = _origin(benchmark, folder)

@@ -1,11 +1,10 @@
-"""Real data in the units in which a network sees them: mean 0 and variance 1 in training.
+"""Standardising real data for the network: mean 0 and variance 1 in training.
 
-Initial weights, step rates and saturating units mean one thing for every file only where its
-columns are of one size, so real data are standardised, column by column, by mean and standard
-deviation of all frames of the training split. Validation and test are shifted and scaled by the
-same numbers. What is told stays in the units of the file: an NLL by `log_scale`, frames by
-`in_units`. A prepended frame of zeros is thus one of training averages. Other kinds are left as
-they are.
+Initial weights, step rates and saturating units have one meaning for every file only if all
+columns have one scale, so each column of real data is standardised by the mean and the standard
+deviation of all frames of the training split, in all splits. Results are reported in the units
+of the file: an NLL by `log_scale`, frames by `in_units`. A prepended frame of zeros is thus a
+frame of training averages. Other kinds of data stay as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from fdrnn.datasets.dataset import REAL, SPLITS, Dataset, Frames
 
 
 def standardised(dataset: Dataset) -> Dataset:
-    """Return a data set as a network sees it: real data standardised, float64; others itself."""
+    """Return a data set as the network reads it: real data standardised, other kinds unchanged."""
     if dataset.kind != REAL:
         return dataset
     mean, deviation = _moments(dataset)
@@ -31,12 +30,12 @@ def standardised(dataset: Dataset) -> Dataset:
 
 
 def in_units(dataset: Dataset, frames: Frames) -> Frames:
-    """Return frames that a network sees in the units of the file.
+    """Return standardised frames in the units of the file.
 
     Parameters
     ----------
     dataset
-        As it was loaded.
+        The data set as loaded.
     frames
         Shape (n_frames, n_features).
     """
@@ -47,10 +46,10 @@ def in_units(dataset: Dataset, frames: Frames) -> Frames:
 
 
 def log_scale(dataset: Dataset) -> float:
-    """Return what an NLL in the units of the file has above that of standardised frames.
+    """Return the NLL in the units of the file minus that of standardised frames.
 
-    It is the sum over columns of the logarithm of the standard deviation, in nats a frame; 0 for
-    other kinds than real data.
+    It is the sum over columns of the logarithm of the standard deviation, in nats per frame; 0
+    unless the data are real.
     """
     return float(np.log(_moments(dataset)[1]).sum()) if dataset.kind == REAL else 0.0
 

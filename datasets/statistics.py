@@ -27,11 +27,11 @@ class SplitStatistics:
     padding_share
         Share of the chunks' frames that are prepended zeros, in [0, 1); None for the test split.
     notes_per_frame
-        Mean number of ones in a frame; None for other data than binary.
+        Mean number of ones in a frame; None unless the data are binary.
     lowest_feature, highest_feature
-        First and last column that is ever 1; None if none is, and for real data.
+        First and last column that is ever 1; None if there is none, and for real data.
     smallest, largest
-        Of all values of real data; None for others.
+        Extremes of all values; None unless the data are real.
     """
 
     split: str
@@ -56,7 +56,7 @@ class DatasetStatistics:
     Attributes
     ----------
     name, title, note, kind, lowest_midi_note, n_features, fingerprint
-        As `Dataset` has them.
+        Those of the `Dataset`.
     chunk_length
         Frames of a chunk.
     splits
@@ -117,7 +117,7 @@ _USED = {BINARY: "columns used", CATEGORICAL: "symbols used"}
 def describe_statistics(
     dataset: Dataset, chunk_length: int = DEFAULT_CHUNK_LENGTH
 ) -> DatasetStatistics:
-    """Compute a data set's statistics.
+    """Return the statistics of a data set.
 
     Parameters
     ----------
@@ -160,8 +160,8 @@ def _split(split: str, dataset: Dataset, chunk_length: int) -> SplitStatistics:
         notes_per_frame=float(np.sum(ones) / n_frames) if dataset.kind == BINARY else None,
         lowest_feature=int(used[0]) if used.size else None,
         highest_feature=int(used[-1]) if used.size else None,
-        smallest=min(float(one.min()) for one in sequences) if is_real else None,
-        largest=max(float(one.max()) for one in sequences) if is_real else None,
+        smallest=min(float(sequence.min()) for sequence in sequences) if is_real else None,
+        largest=max(float(sequence.max()) for sequence in sequences) if is_real else None,
     )
 
 

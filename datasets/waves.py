@@ -32,13 +32,17 @@ NOISE_NLL = sum(0.5 * math.log(2.0 * math.pi * math.e * deviation**2) for deviat
 """Entropy of the noise in nats per step, about -0.16: no model's NLL can be lower on average."""
 
 
-def load_waves(*, progress: bool = False) -> Dataset:
-    """Make the set; it takes milliseconds, so that there is no progress to show."""
+def make(*, progress: bool = False) -> Dataset:
+    """Return the set, generated in milliseconds."""
     rng = np.random.default_rng(_SEED)
     train, valid, test = (tuple(_wave(rng) for _ in range(n)) for n in _N_SEQUENCES)
     return Dataset(
         name=NAME, title=TITLE, note=NOTE, kind=REAL, train=train, valid=valid, test=test
     )
+
+
+def cached_path() -> None:
+    """Return None: the set is generated whenever it is used."""
 
 
 def _wave(rng: np.random.Generator) -> Frames:

@@ -14,11 +14,13 @@ from fdrnn.datasets import (
     REAL,
     SPLITS,
     Dataset,
+    FileError,
     KnownDataset,
     describe,
     describe_statistics,
     fetch,
     load,
+    write_atomically,
 )
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
@@ -114,17 +116,11 @@ def show_data(
 
 def _draw(dataset: Dataset, png: Path, split: str, sequence: int) -> None:
     # Loads matplotlib, which the statistics do without.
-    from fdrnn.datasets.lines import save_lines  # noqa: PLC0415
-    from fdrnn.datasets.pianoroll import save_pianoroll  # noqa: PLC0415
+    from fdrnn.datasets.drawing import draw_sequence  # noqa: PLC0415
 
-    frames, title = dataset.split(split)[sequence], f"{dataset.title}, {split} sequence {sequence}"
+    figure = draw_sequence(dataset, split, sequence)
     try:
-        if dataset.kind == REAL:
-            save_lines(png, frames, title=title)
-        else:
-            save_pianoroll(png, frames, lowest_midi_note=dataset.lowest_midi_note, title=title)
-    except OSError as error:
-        raise OptionError(
-            f"--png: cannot write {png}: {error.strerror}; name another file"
-        ) from error
+        write_atomically(png, lambda file: figure.savefig(file, format="png"))
+    except FileError as error:
+        raise OptionError(f"--png: {error}") from error
     typer.echo(f"drawn: {png}")

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fdrnn.datasets import SPLITS, describe, fetch, load
+from fdrnn.datasets import SPLITS, DataError, describe, fetch, load
 from fdrnn.datasets.bach import Note, cached_path, sample, split_of, transposition
 
 CHORALES = ("bach/bwv10.7", "bach/bwv269", "bach/bwv153.1", "bach/bwv40.8", "bach/bwv343")
@@ -109,7 +109,7 @@ def few_scores(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_scores")
-def test_a_damaged_cached_set_is_named_and_made_anew(caplog, capfd):
+def test_a_damaged_cached_set_is_named_and_made_again(caplog, capfd):
     made = load("bach")
     cached_path().write_bytes(cached_path().read_bytes()[:500])
     with caplog.at_level(logging.WARNING):
@@ -136,6 +136,35 @@ def test_several_that_make_it_at_once_get_the_same(capfd):
     assert len(fingerprints) == 4
     assert len(set(fingerprints)) == 1
     assert [path.name for path in cached_path().parent.iterdir()] == [cached_path().name]
+
+
+def test_both_sets_are_those_of_the_studies(bach_cache, monkeypatch):
+    directory, bach = bach_cache
+    monkeypatch.setenv("FDRNN_CACHE_DIR", str(directory))
+    assert bach.fingerprint.startswith("7e455af3d1411a89edb1041018e0e2d4")
+    assert load("bach-melody").fingerprint.startswith("b4f76a39dc1f86fa42338f35c70525f0")
+
+
+@pytest.mark.usefixtures("few_scores")
+def test_music21_writes_no_cache_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    load("bach")
+    assert [path for path in (tmp_path / "temporary").rglob("*") if path.is_file()] == []
+
+
+def test_a_score_that_cannot_be_read_is_one_line_and_nothing_stays(monkeypatch):
+    monkeypatch.setattr("fdrnn.datasets.bach._names", lambda: ["bach/bwv269", "bach/none"])
+    with pytest.raises(DataError, match=r"cannot read its score bach/none: CorpusException: "):
+        load("bach")
+    assert not cached_path().exists()
+
+
+def test_a_parser_that_ends_early_is_one_line(monkeypatch):
+    monkeypatch.setattr("fdrnn.datasets.bach._names", lambda: ["bach/bwv269"])
+    monkeypatch.setattr("sys.executable", "/bin/true")
+    with pytest.raises(DataError, match="cannot read its score bach/bwv269: its process ended"):
+        load("bach")
 
 
 @pytest.mark.usefixtures("few_scores")

@@ -11,7 +11,7 @@ from fdrnn.datasets import DataError
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"valid": ()}, "the valid split holds no sequence"),
+        ({"valid": ()}, "the valid split has no sequence"),
         ({"valid": (np.zeros((1, 88), np.uint8),)}, "the valid split predicts nothing"),
         ({"test": (np.zeros((3, 88), np.float32),)}, "sequence 0 of the test split must be"),
         ({"test": (np.zeros((0, 88), np.uint8),)}, "non-empty"),
@@ -20,7 +20,7 @@ from fdrnn.datasets import DataError
         ({"step_quarters": -0.5}, r"step_quarters must be positive and finite, got -0\.5"),
     ],
 )
-def test_what_breaks_a_rule_is_refused(small, change, message):
+def test_a_value_that_breaks_a_rule_is_refused(small, change, message):
     with pytest.raises(DataError, match=message):
         dataclasses.replace(small, **change)
 

@@ -124,7 +124,7 @@ def test_flipped_bytes_never_escape_as_another_error(small, tmp_path, suffix):
         ({"test_lengths": np.array([9.0])}, "positive integers"),
         (
             {"test": np.zeros((0, 88), np.uint8), "test_lengths": np.array([], int)},
-            "the test split holds no sequence",
+            "the test split has no sequence",
         ),
         ({"test": np.full((9, 88), "a")}, "of numbers"),
         ({"test": np.zeros((9, 87))}, r"one width, found \[87, 88\]"),

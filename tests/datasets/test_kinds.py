@@ -1,7 +1,6 @@
 """Real and categorical data: in files, as data sets, as a network sees them."""
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
@@ -9,10 +8,8 @@ import scipy.io
 
 from fdrnn.datasets import DataError, Dataset, describe_statistics, load, write_npz
 from fdrnn.datasets.chunking import chunk
-from fdrnn.datasets.lines import MOST_COLUMNS, draw_lines
 from fdrnn.datasets.melody import melody_of
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
-from fdrnn.datasets.waves import load_waves
 
 LENGTHS = {"train": (5, 1, 7), "valid": (3,), "test": (4, 2)}
 
@@ -156,25 +153,8 @@ def test_statistics_of_every_kind():
     assert "ones per frame" not in of_real.keys() | of_symbols.keys()
 
 
-def test_lines_of_real_values():
-    sequence = real()["train"][0]
-    figure = draw_lines(sequence, title="x")
-    assert figure.get_suptitle() == "x"
-    drawn = [axes.lines[0].get_ydata() for axes in figure.axes]
-    np.testing.assert_array_equal(drawn, sequence.T)
-    (line,) = draw_lines(sequence[:1, :1]).axes[0].lines
-    assert line.get_marker() == "o"
-    wide = draw_lines(np.zeros((3, MOST_COLUMNS + 2)), title="cost$1_vs_$2")
-    wide.savefig(io.BytesIO())
-    assert len(wide.axes) == MOST_COLUMNS
-    assert (
-        wide.get_suptitle()
-        == f"cost$1_vs_$2, the first {MOST_COLUMNS} of {MOST_COLUMNS + 2} columns"
-    )
-
-
 def test_waves_are_the_same_everywhere():
-    data = load_waves()
+    data = load("waves")
     assert data.fingerprint.startswith("0c498f407078a1ea4d9b68acbd1ca602")
     assert [len(data.split(split)) for split in LENGTHS] == [200, 50, 50]
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.datasets import DataDescription, Dataset
+from fdrnn.datasets import DataDescription, Dataset, load
 from fdrnn.datasets.errors import FdrnnError, UnknownNameError
-from fdrnn.datasets.waves import load_waves
 from fdrnn.model import OutputError, TrainingSettings
 from fdrnn.search import (
     DefinitionError,
@@ -76,12 +75,12 @@ def test_a_definition_that_breaks_a_rule(
 def test_a_study_whose_output_does_not_fit_its_data_is_not_made(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}", create=True)
     with pytest.raises(OutputError, match="output must fit the data: 'bernoulli' predicts binary"):
-        create_study(store, DEFINITION, load_waves().description)
+        create_study(store, DEFINITION, load("waves").description)
     assert store.study_names() == []
 
 
 def few_waves(name: str, folder: Path | None) -> Dataset:
-    whole = load_waves()
+    whole = load("waves")
     few = {split: whole.split(split)[:6] for split in ("train", "valid", "test")}
     return dataclasses.replace(whole, **few)
 

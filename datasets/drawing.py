@@ -1,0 +1,97 @@
+"""Drawing a sequence: a piano-roll, or a line for each column of real values."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from fdrnn.datasets.dataset import REAL, Dataset, Frames
+
+MOST_COLUMNS = 8
+"""Real columns that are drawn; of wider data, the first ones."""
+
+_COLOUR = "#1f4e79"
+_STEPS_PER_INCH = 12
+_WIDTH_RANGE_INCHES = (7.0, 40.0)
+_LINES_WIDTH_INCHES, _COLUMN_INCHES = 9.0, 1.6
+
+
+def draw_sequence(dataset: Dataset, split: str, index: int) -> Figure:
+    """Draw one sequence of a data set.
+
+    Notes are shown from the octave of the lowest that sounds to the octave of the highest;
+    columns that are not notes are all shown.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    split, index
+        The sequence.
+
+    Returns
+    -------
+    Figure
+        A matplotlib figure, drawn without any display.
+    """
+    frames = dataset.split(split)[index]
+    title = f"{dataset.title}, {split} sequence {index}"
+    if dataset.kind == REAL:
+        return _lines(frames, title)
+    width = float(np.clip(len(frames) / _STEPS_PER_INCH, *_WIDTH_RANGE_INCHES))
+    figure = _figure(width, 4.0)
+    axes = figure.add_subplot()
+    axes.set_title(title, parse_math=False)
+    _pianoroll(axes, frames, dataset.lowest_midi_note)
+    return figure
+
+
+def _figure(width_inches: float, height_inches: float) -> Figure:
+    figure = Figure(figsize=(width_inches, height_inches), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _pianoroll(axes: Axes, frames: Frames, lowest_midi_note: int | None) -> None:
+    n_frames, n_features = frames.shape
+    first = lowest_midi_note or 0
+    axes.imshow(
+        frames.T,
+        cmap=ListedColormap(["white", _COLOUR]),
+        vmin=0,
+        vmax=1,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-0.5, n_frames - 0.5, first - 0.5, first + n_features - 0.5),
+    )
+    axes.set_xlabel("time step")
+    if lowest_midi_note is None:
+        axes.set_ylabel("feature")
+        return
+    axes.set_ylabel("MIDI note")
+    used = np.flatnonzero(frames.any(axis=0))
+    low, high = (used[0], used[-1]) if used.size else (0, n_features - 1)
+    low, high = (first + low) // 12 * 12, (first + high) // 12 * 12 + 12
+    axes.set_ylim(low - 0.5, high - 0.5)
+    cs = range(low, high + 1, 12)
+    axes.set_yticks([c - 0.5 for c in cs], labels=[f"{c} (C{c // 12 - 1})" for c in cs])
+    axes.grid(axis="y", color="0.8", linewidth=0.8)
+
+
+def _lines(frames: Frames, title: str) -> Figure:
+    n_columns = min(frames.shape[1], MOST_COLUMNS)
+    figure = _figure(_LINES_WIDTH_INCHES, 0.8 + _COLUMN_INCHES * n_columns)
+    if n_columns < frames.shape[1]:
+        title = f"{title}, the first {n_columns} of {frames.shape[1]} columns"
+    figure.suptitle(title, parse_math=False)
+    for column, axes in enumerate(figure.subplots(n_columns, 1, sharex=True, squeeze=False)[:, 0]):
+        # A line through one point is invisible.
+        marker = "o" if len(frames) == 1 else None
+        axes.plot(frames[:, column], color=_COLOUR, linewidth=1.2, marker=marker)
+        axes.set_ylabel(f"column {column}")
+    axes.set_xlabel("time step")
+    return figure
