@@ -5,6 +5,9 @@ import io
 import numpy as np
 import pytest
 import scipy.io
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from fdrnn.datasets import (
     BENCHMARKS,
@@ -176,3 +179,26 @@ def test_files_that_are_not_there_or_not_of_a_form(tmp_path):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(FileError, match="is a directory; a data file must"):
         load(str(tmp_path / "folder.npz"))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([
+            *SPLITS, "train_lengths", "kind", "n_symbols", "lowest_midi_note", "step_quarters", "x",
+        ]),
+        arrays.arrays(
+            arrays.scalar_dtypes() | arrays.array_dtypes(),
+            arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+        ),
+        min_size=1,
+    )
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_any_arrays_are_read_or_refused_in_one_line(small, tmp_path, changes):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **{**npz_arrays(small), **changes})
+    try:
+        load(str(path))
+    except DataError as error:
+        assert str(error).isprintable()

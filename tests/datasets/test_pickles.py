@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import pickletools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fdrnn.datasets import SPLITS, DataError
-from fdrnn.datasets.pickles import parse_pickle
+from fdrnn.datasets.pickles import _interpret, parse_pickle
 
 NOTES = {
     "train": [[(60, 64, 67), (), (21, 108)], [(60,)]],
@@ -165,3 +168,28 @@ def test_truncated_pickles_are_told_in_one_line(protocol, share):
 def test_other_contents_are_refused_with_the_rule(content, message):
     with pytest.raises(DataError, match=message):
         parse_pickle(pickle.dumps(content), "x")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.lists(inner).map(tuple)
+            | st.dictionaries(st.text(max_size=5), inner)
+        ),
+    ),
+    st.integers(0, pickle.HIGHEST_PROTOCOL),
+)
+def test_plain_values_are_those_of_pythons_own_unpickler(value, protocol):
+    assert _interpret(pickle.dumps(value, protocol)) == value
+
+
+@given(st.lists(st.sampled_from(pickletools.opcodes)), st.binary(max_size=20))
+def test_any_instructions_are_read_or_refused_in_one_line(opcodes, arguments):
+    data = b"".join(
+        opcode.code.encode("latin1") + (arguments if opcode.arg else b"") for opcode in opcodes
+    )
+    with pytest.raises(DataError) as caught:
+        parse_pickle(data + b".", "x")
+    assert str(caught.value).isprintable()

@@ -6,17 +6,26 @@ what it contains, where a checksum would refuse every other change.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
+import json
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 import scipy.sparse
 
-from fdrnn.datasets import Dataset, load, write_npz
+from fdrnn.datasets import Dataset, MidiOptions, load, write_npz
+from fdrnn.datasets.midi import read_midi
+from fdrnn.reports.figures.midi import midi_file
+from fdrnn.search.portable.study import PortableStudy
+from fdrnn.studies.catalogue import find_all
 from oracles.data_files import cells, write_mat, write_pickle
 
 Parts = Mapping[str, bytes]
@@ -93,6 +102,43 @@ def _pickle_examples(folder: Path) -> list[Path]:
     return paths
 
 
+def _midi_examples(folder: Path) -> list[Path]:
+    rolls = _datasets()[0].split("train")
+    paths = [folder / f"{index}.mid" for index in range(2)]
+    for path, roll in zip(paths, (rolls[0], rolls[2]), strict=True):
+        path.write_bytes(midi_file(roll, 21))
+    return paths
+
+
+def _definition_examples(folder: Path) -> list[Path]:
+    names = ("jsb", "bach-plain", "compare-jsb", "waves")
+    paths = [folder / f"example-{name}.toml" for name in names]
+    for path, name in zip(paths, names, strict=True):
+        path.write_bytes((files("fdrnn.studies") / f"{name}.toml").read_bytes())
+    return paths
+
+
+def _archive_examples(folder: Path) -> list[Path]:
+    return [
+        Path(shutil.copy(path, folder))
+        for path in sorted((Path(__file__).parents[1] / "reports" / "golden").glob("*.zip"))
+    ]
+
+
+def _sealed_archive(parts: Parts) -> bytes:
+    """Return an exported study whose manifest has the digests of its members."""
+    parts = dict(parts)
+    with contextlib.suppress(Exception):  # a mutated manifest stays as it is
+        manifest = json.loads(parts["manifest.json"])
+        manifest["members"] = {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in parts.items()
+            if name != "manifest.json"
+        }
+        parts["manifest.json"] = json.dumps(manifest).encode()
+    return zipped(parts)
+
+
 def unzip(data: bytes) -> Parts:
     """Return the members of a zip archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -117,4 +163,10 @@ READERS: Mapping[str, Reader] = {
     "npz-members": Reader(".npz", _npz_examples, _load, unzip, zipped),
     "mat": Reader(".mat", _mat_examples, _load),
     "pickle": Reader(".pickle", _pickle_examples, _load),
+    "midi": Reader(".mid", _midi_examples, lambda path: read_midi(path, MidiOptions(to_c=True))),
+    "definition": Reader(".toml", _definition_examples, lambda path: find_all(str(path))),
+    "archive": Reader(".zip", _archive_examples, PortableStudy.read),
+    "archive-members": Reader(
+        ".zip", _archive_examples, PortableStudy.read, unzip, _sealed_archive
+    ),
 }
