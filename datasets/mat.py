@@ -100,14 +100,12 @@ class _Reader:
 
     def variables(self, data: bytes, wanted: Set[str]) -> dict[str, npt.NDArray[Any] | None]:
         variables: dict[str, npt.NDArray[Any] | None] = {}
-        for element in self._elements(memoryview(data)[_HEADER_BYTES:]):
-            compressed = element[0] == _COMPRESSED
-            name, value = self._matrix(
-                *(self._inflated(element[1]) if compressed else element), wanted
-            )
-            variables[name] = value
-            if len(variables) > _MOST_VARIABLES:
+        for count, (kind, content) in enumerate(self._elements(memoryview(data)[_HEADER_BYTES:])):
+            if count >= _MOST_VARIABLES:
                 raise ValueError(f"more than {_MOST_VARIABLES} variables")
+            element = self._inflated(content) if kind == _COMPRESSED else (kind, content)
+            name, value = self._matrix(*element, wanted)
+            variables[name] = value
         return variables
 
     def _elements(self, content: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -115,7 +113,7 @@ class _Reader:
         while offset < len(content):
             kind, size = struct.unpack_from(f"{self._order}II", content, offset)
             begin = offset + 8
-            if kind >> 16:  # up to four bytes stand in the second half of the tag
+            if kind >> 16:  # up to four bytes are the second half of the tag
                 kind, size, begin = kind & 0xFFFF, kind >> 16, offset + 4
                 if size > 4:
                     raise ValueError("a small element of more than four bytes")

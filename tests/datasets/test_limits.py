@@ -140,6 +140,10 @@ def many_cells(path):
     path.write_bytes(mat_header() + matrix(b"traindata", 1, (1, 2 * 10**6), empty * 2 * 10**6))
 
 
+def many_variables(path):
+    path.write_bytes(mat_header() + struct.pack("<II", 14, 0) * 10**7)
+
+
 def repeated_frame(path, n_notes=20_000, n_repeats=20_000):
     frame = [60 + index % 12 for index in range(n_notes)]
     sequence = [frame] * n_repeats
@@ -189,6 +193,7 @@ HOSTILE = [
     (".mat", announced_cells, "at most 262,144 sequences, got 4,611,686,014,132,420,609"),
     (".mat", announced_sparse, TOO_LARGE),
     (".mat", many_cells, "at most 262,144 sequences, got 2,000,000"),
+    (".mat", many_variables, "more than 1000 variables"),
     (".pickle", repeated_frame, "at most 8,388,608 notes"),
     (".pickle", repeated_sequence, TOO_LARGE),
     (".pickle", deep_lists, "more than 5,000,000 instructions"),
