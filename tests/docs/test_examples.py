@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("datasets", "model", "search", "reports", "studies")
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 _BLOCK = re.compile(r"^<!-- run -->\n```(sh)\n(.*?)^```$|^```(pycon)\n(.*?)^```$", re.M | re.S)
 _SMALL = (
@@ -44,8 +45,7 @@ def small(script: str) -> str:
 
 
 def test_the_tutorial_trains_reports_and_reads_a_study() -> None:
-    tutorial = blocks(ROOT / "docs" / "tutorial.md")
-    assert [language for language, _ in tutorial] == ["sh", "sh", "sh", "pycon"]
+    assert [language for language, _ in blocks(TUTORIAL)] == ["sh"] * 3 + ["pycon"] * 2
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,18 @@ def test_the_blocks_of_a_page_run(
             runner.run(session, out=report.append, clear_globs=False)
             names = session.globs
             assert not runner.failures, "".join(report)
+    if page == TUTORIAL:
+        run_the_readme_s_example()
+
+
+def run_the_readme_s_example() -> None:
+    """Run the README's Python lines on the tutorial's study."""
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+    names: dict[str, Any] = {}
+    exec(example.replace('"jsb"', '"bach"'), names)
+    assert len(names["trials"]) == 2
 
 
 def modules_with_examples() -> list[str]:
