@@ -2,8 +2,8 @@
 
 FdrnnError
 +-- StudyFileError (ValueError)   a study's TOML file that cannot be read as a definition
-+-- OptionError (ValueError)      a command line option out of its range
-+-- DashboardError (OSError)      the dashboard cannot serve
++-- OptionError (ValueError)      a command line option that breaks a rule
++-- DashboardError (OSError)      the dashboard cannot be served
 
 Each is also the builtin in parentheses.
 """
@@ -14,12 +14,12 @@ from fdrnn.datasets.errors import FdrnnError
 
 
 class StudyFileError(FdrnnError, ValueError):
-    """A TOML file that is missing, unreadable or no valid study definition."""
+    """A TOML file that is missing, unreadable or not a valid study definition."""
 
 
 class OptionError(FdrnnError, ValueError):
-    """A command line option whose value is out of its range or does not fit another's."""
+    """A command line option that is out of range or contradicts another."""
 
 
 class DashboardError(FdrnnError, OSError):
-    """The dashboard has nothing to show or no address to serve it on."""
+    """The dashboard has nothing to show or no free address."""

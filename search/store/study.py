@@ -57,6 +57,8 @@ class StoredTrial:
         Its state.
     best_epoch
         The epoch with the lowest validation NLL; None unless finished, 0 if none was finite.
+    valid_nll
+        The validation NLL there; None unless finished.
     """
 
     config_index: int
@@ -64,6 +66,7 @@ class StoredTrial:
     hyperparameters: dict[str, Choice]
     state: TrialState
     best_epoch: int | None
+    valid_nll: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +237,8 @@ class Study:
             If the store cannot be read.
         """
         c = _TRIALS
-        query = sa.select(c.config_index, c.seed, c.hyperparameters, c.state, c.best_epoch)
+        fields = (c.config_index, c.seed, c.hyperparameters, c.state, c.best_epoch, c.valid_nll)
+        query = sa.select(*fields)
         with self.database.read() as connection:
             row = connection.execute(query.where(self._is_ours(config_index))).one_or_none()
         if row is None:

@@ -1,8 +1,7 @@
-"""The command ``fdrnn``: create studies, train their trials, look at them, report them.
+"""The command ``fdrnn``: create studies, train their trials, show their status, report them.
 
-Exit codes: 0 all is well; 1 a study has failed trials; 2 the user's or the world's mistake, told
-in one line on the standard error; 130 interrupted, and the same command goes on; 141 nobody
-reads the output any more.
+Exit codes: 0 success; 1 a study has failed trials; 2 an error, printed in one line on the standard
+error; 130 interrupted, the same command resumes; 141 the output was closed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line ``fdrnn`` and exit with its code."""
-    # Imported here so that the command's data types cost nothing to those who import none.
+    # Imported here so that `fdrnn.studies.cli` costs nothing to those who import no command.
     from fdrnn.studies.cli.app import app  # noqa: PLC0415
 
     app(prog_name="fdrnn")

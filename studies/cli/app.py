@@ -1,103 +1,163 @@
-"""The command ``fdrnn``: its help, its groups of commands, how it tells errors.
+"""The command ``fdrnn``: its commands, imported when they are called, and how errors are printed.
 
-What a command does stands in the module that it imports when it is called, so that ``--help``
-loads none of the numerical libraries and ``status`` no Theano.
+A module of this package holds one command or one group of commands, whose functions are the
+commands themselves, in its object ``app``. `COMMANDS` says which module a command is in and what it
+does, so that ``fdrnn --help`` and ``fdrnn --version`` load neither NumPy nor a database's library.
 """
-# ruff: noqa: PLC0415 - the imports inside commands are the point of this layout
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from fdrnn.datasets.errors import FdrnnError, error_line
-from fdrnn.studies.cli.commands import data, looking, store, study, training
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 
+COMMANDS = {
+    "run": ("run", "Create studies, train their trials and report Table 1."),
+    "worker": ("run", "Train trials of a study in the store until none is waiting."),
+    "report": ("report", "Print Table 1 and comparisons; write a page, tables and figures."),
+    "sample": (
+        "sample",
+        "Draw music from a stored model; show its predictions of a test sequence.",
+    ),
+    "analyze": ("analyze", "Split a model's gradient into training loss and regulariser."),
+    "bench": ("bench", "Time training beside the matrix products that it consists of."),
+    "dashboard": ("dashboard", "Serve optuna-dashboard on the store, for a web browser."),
+    "study": ("study", "Create, watch, export and import studies."),
+    "store": ("store", "Migrate a store of an earlier fdrnn."),
+    "data": ("data", "List, fetch and show data sets."),
+}
+"""Module and summary of each command."""
 
-def _let_nothing_more_be_written() -> None:
-    """Write into nothing what is still buffered, which would fail once more at the end."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nothing, stream.fileno())
-
-
-class _OneLineErrors(TyperGroup):
-    """A command group that tells an `FdrnnError` in one line and exits with code 2."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Invoke the command; its error becomes a line and an exit code."""
-        try:
-            return super().invoke(ctx)
-        except FdrnnError as error:
-            line = " ".join(str(error).split())
-            typer.echo(f"fdrnn: error: {line}", err=True)
-            raise typer.Exit(2) from error
-        except MemoryError as error:
-            typer.echo(
-                f"fdrnn: error: out of memory ({error_line(error)}); ask for less at once", err=True
-            )
-            raise typer.Exit(2) from error
-        except BrokenPipeError as error:
-            _let_nothing_more_be_written()
-            raise typer.Exit(141) from error
-        except KeyboardInterrupt as error:
-            typer.echo("fdrnn: interrupted; the same command goes on where it stopped", err=True)
-            raise typer.Exit(130) from error
-
-
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
 _EPILOG = """\
 Examples:
 
-    fdrnn run bach --trials 4 --epochs 20      # real music, needs no download
-
-    fdrnn run jsb                              # 32 trials of the paper's JSB Chorales
-
-    fdrnn study status jsb                     # from another terminal
-
-    fdrnn report jsb jsb-plain                 # tables, figures, one HTML page
-
-    fdrnn run my-study.toml --workers 8        # your own definition
+\b
+  fdrnn run bach --trials 4 --epochs 20      # real music, needs no download
+  fdrnn run jsb                              # 32 trials of the paper's JSB Chorales
+  fdrnn study status jsb                     # from another terminal
+  fdrnn report jsb jsb-plain                 # tables, figures, one HTML page
+  fdrnn run my-study.toml --workers 8        # your own definition
 
 Environment:
 
-    FDRNN_STORAGE    URL of the store, or @FILE (default: ./fdrnn.sqlite3)
+\b
+  FDRNN_STORAGE    URL of the store, or @FILE (default: ./fdrnn.sqlite3)
+  FDRNN_DATA_DIR   folder with the data files, instead of a download
+  FDRNN_CACHE_DIR  folder of downloads and compiled operations
 
-    FDRNN_DATA_DIR   folder with the data files, instead of a download
-
-    FDRNN_CACHE_DIR  folder of downloads and compiled operations, instead of the user's cache
-
-Exit codes: 0 done; 1 the study has failed trials; 2 a mistake, told in one line; 130 interrupted,
-and the same command goes on; 141 nobody reads the output any more, as behind `| head`.
+Exit codes: 0 success; 1 the study has failed trials; 2 an error, printed in one line; 130
+interrupted, the same command resumes; 141 the output was closed, as by `| head`.
 """
 
+
+def _fail(message: str) -> typer.Exit:
+    # Where the standard error is what cannot be written, the exit code is all that can be said.
+    with suppress(OSError):
+        typer.echo(f"fdrnn: error: {' '.join(message.split())}", err=True)
+    return typer.Exit(2)
+
+
+def _discard_output() -> None:
+    """Discard what is still buffered: writing it at the end of the process would fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(null, stream.fileno())
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Turn an error of the user or the system into one line and an exit code."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt as error:
+        typer.echo("fdrnn: interrupted; the same command resumes", err=True)
+        raise typer.Exit(130) from error
+    except BrokenPipeError as error:
+        _discard_output()
+        raise typer.Exit(141) from error
+    except Exception as error:
+        # Imported here because NumPy comes with it.
+        from fdrnn.datasets.errors import FdrnnError, error_line  # noqa: PLC0415
+
+        if isinstance(error, FdrnnError):
+            raise _fail(str(error)) from error
+        if isinstance(error, MemoryError):
+            raise _fail(f"out of memory ({error_line(error)}); use smaller numbers") from error
+        if isinstance(error, OSError):
+            exit_code = _fail(error_line(error))
+            _discard_output()
+            raise exit_code from error
+        raise
+
+
+class _LazyGroup(TyperGroup):
+    """The group of `COMMANDS`; a command's module is imported when the command is needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command or group by its name; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        with remembered_interrupts():
+            module = import_module(f"fdrnn.studies.cli.{COMMANDS[cmd_name][0]}")
+        group = typer.main.get_group(module.app)
+        return group.commands.get(cmd_name, group)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of the arguments; an unknown one gets the nearest suggested."""
+        self.commands = dict.fromkeys(COMMANDS, self)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the summaries of the commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments; ``--help`` and ``--version`` print."""
+        with _errors_in_one_line():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command."""
+        with _errors_in_one_line():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
-    cls=_OneLineErrors,
+    cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
-    # Paragraphs of the docstrings below are filled to the terminal's width.
-    rich_markup_mode="markdown",
+    # Help by rich takes 0.2 s longer.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_CONTEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EPILOG,
 )
-app.add_typer(training.app)
-app.add_typer(looking.app)
-app.add_typer(study.app, name="study")
-app.add_typer(store.app, name="store")
-app.add_typer(data.app, name="data")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from fdrnn.search.machine import code_version
+def _show_version(requested: bool) -> None:
+    if requested:
+        from importlib.metadata import version  # noqa: PLC0415
 
-        typer.echo(f"fdrnn {code_version()}")
+        typer.echo(f"fdrnn {version('fdrnn')}")
         raise typer.Exit
 
 

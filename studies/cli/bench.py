@@ -1,4 +1,4 @@
-"""``fdrnn bench``."""
+"""``fdrnn bench``: time training, an epoch, the store, compilation and workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,8 +22,8 @@ from fdrnn.model.timing.steps import StepTimes, time_step
 from fdrnn.model.timing.variants import VariantTimes, time_variants
 from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
 from fdrnn.search.work.timing import StoreCost, time_store
+from fdrnn.studies.cli.options import DataDir, commands, number, option
 from fdrnn.studies.cli.tables import print_table
-from fdrnn.studies.errors import OptionError
 
 _BATCH_SIZE = 27
 _LARGEST = 600
@@ -34,7 +34,7 @@ _THROUGHPUT_ROUNDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Trials per hour of one worker and of as many as there are cores.
+    """Trials per hour of one worker and of one worker per core.
 
     Attributes
     ----------
@@ -50,13 +50,13 @@ class Throughput:
 
     @property
     def ratio(self) -> float:
-        """All by one."""
+        """Trials per hour of all workers, divided by those of one."""
         return self.all / self.one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Everything that was measured; the parts that need processes are None with ``--quick``."""
+    """Everything measured; parts that need processes of their own are None with ``--quick``."""
 
     machine: str
     data: str
@@ -70,32 +70,47 @@ class Benchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantBenchmark:
-    """What was measured with ``--variants``."""
+    """Everything measured with ``--variants``."""
 
     machine: str
     variants: list[VariantTimes]
 
 
-def run_benchmark(
-    data: str, data_dir: Path | None, n_rounds: int, quick: bool, variants: bool, as_json: bool
-) -> None:
-    """Measure and print everything but the variants, or `variants` alone.
+app = commands()
 
-    Raises
-    ------
-    OptionError
-        If `n_rounds` is below 1.
+
+@app.command()
+def bench(
+    data: Annotated[
+        str,
+        option(default="jsb", metavar="DATA", help="Data set of the epochs: a name or a path."),
+    ],
+    rounds: Annotated[int, number(least=1, default=7, help="Interleaved rounds.")],
+    quick: Annotated[
+        bool, option("--quick", default=False, help="Only the smallest network, as a test.")
+    ],
+    variants: Annotated[
+        bool,
+        option("--variants", default=False, help="Only the training step of every variant."),
+    ],
+    as_json: Annotated[bool, option("--json", default=False, help="Print JSON.")],
+    data_dir: DataDir,
+) -> None:
+    """Time training beside the matrix products that it consists of.
+
+    One thread, interleaved rounds, medians: training steps beside their products alone (and
+    beside PyTorch with the extra fdrnn[bench]), the parts of an epoch on a real data set,
+    compilation, memory, and one worker beside one per core. Takes about ten minutes; use the
+    machine for nothing else.
     """
-    if n_rounds < 1:
-        raise OptionError(f"--rounds must be at least 1, got {n_rounds}")
     limit_blas_threads(1)
     if variants:
-        _run_variants(n_rounds, quick, as_json)
+        _run_variants(rounds, quick, as_json)
         return
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
-    # Before anything is timed: the networks are those of the default output.
+    # Before anything is timed: the networks have the default output.
     require_kind(DEFAULT_OUTPUT, dataset.kind, data)
-    result = _measure(dataset, data, data_dir, n_rounds, quick)
+    result = _measure(dataset, data, data_dir, rounds, quick)
     if as_json:
         typer.echo(json.dumps(_plain(result), indent=2))
     else:
@@ -109,7 +124,7 @@ def _run_variants(n_rounds: int, quick: bool, as_json: bool) -> None:
         variants=[
             times
             for batch_size, n_hidden in sizes
-            for times in _told(
+            for times in _timed(
                 f"variants, B = {batch_size}, H = {n_hidden}",
                 time_variants,
                 batch_size,
@@ -134,22 +149,22 @@ def _measure(
 ) -> Benchmark:
     sizes = (200,) if quick else (200, 400, _LARGEST)
     steps = [
-        _told(f"step, B = {batch_size}, H = {n_hidden}", time_step, batch_size, n_hidden, n_rounds)
+        _timed(f"step, B = {batch_size}, H = {n_hidden}", time_step, batch_size, n_hidden, n_rounds)
         for batch_size in ((9,) if quick else (9, _BATCH_SIZE, 100))
         for n_hidden in sizes
     ]
     epochs = [
-        _told(f"epoch, H = {n_hidden}", time_epoch, dataset, n_hidden, _BATCH_SIZE, n_rounds)
+        _timed(f"epoch, H = {n_hidden}", time_epoch, dataset, n_hidden, _BATCH_SIZE, n_rounds)
         for n_hidden in sizes
     ]
     hyperparameters, _ = start(sizes[0] if quick else 400, dataset.n_features)
     n_epochs = 3 if quick else _STORE_EPOCHS
-    store = _told("store", time_store, dataset, hyperparameters, n_epochs)
+    store = _timed("store", time_store, dataset, hyperparameters, n_epochs)
     compilation = trial = throughput = None
     if not quick:
-        compilation = _told("compilation", time_compilation)
-        (trial,) = _told("memory", run_trials, 1, data, data_dir, _LARGEST, 1)
-        throughput = _told("workers", _throughput, data, data_dir)
+        compilation = _timed("compilation", time_compilation)
+        (trial,) = _timed("memory", run_trials, 1, data, data_dir, _LARGEST, 1)
+        throughput = _timed("workers", _throughput, data, data_dir)
     return Benchmark(
         machine=_machine(),
         data=dataset.title,
@@ -162,7 +177,7 @@ def _measure(
     )
 
 
-def _told(what: str, measure: Callable[..., Any], *arguments: object) -> Any:
+def _timed(what: str, measure: Callable[..., Any], *arguments: object) -> Any:
     typer.echo(f"measuring: {what}", err=True)
     return measure(*arguments)
 
@@ -171,10 +186,10 @@ def _throughput(data: str, data_dir: Path | None) -> Throughput:
     n_workers = usable_cores()
     per_hour: dict[int, list[float]] = {1: [], n_workers: []}
     for _ in range(_THROUGHPUT_ROUNDS):
-        for n_processes, found in per_hour.items():
+        for n_processes, rates in per_hour.items():
             costs = run_trials(n_processes, data, data_dir, 400, _TRIAL_EPOCHS)
-            found.append(sum(3600 / cost.seconds for cost in costs))
-    medians = {n: sorted(found)[len(found) // 2] for n, found in per_hour.items()}
+            rates.append(sum(3600 / cost.seconds for cost in costs))
+    medians = {n: sorted(rates)[len(rates) // 2] for n, rates in per_hour.items()}
     return Throughput(n_workers=n_workers, one=medians[1], all=medians[n_workers])
 
 
@@ -241,7 +256,7 @@ def _print(result: Benchmark) -> None:
 def _print_variants(result: VariantBenchmark) -> None:
     typer.echo(f"{result.machine}\n")
     typer.echo("Training step, T = 100, 88 in and out, beside the variant's own matrix products;")
-    typer.echo("medians in ms. ratio: step by products. beside FD: ratio by fast dropout's ratio")
+    typer.echo("medians in ms. ratio: step / products. beside FD: ratio / fast dropout's ratio")
     print_table(
         ("B", "H", "variant", "products", "step", "ratio", "beside FD"),
         [
@@ -270,9 +285,10 @@ def _single_figures(result: Benchmark) -> Sequence[str]:
             f"peak memory of a trial, H = {_LARGEST}: {result.trial.peak_bytes / 1e9:.2f} GB"
         )
     if result.throughput is not None:
-        found = result.throughput
+        throughput = result.throughput
         lines.append(
-            f"trials of {_TRIAL_EPOCHS} epochs per hour, H = 400: 1 worker {found.one:.0f}, "
-            f"{found.n_workers} workers {found.all:.0f}, ratio {found.ratio:.2f}"
+            f"trials of {_TRIAL_EPOCHS} epochs per hour, H = 400: 1 worker {throughput.one:.0f}, "
+            f"{throughput.n_workers} workers {throughput.all:.0f}, ratio "
+            f"{throughput.ratio:.2f}"
         )
     return lines

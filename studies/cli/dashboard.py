@@ -1,9 +1,9 @@
 """``fdrnn dashboard``: optuna-dashboard on a store.
 
 Nothing here writes to the store, so that a PostgreSQL role that may only SELECT is enough. With
-one, or with a SQLite file that cannot be written, whatever would change a study is refused
-before it reaches optuna-dashboard, which would log a traceback; so is whatever is asked while a
-server is away.
+one, or with a SQLite file that cannot be written, requests that would change a study are refused
+before they reach optuna-dashboard, which would log a traceback; so are requests while the
+database is unavailable.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import sqlalchemy as sa
 import typer
 from optuna_dashboard import wsgi
 
-from fdrnn.search import StoreError, default_storage_url, open_store
+from fdrnn.search import StoreError, open_store
 from fdrnn.search.mirror.optuna_tables import open_mirror
 from fdrnn.search.store.database import Database
-from fdrnn.studies.errors import DashboardError, OptionError
+from fdrnn.studies.cli.options import Storage, commands, number, option
+from fdrnn.studies.errors import DashboardError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,29 +38,26 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Print no line per request."""
+        """Print nothing for a request."""
 
 
-def serve(host: str, port: int, storage: str | None) -> None:
-    """Serve until interrupted.
+app = commands()
 
-    Parameters
-    ----------
-    host, port
-        Address; port 0 takes a free one.
-    storage
-        URL of the store; None for the default.
 
-    Raises
-    ------
-    OptionError
-        If `port` is none.
-    DashboardError
-        If the store holds no study, or the address cannot be served on.
+@app.command()
+def dashboard(
+    host: Annotated[str, option(default="127.0.0.1", help="Address to serve on.")],
+    port: Annotated[
+        int, number(least=0, most=65_535, default=8080, help="Port to serve on; 0 for a free one.")
+    ],
+    storage: Storage,
+) -> None:
+    """Serve optuna-dashboard on the store: live curves in a web browser.
+
+    It has no authentication, and whoever reaches it can change studies, unless the store is
+    read-only for this user. It serves this machine alone unless --host says otherwise.
     """
-    if not 0 <= port <= 65535:
-        raise OptionError(f"--port must be in 0 .. 65535, got {port}")
-    store = open_store(storage or default_storage_url())
+    store = open_store(storage)
     if not store.study_names():
         raise DashboardError(
             f"store {store.database.shown} holds no study to show; `fdrnn run STUDY` or "
@@ -67,9 +66,9 @@ def serve(host: str, port: int, storage: str | None) -> None:
     application: WSGIApplication = wsgi(open_mirror(store.database))
     writable = _may_write(store.database)
     if not writable:
-        application = _reading_only(application)
+        application = _read_only(application)
     if store.database.file is None:
-        application = _telling_outages(application, store.database)
+        application = _reporting_outages(application, store.database)
     if host not in _LOOPBACK:
         can = "read, change and delete" if writable else "read"
         typer.echo(
@@ -88,11 +87,8 @@ def serve(host: str, port: int, storage: str | None) -> None:
         "(Ctrl-C ends it)",
         err=True,
     )
-    with server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+    with server, suppress(KeyboardInterrupt):
+        server.serve_forever()
 
 
 def _may_write(database: Database) -> bool:
@@ -103,32 +99,32 @@ def _may_write(database: Database) -> bool:
         return bool(connection.scalar(sa.select(may_write)))
 
 
-def _telling_outages(application: WSGIApplication, database: Database) -> WSGIApplication:
-    away = False
+def _reporting_outages(application: WSGIApplication, database: Database) -> WSGIApplication:
+    unavailable = False
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        nonlocal away
+        nonlocal unavailable
         if environ["PATH_INFO"].startswith("/api/"):
             try:
                 with database.read() as connection:
                     connection.execute(sa.select(1))
             except StoreError as error:
-                # Once for an outage: the page asks again and again.
-                if not away:
+                # Once for an outage: the page sends requests all the time.
+                if not unavailable:
                     typer.echo(f"fdrnn: {error}", err=True)
-                away = True
+                unavailable = True
                 return _refuse(environ, start_response, "503 Service Unavailable", str(error))
-            away = False
+            unavailable = False
         return application(environ, start_response)
 
     return answer
 
 
-def _reading_only(application: WSGIApplication) -> WSGIApplication:
+def _read_only(application: WSGIApplication) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return application(environ, start_response)
-        reason = "this dashboard may read the store, not change it"
+        reason = "this dashboard can only read the store"
         return _refuse(environ, start_response, "403 Forbidden", reason)
 
     return answer
@@ -137,7 +133,7 @@ def _reading_only(application: WSGIApplication) -> WSGIApplication:
 def _refuse(
     environ: WSGIEnvironment, start_response: StartResponse, status: str, reason: str
 ) -> Iterable[bytes]:
-    # A request closed with a part unread would take the answer with it.
+    # Closing a request with a part unread would lose the answer.
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     answer = json.dumps({"reason": reason}).encode()
     start_response(

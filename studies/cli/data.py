@@ -1,10 +1,10 @@
-"""``fdrnn data``: the known data sets, fetching them, statistics and drawings."""
+"""``fdrnn data``: list, fetch and show data sets."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -15,13 +15,13 @@ from fdrnn.datasets import (
     SPLITS,
     Dataset,
     FileError,
-    KnownDataset,
     describe,
     describe_statistics,
-    fetch,
     load,
     write_atomically,
 )
+from fdrnn.datasets import fetch as fetch_dataset
+from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
 
@@ -33,75 +33,83 @@ _ORIGINS = {
     "generated": "fdrnn itself",
     "missing": "nowhere: the data folder lacks it",
 }
-
-
 _FRAMES = {
     BINARY: "{} features per frame",
     REAL: "{} real values per frame",
     CATEGORICAL: "one of {} symbols per frame",
 }
 
+app = commands("List, fetch and show data sets.")
 
-def list_data(data_dir: Path | None) -> None:
-    """Print the known data sets and where each would come from now.
 
-    Parameters
-    ----------
-    data_dir
-        Folder with data files; None where they are cached or fetched.
-    """
+@app.command("list")
+def list_(data_dir: DataDir) -> None:
+    """List the known data sets and where each would come from now."""
     known = describe(data_dir)
     print_table(
         ("name", "data set", "comes from", "file"),
-        [(one.name, one.title, _ORIGINS[one.origin], _shown(one)) for one in known],
+        [(data.name, data.title, _ORIGINS[data.origin], str(data.path or "")) for data in known],
     )
-    for one in known:
-        if one.note:
-            typer.echo(f"{one.name}: {one.note}")
+    for data in known:
+        if data.note:
+            typer.echo(f"{data.name}: {data.note}")
 
 
-def _shown(known: KnownDataset) -> str:
-    return str(known.path) if known.path else ""
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Known data sets.")],
+) -> None:
+    """Download data sets into the cache and verify their checksums.
 
+    For example:
 
-def fetch_data(names: Sequence[str]) -> None:
-    """Put data sets into the cache and say where they are.
+        fdrnn data fetch jsb
 
-    Parameters
-    ----------
-    names
-        Known data sets.
+        fdrnn data fetch jsb nottingham musedata piano
     """
     for name in names:
-        path = fetch(name, progress=sys.stderr.isatty())
-        typer.echo(f"{name}: {path or 'generated whenever it is used, nothing to fetch'}")
+        path = fetch_dataset(name, progress=sys.stderr.isatty())
+        typer.echo(f"{name}: {path or 'generated when it is used, nothing to fetch'}")
 
 
-def show_data(
-    data: str, png: Path | None, split: str, sequence: int, data_dir: Path | None
+@app.command()
+def show(
+    context: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A known data set, or the path of a .npz, .mat or .pickle file."
+        ),
+    ],
+    png: Annotated[
+        Path | None,
+        option(metavar="FILE", help="Draw a sequence: as a piano-roll, real values as lines."),
+    ],
+    split: Annotated[str, option(default="train", help="Split of the drawing's sequence.")],
+    sequence: Annotated[
+        int, number(least=0, default=0, metavar="I", help="Index of that sequence, from 0.")
+    ],
+    data_dir: DataDir,
 ) -> None:
-    """Print a data set's statistics, and draw one sequence if asked to.
+    """Print a data set's statistics; draw one of its sequences.
 
-    Parameters
-    ----------
-    data
-        A known name or a path.
-    png
-        File of the drawing; None for none.
-    split, sequence
-        Which sequence to draw, by its index from 0.
-    data_dir
-        Folder with data files; None where they are cached or fetched.
+    For example:
+
+        fdrnn data show bach
+
+        fdrnn data show bach --png roll.png --split test --sequence 3
     """
+    if png is None and on_command_line(context, "split", "sequence"):
+        raise OptionError("--split and --sequence choose what --png draws: add --png FILE")
     if png is not None and png.suffix.lower() != ".png":
-        raise OptionError(f"--png writes a PNG: name a file that ends in .png, got {png}")
+        raise OptionError(f"--png must name a file that ends in .png, got {png}")
     if split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
     n_sequences = len(dataset.split(split))
-    if not 0 <= sequence < n_sequences:
+    if sequence >= n_sequences:
         raise OptionError(
-            f"--sequence must be in 0 .. {n_sequences - 1} for the {split} split, got {sequence}"
+            f"--sequence must be at most {n_sequences - 1} for the {split} split, got {sequence}"
         )
     statistics = describe_statistics(dataset)
     typer.echo(f"{statistics.title}: {_FRAMES[statistics.kind].format(statistics.n_features)}")
@@ -115,7 +123,7 @@ def show_data(
 
 
 def _draw(dataset: Dataset, png: Path, split: str, sequence: int) -> None:
-    # Loads matplotlib, which the statistics do without.
+    # Matplotlib is imported for a drawing alone.
     from fdrnn.datasets.drawing import draw_sequence  # noqa: PLC0415
 
     figure = draw_sequence(dataset, split, sequence)

@@ -18,26 +18,26 @@ from rich.table import Table
 from rich.text import Text
 
 from fdrnn.search import EventKind, WorkerEvent
-from fdrnn.studies.cli.console import CliConsole
+from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.cli.units import duration
 
 _SUMMARY_INTERVAL_S = 1.0
 _EPOCH_LINE_INTERVAL_S = 10.0
 _STOPPING = (
-    "stopping: each worker ends its minibatch, or its compilation, and puts its trial back; "
+    "stopping: each worker ends its minibatch, or its compilation, and releases its trial; "
     "Ctrl-C again kills them"
 )
-_START = "workers start; the first run on a machine compiles for a minute or so"
+_START = "starting workers; the first run on a machine compiles for about a minute"
 
 
 class Display(AbstractContextManager["Display"], Protocol):
     """Shows events between its entry and its exit."""
 
     def show(self, event: WorkerEvent) -> None:
-        """Show what has happened."""
+        """Show an event."""
 
     def stopping(self) -> None:
-        """Say that a stop was asked for and what it takes."""
+        """Show that a stop was requested and what it waits for."""
 
 
 def make_display(summary: Callable[[], str], max_epochs: int) -> Display:
@@ -46,7 +46,7 @@ def make_display(summary: Callable[[], str], max_epochs: int) -> Display:
     Parameters
     ----------
     summary
-        Says in one line how far the study is; called at most once a second.
+        Returns the study's progress in one line; called at most once a second.
     max_epochs
         Most epochs of a trial.
     """
@@ -57,12 +57,12 @@ def make_display(summary: Callable[[], str], max_epochs: int) -> Display:
 
 
 def describe(event: WorkerEvent, max_epochs: int) -> str:
-    """Say an event in words.
+    """Return an event in words.
 
     Parameters
     ----------
     event
-        What has happened.
+        The event.
     max_epochs
         Most epochs of a trial.
 
@@ -75,8 +75,7 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
     trial = _trial(event)
     match event.kind:
         case EventKind.CLAIMED:
-            after = f"goes on after epoch {event.epoch}" if event.epoch else "begins"
-            return f"{trial} {after}"
+            return f"{trial} {f'resumes after epoch {event.epoch}' if event.epoch else 'starts'}"
         case EventKind.EPOCH:
             return (
                 f"{trial}: epoch {event.epoch} of at most {max_epochs}, validation NLL "
@@ -89,21 +88,21 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
                 f"{trial} {outcome} after epoch {event.epoch}, best validation NLL "
                 f"{_nll(event.best_valid_nll)}"
             )
-    told = f": {event.text}" if event.text else ""
-    return _TEXTS[event.kind].format(trial=trial, epoch=event.epoch) + told
+    detail = f": {event.text}" if event.text else ""
+    return _TEXTS[event.kind].format(trial=trial, epoch=event.epoch) + detail
 
 
 _TEXTS = {
     EventKind.FAILED: "{trial} failed",
-    EventKind.RELEASED: "{trial} is put back after epoch {epoch}",
-    EventKind.TROUBLE: "{trial} is put back because of trouble with this machine",
-    EventKind.AWAY: "the store cannot be used now; a trial under way goes on, its epochs are kept",
-    EventKind.BACK: "the store answers again",
-    EventKind.LOST: "{trial} was taken over by another worker",
-    EventKind.RESTARTED: "{trial} begins anew",
-    EventKind.WAITING: "waits for trials of other workers",
-    EventKind.STOPPED: "has ended",
-    EventKind.REPLACED: "died and is replaced",
+    EventKind.RELEASED: "{trial} released after epoch {epoch}",
+    EventKind.TROUBLE: "{trial} released because of trouble with this machine",
+    EventKind.AWAY: "the store is unavailable; a running trial continues, its epochs are kept",
+    EventKind.BACK: "reconnected to the store",
+    EventKind.LOST: "{trial} lost its lease to another worker",
+    EventKind.RESTARTED: "{trial} starts over",
+    EventKind.WAITING: "waiting for trials of other workers",
+    EventKind.STOPPED: "stopped",
+    EventKind.REPLACED: "died; another worker replaces it",
 }
 
 
@@ -116,7 +115,7 @@ def _nll(value: float) -> str:
 
 
 class _Names:
-    """Short names of workers, in the order in which they are first heard of."""
+    """Short names of workers, numbered in the order of their first events."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -126,12 +125,12 @@ class _Names:
 
 
 class LogDisplay(Display):
-    """Log lines: the begin and end of every trial, epochs now and then.
+    """Log lines: the start and end of every trial, and an epoch of each worker every 10 s.
 
     Parameters
     ----------
     console
-        Where the lines go.
+        Where the lines are printed.
     summary, max_epochs
         As for `make_display`.
     """
@@ -155,7 +154,7 @@ class LogDisplay(Display):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End; there is nothing to tidy up."""
+        """End; nothing is left to print."""
 
     def show(self, event: WorkerEvent) -> None:
         """Print the event, unless it is an epoch soon after another."""
@@ -175,7 +174,7 @@ class LogDisplay(Display):
             self._line(self._summary())
 
     def stopping(self) -> None:
-        """Print that a stop was asked for."""
+        """Print that a stop was requested."""
         self._line(_STOPPING)
 
     def _line(self, text: str) -> None:
@@ -183,7 +182,7 @@ class LogDisplay(Display):
 
 
 class LiveDisplay(Display):
-    """One line per worker and one for the study, redrawn in place; ends of trials stay above.
+    """A line for the study and one for each worker, redrawn in place below the ends of trials.
 
     Parameters
     ----------
@@ -199,7 +198,7 @@ class LiveDisplay(Display):
         self._max_epochs = max_epochs
         self._name = _Names()
         self._latest: dict[str, WorkerEvent] = {}
-        self._heard = False
+        self._started = False
         self._stopping = False
         self._study_line = summary()
         self._study_line_at = time.monotonic()
@@ -221,8 +220,8 @@ class LiveDisplay(Display):
         self._live.stop()
 
     def show(self, event: WorkerEvent) -> None:
-        """Take the event into the display."""
-        self._heard = True
+        """Show the event in its worker's line."""
+        self._started = True
         self._latest[event.worker] = event
         name = self._name(event.worker)
         if event.kind not in {EventKind.CLAIMED, EventKind.EPOCH, EventKind.WAITING}:
@@ -234,14 +233,14 @@ class LiveDisplay(Display):
             self._study_line_at = time.monotonic()
 
     def stopping(self) -> None:
-        """Print above the lines that a stop was asked for."""
+        """Print above the lines that a stop was requested."""
         self._stopping = True
         self._console.print(_STOPPING)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the lines."""
         yield Text(self._study_line, style="bold")
-        if not self._heard:
+        if not self._started:
             yield Text(_START)
         table = Table.grid(padding=(0, 2))
         for worker, event in self._latest.items():

@@ -1,4 +1,4 @@
-"""Exported studies read like a store."""
+"""Files of exported studies, and a temporary store of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIX = ".fdrnn.zip"
 
 @contextmanager
 def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
-    """Import exported studies into a temporary store, which goes with the block.
+    """Import exported studies into a temporary store, which is deleted after the block.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
     OptionError
         If a folder holds none, or two files hold studies of one name.
     PortableFileError
-        If a file cannot be read or is none.
+        If a file cannot be read or is no exported study.
     """
     files = exported_files(paths)
     studies = [PortableStudy.read(file) for file in files]
@@ -52,7 +52,7 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
 
 
 def exported_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files of exported studies that paths stand for.
+    """Return the files of exported studies that paths name.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Ctrl-C that is swallowed: by modules being loaded, by callbacks of collected objects."""
+"""Ctrl-C that is swallowed: by modules being imported, by finalizers of objects."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from types import FrameType
 def remembered_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGINT, and again at the end if it was swallowed inside.
 
-    Python prints the traceback of an exception that it cannot raise, because it came while an
-    object was collected; not that of an interrupt here, which comes again.
+    Python prints the traceback of an exception that an object's finalizer raised. Inside, that of
+    an interrupt is not printed, because it is raised again.
     """
     received = False
 

@@ -1,143 +1,282 @@
-"""Arguments and options that several commands share."""
-# ruff: noqa: PLC0415 - as in `fdrnn.studies.cli.app`
+"""Arguments and options that commands share, each with its rule and its default."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fdrnn.studies.cli.interrupts import remembered_interrupts
+from fdrnn.datasets.errors import FileError, shown
+from fdrnn.datasets.files import read_file, user_path
 from fdrnn.studies.errors import OptionError
 
-_study_source = typer.Argument(
-    metavar="STUDY",
-    help="A study's name (bach, jsb, nottingham, musedata, piano, each also with -plain; `fdrnn "
-    "study list` shows all), a comparison's (compare-jsb, compare-bach), or the path of a .toml "
-    "file.",
-    show_default=False,
-)
-StudySource = Annotated[str, _study_source]
-StudySources = Annotated[list[str], _study_source]
-StoredStudy = Annotated[
-    str,
-    typer.Argument(metavar="STUDY", help="A study of the store.", show_default=False),
-]
-StoredStudies = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY", help="A study or a comparison of the store.", show_default=False
-    ),
-]
+_LARGEST = 10**9
+"""Of every number on the command line, as far as nothing else limits it."""
+
+_LARGEST_URL_FILE = 65_536
+
+
+def commands(summary: str = "") -> typer.Typer:
+    """Return an application for the commands of a module.
+
+    Parameters
+    ----------
+    summary
+        What the commands of a group do, shown by its help; empty for commands without a group.
+    """
+    return typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary or None)
+
+
+@dataclass(frozen=True)
+class _Default:
+    """A default that the signature of a command need not repeat, and that the help shows."""
+
+    value: object
+
+    def __call__(self) -> object:
+        return self.value
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+def option(*names: str, default: object = None, **settings: Any) -> Any:
+    """Return an option with a default of its own, for ``Annotated``.
+
+    Parameters
+    ----------
+    names
+        As ``--name``; by default made of the parameter's name.
+    default
+        The default value.
+    **settings
+        Of `typer.Option`.
+    """
+    return typer.Option(
+        *names,
+        default_factory=_Default(default),
+        show_default=default is not None and default is not False,
+        **settings,
+    )
+
+
+def number(
+    *names: str,
+    least: float,
+    most: float = _LARGEST,
+    unit: str = "",
+    metavar: str = "N",
+    **settings: Any,
+) -> Any:
+    """Return an option whose number must be in a range.
+
+    Parameters
+    ----------
+    names, **settings
+        As for `option`.
+    least, most
+        Limits of the range, both in it.
+    unit
+        Shown behind them, for example ``" s"``.
+    metavar
+        Shown in the help for the number.
+    """
+
+    def check(parameter: typer.CallbackParam, value: float | None) -> float | None:
+        if value is not None and not least <= value <= most:
+            rule = f"at most {most}" if value > most else f"at least {least}"
+            raise OptionError(f"{parameter.opts[0]} must be {rule}{unit}, got {shown(value)}")
+        return value
+
+    return option(*names, metavar=metavar, callback=check, **settings)
 
 
 def on_command_line(context: typer.Context, *names: str) -> bool:
-    """Tell whether one of these parameters stands on the command line: not its default."""
+    """Return whether one of these parameters was given on the command line."""
     sources = (context.get_parameter_source(name) for name in names)
     return any(source is not None and source.name == "COMMANDLINE" for source in sources)
 
 
 def require_watch(context: typer.Context, watch: bool) -> None:
-    """Require ``--watch`` where there is an ``--every``, which alone would do nothing.
+    """Require ``--watch`` where ``--every`` is given, which has no effect alone.
 
     Raises
     ------
     OptionError
-        If there is one alone.
+        If ``--every`` is given alone.
     """
     if not watch and on_command_line(context, "every"):
-        raise OptionError("--every is the time between two looks of --watch: add it, or leave both")
+        raise OptionError("--every is the interval of --watch: add --watch, or leave out --every")
 
 
-def _storage_url(
-    context: typer.Context, parameter: typer.CallbackParam, value: str | None
-) -> str | None:
+def storage_url(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> str:
+    """Return the store's URL that ``--storage`` or ``FDRNN_STORAGE`` names.
+
+    Parameters
+    ----------
+    context, parameter
+        Where the value was found.
+    value
+        A URL, the path of a SQLite file, or ``@`` and the path of a file that holds a URL; None
+        for the default.
+
+    Returns
+    -------
+    str
+        The URL, which may hold a password unless it was given on the command line.
+
+    Raises
+    ------
+    OptionError
+        If the command line holds a password, or the file cannot be read or holds no URL.
+    StoreError
+        If the URL on the command line is not valid.
+    """
+    # Imported here because commands without a store do without it.
+    from fdrnn.search.store.database import default_storage_url, holds_secret  # noqa: PLC0415
+
     if value is None:
-        return None
-    with remembered_interrupts():
-        from fdrnn.studies.cli.storage import storage_url
+        return default_storage_url()
+    if value.startswith("@"):
+        return _url_of_file(value.removeprefix("@"))
+    # Every user of a machine can read a command line.
+    if on_command_line(context, parameter.name or "") and holds_secret(value):
+        raise OptionError(
+            "--storage must hold no password, because every user of this machine can read a "
+            "command line; put the URL in FDRNN_STORAGE or in a file (--storage @FILE), or the "
+            "password in ~/.pgpass"
+        )
+    return value
 
-    return storage_url(context, parameter, value)
+
+def _url_of_file(name: str) -> str:
+    # Neither the name nor the file's text is shown where it may be a URL with a password.
+    if "://" in name:
+        raise OptionError("--storage @FILE takes the path of a file: leave out @ before a URL")
+    path = user_path(name)
+    try:
+        text = read_file(path, limit_bytes=_LARGEST_URL_FILE, what="URL file").decode().strip()
+    except (FileError, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, FileError) else f"{path} is not UTF-8"
+        raise OptionError(f"{reason}; check --storage or FDRNN_STORAGE") from error
+    if "://" not in text or len(text.split()) > 1:
+        raise OptionError(
+            f"{path} must hold the store's URL and nothing else, for example "
+            "postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    return text
 
 
+def interval(default: float) -> Any:
+    """Return the option ``--every`` of a command that has ``--watch``, with its default."""
+    return number(
+        default=default,
+        least=0.01,
+        most=86_400,
+        unit=" s",
+        metavar="SECONDS",
+        help="Interval of --watch.",
+    )
+
+
+_study_source = typer.Argument(
+    metavar="STUDY",
+    help="Name of a study or comparison (bach, jsb, nottingham, musedata, piano, each also with "
+    "-plain; compare-jsb, compare-bach; `fdrnn study list` prints all), or path of a .toml file.",
+)
+StudySource = Annotated[str, _study_source]
+StudySources = Annotated[list[str], _study_source]
+StoredStudy = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the store.")]
+_stored = "or comparison of the store"
+StoredStudies = Annotated[str, typer.Argument(metavar="STUDY", help=f"A study {_stored}.")]
+AnyStudies = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[STUDY]...",
+        help=f"Studies {_stored}s; all of them by default.",
+        default_factory=list,
+        show_default=False,
+    ),
+]
 Storage = Annotated[
-    str | None,
-    typer.Option(
+    str,
+    option(
         metavar="URL",
         envvar="FDRNN_STORAGE",
-        callback=_storage_url,
-        help="The store, as an SQLAlchemy URL: sqlite:///FILE, postgresql://USER@HOST/DATABASE; "
-        "or @FILE for the URL in a file. Without it the file fdrnn.sqlite3 in the working "
-        "directory. A URL with a password belongs in the environment variable or a file; on the "
-        "command line it is refused, because `ps` shows it to everybody.",
-        show_default=False,
+        callback=storage_url,
+        help="The store: sqlite:///FILE, postgresql://USER@HOST/DATABASE, or @FILE for the URL in "
+        "a file; by default fdrnn.sqlite3 in the working directory. A URL with a password belongs "
+        "in the environment variable or a file.",
         show_envvar=True,
     ),
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(
+    option(
         metavar="DIR",
         envvar="FDRNN_DATA_DIR",
         help="Folder with the data files; nothing is downloaded then.",
-        show_default=False,
+        show_envvar=True,
     ),
 ]
 Trials = Annotated[
     int | None,
-    typer.Option(
-        metavar="N",
-        help="Trials of the study, instead of the definition's n_trials; more than the store has "
-        "extend the study.",
-        show_default=False,
+    number(
+        least=1,
+        help="Trials of the study, instead of n_trials; a larger number extends a study of the "
+        "store.",
     ),
 ]
 Epochs = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Most epochs of a trial, instead of max_epochs.", show_default=False
-    ),
+    int | None, number(least=1, help="Most epochs of a trial, instead of max_epochs.")
 ]
 Name = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Name of the study in the store, to keep it beside another of its definition's name.",
-        show_default=False,
-    ),
+    option(metavar="NAME", help="Name of the study in the store, instead of the definition's."),
 ]
 Threads = Annotated[
     int,
-    typer.Option(
-        metavar="N",
-        help="Threads of each worker's linear algebra. One worker per core with one thread each "
-        "trains a study fastest; another number changes the last bits of the results.",
+    number(
+        least=1,
+        default=1,
+        help="Threads of each worker's linear algebra. One worker a core with one thread each is "
+        "fastest; another number changes the last bits of the results.",
     ),
 ]
 Lease = Annotated[
     float,
-    typer.Option(
+    number(
+        least=1,
+        default=60.0,
+        unit=" s",
         metavar="SECONDS",
-        help="Time after which the trial of a silent worker may be taken up by another.",
+        help="Time without a sign of life after which another worker may claim a trial.",
     ),
 ]
 CheckpointEvery = Annotated[
     float,
-    typer.Option(
-        metavar="SECONDS", help="Time between two checkpoints: what a killed worker may lose."
+    number(
+        least=0,
+        default=60.0,
+        unit=" s",
+        metavar="SECONDS",
+        help="Time between two checkpoints: what a killed worker may lose.",
     ),
 ]
 Trial = Annotated[
     int | None,
-    typer.Option(
+    number(
+        least=0,
         metavar="K",
-        help="Trial whose model is used, from 0; without it the one with the lowest validation "
-        "NLL.",
-        show_default=False,
+        help="Trial whose model is used, from 0; by default the selected one, with the lowest "
+        "validation NLL.",
     ),
 ]
 Output = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder of the report's files; made if missing.")
+    Path,
+    option(
+        default=Path("fdrnn-report"), metavar="DIR", help="Folder of the files; made if missing."
+    ),
 ]
-DEFAULT_OUTPUT = Path("fdrnn-report")

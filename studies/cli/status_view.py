@@ -14,78 +14,51 @@ from rich.text import Text
 from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.search import (
     RunningTrial,
-    Store,
+    StoredTrial,
     Study,
     StudyProgress,
-    selected,
-    study_progress,
-    trials,
 )
 from fdrnn.search.store.progress import total
 from fdrnn.studies.cli.tables import make_table
 from fdrnn.studies.cli.units import duration
 
-
-@dataclass(frozen=True)
-class BestTrial:
-    """The trial that a study reports so far.
-
-    Attributes
-    ----------
-    config_index
-        Its configuration.
-    best_epoch
-        Its best epoch.
-    valid_nll
-        Its validation NLL there, in nats per predicted step.
-    """
-
-    config_index: int
-    best_epoch: int
-    valid_nll: float
+_BEST = ("config_index", "best_epoch", "valid_nll")
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """Where a study stands.
+    """The status of a study.
 
     Attributes
     ----------
-    stored
+    study
         The study.
     progress
         Its trials.
     best
-        The best of them, None before one has finished.
+        The selected one, None before one has finished.
     """
 
-    stored: Study
+    study: Study
     progress: StudyProgress
-    best: BestTrial | None
+    best: StoredTrial | None
 
     @classmethod
-    def read(cls, store: Store, study: str) -> StudyStatus:
-        """Read where a study of a store stands.
+    def read(cls, study: Study) -> StudyStatus:
+        """Read the status of a study.
 
         Raises
         ------
-        UnknownNameError
-            If the store holds no study of that name.
         StoreError
-            If the store fails.
+            If the store cannot be read.
         """
-        stored = store.study(study)
-        table = trials(store, study)
-        index = selected(table)
-        best = None
-        if index is not None:
-            row = table[table["config_index"] == index].iloc[0]
-            best = BestTrial(index, int(row["best_epoch"]), float(row["valid_nll"]))
-        return cls(stored, study_progress(store, study), best)
+        index = study.selected
+        best = None if index is None else study.trial(index)
+        return cls(study, study.progress(), best)
 
 
 def summary_line(progress: StudyProgress) -> str:
-    """Say how far a study is.
+    """Return the progress of a study in one line.
 
     Parameters
     ----------
@@ -101,7 +74,7 @@ def summary_line(progress: StudyProgress) -> str:
 
 
 def total_line(progress: Sequence[StudyProgress]) -> str:
-    """Say how far several studies are together.
+    """Return the progress of several studies together in one line.
 
     Parameters
     ----------
@@ -113,7 +86,7 @@ def total_line(progress: Sequence[StudyProgress]) -> str:
     str
         For example ``"13 studies, 4 complete: 20 of 52 trials finished, 2 running, 30 waiting"``.
     """
-    complete = sum(one.complete for one in progress)
+    complete = sum(study.complete for study in progress)
     return f"{len(progress)} studies, {complete} complete: {_counts_of(total('all', progress))}"
 
 
@@ -133,7 +106,7 @@ def _counts_of(progress: StudyProgress) -> str:
 
 
 def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
-    """Say how long the rest of a study will take, and on what that rests.
+    """Return the expected time until a study is complete, and what it is based on.
 
     Parameters
     ----------
@@ -147,15 +120,15 @@ def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
         return "expected time left: unknown until a trial has trained an epoch"
     workers = f"{left.n_workers} worker{'s' if left.n_workers > 1 else ''}"
     if left.seconds is None:
-        expected = f"no worker runs; one would need about {duration(left.worker_seconds)}"
+        expected = f"no worker is running; one would need about {duration(left.worker_seconds)}"
     elif left.n_finished:
         expected = f"expected time left: {duration(left.seconds)} with {workers}"
     else:
         expected = f"time left: at most {duration(left.seconds)} with {workers}"
     if left.n_finished == 0:
-        return f"{expected}, were every trial to go to {max_epochs} epochs (none has finished)"
+        return f"{expected}, if every trial runs to {max_epochs} epochs (none has finished)"
     plural = "s" if left.n_finished > 1 else ""
-    return f"{expected}, judging by {left.n_finished} finished trial{plural}"
+    return f"{expected}, based on {left.n_finished} finished trial{plural}"
 
 
 def status_blocks(
@@ -163,22 +136,22 @@ def status_blocks(
 ) -> Iterator[RenderableType]:
     """Yield the status of studies for a terminal of 80 columns or more.
 
-    Of several studies a line with their sums comes first, and those in which nothing happens and
-    nothing went wrong are a line each, so that those that somebody looks for are on the screen.
+    Of several studies a line with their sums comes first, and those without running, failed or
+    troubled trials are a line each.
 
     Parameters
     ----------
     statuses
         The studies.
     whole_errors
-        Whether failed trials show their tracebacks or the last lines alone.
+        Whether failed trials show whole tracebacks, or their last lines.
     """
     several = len(statuses) > 1
     if several:
         yield Text(total_line([status.progress for status in statuses]), style="bold")
     short_before = False
     for status in statuses:
-        short = several and not _is_worth_a_look(status.progress)
+        short = several and not _has_news(status.progress)
         if several and not (short and short_before):
             yield Text("")
         if short:
@@ -189,21 +162,21 @@ def status_blocks(
         short_before = short
 
 
-def _is_worth_a_look(progress: StudyProgress) -> bool:
+def _has_news(progress: StudyProgress) -> bool:
     troubled = progress.troubled_trials and not progress.complete
     return bool(progress.running or progress.failed or troubled)
 
 
 def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:
-    stored, progress = status.stored, status.progress
-    definition, settings = stored.definition, stored.definition.training
+    study, progress = status.study, status.progress
+    definition, settings = study.definition, study.definition.training
     output = "" if definition.output == DEFAULT_OUTPUT else f", output {definition.output}"
     yield Text(summary_line(progress), style="bold")
     yield Text(
         f"data {definition.data}, variant {definition.variant}{output}, "
         f"space {definition.space}, seed {definition.seed}, at most {settings.max_epochs} epochs, "
-        f"patience {settings.patience}, padding {settings.padding}; made with fdrnn "
-        f"{stored.code_version} on {stored.created_at:%Y-%m-%d %H:%M} UTC"
+        f"patience {settings.patience}, padding {settings.padding}; created with fdrnn "
+        f"{study.code_version} on {study.created_at:%Y-%m-%d %H:%M} UTC"
     )
     best = status.best
     if best is not None:
@@ -220,7 +193,7 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
         )
     for troubled in progress.troubled_trials:
         again = f", {troubled.stalls} in a row without progress" if troubled.stalls else ""
-        what = troubled.trouble or "its worker ended without a word"
+        what = troubled.trouble or "its worker was killed"
         yield Text(
             f"trial {troubled.config_index} ({troubled.state}) lost an attempt{again}: {what}"
         )
@@ -233,28 +206,29 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
 
 
 def status_mapping(status: StudyStatus) -> dict[str, Any]:
-    """Return a study's status as JSON values.
+    """Return the status of a study as JSON values.
 
     Returns
     -------
     dict
         ``name``; ``n_trials`` and the counts ``waiting``, ``running``, ``finished``, ``failed``
-        and (of the finished) ``diverged``; ``complete``; ``best``, a `BestTrial` or null;
+        and (of the finished) ``diverged``; ``complete``; ``best``, null or ``config_index``,
+        ``best_epoch`` and ``valid_nll`` of the selected trial;
         ``running_trials``, ``failed_trials`` and ``troubled_trials``, lists of
         `fdrnn.search.RunningTrial`, `FailedTrial` and `TroubledTrial`; ``time_left``, a
         `fdrnn.search.TimeLeft` or null; ``definition``, as in the study's file; ``created_at``
         (ISO 8601, UTC) and ``code_version``. NaN is null, infinities are ``"inf"`` and ``"-inf"``.
     """
     counts = dataclasses.asdict(status.progress)
-    definition = status.stored.definition.to_mapping()
+    definition = status.study.definition.to_mapping()
     mapping = {
         "name": counts.pop("study"),
         **counts,
         "complete": status.progress.complete,
-        "best": None if status.best is None else dataclasses.asdict(status.best),
+        "best": status.best and {key: getattr(status.best, key) for key in _BEST},
         "definition": definition,
-        "created_at": status.stored.created_at.isoformat(),
-        "code_version": status.stored.code_version,
+        "created_at": status.study.created_at.isoformat(),
+        "code_version": status.study.code_version,
     }
     return {key: _strict(value) for key, value in mapping.items()}
 

@@ -1,4 +1,4 @@
-"""Tables on the standard output."""
+"""Tables and other rich text on the standard output."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fdrnn.studies.cli.console import CliConsole
-
 _PIPE_WIDTH = 400
+
+
+class CliConsole(Console):
+    """A console that raises where its output was closed, where rich would exit with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again."""
+        raise BrokenPipeError
 
 
 def make_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
 ) -> Table:
-    """Make a table, to be printed at a width of 80 columns or more.
+    """Return a table, to be printed at a width of 80 columns or more.
 
     Parameters
     ----------
     header
-        A title per column.
+        Title of each column.
     rows
-        Cells, as many a row.
+        Cells of each row.
     n_text
-        Columns from this one on are numbers, aligned to the right; None for no such column.
+        Number of text columns; the others are numbers, aligned to the right. None for all.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, title in enumerate(header):
@@ -38,14 +44,13 @@ def make_table(
 
 
 def output_console() -> Console:
-    """Return the standard output as it prints tables: a terminal's width, a pipe's lines whole."""
+    """Return the standard output, at a terminal's width or, in a pipe, with unbroken lines."""
     console = CliConsole(highlight=False)
-    # A pipe has no width to fit to.
     return console if console.is_terminal else CliConsole(highlight=False, width=_PIPE_WIDTH)
 
 
 def print_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
 ) -> None:
-    """Print what `make_table` makes; on a terminal it is fitted to its width."""
+    """Print a table as `make_table` makes it, fitted to the width of a terminal."""
     output_console().print(make_table(header, rows, n_text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words, for example ``"40 s"``, ``"95 min"`` or ``"2 h 05 min"``."""
+    """Return a duration as text, for example ``"40 s"``, ``"95 min"`` or ``"2 h 05 min"``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -12,5 +12,5 @@ def duration(seconds: float) -> str:
 
 
 def file_size(n_bytes: int) -> str:
-    """Return a size in words, for example ``"571.2 kB"``."""
+    """Return a size as text, for example ``"571.2 kB"``."""
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"

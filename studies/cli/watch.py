@@ -1,4 +1,4 @@
-"""Showing the status of studies once, or again and again until they are complete."""
+"""Print the status of studies once, or repeatedly until they are complete."""
 
 from __future__ import annotations
 
@@ -17,40 +17,22 @@ from rich.text import Text
 from fdrnn.search import StoreError
 from fdrnn.studies.cli.status_view import StudyStatus, status_blocks, status_mapping
 from fdrnn.studies.cli.tables import output_console
-from fdrnn.studies.errors import OptionError
 
 Statuses = Sequence[StudyStatus]
-
-_LONGEST_INTERVAL_S = 86_400.0
-
-
-def require_interval(every_s: float) -> None:
-    """Require a time that may pass between two looks.
-
-    Raises
-    ------
-    OptionError
-        If it is not positive, or more than a day.
-    """
-    if not 0 < every_s <= _LONGEST_INTERVAL_S:
-        raise OptionError(
-            f"--every must be more than 0 seconds and at most {_LONGEST_INTERVAL_S:g}, a day, got "
-            f"{every_s:g}"
-        )
 
 
 class View(Protocol):
     """Shows statuses."""
 
     def show(self, statuses: Statuses) -> None:
-        """Show where studies stand."""
+        """Show the status of studies."""
 
-    def away(self, error: StoreError) -> None:
-        """Show that the store cannot be read at the moment."""
+    def unavailable(self, error: StoreError) -> None:
+        """Show that the store cannot be read."""
 
 
-class JsonView:
-    """A line of JSON each time: ``store``, ``time`` and ``studies``, or ``error`` in its place.
+class JsonView(View):
+    """Prints a line of JSON each time: ``store``, ``time``, and ``studies`` or ``error``.
 
     Parameters
     ----------
@@ -62,10 +44,10 @@ class JsonView:
         self._store = store
 
     def show(self, statuses: Statuses) -> None:
-        """Print where studies stand; `status_mapping` says with which keys."""
+        """Print the studies with the keys of `status_mapping`."""
         self._print({"studies": [status_mapping(status) for status in statuses]})
 
-    def away(self, error: StoreError) -> None:
+    def unavailable(self, error: StoreError) -> None:
         """Print why the store cannot be read."""
         self._print({"error": str(error)})
 
@@ -74,8 +56,8 @@ class JsonView:
         typer.echo(json.dumps(head | content, allow_nan=False))
 
 
-class TextView:
-    """A block of text each time.
+class TextView(View):
+    """Prints a block of text each time.
 
     Parameters
     ----------
@@ -84,7 +66,7 @@ class TextView:
     console
         Where it is printed.
     watched
-        Whether blocks follow each other: they then bear the time, and errors are short.
+        Whether blocks follow each other: they then have the time, and errors are short.
     """
 
     def __init__(self, store: str, console: Console, *, watched: bool) -> None:
@@ -93,52 +75,53 @@ class TextView:
         self._watched = watched
 
     def show(self, statuses: Statuses) -> None:
-        """Print where studies stand."""
+        """Print the status of studies."""
         if self._watched:
             self._console.print(f"{_now():%Y-%m-%d %H:%M:%S} UTC", markup=False)
         self._console.print(_group(self._store, statuses, whole_errors=not self._watched))
         if self._watched:
             self._console.print()
 
-    def away(self, error: StoreError) -> None:
+    def unavailable(self, error: StoreError) -> None:
         """Print why the store cannot be read."""
         self._console.print(f"{_now():%Y-%m-%d %H:%M:%S} UTC: {error}; waiting", markup=False)
 
 
-class LiveView:
-    """The latest status in place, on a terminal.
+class LiveView(View):
+    """Shows the latest status in place, on a terminal.
 
     Parameters
     ----------
     store
         The store's name for display.
     live
-        The display, begun.
+        The display, started.
     """
 
     def __init__(self, store: str, live: Live) -> None:
         self._store = store
         self._live = live
-        self._shown: RenderableType = Text("")
-        self._away_since: datetime | None = None
+        self._latest: RenderableType = Text("")
+        self._unavailable_since: datetime | None = None
 
     def show(self, statuses: Statuses) -> None:
-        """Replace what is shown."""
-        self._away_since = None
-        self._shown = _group(self._store, statuses, whole_errors=False)
-        updated = Text(f"{_now():%H:%M:%S} UTC; Ctrl-C ends the display alone", style="dim")
-        self._live.update(Group(updated, self._shown), refresh=True)
+        """Replace the status."""
+        self._unavailable_since = None
+        self._latest = _group(self._store, statuses, whole_errors=False)
+        line = Text(f"{_now():%H:%M:%S} UTC; Ctrl-C ends the display alone", style="dim")
+        self._live.update(Group(line, self._latest), refresh=True)
 
-    def away(self, error: StoreError) -> None:
-        """Say above what was shown last that the store is away."""
-        self._away_since = self._away_since or _now()
-        line = Text(f"not up to date since {self._away_since:%H:%M:%S} UTC: {error}", style="red")
-        self._live.update(Group(line, self._shown), refresh=True)
+    def unavailable(self, error: StoreError) -> None:
+        """Show above the latest status why the store cannot be read."""
+        self._unavailable_since = self._unavailable_since or _now()
+        since = f"not up to date since {self._unavailable_since:%H:%M:%S} UTC"
+        line = Text(f"{since}: {error}", style="red")
+        self._live.update(Group(line, self._latest), refresh=True)
 
 
 @contextmanager
 def view(store: str, *, watched: bool, as_json: bool) -> Iterator[View]:
-    """Give the view that fits the standard output.
+    """Yield the view that fits the standard output.
 
     Parameters
     ----------
@@ -164,7 +147,7 @@ def follow(
 ) -> Statuses:
     """Show statuses until every study is complete, and return the last ones.
 
-    A store that cannot be read is waited for.
+    While the store cannot be read, it is tried again.
 
     Parameters
     ----------
@@ -175,14 +158,14 @@ def follow(
     view
         Shows them.
     every_s
-        Seconds between two looks.
+        Seconds between two reads.
     """
     while not all(status.progress.complete for status in statuses):
         time.sleep(every_s)
         try:
             statuses = read()
         except StoreError as error:
-            view.away(error)
+            view.unavailable(error)
         else:
             view.show(statuses)
     return statuses

@@ -11,7 +11,7 @@ from fake_study import FakeTrainer, settings
 from fdrnn.datasets import Dataset
 from fdrnn.model import EpochRecord
 from fdrnn.search import StudyDefinition, Training, run_workers
-from fdrnn.studies.cli import main, training
+from fdrnn.studies.cli import main, run
 
 FAIL = "FAKE_FAIL"
 """Environment variable: if set, every trial meets a program error."""
@@ -40,8 +40,8 @@ def make_trainer(
 
 if __name__ == "__main__":
     fake = settings(training=Training(make_trainer=make_trainer))
-    training.run_workers = lambda *arguments, **options: run_workers(
+    run.run_workers = lambda *arguments, **options: run_workers(
         *arguments, **{**options, "settings": fake}
     )
-    training._require_toolchain = lambda: None
+    run._require_toolchain = lambda: None
     main()

@@ -9,37 +9,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer import Context
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import Result
 
 from fdrnn.search import open_store, trials
+from fdrnn.studies.cli.app import COMMANDS, app
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
 
-COMMANDS = (
-    (),
-    ("run",),
-    ("worker",),
-    ("report",),
-    ("sample",),
-    ("analyze",),
-    ("dashboard",),
-    ("study",),
+SUBCOMMANDS = (
     ("study", "create"),
     ("study", "status"),
+    ("study", "retry"),
     ("study", "list"),
     ("study", "export"),
     ("study", "import"),
-    ("store",),
     ("store", "migrate"),
-    ("data",),
     ("data", "list"),
     ("data", "fetch"),
     ("data", "show"),
 )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), *SUBCOMMANDS])
 def test_every_command_has_help(fdrnn: Run, command: tuple[str, ...]) -> None:
     result = fdrnn(*command, "--help")
     assert result.exit_code == 0
@@ -60,6 +55,47 @@ def test_the_help_teaches_by_examples_and_names_the_environment(fdrnn: Run) -> N
 
 def test_version(fdrnn: Run) -> None:
     assert fdrnn("--version").stdout.startswith("fdrnn ")
+
+
+def test_the_summaries_in_the_help_are_those_of_the_commands() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    context = Context(group)
+    for name, (_, summary) in COMMANDS.items():
+        command = group.get_command(context, name)
+        assert command.help is not None
+        assert " ".join(command.help.split("\n\n")[0].split()) == summary
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_load_no_library_of_a_command(option: str) -> None:
+    code = (
+        "import sys\nfrom fdrnn.studies.cli.app import app\n"
+        f"app(['{option}'], standalone_mode=False)\n"
+        "print(*{'numpy', 'sqlalchemy', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "\n"
+
+
+def test_an_unknown_command_gets_the_nearest(fdrnn: Run) -> None:
+    result = fdrnn("studdy")
+    assert result.exit_code == 2
+    assert "No such command 'studdy'. Did you mean 'study'?" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "study --help", "data list"])
+def test_output_that_cannot_be_written_is_one_line(command: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m fdrnn.studies.cli {command} > /dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fdrnn: error: OSError: ")
+    assert "No space left on device" in line
 
 
 def test_misuse_exits_with_2(fdrnn: Run) -> None:
@@ -113,9 +149,9 @@ def test_numbers_below_1(error_line: ErrorLine, option: str, value: str) -> None
 @pytest.mark.parametrize(
     ("option", "value", "rule"),
     [
-        ("--lease", "0.5", "--lease must be at least 1.0 seconds, got 0.5"),
-        ("--lease", "nan", "--lease must be at least 1.0 seconds, got nan"),
-        ("--checkpoint-every", "-1", "--checkpoint-every must be at least 0 seconds, got -1"),
+        ("--lease", "0.5", "--lease must be at least 1 s, got 0.5"),
+        ("--lease", "nan", "--lease must be at least 1 s, got nan"),
+        ("--checkpoint-every", "-1", "--checkpoint-every must be at least 0 s, got -1"),
     ],
 )
 @pytest.mark.parametrize("command", [("run", "bach"), ("worker", "bach")])
@@ -267,7 +303,7 @@ def test_a_report_that_cannot_be_written(fdrnn: Run, study_file: Path, tmp_path:
     result = fdrnn("report", "--output", tmp_path / "out")
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert "cannot write the report" in line
+    assert "cannot be written" in line
     assert "--output" in line
 
 
@@ -348,7 +384,7 @@ def test_data_list_and_show(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
     ("option", "value", "expected"),
     [
         ("--split", "all", "--split must be one of train, valid, test, got 'all'"),
-        ("--sequence", "2", "--sequence must be in 0 .. 1 for the train split, got 2"),
+        ("--sequence", "2", "--sequence must be at most 1 for the train split, got 2"),
         ("--sequence", "-1", "got -1"),
     ],
 )
@@ -361,27 +397,27 @@ def test_data_show_of_what_is_not_there(
 
 def test_options_that_would_have_no_effect_are_refused(error_line: ErrorLine, noise: Path) -> None:
     for option, value in (("--split", "test"), ("--sequence", "0")):
-        assert "say what --png draws" in error_line("data", "show", noise, option, value)
+        assert "choose what --png draws" in error_line("data", "show", noise, option, value)
     assert "ends in .png, got x.jpg" in error_line("data", "show", noise, "--png", "x.jpg")
     for command in (("report",), ("study", "status")):
-        assert "between two looks of --watch" in error_line(*command, "--every", "5")
+        assert "the interval of --watch" in error_line(*command, "--every", "5")
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "detail"),
     [
         (MemoryError(), "(MemoryError)"),
         (MemoryError("\nno 29.8 GiB\nApply node: a page"), "(MemoryError: no 29.8 GiB)"),
     ],
 )
 def test_too_little_memory_is_one_line(
-    error_line: ErrorLine, error: MemoryError, told: str, monkeypatch: pytest.MonkeyPatch
+    error_line: ErrorLine, error: MemoryError, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def need(data_dir: Path | None) -> None:
         raise error
 
-    monkeypatch.setattr("fdrnn.studies.cli.data.list_data", need)
-    assert f"out of memory {told}; ask for less" in error_line("data", "list")
+    monkeypatch.setattr("fdrnn.studies.cli.data.describe", need)
+    assert f"out of memory {detail}; use smaller numbers" in error_line("data", "list")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +444,7 @@ def test_a_dashboard_with_nothing_to_show_or_no_port(
     open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3", create=True).close()
     assert "holds no study" in error_line("dashboard")
     fdrnn("study", "create", study_file)
-    assert "--port must be in 0 .. 65535" in error_line("dashboard", "--port", "70000")
+    assert "--port must be at most 65535" in error_line("dashboard", "--port", "70000")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"port {port}" in error_line("dashboard", "--port", port)

@@ -51,9 +51,9 @@ def test_every_kind_has_words(kind: EventKind) -> None:
     assert describe(event(kind), 300)
 
 
-def test_a_trial_is_begun_or_gone_on_with() -> None:
-    assert describe(event(EventKind.CLAIMED, epoch=0), 300) == "trial 3 begins"
-    assert describe(event(EventKind.CLAIMED), 300) == "trial 3 goes on after epoch 17"
+def test_a_trial_starts_or_resumes() -> None:
+    assert describe(event(EventKind.CLAIMED, epoch=0), 300) == "trial 3 starts"
+    assert describe(event(EventKind.CLAIMED), 300) == "trial 3 resumes after epoch 17"
 
 
 def test_divergence_and_a_missing_nll_are_told() -> None:
@@ -77,15 +77,15 @@ def test_the_log_tells_begin_and_end_but_not_every_epoch() -> None:
     lines = [line.split(" ", 1)[1] for line in text.splitlines()]
     assert lines == [
         summary(),
-        "workers start; the first run on a machine compiles for a minute or so",
-        "worker 1: trial 3 begins",
+        "starting workers; the first run on a machine compiles for about a minute",
+        "worker 1: trial 3 starts",
         "worker 1: trial 3: epoch 1 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
         "worker 2: trial 3: epoch 5 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
         "worker 1: trial 3 finished after epoch 49, best validation NLL 8.524",
         summary(),
-        "worker 1: waits for trials of other workers",
+        "worker 1: waiting for trials of other workers",
     ]
 
 

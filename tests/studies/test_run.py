@@ -47,7 +47,7 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert (tmp_path / "fdrnn-report" / "tables" / "table1.md").read_text() in out
     assert "`fdrnn report` adds the figures" in log
     for index in range(3):
-        assert f"trial {index} begins" in log
+        assert f"trial {index} starts" in log
     assert "Traceback" not in log
     assert "study mine: 3 of 3 trials finished" in log
 
@@ -55,7 +55,7 @@ def test_run_ends_with_its_table_and_again_only_reports(
     out_again, log = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 0
     assert out_again == out
-    assert "begins" not in log
+    assert "starts" not in log
 
 
 def test_several_studies_are_trained_one_after_the_other(
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     line = error_line("run", study_file, "--output", tmp_path / "file")
-    assert "cannot write the report into" in line
+    assert "cannot write into" in line
     assert not (tmp_path / "fdrnn.sqlite3").exists()
 
 
@@ -116,7 +116,7 @@ def test_a_comparison_is_run_followed_and_reported_by_its_name(
     assert store.study_names() == ["mine.fast_dropout", "mine.plain"]
     for name in store.study_names():
         assert trials(store, name)["state"].tolist() == ["finished"] * 3
-        assert f"{name} trial 2 begins" in log
+        assert f"{name} trial 2 starts" in log
     assert "comparison mine: 2 studies of 3 trials in store" in log
     assert "study mine: 6 of 6 trials finished" in log
     assert "## Comparison mine: variants on" in out
@@ -132,7 +132,7 @@ def test_a_comparison_is_run_followed_and_reported_by_its_name(
         "mine.fast_dropout.fdrnn.zip",
         "mine.plain.fdrnn.zip",
     ]
-    refresh_notes(store, ["mine"])
+    refresh_notes(store, store.studies(["mine"]))
     unknown = fdrnn("report", "--from", tmp_path / "exports", "mine", "mina")
     assert "unknown study 'mina'" in unknown.stderr
 
@@ -150,8 +150,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     os.killpg(first.pid, signal.SIGINT)
     _, log = first.communicate(timeout=LIMIT_S)
     assert first.returncode == 130
-    assert "interrupted; the same command goes on where it stopped" in log
-    assert "is put back" in log
+    assert "interrupted; the same command resumes" in log
+    assert "released" in log
     assert "Traceback" not in log
     store = open_store(url)
     kept = len(curves(store, "mine"))
@@ -160,7 +160,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     second = start(*command)
     _, log = second.communicate(timeout=LIMIT_S)
     assert second.returncode == 0
-    assert "goes on after epoch" in log
+    assert "resumes after epoch" in log
     after = curves(store, "mine")
     assert len(after) == 3 * 40 > kept
     assert not after.duplicated(["config_index", "epoch"]).any()
@@ -180,7 +180,7 @@ def test_failed_trials_end_with_code_1_and_status_shows_them(
     process = start("run", study_file, "--workers", "1", FAKE_FAIL="1")
     out, log = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
-    assert "3 of 3 trials failed; `fdrnn study status mine` shows the errors" in log
+    assert "3 of 3 trials failed; `fdrnn study status mine` prints the errors" in log
     assert "3 failed with a program error" in out
     assert "Traceback" not in log
     status = fdrnn("study", "status", "mine")

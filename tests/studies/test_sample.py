@@ -165,4 +165,4 @@ def test_a_folder_that_cannot_be_written(fdrnn: Run, url: str, tmp_path: Path) -
     (tmp_path / "file").write_text("")
     result = fdrnn("sample", "notes", "--output", tmp_path / "file" / "folder")
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].startswith("fdrnn: error: cannot write the report")
+    assert "music.png cannot be written" in result.stderr.splitlines()[-1]

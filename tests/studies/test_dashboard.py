@@ -124,7 +124,7 @@ def request(url: str, method: str = "GET", body: object = None) -> int:
             answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        assert "not change it" in error.read().decode()
+        assert "can only read the store" in error.read().decode()
         return error.code
 
 

@@ -1,47 +1,47 @@
-"""``fdrnn analyze``: the decomposition of a stored model's gradient, on the terminal and as CSV."""
+"""``fdrnn analyze``: the decomposition of a stored model's gradient, printed and as CSV."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import typer
 
 from fdrnn.datasets.files import write_atomically
-from fdrnn.search import Analysis, analyze, default_storage_url, open_store
+from fdrnn.search import Analysis, open_store
+from fdrnn.search import analyze as analyze_model
 from fdrnn.search.machine import limit_blas_threads
+from fdrnn.studies.cli.options import DataDir, Output, Storage, StoredStudy, Trial, commands
 from fdrnn.studies.cli.tables import print_table
 
 _HEADER = ("weights", "units", "ratio", "delta < 0", "delta = 0", "delta > 0", "error")
 _LEGEND = """\
-ratio: norm of the regulariser's gradient by that of the training loss's
+ratio: norm of the regulariser's gradient divided by that of the training loss's
 delta: shares of steps and units, by the sign of the loss's derivative with
        respect to the variance of a unit's pre-synaptic activation
-error: of the sum of both gradients, beside back-propagation's"""
+error: of the sum of both gradients, relative to back-propagation's"""
+
+app = commands()
 
 
-def analyze_study(
-    study: str, trial: int | None, storage: str | None, data_dir: Path | None, output: Path
+@app.command()
+def analyze(
+    study: StoredStudy, trial: Trial, storage: Storage, data_dir: DataDir, output: Output
 ) -> None:
-    """Print the decomposition of a trial's gradient and write its numbers per unit.
+    """Split a model's gradient into training loss and regulariser.
 
-    Parameters
-    ----------
-    study
-        Name of the study in the store.
-    trial
-        Index of the trial; None for the one with the lowest validation NLL.
-    storage
-        URL of the store; None for the default.
-    data_dir
-        Folder with data files; None where they are cached or fetched.
-    output
-        Folder of the CSV file.
+    For each weight matrix of a finished trial (at its best epoch) or a running one (at its last
+    checkpoint), on the first minibatch of the training set: the ratio of the two parts' norms,
+    the signs of delta, and whether the parts add up. Numbers per unit are written to a CSV file.
+
+    For example:
+
+        fdrnn analyze jsb
+
+        fdrnn analyze jsb --trial 5
     """
     limit_blas_threads(1)
-    found = analyze(open_store(storage or default_storage_url()), study, trial, data_dir)
-    typer.echo(f"study {study}, trial {found.config_index}, after epoch {found.epoch}")
+    analysis = analyze_model(open_store(storage), study, trial, data_dir)
+    typer.echo(f"study {study}, trial {analysis.config_index}, after epoch {analysis.epoch}")
     rows = [
         (
             layer.name,
@@ -50,12 +50,12 @@ def analyze_study(
             *(f"{share:.1%}" for share in layer.shares),
             f"{layer.residual:.0e}",
         )
-        for layer in found.layers
+        for layer in analysis.layers
     ]
     print_table(_HEADER, rows, n_text=1)
     typer.echo(_LEGEND)
-    name = f"{study}-trial-{found.config_index}-decomposition.csv"
-    content = units(found).to_csv(index=False).encode()
+    name = f"{study}-trial-{analysis.config_index}-decomposition.csv"
+    content = units(analysis).to_csv(index=False).encode()
     write_atomically(output / name, content, way_out="name another folder with --output")
     typer.echo(f"Written: {output / name}", err=True)
 

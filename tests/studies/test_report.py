@@ -66,17 +66,15 @@ def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
     assert "no.zip" in error_line("report", "--from", tmp_path / "no.zip")
     assert "--watch needs a store" in error_line("report", "--from", file, "--watch")
     line = error_line("report", "other", "--from", file)
-    assert "unknown study 'other' (known: golden-fd); these are the studies of --from" in line
+    assert "unknown study 'other' (known: golden-fd); not among the studies of --from" in line
     assert "sqlite" not in line
     line = error_line("report", "--from", file, "--storage", "sqlite:///x.sqlite3")
-    assert "leave out --storage" in line
+    assert "omit --storage" in line
 
 
 @pytest.mark.parametrize("every", ["0", "-1", "nan"])
 def test_a_time_between_looks_that_is_none(error_line: ErrorLine, every: str) -> None:
-    assert "--every must be more than 0 seconds" in error_line(
-        "report", "--watch", "--every", every
-    )
+    assert "--every must be at least 0.01 s" in error_line("report", "--watch", "--every", every)
 
 
 def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path) -> None:
@@ -90,7 +88,7 @@ def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path
     assert worker.returncode == 0, log
     out, log = watcher.communicate(timeout=LIMIT_S)
     assert watcher.returncode == 0, log
-    assert "looking again in 0.2 s" in log
+    assert "reading again in 0.2 s" in log
     assert "Traceback" not in log
     assert "| 3 of 3 |" in re.sub(" +", " ", out)
     assert "mine is not finished" not in page.read_text()
@@ -103,20 +101,19 @@ def test_watching_survives_a_store_that_is_away(
     store = open_store(url, create=True)
     PortableStudy.read(GOLDEN / "golden-plain.fdrnn.zip").insert(store)
     store.close()
-    looks = iter([StoreUnavailableError("the store is away"), StoreUnavailableError("still away")])
-
+    errors = iter([StoreUnavailableError("unavailable"), StoreUnavailableError("still so")])
     progress = Study.progress
 
-    def sometimes(self: Study) -> StudyProgress:
-        for error in looks:
+    def sometimes(study: Study) -> StudyProgress:
+        for error in errors:
             raise error
-        return progress(self)
+        return progress(study)
 
     monkeypatch.setattr(Study, "progress", sometimes)
     result = fdrnn("report", "--watch", "--every", "0.01", "--storage", url, "--output", "out")
     assert result.exit_code == 0
-    assert "the store is away; looking again in 0.01 s" in result.stderr
-    assert "still away" in result.stderr
+    assert "unavailable; reading again in 0.01 s" in result.stderr
+    assert "still so" in result.stderr
     assert Path("out", "report.html").is_file()
 
 

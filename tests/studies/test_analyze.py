@@ -10,19 +10,19 @@ from typer.testing import Result
 
 from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
 from fdrnn.search import Analysis
-from fdrnn.studies.cli import analysis
+from fdrnn.studies.cli import analyze
 
 
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch) -> Analysis:
-    """What the command finds, in the place of a trained model."""
+    """What the command finds, instead of a trained model."""
     rng = np.random.default_rng(0)
     W, delta, full = rng.normal(size=(3, 2)), rng.normal(size=(5, 2)), rng.normal(size=(3, 2))
     delta[0] = 0.0
     layer = LayerDecomposition("W_rec", W, delta, np.abs(W), 0.75 * full, 0.25 * full, full)
     result = Analysis(4, 17, (layer,))
-    monkeypatch.setattr(analysis, "open_store", lambda url: None)
-    monkeypatch.setattr(analysis, "analyze", lambda *_: result)
+    monkeypatch.setattr(analyze, "open_store", lambda url: None)
+    monkeypatch.setattr(analyze, "analyze_model", lambda *_: result)
     return result
 
 

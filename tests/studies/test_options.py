@@ -81,7 +81,7 @@ def test_the_url_stands_in_a_file(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "No such file or directory"),
+        (None, "there is no URL file"),
         (b"", "must hold the store's URL and nothing else"),
         (b"\n\n", "must hold the store's URL and nothing else"),
         (b"secret\n", "must hold the store's URL and nothing else"),
@@ -113,7 +113,7 @@ def test_a_file_that_holds_no_url(
 @pytest.mark.parametrize(
     ("storage", "expected"),
     [
-        ("@postgresql://ada:secret@db/b", "leave it out before the URL itself"),
+        ("@postgresql://ada:secret@db/b", "leave out @ before a URL"),
         ("host=db user=ada password=secret dbname=b", "it must look like sqlite:///FILE"),
         ("//ada:secret@db/b", "it must look like sqlite:///FILE"),
     ],
@@ -137,7 +137,9 @@ def test_a_password_in_a_mistyped_url_is_not_told(
 
 
 def test_a_folder_is_no_file_of_a_url(error_line: ErrorLine, tmp_path: Path) -> None:
-    assert "Is a directory" in error_line("report", "--storage", f"@{tmp_path}")
+    assert "is a directory; a URL file must be a regular file" in error_line(
+        "report", "--storage", f"@{tmp_path}"
+    )
 
 
 @pytest.mark.parametrize("command", [("report",), ("worker", "x"), ("run", "bach"), ("dashboard",)])

@@ -84,7 +84,7 @@ def test_a_note_that_cannot_be_written_fails_no_report(
     monkeypatch.setattr(notes, "update_note", refuse)
     result = fdrnn("report")
     assert result.exit_code == 0
-    line = "fdrnn: the note in optuna-dashboard stays as it was: store x: permission denied"
+    line = "fdrnn: the note in optuna-dashboard was not updated: store x: permission denied"
     assert line in result.stderr.splitlines()
 
 
@@ -93,7 +93,7 @@ def dashboard(start: Start, study_file: Path) -> Iterator[str]:
     """The address of a dashboard on a store whose study trains meanwhile."""
     run = start("run", study_file, "--workers", "1", "--epochs", "20000", FAKE_EPOCH_S="0.02")
     assert run.stderr is not None
-    while "begins" not in run.stderr.readline():
+    while "starts" not in run.stderr.readline():
         assert run.poll() is None
     process = start("dashboard", "--port", "0")
     assert process.stderr is not None
@@ -101,9 +101,9 @@ def dashboard(start: Start, study_file: Path) -> Iterator[str]:
     assert address is not None
     yield address[0]
     assert run.poll() is None
-    for one in (process, run):
-        os.killpg(one.pid, signal.SIGINT)
-        one.communicate(timeout=LIMIT_S)
+    for command in (process, run):
+        os.killpg(command.pid, signal.SIGINT)
+        command.communicate(timeout=LIMIT_S)
 
 
 def test_a_browser_shows_note_and_plots_of_a_study_that_runs(

@@ -1,1 +1,0 @@
-"""The commands of ``fdrnn``, a module for each group of them."""

@@ -1,0 +1,106 @@
+"""Studies that a user asks for: their definitions with what options replace, made in a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from fdrnn.datasets import DataDescription, load
+from fdrnn.search import (
+    Store,
+    StudyDefinition,
+    create_study,
+    find_store,
+    open_store,
+)
+from fdrnn.search.design.comparison import comparison_of, study_name
+from fdrnn.studies import catalogue
+from fdrnn.studies.cli.notes import refresh_notes
+
+Definitions = tuple[StudyDefinition, ...]
+"""Of one study, or of all studies of a comparison."""
+
+
+def requested(study: str, trials: int | None, epochs: int | None, name: str | None) -> Definitions:
+    """Return the definition of a study, or those of a comparison, as options change them.
+
+    Parameters
+    ----------
+    study
+        Name or path of the definition.
+    trials, epochs, name
+        What replaces ``n_trials``, ``max_epochs`` and the name; None for nothing.
+    """
+
+    def changed(definition: StudyDefinition) -> StudyDefinition:
+        if trials is not None:
+            definition = replace(definition, n_trials=trials)
+        if epochs is not None:
+            training = replace(definition.training, max_epochs=epochs)
+            definition = replace(definition, training=training)
+        if name is not None:
+            compared = comparison_of(definition) is not None
+            new = study_name(name, definition.variant) if compared else name
+            definition = replace(definition, name=new)
+        return definition
+
+    return tuple(map(changed, catalogue.find_all(study)))
+
+
+def create(requests: Sequence[Definitions], storage: str, data_dir: Path | None) -> Store:
+    """Create or extend studies, and print what the store now holds.
+
+    Parameters
+    ----------
+    requests
+        The definitions of each study or comparison.
+    storage
+        URL of the store, which is made where it is missing.
+    data_dir
+        Folder with data files; None where they are cached or fetched.
+    """
+    # A mistake in a definition or in data makes no store.
+    existing = find_store(storage)
+    described = [_describe(existing, definitions, data_dir) for definitions in requests]
+    store = existing or open_store(storage, create=True)
+    for definitions, data in zip(requests, described, strict=True):
+        _create(store, definitions, data)
+    return store
+
+
+def _describe(
+    store: Store | None, definitions: Definitions, data_dir: Path | None
+) -> DataDescription | None:
+    # The data are not needed where nothing is left to train.
+    if store is not None and all(_is_complete(store, definition) for definition in definitions):
+        return None
+    dataset = load(definitions[0].data, data_dir, progress=sys.stderr.isatty())
+    for definition in definitions:
+        definition.require_data(dataset.description)
+    return dataset.description
+
+
+def _is_complete(store: Store, definition: StudyDefinition) -> bool:
+    study = store.find(definition.name)
+    return study is not None and study.definition == definition and study.progress().complete
+
+
+def _create(store: Store, definitions: Definitions, data: DataDescription | None) -> None:
+    first = definitions[0]
+    what = f"study {first.name}: {first.n_trials} trials in store {store.shown}"
+    if len(definitions) > 1:
+        what = (
+            f"comparison {comparison_of(first)}: {len(definitions)} studies of {first.n_trials} "
+            f"trials in store {store.shown}"
+        )
+    if data is None:
+        typer.echo(f"{what}, all have ended", err=True)
+        return
+    refresh_notes(store, [create_study(store, definition, data) for definition in definitions])
+    typer.echo(what, err=True)
+    if data.note:
+        typer.echo(f"{data.title}: {data.note}", err=True)

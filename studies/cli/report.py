@@ -1,0 +1,185 @@
+"""``fdrnn report``: Table 1 on the terminal; the page, tables and figures in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.reports.artefacts import Table
+from fdrnn.reports.document import markdown
+from fdrnn.reports.document.writing import PAGE, write_report, write_tables
+from fdrnn.reports.numbers.findings import Findings, read_evidence
+from fdrnn.reports.tables import claims, comparison, nll_tables
+from fdrnn.search import (
+    Store,
+    StoreUnavailableError,
+    StudyProgress,
+    open_store,
+)
+from fdrnn.studies.cli.exports import exported_store
+from fdrnn.studies.cli.interrupts import remembered_interrupts
+from fdrnn.studies.cli.notes import write_notes
+from fdrnn.studies.cli.options import (
+    AnyStudies,
+    Output,
+    Storage,
+    commands,
+    interval,
+    on_command_line,
+    option,
+    require_watch,
+)
+from fdrnn.studies.cli.readable import readable_studies
+from fdrnn.studies.cli.tables import CliConsole
+from fdrnn.studies.errors import OptionError
+
+app = commands()
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    studies: AnyStudies,
+    exports: Annotated[
+        list[Path],
+        option(
+            "--from",
+            metavar="PATH",
+            help="Report exported studies instead of a store's: a file, or a folder of "
+            "*.fdrnn.zip files. May be given several times.",
+        ),
+    ],
+    watch: Annotated[
+        bool,
+        option("--watch", default=False, help="Write the report again while studies are trained."),
+    ],
+    every: Annotated[float, interval(30.0)],
+    storage: Storage,
+    output: Output,
+) -> None:
+    """Print Table 1 and comparisons; write a page, tables and figures.
+
+    The folder gets report.html, which needs no network; tables as CSV, Markdown and LaTeX;
+    figures as SVG and PDF. Incomplete studies are included, and the report says what is missing.
+
+    For example:
+
+        fdrnn report jsb jsb-plain
+
+        fdrnn report --watch --every 60
+
+        fdrnn report --from results --output jsb-report
+    """
+    if exports and on_command_line(context, "storage"):
+        raise OptionError("--from reports exports instead of a store's studies: omit --storage")
+    if exports and watch:
+        raise OptionError("--watch needs a store; exports (--from) do not change")
+    require_watch(context, watch)
+    with remembered_interrupts():
+        if exports:
+            _report_exports(exports, studies, output)
+            return
+        store = open_store(storage)
+        if watch:
+            _watch(store, studies, output, every)
+        else:
+            findings = read_evidence(store, studies)
+            print_results(findings)
+            _write(findings, output)
+            write_notes(store, findings.studies.values())
+
+
+def _report_exports(exports: Sequence[Path], studies: Sequence[str], output: Path) -> None:
+    with exported_store(exports) as store:
+        for name in studies:
+            try:
+                store.studies([name])
+            except UnknownNameError:
+                # That error names the temporary file that holds the exports.
+                hint = "not among the studies of --from"
+                raise UnknownNameError("study", name, store.study_names(), hint) from None
+        findings = read_evidence(store, studies)
+        print_results(findings)
+        _write(findings, output, of_exports=True)
+
+
+def report_results(store: Store, output: Path) -> None:
+    """Print Table 1 of a store and its comparisons, and write their tables, without figures.
+
+    Studies of another fdrnn are left out.
+    """
+    findings = read_evidence(store, [study.name for study in readable_studies(store)])
+    tables = print_results(findings)
+    write_notes(store, findings.studies.values())
+    write_tables(output, tables)
+    typer.echo(
+        f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
+        err=True,
+    )
+
+
+def print_results(findings: Findings) -> list[Table]:
+    """Print Table 1 with the studies of its rows, and the tables of comparisons; return them.
+
+    A terminal that is wide enough for the tables shows rendered Markdown; others and a pipe get
+    the Markdown itself.
+    """
+    tables = list(nll_tables.tables(findings.rows))
+    for compared in findings.comparisons:
+        tables += [comparison.table(compared), claims.table(compared)]
+    text = markdown.document("Results", tables)
+    console = CliConsole()
+    table_width = max(len(line) for line in text.splitlines() if line.startswith("|"))
+    if console.is_terminal and console.width >= table_width:
+        console.print(Markdown(text))
+    else:
+        typer.echo(text)
+    return tables
+
+
+def _write(findings: Findings, output: Path, *, of_exports: bool = False) -> None:
+    # Matplotlib and Optuna are imported here: Table 1 is printed without waiting for them.
+    from fdrnn.reports.report import build  # noqa: PLC0415
+
+    paths = write_report(output, build(findings, of_exports=of_exports))
+    typer.echo(f"Written: {output / PAGE} and {len(paths) - 1} files beside it", err=True)
+
+
+def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -> None:
+    written: list[tuple[object, ...]] | None = None
+    while True:
+        try:
+            # The first time loads libraries, of which some swallow a Ctrl-C.
+            with remembered_interrupts():
+                # Evidence that is later than the progress: at the end nothing is missing.
+                progress = [study.progress() for study in store.studies(studies)]
+                state = [_state(study) for study in progress]
+                complete = all(study.complete for study in progress)
+                if state != written:
+                    findings = read_evidence(store, studies)
+                    if written is None or complete:
+                        print_results(findings)
+                    _write(findings, output)
+                    write_notes(store, findings.studies.values())
+                    written = state
+            if complete:
+                return
+            finished = sum(study.finished for study in progress)
+            n_trials = sum(study.n_trials for study in progress)
+            message = f"{finished} of {n_trials} trials finished"
+        except StoreUnavailableError as error:
+            message = str(error)
+        typer.echo(f"{message}; reading again in {every_s:g} s, Ctrl-C ends", err=True)
+        time.sleep(every_s)
+
+
+def _state(progress: StudyProgress) -> tuple[object, ...]:
+    """Return what a new report would show differently."""
+    epochs = tuple((trial.config_index, trial.epoch) for trial in progress.running_trials)
+    return progress.study, progress.n_trials, progress.finished, progress.failed, epochs

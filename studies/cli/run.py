@@ -1,0 +1,202 @@
+"""``fdrnn run`` and ``fdrnn worker``: the commands that train."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fdrnn.datasets import load
+from fdrnn.reports.document.writing import require_writable
+from fdrnn.search import (
+    Store,
+    StoreError,
+    Study,
+    StudyProgress,
+    WorkerSettings,
+    open_store,
+    run_workers,
+)
+from fdrnn.search.design.comparison import comparison_of
+from fdrnn.search.store.progress import total
+from fdrnn.studies.cli.creation import create, requested
+from fdrnn.studies.cli.display import make_display
+from fdrnn.studies.cli.interrupts import remembered_interrupts
+from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.options import (
+    CheckpointEvery,
+    DataDir,
+    Epochs,
+    Lease,
+    Name,
+    Output,
+    Storage,
+    StoredStudies,
+    StudySources,
+    Threads,
+    Trials,
+    commands,
+    number,
+)
+from fdrnn.studies.cli.report import report_results
+from fdrnn.studies.cli.status_view import summary_line
+from fdrnn.studies.errors import OptionError
+
+app = commands()
+
+
+@app.command()
+def run(
+    studies: StudySources,
+    trials: Trials,
+    epochs: Epochs,
+    workers: Annotated[
+        int | None,
+        number(least=1, help="Worker processes; by default as many as the cores have room for."),
+    ],
+    threads: Threads,
+    lease: Lease,
+    checkpoint_every: CheckpointEvery,
+    name: Name,
+    storage: Storage,
+    data_dir: DataDir,
+    output: Output,
+) -> None:
+    """Create studies, train their trials and report Table 1.
+
+    Studies are trained one after the other, those of a comparison together. Ctrl-C stops
+    cleanly: the states of trials are kept in the store, and the same command resumes. A complete
+    study is only reported.
+
+    For example:
+
+        fdrnn run bach --trials 4 --epochs 20
+
+        fdrnn run compare-bach --epochs 10
+
+        fdrnn run jsb jsb-plain --data-dir ~/music --workers 8
+
+        fdrnn run bach --epochs 5 --name bach-short
+    """
+    if name is not None and len(studies) > 1:
+        raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
+    with remembered_interrupts():
+        # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
+        requests = [requested(study, trials, epochs, name) for study in studies]
+        _require_toolchain()
+        require_writable(output)
+        store = create(requests, storage, data_dir)
+    settings = WorkerSettings(
+        threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
+    )
+    codes = [
+        _train(
+            store,
+            [store.study(definition.name) for definition in definitions],
+            storage,
+            workers,
+            settings,
+            data_dir,
+        )
+        for definitions in requests
+    ]
+    report_results(store, output)
+    raise typer.Exit(max(codes))
+
+
+@app.command()
+def worker(
+    study: StoredStudies,
+    workers: Annotated[int, number(least=1, default=1, help="Worker processes.")],
+    threads: Threads,
+    lease: Lease,
+    checkpoint_every: CheckpointEvery,
+    storage: Storage,
+    data_dir: DataDir,
+) -> None:
+    """Train trials of a study in the store until none is waiting.
+
+    Start as many as there are cores, on as many machines as reach the store; each trial is
+    claimed by one of them. `fdrnn study create` makes the study.
+
+    For example:
+
+        fdrnn worker jsb
+
+        FDRNN_STORAGE=postgresql://host/fdrnn fdrnn worker jsb --workers 8
+    """
+    with remembered_interrupts():
+        store = open_store(storage)
+        studies = store.studies([study])
+        # Where nothing is left to train, neither a compiler nor the data are needed.
+        if not all(stored.progress().complete for stored in studies):
+            _require_toolchain()
+            # Here and not by several workers at once, and with a progress bar.
+            for data in sorted({stored.definition.data for stored in studies}):
+                load(data, data_dir, progress=sys.stderr.isatty())
+    settings = WorkerSettings(
+        threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
+    )
+    raise typer.Exit(_train(store, studies, storage, workers, settings, data_dir))
+
+
+def _train(
+    store: Store,
+    studies: Sequence[Study],
+    storage: str,
+    n_workers: int | None,
+    settings: WorkerSettings,
+    data_dir: Path | None,
+) -> int:
+    """Train a study, or those of a comparison, and return the exit code."""
+    first = studies[0].definition
+    title = first.name if len(studies) == 1 else comparison_of(first) or first.name
+
+    def progress() -> StudyProgress:
+        try:
+            each = [study.progress() for study in studies]
+        finally:
+            # A server's connections are for the workers.
+            store.close()
+        return each[0] if len(each) == 1 else total(title, each)
+
+    def summary() -> str:
+        try:
+            return summary_line(progress())
+        except StoreError as error:
+            return str(error)
+
+    done = progress()
+    if not done.complete:
+        with make_display(summary, first.training.max_epochs) as display:
+            interrupted = run_workers(
+                storage,
+                [study.name for study in studies],
+                n_workers,
+                data_dir=data_dir,
+                on_event=display.show,
+                on_stop=display.stopping,
+                settings=settings,
+            )
+        if interrupted:
+            # At once: the store may be what the user waits for.
+            raise KeyboardInterrupt
+        refresh_notes(store, studies)
+        done = progress()
+    if done.failed:
+        typer.echo(
+            f"fdrnn: study {title}: {done.failed} of {done.n_trials} trials failed; "
+            f"`fdrnn study status {title}` prints the errors",
+            err=True,
+        )
+    return 1 if done.failed else 0
+
+
+def _require_toolchain() -> None:
+    # Imports Theano, which a worker of a complete study does without.
+    from fdrnn.model.toolchain import check_toolchain  # noqa: PLC0415
+
+    check_toolchain()

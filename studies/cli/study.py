@@ -1,0 +1,263 @@
+"""``fdrnn study``: create, watch, retry, list, export and import studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fdrnn.search import (
+    PortableStudy,
+    StoreError,
+    open_store,
+)
+from fdrnn.search.design.comparison import comparison_of
+from fdrnn.search.store.database import Database
+from fdrnn.studies import catalogue
+from fdrnn.studies.cli import creation
+from fdrnn.studies.cli.exports import SUFFIX, exported_files
+from fdrnn.studies.cli.options import (
+    AnyStudies,
+    DataDir,
+    Epochs,
+    Name,
+    Storage,
+    StoredStudies,
+    StudySource,
+    Trials,
+    commands,
+    interval,
+    on_command_line,
+    option,
+    require_watch,
+)
+from fdrnn.studies.cli.readable import readable_studies
+from fdrnn.studies.cli.status_view import StudyStatus, summary_line
+from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.cli.units import file_size
+from fdrnn.studies.cli.watch import Statuses, follow, view
+from fdrnn.studies.errors import OptionError
+
+app = commands("Create, watch, export and import studies.")
+
+
+@app.command()
+def create(
+    study: StudySource,
+    trials: Trials,
+    epochs: Epochs,
+    name: Name,
+    storage: Storage,
+    data_dir: DataDir,
+) -> None:
+    """Draw the configurations of a study or comparison, for workers to train.
+
+    The same study again changes nothing; more --trials extend it; any other difference is
+    an error.
+    """
+    creation.create([creation.requested(study, trials, epochs, name)], storage, data_dir)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    studies: AnyStudies,
+    watch: Annotated[
+        bool, option("--watch", default=False, help="Repeat until every trial has ended.")
+    ],
+    every: Annotated[float, interval(5.0)],
+    as_json: Annotated[
+        bool, option("--json", default=False, help="Print JSON, one line each time.")
+    ],
+    storage: Storage,
+) -> None:
+    """Print a study's counts, running trials, best trial, failures and time left.
+
+    The expected time left rests on the epochs and seconds of the study's trials so far and on the
+    workers that run now. The store is only read.
+
+    Keys of the JSON: store, time, and studies (or error, while --watch cannot read the store),
+    each with name, n_trials, waiting, running, finished, failed, diverged, complete, best,
+    running_trials, failed_trials, troubled_trials, time_left, definition, created_at and
+    code_version. NaN is null, infinities are the texts inf and -inf.
+
+    For example:
+
+        fdrnn study status jsb --watch
+
+        fdrnn study status --json
+    """
+    require_watch(context, watch)
+
+    def read() -> Statuses:
+        # Opened each time: a store that was unavailable may have a new connection.
+        store = open_store(storage)
+        try:
+            return [StudyStatus.read(study) for study in store.studies(studies)]
+        finally:
+            store.close()
+
+    statuses = read()
+    try:
+        with view(Database(storage).shown, watched=watch, as_json=as_json) as viewer:
+            viewer.show(statuses)
+            if watch:
+                statuses = follow(statuses, read, viewer, every)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    raise typer.Exit(any(status.progress.failed for status in statuses))
+
+
+@app.command()
+def retry(study: StoredStudies, storage: Storage) -> None:
+    """Retry failed trials, from their last checkpoints."""
+    n_trials = sum(stored.retry_failed() for stored in open_store(storage).studies([study]))
+    typer.echo(f"{n_trials} failed trials of study {study} are waiting; `fdrnn run` trains them")
+
+
+@app.command("list")
+def list_(context: typer.Context, storage: Storage) -> None:
+    """List the definitions that fdrnn has and the studies of the store."""
+    typer.echo("Study definitions that `fdrnn run` knows by name:")
+    print_table(
+        ("study", "data", "variant", "space", "trials", "most epochs"),
+        [_row(name) for name in catalogue.names()],
+    )
+    try:
+        store = open_store(storage)
+    except StoreError as error:
+        # The default need not exist yet.
+        if on_command_line(context, "storage"):
+            raise
+        typer.echo(f"\n{error}")
+        return
+    typer.echo(f"\nIn store {store.shown}:")
+    for study in readable_studies(store):
+        typer.echo(f"  {summary_line(study.progress())}")
+
+
+def _row(name: str) -> tuple[str, ...]:
+    definitions = catalogue.find_all(name)
+    first, n = definitions[0], len(definitions)
+    compared = comparison_of(first) is not None
+    return (
+        name,
+        first.data,
+        f"{n} variants" if compared else first.variant,
+        "-" if compared else first.space,
+        f"{n} x {first.n_trials}" if compared else str(first.n_trials),
+        str(first.training.max_epochs),
+    )
+
+
+@app.command("export")
+def export(
+    studies: AnyStudies,
+    output: Annotated[
+        Path,
+        option(
+            default=Path(),
+            metavar="DIR",
+            help="Folder of the files STUDY.fdrnn.zip; made if missing. Earlier exports are "
+            "replaced.",
+        ),
+    ],
+    weights: Annotated[bool, option(default=False, help="Include the trained parameters (large).")],
+    checkpoints: Annotated[
+        bool,
+        option(
+            default=True,
+            help="Include the states of unfinished trials, so that they can be resumed; without "
+            "them such trials start over.",
+        ),
+    ],
+    storage: Storage,
+) -> None:
+    """Write studies, complete or not, into one file each that any store can import.
+
+    Workers may continue meanwhile. A file is a zip archive of JSON lines and NumPy arrays; the
+    same study gives the same bytes.
+
+    For example:
+
+        fdrnn study export jsb
+
+        fdrnn study export --output results --no-checkpoints
+    """
+    store = open_store(storage)
+    chosen = store.studies(studies)
+    if not chosen:
+        raise OptionError(
+            f"store {store.shown} holds no study to export; `fdrnn run STUDY` makes one"
+        )
+    for name in (study.name for study in chosen):
+        study = PortableStudy.from_store(store, name, weights=weights, checkpoints=checkpoints)
+        path = output / f"{name}{SUFFIX}"
+        size = study.write(path)
+        left_out = ""
+        if study.n_epochs_left_out:
+            left_out = (
+                f"; left out {study.n_epochs_left_out} epochs of unfinished trials, which no "
+                "checkpoint in the file covers"
+            )
+        typer.echo(f"{path}, {file_size(size)}: {_contents(study, name)}{left_out}")
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Files of exported studies, or folders of *.fdrnn.zip files."
+        ),
+    ],
+    name: Name,
+    storage: Storage,
+) -> None:
+    """Add exported studies to the store, which is made if there is none.
+
+    Unfinished trials are waiting then, to be resumed from their checkpoints where the file has
+    them. An equal study in the store is left as it is; another one of the same name is an error.
+
+    For example:
+
+        fdrnn study import jsb.fdrnn.zip
+
+        fdrnn study import jsb.fdrnn.zip --name jsb-of-ada
+
+        fdrnn study import results
+    """
+    paths = exported_files(files)
+    if name is not None and len(paths) > 1:
+        raise OptionError(f"--name names one study, got {len(paths)} files; import them one by one")
+    # All are read before the store is made or changed.
+    studies = [PortableStudy.read(path) for path in paths]
+    store = open_store(storage, create=True)
+    for study in studies:
+        added = study.insert(store, name)
+        already = "" if added else "; the store already holds it, equal in everything"
+        typer.echo(f"store {store.shown}: {_contents(study, name or study.name)}{already}")
+
+
+def _contents(study: PortableStudy, name: str) -> str:
+    counts = study.counts
+    starts = [
+        f"{number} {how}"
+        for number, how in (
+            (study.n_resumed, "to resume from a checkpoint"),
+            (study.n_restarted, "to start over"),
+        )
+        if number
+    ]
+    return (
+        ", ".join(
+            [
+                f"study {name}",
+                f"{counts.total()} trials",
+                *(f"{count} {state}" for state, count in sorted(counts.items())),
+            ]
+        )
+        + (f" (of these {', '.join(starts)})" if starts else "")
+        + (", with weights" if study.weights else ", without weights")
+    )
