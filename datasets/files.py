@@ -39,11 +39,10 @@ def user_path(text: str | Path) -> Path:
         If there is no such home folder, `text` is not a valid path, or it names a place that
         this user may not access. The place need not exist.
     """
-    if "\0" in str(text):
-        raise PathError(f"a path must not contain a null character, got {shown(str(text))}")
     try:
         path = Path(text).expanduser().absolute()
-    except RuntimeError as error:
+    # No such home folder, or the current directory was removed.
+    except (RuntimeError, OSError) as error:
         raise PathError(
             f"{shown(str(text))} is not a valid path: {error}; write it out in full"
         ) from error
@@ -52,6 +51,8 @@ def user_path(text: str | Path) -> Path:
     except OSError as error:
         if error.errno in _UNUSABLE:
             raise _inaccessible(path, error) from error
+    except ValueError as error:
+        raise PathError(f"{shown(str(text))} is not a valid path: {error}") from error
     return path
 
 

@@ -124,10 +124,13 @@ def read_dataset(
             f"{path} has the wrong checksum: SHA-256 {found}, expected {sha256}; it is damaged "
             "or another file: replace it, or name no data folder to have it fetched"
         )
-    if suffix == ".npz":
-        declared, splits = _npz_content(data, str(path))
-    elif suffix == ".mat":
-        declared, splits = _mat_content(data, str(path))
+    if suffix in _VARIABLES:
+        load_variables, sequences = _VARIABLES[suffix]
+        variables = load_variables(data, str(path))
+        declared, budget = _Declarations.of(variables, str(path)), Budget(str(path))
+        splits = {
+            split: sequences(variables, split, str(path), declared, budget) for split in SPLITS
+        }
     else:
         declared = _Declarations(BINARY, 0, LOWEST_PIANO_NOTE, None)
         splits = parse_pickle(data, str(path), trusted=sha256 is not None or _is_benchmark(data))
@@ -168,15 +171,6 @@ def write_npz(file: BinaryIO | Path, dataset: Dataset) -> None:
 def _is_benchmark(data: bytes) -> bool:
     known = {file.sha256 for benchmark in BENCHMARKS.values() for file in benchmark.files}
     return hashlib.sha256(data).hexdigest() in known
-
-
-def _npz_content(data: bytes, source: str) -> tuple[_Declarations, dict[str, Sequences]]:
-    variables = _load_npz(data, source)
-    declared = _Declarations.of(variables, source)
-    budget = Budget(source)
-    return declared, {
-        split: _npz_sequences(variables, split, source, declared, budget) for split in SPLITS
-    }
 
 
 def _load_npz(data: bytes, source: str) -> Variables:
@@ -220,19 +214,14 @@ def _npz_sequences(
     return tuple(np.split(frames, np.cumsum(lengths)[:-1])) if len(lengths) else ()
 
 
-def _mat_content(data: bytes, source: str) -> tuple[_Declarations, dict[str, Sequences]]:
-    variables = read_mat(data, source, {f"{split}data" for split in SPLITS} | _DECLARATIONS)
-    declared = _Declarations.of(variables, source)
-    budget = Budget(source)
-    return declared, {
-        split: _mat_sequences(variables, f"{split}data", source, declared, budget)
-        for split in SPLITS
-    }
+def _load_mat(data: bytes, source: str) -> Variables:
+    return read_mat(data, source, {f"{split}data" for split in SPLITS} | _DECLARATIONS)
 
 
 def _mat_sequences(
-    variables: Variables, key: str, source: str, declared: _Declarations, budget: Budget
+    variables: Variables, split: str, source: str, declared: _Declarations, budget: Budget
 ) -> Sequences:
+    key = f"{split}data"
     cells = _variable(variables, key, source)
     if cells.dtype != object or cells.size != max(cells.shape):
         raise DataError(f"{source}: {key} must be a row of cells, one matrix in each")
@@ -335,3 +324,7 @@ def _not_binary(values: npt.NDArray[Any]) -> Any:
         return next((value for value in (values.min(), values.max()) if value not in (0, 1)), None)
     is_binary = (values == 0) | (values == 1)
     return None if is_binary.all() else values[~is_binary][0]
+
+
+_VARIABLES = {".npz": (_load_npz, _npz_sequences), ".mat": (_load_mat, _mat_sequences)}
+"""By suffix, functions that read the variables of a file, and the sequences of a split in them."""

@@ -127,7 +127,7 @@ class PortableStudy:
                 rows=rows,
             )
             require_a_study(study.definition, study.study, rows)
-        except (FdrnnError, ValueError, TypeError, KeyError) as error:
+        except (FdrnnError, ValueError, TypeError, KeyError, RecursionError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else error
             raise PortableFileError(
                 f"{path} holds no study that this fdrnn can read: {reason}; export it again"

@@ -22,12 +22,22 @@ def test_home_and_relative_paths_become_absolute(monkeypatch, tmp_path):
     assert user_path("music.npz") == tmp_path / "music.npz"
 
 
-@pytest.mark.parametrize("text", ["~nobody-of-that-name/x.npz", "a\0.npz", "x" * 300 + ".npz"])
+@pytest.mark.parametrize(
+    "text", ["~nobody-of-that-name/x.npz", "a\0.npz", "\ud800.npz", "x" * 300 + ".npz"]
+)
 def test_a_text_that_is_no_path_is_one_line(text):
     for use in (user_path, load):
         with pytest.raises(PathError) as caught:
             use(text)
         assert "\n" not in str(caught.value)
+
+
+def test_a_relative_path_without_a_current_directory_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(PathError, match="write it out in full"):
+        user_path("mine.npz")
 
 
 @pytest.fixture(params=["pipe", "device", "directory", "socket"])
