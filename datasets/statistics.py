@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,27 +50,21 @@ class SplitStatistics:
     largest: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DatasetStatistics:
     """Statistics of a data set.
 
     Attributes
     ----------
-    name, title, note, kind, lowest_midi_note, n_features, fingerprint
-        Those of the `Dataset`.
+    dataset
+        The data set.
     chunk_length
         Frames of a chunk.
     splits
         Statistics of training, validation and test.
     """
 
-    name: str
-    title: str
-    note: str
-    kind: str
-    lowest_midi_note: int | None
-    n_features: int
-    fingerprint: str
+    dataset: Dataset
     chunk_length: int
     splits: tuple[SplitStatistics, ...]
 
@@ -78,40 +73,43 @@ class DatasetStatistics:
 
         Where the columns are notes, the range is in MIDI numbers, else in columns or symbols.
         """
-        splits = self.splits
-        return (
-            ("", *(s.split for s in splits)),
-            ("sequences", *(f"{s.n_sequences:,}" for s in splits)),
-            ("frames", *(f"{s.n_frames:,}" for s in splits)),
-            ("shortest sequence", *(f"{s.min_length:,}" for s in splits)),
-            ("median sequence", *(f"{s.median_length:,g}" for s in splits)),
-            ("longest sequence", *(f"{s.max_length:,}" for s in splits)),
-            (
-                f"chunks of {self.chunk_length}",
-                *("-" if s.n_chunks is None else f"{s.n_chunks:,}" for s in splits),
-            ),
-            (
-                "padding in chunks",
-                *("-" if s.padding_share is None else f"{s.padding_share:.1%}" for s in splits),
-            ),
-            *self._values(),
-        )
+        kind, lowest = self.dataset.kind, self.dataset.lowest_midi_note
 
-    def _values(self) -> tuple[tuple[str, ...], ...]:
-        splits, lowest = self.splits, self.lowest_midi_note
-        if self.kind == REAL:
-            return (
-                ("smallest value", *(f"{s.smallest:.6g}" for s in splits)),
-                ("largest value", *(f"{s.largest:.6g}" for s in splits)),
-            )
-        used = "MIDI notes used" if lowest is not None else _USED[self.kind]
-        in_range = (used, *(_range(s, lowest or 0) for s in splits))
-        if self.kind == BINARY:
-            return (("ones per frame", *(f"{s.notes_per_frame:.2f}" for s in splits)), in_range)
-        return (in_range,)
+        def row(label: str, value: Callable[[SplitStatistics], str]) -> tuple[str, ...]:
+            return (label, *map(value, self.splits))
+
+        rows = [
+            row("", lambda s: s.split),
+            row("sequences", lambda s: f"{s.n_sequences:,}"),
+            row("frames", lambda s: f"{s.n_frames:,}"),
+            row("shortest sequence", lambda s: f"{s.min_length:,}"),
+            row("median sequence", lambda s: f"{s.median_length:,g}"),
+            row("longest sequence", lambda s: f"{s.max_length:,}"),
+            row(f"chunks of {self.chunk_length}", lambda s: _or_dash(s.n_chunks, ",")),
+            row("padding in chunks", lambda s: _or_dash(s.padding_share, ".1%")),
+        ]
+        if kind == REAL:
+            rows.append(row("smallest value", lambda s: f"{s.smallest:.6g}"))
+            rows.append(row("largest value", lambda s: f"{s.largest:.6g}"))
+            return tuple(rows)
+        if kind == BINARY:
+            rows.append(row("ones per frame", lambda s: f"{s.notes_per_frame:.2f}"))
+        used = "MIDI notes used" if lowest is not None else f"{_COLUMNS[kind]} used"
+        rows.append(row(used, lambda s: _range(s, lowest or 0)))
+        return tuple(rows)
 
 
-_USED = {BINARY: "columns used", CATEGORICAL: "symbols used"}
+_COLUMNS = {BINARY: "columns", CATEGORICAL: "symbols"}
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _range(split: SplitStatistics, offset: int) -> str:
+    if split.lowest_feature is None or split.highest_feature is None:
+        return "none"
+    return f"{split.lowest_feature + offset} to {split.highest_feature + offset}"
 
 
 def describe_statistics(
@@ -126,17 +124,8 @@ def describe_statistics(
     chunk_length
         Frames of a training or validation chunk, at least 1.
     """
-    return DatasetStatistics(
-        name=dataset.name,
-        title=dataset.title,
-        note=dataset.note,
-        kind=dataset.kind,
-        lowest_midi_note=dataset.lowest_midi_note,
-        n_features=dataset.n_features,
-        fingerprint=dataset.fingerprint,
-        chunk_length=chunk_length,
-        splits=tuple(_split(split, dataset, chunk_length) for split in SPLITS),
-    )
+    splits = tuple(_split(split, dataset, chunk_length) for split in SPLITS)
+    return DatasetStatistics(dataset, chunk_length, splits)
 
 
 def _split(split: str, dataset: Dataset, chunk_length: int) -> SplitStatistics:
@@ -163,9 +152,3 @@ def _split(split: str, dataset: Dataset, chunk_length: int) -> SplitStatistics:
         smallest=min(float(sequence.min()) for sequence in sequences) if is_real else None,
         largest=max(float(sequence.max()) for sequence in sequences) if is_real else None,
     )
-
-
-def _range(split: SplitStatistics, offset: int) -> str:
-    if split.lowest_feature is None or split.highest_feature is None:
-        return "none"
-    return f"{split.lowest_feature + offset} to {split.highest_feature + offset}"

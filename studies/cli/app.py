@@ -30,7 +30,10 @@ COMMANDS = {
     ),
     "analyze": ("analyze", "Split a model's gradient into training loss and regulariser."),
     "bench": ("bench", "Time training beside the matrix products that it consists of."),
-    "dashboard": ("dashboard", "Serve optuna-dashboard on the store: live curves in a web browser."),
+    "dashboard": (
+        "dashboard",
+        "Serve optuna-dashboard on the store: live curves in a web browser.",
+    ),
     "study": ("study", "Create, watch, export and import studies."),
     "store": ("store", "Migrate a store of an earlier fdrnn."),
     "data": ("data", "List, fetch and show data sets."),

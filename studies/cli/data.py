@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +16,17 @@ from fdrnn.datasets import (
     SPLITS,
     Dataset,
     FileError,
+    MidiOptions,
     describe,
     describe_statistics,
+    import_midi,
     load,
+    user_path,
     write_atomically,
+    write_npz,
 )
 from fdrnn.datasets import fetch as fetch_dataset
+from fdrnn.datasets.errors import one_line, shown
 from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
@@ -112,14 +118,100 @@ def show(
             f"--sequence must be at most {n_sequences - 1} for the {split} split, got {sequence}"
         )
     statistics = describe_statistics(dataset)
-    typer.echo(f"{statistics.title}: {_FRAMES[statistics.kind].format(statistics.n_features)}")
+    typer.echo(f"{dataset.title}: {_FRAMES[dataset.kind].format(dataset.n_features)}")
     header, *rows = statistics.table()
     print_table(header, rows, n_text=1)
-    typer.echo(f"fingerprint {statistics.fingerprint}")
-    if statistics.note:
-        typer.echo(f"note: {statistics.note}")
+    typer.echo(f"fingerprint {dataset.fingerprint}")
+    if dataset.note:
+        typer.echo(f"note: {dataset.note}")
     if png is not None:
         _draw(dataset, png, split, sequence)
+
+
+@app.command()
+def from_midi(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder; those in it are read, too.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The .npz file to write.")
+    ],
+    step: Annotated[
+        str,
+        option(
+            default="1/4",
+            metavar="NOTE",
+            help="Note value of a frame: 1/4 a quarter note, 1/16 a sixteenth.",
+        ),
+    ],
+    split: Annotated[
+        str,
+        option(
+            default="70,15,15",
+            metavar="A,B,C",
+            help="Shares of training, validation and test; by content, not by name.",
+        ),
+    ],
+    seed: Annotated[int, number(least=0, default=0, help="Another split.")],
+    range_: Annotated[
+        str,
+        option("--range", default="21,108", metavar="LOW,HIGH", help="MIDI notes that are kept."),
+    ],
+    transpose: Annotated[
+        bool, option("--transpose", default=False, help="Transpose to C major or A minor.")
+    ],
+) -> None:
+    """Make a data file of a folder of MIDI files.
+
+    Duplicates by content are left out; files that cannot be read are named and skipped.
+
+    For example:
+
+        fdrnn data from-midi my-music --step 1/8 -o mine.npz
+
+        fdrnn data show mine.npz --png roll.png
+    """
+    if output.suffix.lower() != ".npz":
+        raise OptionError(f"--output must name a file that ends in .npz, got {shown(str(output))}")
+    train, valid, test = _integers("--split", split, 3)
+    lowest, highest = _integers("--range", range_, 2)
+    made = import_midi(
+        user_path(folder),
+        MidiOptions(
+            step_quarters=4 * _fraction("--step", step),
+            shares=(train, valid, test),
+            seed=seed,
+            lowest=lowest,
+            highest=highest,
+            to_c=transpose,
+        ),
+    )
+    write_atomically(user_path(output), lambda file: write_npz(file, made.dataset))
+    for _, reason in made.skipped:
+        typer.echo(f"skipped: {one_line(reason)}")
+    if made.duplicates:
+        typer.echo(f"{len(made.duplicates)} files are duplicates of others, and left out")
+    counts = ", ".join(f"{len(made.dataset.split(name))} {name}" for name in SPLITS)
+    typer.echo(f"{output}: {counts} sequences; `fdrnn data show {output}` shows them")
+
+
+def _fraction(option_name: str, text: str) -> Fraction:
+    try:
+        # Fraction reads powers of ten as well, however large.
+        return Fraction(text if len(text) <= 20 and "e" not in text.lower() else "")
+    except (ValueError, ZeroDivisionError) as error:
+        raise OptionError(
+            f"{option_name} must be a fraction such as 1/4, got {shown(text)}"
+        ) from error
+
+
+def _integers(option_name: str, text: str, count: int) -> list[int]:
+    values = [int(part) if part.isdecimal() else -1 for part in text[:100].split(",")]
+    if len(values) != count or min(values) < 0:
+        raise OptionError(
+            f"{option_name} must be {count} whole numbers with commas between, got {shown(text)}"
+        )
+    return values
 
 
 def _draw(dataset: Dataset, png: Path, split: str, sequence: int) -> None:

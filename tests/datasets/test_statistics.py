@@ -24,7 +24,7 @@ def test_statistics_of_a_hand_made_set():
     assert (train.lowest_feature, train.highest_feature) == (1, 2)
     assert (valid.n_chunks, valid.padding_share) == (2, pytest.approx(0.25))
     assert (test.n_chunks, test.padding_share, test.lowest_feature) == (None, None, None)
-    assert statistics.fingerprint == data.fingerprint
+    assert statistics.dataset is data
     table = {row[0]: row[1:] for row in statistics.table()}
     assert table[""] == ("train", "valid", "test")
     assert table["chunks of 2"] == ("5", "2", "-")
