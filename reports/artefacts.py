@@ -151,7 +151,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """A report: its introduction, and its sections.
+    """A report: an introduction and sections.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class Report:
     used
         What it used, a line per study: trials finished of planned, space, seed, padding, code.
     rules
-        What holds of every number in it: averaging, selection, what is cited.
+        Rules for every number in it: averaging, selection, what is cited.
     missing
         What it lacks and how to get it; empty for a complete one.
     overview

@@ -31,12 +31,7 @@ _SELECTED, _OTHERS = "#0072b2", "#858b92"
 class DashboardPage:
     """What the dashboard shows of a study beside its own plots.
 
-    Attributes
-    ----------
-    note
-        Markdown; lines end with a newline.
-    figures
-        By title, in the JSON form of Plotly's figures.
+    The note is Markdown; the figures, by title, are in the JSON form of Plotly's.
     """
 
     note: str
@@ -79,12 +74,10 @@ def _progress(row: Row) -> str:
     done = f"{row.trials_finished} of {row.trials_planned} trials have finished{diverged}"
     if row.trials_finished == row.trials_planned:
         return f"Complete: {done}."
-    failed = (
-        f"; {row.trials_failed} failed with a program error, `fdrnn study retry {row.study}` "
-        "retries them"
-        if row.trials_failed
-        else ""
-    )
+    failed = ""
+    if row.trials_failed:
+        retry = f"`fdrnn study retry {row.study}` retries them"
+        failed = f"; {row.trials_failed} failed with a program error, {retry}"
     return f"**Not complete**: {done}{failed}. The test NLL is shown when all have."
 
 
@@ -164,8 +157,5 @@ def _line(trial: pd.DataFrame, selected: int | None) -> dict[str, Any]:
         "name": f"trial {config_index}" + (", selected" if is_selected else ""),
         "x": points["epoch"].tolist(),
         "y": [float(f"{value:.{_DIGITS}g}") for value in points["spectral_radius"]],
-        "line": {
-            "color": _SELECTED if is_selected else _OTHERS,
-            "width": 3 if is_selected else 1,
-        },
+        "line": {"color": _SELECTED, "width": 3} if is_selected else {"color": _OTHERS, "width": 1},
     }

@@ -90,10 +90,11 @@ def _figures2(findings: Findings) -> Iterator[Artefact]:
         if row.study in paired:
             continue
         pair = [row.study, *([row.plain_study] if row.plain_study else [])]
-        courses = [figure2.course(findings.studies[name]) for name in pair]
-        found = [course for course in courses if course is not None]
-        if found:
-            yield figure2.figure(f"figure2-{row.study}", row.title, found)
+        drawn = figure2.figure(
+            f"figure2-{row.study}", row.title, [findings.studies[name] for name in pair]
+        )
+        if drawn is not None:
+            yield drawn
 
 
 def _study(findings: Findings, row: Row) -> Section:

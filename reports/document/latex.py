@@ -38,10 +38,7 @@ def table(one: Table) -> str:
     It is made for the text width of the article class, 345 pt: small type, headers of several
     lines, and, where the table would be wider, columns of text that break into lines.
     """
-    columns = [
-        Column(cells, index < one.n_text)
-        for index, cells in enumerate(zip(one.header, *one.rows, strict=True))
-    ]
+    columns = list(zip(one.header, *one.rows, strict=True))
     alignment = _alignment(columns, one.n_text)
     headings = map(_heading, one.header[one.n_text :])
     lines = [
@@ -75,37 +72,30 @@ def escaped(text: str) -> str:
     return quoted.translate(_ESCAPES)
 
 
-class Column:
-    """Widths of a column in em of Computer Modern, a little too wide rather than too narrow.
+def _alignment(columns: Sequence[Sequence[str]], n_text: int) -> str:
+    """Return the columns of a tabular: text in boxes of fixed width where lines would not fit.
 
-    Parameters
-    ----------
-    cells
-        Its header and its other cells.
-    is_text
-        Whether it is text; the header of a column of numbers has a line per word.
+    Widths are in em of Computer Modern, a little too wide rather than too narrow.
     """
+    text = [(_broken(cells), max(map(_width, cells))) for cells in columns[:n_text]]
+    # The heading of a column of numbers has a line per word.
+    numbers = [
+        max(_broken(cells[:1]), *map(_width, cells[1:] or ("",))) for cells in columns[n_text:]
+    ]
+    left = _TEXT_WIDTH_EM - _GAP_EM * (len(columns) - 1) - sum(numbers)
+    if sum(whole for _, whole in text) <= left:
+        return "l" * len(text) + "r" * len(numbers)
+    # What the longest words leave goes to the columns by how much they would like to have.
+    slack = max(0.0, left - sum(broken for broken, _ in text))
+    more = sum(whole - broken for broken, whole in text) or 1.0
+    widths = (broken + slack * (whole - broken) / more for broken, whole in text)
+    boxes = (rf">{{\raggedright\arraybackslash}}p{{{width:.2f}em}}" for width in widths)
+    return "".join(boxes) + "r" * len(numbers)
 
-    def __init__(self, cells: Sequence[str], is_text: bool) -> None:
-        header, *others = cells
-        self.broken = max(_width(word) for cell in cells for word in _words(cell))
-        lines = [header] if is_text else _words(header)
-        self.whole = max(map(_width, [*lines, *others]))
 
-
-def _alignment(columns: Sequence[Column], n_text: int) -> str:
-    text = columns[:n_text]
-    left = _TEXT_WIDTH_EM - _GAP_EM * (len(columns) - 1)
-    left -= sum(one.whole for one in columns[n_text:])
-    numbers = "r" * (len(columns) - n_text)
-    if sum(one.whole for one in text) <= left:
-        return "l" * n_text + numbers
-    # Every column has room for its longest word; what is left goes where the text is long.
-    slack = max(0.0, left - sum(one.broken for one in text))
-    more = sum(one.whole - one.broken for one in text) or 1.0
-    widths = (one.broken + slack * (one.whole - one.broken) / more for one in text)
-    broken = (rf">{{\raggedright\arraybackslash}}p{{{width:.2f}em}}" for width in widths)
-    return "".join(broken) + numbers
+def _broken(cells: Sequence[str]) -> float:
+    """Return the width that the longest word needs."""
+    return max(_width(word) for cell in cells for word in _words(cell))
 
 
 def _width(text: str) -> float:

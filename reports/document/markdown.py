@@ -8,15 +8,7 @@ from fdrnn.reports.artefacts import Artefact, Figure, Section, Table
 
 
 def table(one: Table, level: int = 2) -> str:
-    """Return a table with its heading and its notes; lines end with a newline.
-
-    Parameters
-    ----------
-    one
-        The table.
-    level
-        Of its heading.
-    """
+    """Return a table with its heading, of a given level, and its notes."""
     notes = "".join(f"- {note}\n" for note in one.notes)
     parts = (f"{'#' * level} {one.title}\n", _grid(one.header, one.rows, one.n_text), notes)
     return "\n".join(part for part in parts if part)

@@ -1,44 +1,40 @@
 r"""What fewer draws would have given: the expected test NLL of the best of k trials.
 
 Of the n finished trials, take every subset of size k, select its trial with the lowest
-validation NLL, and look at that trial's test NLL. The subsets need not be listed: with trials in
+validation NLL, and take that trial's test NLL. The subsets need not be listed: with trials in
 order of validation NLL, trial r (from 1) is the best of
 :math:`\binom{n-r}{k-1}` of the :math:`\binom{n}{k}` subsets.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import TrialState
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 QUANTILES = (0.1, 0.9)
 """Of the selected trial's test NLL over the subsets: the spread that the figure shades."""
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
-    """Compute the test NLL of the best-validation trial of k draws.
+    """Return the test NLL of the best-validation trial of k draws.
 
     Parameters
     ----------
     trials
-        As `fdrnn.search.trials` returns them. Finished trials alone count as draws; those
-        waiting, running or failed do not. Of equal validation NLL the lower index is the better,
-        as in `fdrnn.search.selected`. A trial without a finite validation NLL, or without a
-        finite test NLL, is never the outcome: it counts as a draw and loses to every other.
+        As `fdrnn.search.Study.trials` returns them. Only finished trials count as draws. Of equal
+        validation NLL the lower index is the better, as in `fdrnn.search.selected_trial`. A trial
+        without a finite validation or test NLL is never the outcome: it counts as a draw and
+        loses to every other.
 
     Returns
     -------
@@ -102,38 +98,31 @@ def draws_to_reach(table: pd.DataFrame, nll: float) -> int | None:
     return None if first == len(table) else int(table["k"].iloc[first])
 
 
-@dataclass(frozen=True)
-class _Target:
-    nll: float
-    label: str
-    words: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Line:
-    label: str
-    color: str
-    style: str
-    table: pd.DataFrame
-
-
 def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
     """Return the figure of a study; None if no trial has an outcome.
 
-    Parameters
-    ----------
-    evidence
-        The study.
-    plain
-        Its plain counterpart, for comparison.
+    The mean of its plain counterpart is drawn beside it.
     """
-    own = _line(evidence)
-    if own.table.empty:
+    own = best_of_k(evidence.trials)
+    if own.empty:
         return None
-    counterpart = [] if plain is None else [_line(plain)]
-    lines = [own, *(line for line in counterpart if not line.table.empty)]
-    target = _target(evidence)
-    answer = _answer(evidence, own.table, target)
+    lines = {evidence.definition.variant: own}
+    if plain is not None and len(table := best_of_k(plain.trials)):
+        lines["plain"] = table
+    is_plain = evidence.definition.variant == "plain"
+    target, words = None, ""
+    if published := TABLE_1.get(evidence.definition.data):
+        target = published.plain if is_plain else published.fd
+        words = (
+            f"the {target:.2f} that the paper cites" if is_plain else f"the paper's {target:.2f}"
+        )
+    answer = f"{evidence.name}: {_answer(own, target, words)}"
+    bias = ""
+    if len(evidence.finished) < len(evidence.trials):
+        bias = (
+            f" Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
+            "first: the curve will change."
+        )
     return Figure(
         name=f"{evidence.name}-best-of-k",
         title="How many draws does it take",
@@ -142,85 +131,51 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
             "k of the finished trials: the exact mean over all subsets of size k, and the band "
             "from the 10 % to the 90 % quantile. Near the last k most subsets share their best "
             "trial, so that the band narrows there by construction. Diverged trials count as "
-            f"draws; unfinished and failed ones do not.{_bias(evidence)} The axis ends at the "
+            f"draws; unfinished and failed ones do not.{bias} The axis ends at the "
             "highest mean (of two networks, the lower one's) or at the paper's number; lines and "
             "bands above it are cut off."
         ),
         alt=f"Line plot of the expected test NLL over the number of draws. {answer}",
-        draw=lambda: _draw(lines, target),
+        draw=lambda: _draw(lines, target, "plain, cited by the paper" if is_plain else "paper, FD"),
     )
 
 
-def _bias(evidence: Evidence) -> str:
-    if len(evidence.finished) == len(evidence.trials):
-        return ""
-    return (
-        f" Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
-        "first: the curve will change."
-    )
-
-
-def _line(evidence: Evidence) -> _Line:
-    plain = evidence.definition.variant == "plain"
-    return _Line(
-        label=VARIANTS[evidence.definition.variant].title,
-        color=style.PLAIN if plain else style.FD,
-        style="--" if plain else "-",
-        table=best_of_k(evidence.trials),
-    )
-
-
-def _target(evidence: Evidence) -> _Target | None:
-    """Return the paper's number for networks of this kind."""
-    published = TABLE_1.get(evidence.definition.data)
-    if published is None:
-        return None
-    if evidence.definition.variant == "plain":
-        nll = published.plain
-        return _Target(nll, "plain, cited by the paper", f"the {nll:.2f} that the paper cites")
-    return _Target(published.fd, "paper, FD", f"the paper's {published.fd:.2f}")
-
-
-def _answer(evidence: Evidence, table: pd.DataFrame, target: _Target | None) -> str:
-    n = len(table)
-    last = float(table["mean"].iloc[-1])
-    draws, gives = ("the 1 draw", "gives") if n == 1 else (f"all {n} draws", "give")
+def _answer(table: pd.DataFrame, target: float | None, words: str) -> str:
+    n, last = len(table), float(table["mean"].iloc[-1])
+    draws = "the 1 draw gives" if n == 1 else f"all {n} draws give"
     if target is None:
-        return (
-            f"{evidence.name}: {draws} {gives} {last:.2f}; the paper has no number for these data."
-        )
-    k = draws_to_reach(table, target.nll)
+        return f"{draws} {last:.2f}; the paper has no number for these data."
+    k = draws_to_reach(table, target)
     if k is None:
-        return f"{evidence.name}: {draws} {gives} a test NLL of {last:.2f}, above {target.words}."
-    return (
-        f"{evidence.name}: from {k} draw{'s' if k > 1 else ''} on the expected test NLL is at most "
-        f"{target.words}; {draws} {gives} {last:.2f}."
-    )
+        return f"{draws} a test NLL of {last:.2f}, above {words}."
+    expected = f"from {plural(k, 'draw')} on the expected test NLL is at most {words}"
+    return f"{expected}; {draws} {last:.2f}."
 
 
-def _draw(lines: list[_Line], target: _Target | None) -> Drawing:
+def _draw(lines: dict[str, pd.DataFrame], target: float | None, label: str) -> Drawing:
     figure, ((axes,),) = style.new_figure()
-    for line in lines:
-        table = line.table
-        axes.fill_between(
-            table["k"], table["low"], table["high"], color=line.color, alpha=0.18, linewidth=0
-        )
+    for variant, table in lines.items():
+        color, line = (style.PLAIN, "--") if variant == "plain" else (style.FD, "-")
+        k, mean, low, high = (table[name] for name in ("k", "mean", "low", "high"))
+        axes.fill_between(k, low, high, color=color, alpha=0.18, linewidth=0)
         axes.plot(
-            table["k"],
-            table["mean"],
-            color=line.color,
-            linestyle=line.style,
+            k,
+            mean,
+            color=color,
+            linestyle=line,
             marker="o" if len(table) == 1 else None,
-            label=line.label,
+            label=VARIANTS[variant].title,
         )
+    values = [
+        min(float(table["low"].min()) for table in lines.values()),
+        min(float(table["mean"].max()) for table in lines.values()),
+    ]
     if target is not None:
-        axes.axhline(target.nll, color=style.INK, linestyle=":", linewidth=1.0, label=target.label)
-    top = min(float(line.table["mean"].max()) for line in lines)
-    low = min(float(line.table["low"].min()) for line in lines)
-    values = [low, top] if target is None else [low, top, target.nll]
+        axes.axhline(target, color=style.INK, linestyle=":", linewidth=1.0, label=label)
+        values.append(target)
     margin = 0.06 * (max(values) - min(values)) or 0.1
     axes.set_ylim(min(values) - margin, max(values) + margin)
-    axes.set_xlim(1, max(2, *(len(line.table) for line in lines)))
+    axes.set_xlim(1, max(2, *map(len, lines.values())))
     axes.set_xlabel("draws k")
     axes.set_ylabel("test NLL (nats per step)")
     style.legend_above(axes)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.evidence import Evidence
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 _HEADROOM = 1.5
 _ROW_IN = 0.2

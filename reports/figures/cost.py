@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 _MARKERS = ("o", "s", "^", "D", "v")
 _COLORS = (style.GREY, style.PURPLE, style.GREEN, style.BLUE, style.INK)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
@@ -19,14 +19,10 @@ from fdrnn.reports.numbers.decomposition import (
 )
 from fdrnn.reports.numbers.evidence import Evidence
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
-
 _COLORS = {"W_in": style.PURPLE, "W_rec": style.BLUE, "W_out": style.GREEN}
 _LINES = {"W_in": ":", "W_rec": "-", "W_out": "--"}
-_SIGN_COLORS = {"negative": style.VERMILLION, "zero": style.GREY, "positive": style.BLUE}
-_SIGN_LABELS = {"negative": "< 0", "zero": "= 0", "positive": "> 0"}
+_SIGN_COLORS = (style.VERMILLION, style.GREY, style.BLUE)
+_SIGN_LABELS = ("< 0", "= 0", "> 0")
 
 
 def figures(evidence: Evidence) -> list[Figure]:
@@ -75,8 +71,8 @@ def _finding(selected: pd.DataFrame, matrix: str) -> str:
 
 def _shares(selected: pd.DataFrame, units: str) -> str:
     # A run that diverged may end in an epoch of which nothing is known.
-    ratios = selected.filter(like="regularizer_ratio_")
-    known = selected.loc[ratios.notna().any(axis=1), f"delta_negative_{units}"].dropna()
+    is_known = selected.filter(like="regularizer_ratio_").notna().any(axis=1)
+    known = selected.loc[is_known, f"delta_negative_{units}"].dropna()
     if known.empty:
         return f"signs in {units} units unknown"
     first, last = known.iloc[0], known.iloc[-1]
@@ -119,8 +115,8 @@ def _draw_signs(axes: Axes, selected: pd.DataFrame, units: str) -> None:
     axes.stackplot(
         selected["epoch"].to_numpy(float),
         *(selected[f"delta_{sign}_{units}"].to_numpy(float) for sign in SIGNS),
-        colors=[_SIGN_COLORS[sign] for sign in SIGNS],
-        labels=[_SIGN_LABELS[sign] for sign in SIGNS],
+        colors=_SIGN_COLORS,
+        labels=_SIGN_LABELS,
         alpha=0.75,
         linewidth=0,
     )

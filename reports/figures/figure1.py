@@ -12,20 +12,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import LogLocator, NullLocator
 
 from fdrnn.model import ToolchainError
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 TARGET = 0.2
 """The value that the unit should have, as in the paper."""
@@ -33,7 +31,7 @@ TARGET = 0.2
 MEANS = (TARGET - 5.0, TARGET + 5.0)
 VARIANCES = (0.2, 5.0)
 """Ranges of E[a] and V[a]. The mean is centred on the target; at lower variances the Gaussian
-loss turns negative, of which there is no logarithm."""
+loss is negative and has no logarithm."""
 
 OPTIMA = {
     "squared loss": TARGET,
@@ -52,6 +50,10 @@ _COLORS = ListedColormap(mpl.colormaps["viridis"](np.linspace(0.0, 0.85, 256)))
 _SUBS = {"squared loss": (1.0,), "Gaussian": (1.0, 3.0), "Bernoulli": (0.5, 1.0, 2.0, 4.0)}
 
 
+Grid = npt.NDArray[np.float64]
+_Evaluate = Callable[[Grid, Grid], list[Grid]]
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
     """The loss and its derivatives on a grid; arrays of shape (variances, means).
@@ -59,7 +61,7 @@ class Field:
     Attributes
     ----------
     title
-        Of the loss.
+        Title of the loss.
     mean, variance
         E[a] and V[a] of the points.
     loss
@@ -69,20 +71,15 @@ class Field:
     """
 
     title: str
-    mean: npt.NDArray[np.float64]
-    variance: npt.NDArray[np.float64]
-    loss: npt.NDArray[np.float64]
-    mean_gradient: npt.NDArray[np.float64]
-    variance_gradient: npt.NDArray[np.float64]
+    mean: Grid
+    variance: Grid
+    loss: Grid
+    mean_gradient: Grid
+    variance_gradient: Grid
 
 
 def fields(n_means: int, n_variances: int) -> list[Field]:
-    """Compute the three fields of Figure 1.
-
-    Parameters
-    ----------
-    n_means, n_variances
-        Points along each axis, evenly over `MEANS` and `VARIANCES`.
+    """Return the three fields of Figure 1, with points evenly over `MEANS` and `VARIANCES`.
 
     Returns
     -------
@@ -104,7 +101,7 @@ def fields(n_means: int, n_variances: int) -> list[Field]:
 
 
 def hindrance() -> str:
-    """Say why Figure 1 cannot be drawn here, in a line without a full stop; empty if it can."""
+    """Return why Figure 1 cannot be drawn here, without a full stop; empty if it can."""
     try:
         _losses()
     except ToolchainError as error:
@@ -112,16 +109,11 @@ def hindrance() -> str:
     return ""
 
 
-_Evaluate = Callable[
-    [npt.NDArray[np.float64], npt.NDArray[np.float64]], list[npt.NDArray[np.float64]]
-]
-
-
 @cache
 def _losses() -> dict[str, _Evaluate]:
     from fdrnn.model.toolchain import theano  # noqa: PLC0415 - imports Theano
 
-    # A training step must not slip into float64; here it is wanted, of constants too.
+    # A training step must not slip into float64; here it is wanted, also for constants.
     with theano.config.change_flags(warn_float64="ignore", floatX="float64"):
         return _compiled(theano)
 

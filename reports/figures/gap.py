@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 _HEADROOM = 1.25
 _ANCHOR = "lowest, over trials, of the higher one of its two NLL"
@@ -79,10 +75,7 @@ def _draw(table: pd.DataFrame) -> Drawing:
         both = values[np.isfinite(values).all(axis=1)]
         # None of the two may be known, as where the test data overflow.
         if len(both):
-            lowest, highest = style.finite_range(values)
-            top = min(style.nll_top(float(both.max(axis=1).min()), _HEADROOM), highest)
-            margin = 0.05 * (top - lowest) or 0.1
-            axes.set_ylim(lowest - margin, top + margin)
+            style.limit_nll(axes, values, float(both.max(axis=1).min()), _HEADROOM)
         axes.set_xlabel("trials by validation NLL")
         style.legend_above(axes)
     left.set_title("with padding as in training", fontweight="normal")

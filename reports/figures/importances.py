@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
 from fdrnn.reports.numbers.names import LABELS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 def figure(evidence: Evidence) -> Figure | None:

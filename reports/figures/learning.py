@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
 
 _HEADROOM = 1.25
 
@@ -131,7 +127,7 @@ def _draw_curves(axes: Axes, evidence: Evidence, column: str, top: float) -> Non
     if is_selected.any():
         epochs, values = curves.loc[is_selected, ["epoch", column]].to_numpy(float).T
         axes.plot(epochs, values, color=style.SELECTED, label="selected", zorder=4)
-        at_best = epochs == (None if evidence.best is None else evidence.best["best_epoch"])
+        at_best = epochs == evidence.best_epoch
         axes.plot(
             epochs[at_best], values[at_best], "o", color=style.SELECTED, markersize=4, zorder=5
         )

@@ -1,8 +1,8 @@
 """Piano-rolls as Standard MIDI Files, to be heard in any player.
 
-A piano-roll does not tell a held note from one that is struck again, so a note that sounds in
-consecutive frames is one note, held over all of them. Frames have no loudness and no tempo
-either: every note has the same velocity, and a quarter note lasts 0.6 s.
+A piano-roll does not distinguish a held note from one that is struck again, so a note that
+sounds in consecutive frames is one note, held over all of them. Frames have no loudness and no
+tempo either: every note has the same velocity, and a quarter note lasts 0.6 s.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fdrnn.search import Samples
 
 QUARTERS_PER_MINUTE = 100
 DEFAULT_STEP_QUARTERS = 0.5
-"""Quarter notes that a frame lasts where a data set does not say it."""
+"""Quarter notes per frame where a data set does not define it."""
 
 _TICKS_PER_QUARTER = 480
 _VELOCITY = 80
@@ -28,27 +28,14 @@ _PIANO = 0
 
 
 def are_notes(lowest_midi_note: int | None, n_features: int) -> bool:
-    """Tell whether the columns of a data set are notes of MIDI.
-
-    Parameters
-    ----------
-    lowest_midi_note
-        MIDI number of column 0; None where the columns are no notes.
-    n_features
-        Number of columns; the last one must be at most MIDI's 127.
-    """
+    """Return whether the columns from MIDI note `lowest_midi_note` on are notes of MIDI."""
     return lowest_midi_note is not None and lowest_midi_note + n_features - 1 <= _HIGHEST_NOTE
 
 
 def midi_files(samples: Samples, data: DataDescription) -> Iterator[tuple[str, bytes]]:
     """Yield ``"excerpt"`` and ``"sample"`` with their MIDI files, if the frames are notes.
 
-    Parameters
-    ----------
-    samples
-        The samples.
-    data
-        What they are samples of. Real values are no notes, whatever their columns are called.
+    Real values are no notes, whatever their columns are called.
     """
     lowest = data.lowest_midi_note
     if data.kind == REAL or lowest is None or not are_notes(lowest, data.n_features):
@@ -99,16 +86,12 @@ def midi_file(
     changes = np.diff(np.concatenate([silence, frames.astype(np.int8), silence]), axis=0)
     written = 0
     for step in range(n_frames + 1):
-        # Ends stand before beginnings.
+        # Ends come before beginnings.
         for change, kind in ((-1, "note_off"), (1, "note_on")):
             for column in np.flatnonzero(changes[step] == change):
-                message = mido.Message(
-                    kind,
-                    note=lowest_midi_note + int(column),
-                    velocity=_VELOCITY if kind == "note_on" else 0,
-                    time=(step - written) * ticks,
-                )
-                track.append(message)
+                note, velocity = lowest_midi_note + int(column), _VELOCITY * (change > 0)
+                wait = (step - written) * ticks
+                track.append(mido.Message(kind, note=note, velocity=velocity, time=wait))
                 written = step
     # Silence at the end is part of the music.
     track.append(mido.MetaMessage("end_of_track", time=(n_frames - written) * ticks))

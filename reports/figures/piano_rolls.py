@@ -98,6 +98,7 @@ def _draw(
     first_step: int = 1,
 ) -> AxesImage:
     n_steps, n_features = values.shape
+    left, bottom = first_step - 0.5, first - 0.5
     axes.set_title(title, loc="left", fontsize="medium", parse_math=False)
     return axes.imshow(
         values.T,
@@ -107,12 +108,7 @@ def _draw(
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        extent=(
-            first_step - 0.5,
-            first_step + n_steps - 0.5,
-            first - 0.5,
-            first + n_features - 0.5,
-        ),
+        extent=(left, left + n_steps, bottom, bottom + n_features),
     )
 
 

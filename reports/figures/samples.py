@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.datasets import REAL, DataDescription
 from fdrnn.reports.artefacts import Artefact, Attachment, Figure
 from fdrnn.reports.figures import piano_rolls, series
 from fdrnn.reports.figures.midi import midi_files
 from fdrnn.search import Samples
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
 
 
 def draw(samples: Samples, data: DataDescription) -> Drawing:
@@ -25,14 +23,7 @@ def draw(samples: Samples, data: DataDescription) -> Drawing:
 def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[Artefact]:
     """Yield the figure of samples, and excerpt and sample as MIDI where the columns are notes.
 
-    Parameters
-    ----------
-    study
-        Name of the study.
-    samples
-        Of its selected trial.
-    data
-        Description of its data.
+    `samples` are of the study's selected trial, `data` describes its data.
     """
     origin, is_real = samples.origin, data.kind == REAL
     expected = "expected values" if is_real else "probabilities"

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 INK = "#1f2428"
 PAPER = "#ffffff"
@@ -37,9 +35,8 @@ FD = BLUE
 PLAIN = GREEN
 DIVERGED = VERMILLION
 
-COLUMN_WIDTH_IN = 3.4
-"""Width of a figure that fits a column of a paper; of two columns: 7.0."""
-TEXT_WIDTH_IN = 7.0
+COLUMN_WIDTH_IN, TEXT_WIDTH_IN = 3.4, 7.0
+"""Widths of figures that fit a column of a paper, and two."""
 PNG_DPI = 200
 RASTER_DPI = 120
 """Resolution of the dense parts of an SVG or PDF that are kept as pixels."""
@@ -48,35 +45,23 @@ DENSE = 20_000
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 8,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
+    **dict.fromkeys(("legend.frameon", "axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("text.color", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), PAPER),
+    "axes.facecolor": "none",
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "grid.color": GREY,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
     "lines.linewidth": 1.4,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.facecolor": "none",
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
     "svg.hashsalt": "fdrnn",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -93,7 +78,6 @@ def new_figure(
     n_columns: int = 1,
     n_rows: int = 1,
     *,
-    width: float | None = None,
     height: float = 2.4,
     layout: Literal["constrained"] | None = "constrained",
     **options: Any,
@@ -104,15 +88,15 @@ def new_figure(
     ----------
     n_columns, n_rows
         Its panels.
-    width, height
-        In inches; without a width one column of a paper for one panel, else two.
+    height
+        In inches. One panel is as wide as a column of a paper, several are as wide as two.
     layout
         "constrained" fits the panels to their labels; None leaves that to the caller.
     options
         Options of `matplotlib.figure.Figure.subplots`.
     """
-    usual = COLUMN_WIDTH_IN if n_columns == 1 else TEXT_WIDTH_IN
-    figure = Figure(figsize=(width or usual, height), layout=layout)
+    width = COLUMN_WIDTH_IN if n_columns == 1 else TEXT_WIDTH_IN
+    figure = Figure(figsize=(width, height), layout=layout)
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
@@ -151,19 +135,7 @@ def themed(svg: bytes) -> bytes:
 def trial_lines(
     axes: Axes, lines: Sequence[npt.NDArray[np.float64]], *, color: str, label: str | None = None
 ) -> None:
-    """Draw the background of a figure: a thin line per trial, as one artist.
-
-    Parameters
-    ----------
-    axes
-        The axes to draw into.
-    lines
-        Points of each line, shape (n, 2).
-    color
-        Their colour.
-    label
-        Their name in a legend; None for none.
-    """
+    """Draw a thin line per trial, as one artist; `lines` are points of shape (n, 2)."""
     dense = sum(map(len, lines)) > DENSE
     alpha = 0.55 if len(lines) <= 100 else 0.2
     collection = LineCollection(
@@ -211,6 +183,14 @@ def nll_top(lowest: float, factor: float) -> float:
     above the lowest, which at 1 is the same.
     """
     return factor * lowest if lowest >= 1.0 else lowest + factor - 1.0
+
+
+def limit_nll(axes: Axes, values: Any, anchor: float, factor: float) -> None:
+    """End an axis of NLL at the highest value or at `nll_top` of an anchor, with a margin."""
+    lowest, highest = finite_range(values)
+    top = min(nll_top(anchor, factor), highest)
+    margin = 0.05 * (top - lowest) or 0.1
+    axes.set_ylim(lowest - margin, top + margin)
 
 
 def nll_top_words(lowest: str, factor: float) -> str:

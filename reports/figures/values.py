@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
@@ -15,65 +15,35 @@ from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.names import LABELS, choice_index, having, value_text
 from fdrnn.search.design.space import Parameter
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
-
 _N_COLUMNS = 4
 _HEADROOM = 1.25
 _JITTER = 0.28
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """One hyperparameter's panel; arrays have an entry per finished trial that has drawn it.
+def panel(evidence: Evidence, parameter: Parameter) -> pd.DataFrame:
+    """Return the points of a hyperparameter's panel: a row per finished trial that has it.
 
-    Attributes
-    ----------
-    name
-        Of the hyperparameter.
-    ticks
-        Its values as printed.
-    position
-        Index of each trial's value among them.
-    valid_nll
-        Each trial's validation NLL, infinite where it has none.
-    diverged
-        Which trials diverged.
-    config_index
-        Which configurations they are.
+    Returns
+    -------
+    pandas.DataFrame
+        ``position``, the index of the trial's value among the parameter's choices;
+        ``valid_nll``, infinite where it has none; ``diverged`` and ``config_index``.
     """
-
-    name: str
-    ticks: tuple[str, ...]
-    position: npt.NDArray[np.int64]
-    valid_nll: npt.NDArray[np.float64]
-    diverged: npt.NDArray[np.bool_]
-    config_index: npt.NDArray[np.int64]
-
-    def medians(self) -> npt.NDArray[np.float64]:
-        """Median validation NLL per value, an infinite one included; NaN for a value undrawn."""
-        groups = (self.valid_nll[self.position == index] for index in range(len(self.ticks)))
-        return np.array([np.median(group) if len(group) else np.nan for group in groups])
-
-
-def panels(evidence: Evidence) -> list[Panel]:
-    """Return a panel per hyperparameter of the study's space, in its order."""
-    return [_panel(evidence, parameter) for parameter in evidence.space.parameters]
-
-
-def _panel(evidence: Evidence, parameter: Parameter) -> Panel:
     finished = having(evidence.finished, parameter)
-    position = [choice_index(parameter, value) for value in finished[parameter.name].tolist()]
-    return Panel(
-        name=parameter.name,
-        ticks=tuple(value_text(parameter.name, choice) for choice in parameter.choices),
-        position=np.array(position, dtype=np.int64),
-        valid_nll=finished["valid_nll"].fillna(np.inf).to_numpy(float),
-        diverged=finished["diverged"].to_numpy(bool),
-        config_index=finished["config_index"].to_numpy(np.int64),
+    return pd.DataFrame(
+        {
+            "position": [choice_index(parameter, value) for value in finished[parameter.name]],
+            "valid_nll": finished["valid_nll"].fillna(np.inf).to_numpy(float),
+            "diverged": finished["diverged"].to_numpy(bool),
+            "config_index": finished["config_index"].to_numpy(np.int64),
+        }
     )
+
+
+def medians(points: pd.DataFrame) -> pd.Series[float]:
+    """Return the median validation NLL by position, an infinite one included."""
+    return points.groupby("position")["valid_nll"].apply(lambda group: float(np.median(group)))
 
 
 def figure(evidence: Evidence) -> Figure | None:
@@ -99,12 +69,13 @@ def figure(evidence: Evidence) -> Figure | None:
             f"trials against its value; {n_diverged} diverged. The lowest is {lowest:.2f}, trial "
             f"{evidence.selected}."
         ),
-        draw=lambda: _draw(panels(evidence), evidence.selected, lowest),
+        draw=lambda: _draw(evidence, lowest),
     )
 
 
-def _draw(wanted: list[Panel], selected: int | None, lowest: float) -> Drawing:
-    n_rows = math.ceil(len(wanted) / _N_COLUMNS)
+def _draw(evidence: Evidence, lowest: float) -> Drawing:
+    parameters = evidence.space.parameters
+    n_rows = math.ceil(len(parameters) / _N_COLUMNS)
     height = 1.5 * n_rows
     figure, axes = style.new_figure(_N_COLUMNS, n_rows, height=height, layout=None, sharey=True)
     # The panels are alike, and solving for their layout takes longer than drawing them.
@@ -112,9 +83,9 @@ def _draw(wanted: list[Panel], selected: int | None, lowest: float) -> Drawing:
         left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
     )
     top = style.nll_top(lowest, _HEADROOM)
-    for one, panel in zip(axes.flat, wanted, strict=False):
-        _draw_panel(one, panel, selected, top)
-    for one in axes.flat[len(wanted) :]:
+    for one, parameter in zip(axes.flat, parameters, strict=False):
+        _draw_panel(one, parameter, panel(evidence, parameter), evidence.selected, top)
+    for one in axes.flat[len(parameters) :]:
         one.set_visible(False)
     margin = 0.06 * (top - lowest)
     axes[0, 0].set_ylim(lowest - margin, top)
@@ -123,37 +94,45 @@ def _draw(wanted: list[Panel], selected: int | None, lowest: float) -> Drawing:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, selected: int | None, top: float) -> None:
+def _draw_panel(
+    axes: Axes, parameter: Parameter, points: pd.DataFrame, selected: int | None, top: float
+) -> None:
     # Spread by the golden ratio: neighbours in the order of the draws lie apart.
-    x = panel.position + _JITTER * (2 * ((panel.config_index * _GOLDEN) % 1.0) - 1)
-    y = panel.valid_nll
-    inside = y <= top
-    chosen = panel.config_index == selected
+    spread = _JITTER * (2 * ((points["config_index"] * _GOLDEN) % 1.0) - 1)
+    x, y = (points["position"] + spread).to_numpy(float), points["valid_nll"].to_numpy(float)
+    diverged = points["diverged"].to_numpy(bool)
+    inside, chosen = y <= top, (points["config_index"] == selected).to_numpy(bool)
     style.dots(axes, x[inside & ~chosen], y[inside & ~chosen], style.GREY)
-    beyond = np.isfinite(y) & ~inside & ~panel.diverged
-    edge: dict[str, Any] = {"clip_on": False, "linestyle": "none", "zorder": 3}
-    axes.plot(x[beyond], np.full(beyond.sum(), top), "^", color=style.GREY, markersize=3, **edge)
-    rug = panel.diverged
-    axes.plot(x[rug], np.full(rug.sum(), top), "x", color=style.DIVERGED, markersize=4, **edge)
-    medians = panel.medians()
-    shown = np.isfinite(medians) & (medians <= top)
-    axes.hlines(
-        medians[shown],
-        np.flatnonzero(shown) - 0.38,
-        np.flatnonzero(shown) + 0.38,
-        color=style.INK,
-        linewidth=1.0,
-    )
+    beyond = np.isfinite(y) & ~inside & ~diverged
+    for marked, marker, color, size in (
+        (beyond, "^", style.GREY, 3),
+        (diverged, "x", style.DIVERGED, 4),
+    ):
+        axes.plot(
+            x[marked],
+            np.full(marked.sum(), top),
+            marker,
+            color=color,
+            markersize=size,
+            clip_on=False,
+            linestyle="none",
+            zorder=3,
+        )
+    middle = medians(points)
+    middle = middle[middle <= top]
+    left, right = middle.index - 0.38, middle.index + 0.38
+    axes.hlines(middle, left, right, color=style.INK, linewidth=1.0)
     axes.plot(x[chosen], y[chosen], "o", color=style.SELECTED, markersize=5, zorder=4)
-    axes.set_title(LABELS[panel.name], fontsize=7, fontweight="normal")
-    crowded = sum(map(len, panel.ticks)) > 24
+    axes.set_title(LABELS[parameter.name], fontsize=7, fontweight="normal")
+    ticks = [value_text(parameter.name, choice) for choice in parameter.choices]
+    crowded = sum(map(len, ticks)) > 24
     axes.set_xticks(
-        range(len(panel.ticks)),
-        panel.ticks,
+        range(len(ticks)),
+        ticks,
         rotation=40 if crowded else 0,
         ha="right" if crowded else "center",
         rotation_mode="anchor",
         fontsize=6,
     )
     axes.tick_params(axis="x", length=0)
-    axes.set_xlim(-0.6, len(panel.ticks) - 0.4)
+    axes.set_xlim(-0.6, len(ticks) - 0.4)

@@ -13,11 +13,17 @@ import pandas as pd
 
 from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.table1 import row
+from fdrnn.reports.numbers.table1 import flat, row
 from fdrnn.search.design.comparison import comparison_of
 
 _KEYS = ["config_index", "epoch"]
 _TIMES = ("seconds", "recording_seconds")
+_OF_ROWS = [
+    *("variant", "study", "space", "trials_planned", "trials_finished", "trials_diverged"),
+    *("selected_trial", "best_epoch", "valid_nll"),
+    *("test_nll_pooled", "test_nll_pooled_low", "test_nll_pooled_high"),
+    *("test_nll_sequence_mean", "test_nll_sequence_mean_low", "test_nll_sequence_mean_high"),
+]
 _OF_TRIALS = [
     "config_index",
     "state",
@@ -104,7 +110,8 @@ def frame(comparison: Comparison) -> pd.DataFrame:
         ``seconds_per_epoch``, the median wall time of an epoch, without what the study records
         besides. Missing numbers are NaN.
     """
-    table = pd.DataFrame([_numbers(member) for member in comparison.members.values()])
+    table = pd.DataFrame(map(_numbers, comparison.members.values()))
+    table = table[[*_OF_ROWS, *table.columns[len(_OF_ROWS) :]]]
     return table.astype({"selected_trial": "Int64", "best_epoch": "Int64"})
 
 
@@ -116,22 +123,7 @@ def _numbers(member: Evidence) -> dict[str, Any]:
     seconds = curves["seconds"]
     if "recording_seconds" in curves:
         seconds = seconds - curves["recording_seconds"].fillna(0.0)
-    return {
-        "variant": one.variant,
-        "study": one.study,
-        "space": one.space,
-        "trials_planned": one.trials_planned,
-        "trials_finished": one.trials_finished,
-        "trials_diverged": one.trials_diverged,
-        "selected_trial": one.selected_trial,
-        "best_epoch": one.best_epoch,
-        "valid_nll": one.valid_nll,
-        "test_nll_pooled": one.test_nll_pooled.value,
-        "test_nll_pooled_low": one.test_nll_pooled.low,
-        "test_nll_pooled_high": one.test_nll_pooled.high,
-        "test_nll_sequence_mean": one.test_nll_sequence_mean.value,
-        "test_nll_sequence_mean_low": one.test_nll_sequence_mean.low,
-        "test_nll_sequence_mean_high": one.test_nll_sequence_mean.high,
+    return {name: value for name, value in flat(one).items() if name in _OF_ROWS} | {
         "gap": _first(best["valid"] - best["train"]),
         "spectral_radius_best": _first(at_best["spectral_radius"]),
         "spectral_radius_end": _first(curve["spectral_radius"].tail(1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 MATRICES = ("W_in", "W_rec", "W_out")
 UNITS = ("hidden", "output")
@@ -11,7 +12,7 @@ SIGNS = ("negative", "zero", "positive")
 
 
 def is_recorded(curves: pd.DataFrame) -> bool:
-    """Tell whether curves hold the decomposition, as `fdrnn.model.gradients.recording` names it."""
+    """Return whether curves have the decomposition that `fdrnn.model.gradients` records."""
     return "regularizer_gradient_norm_W_rec" in curves
 
 
@@ -65,7 +66,7 @@ def rank_correlation(norms: pd.DataFrame, column: str = "loss_gradient") -> floa
     float
         NaN if one of the two is constant.
     """
-    ranks = norms[[column, "regularizer"]].rank()
-    if len(ranks) < 2 or (ranks.nunique() < 2).any():
+    pair = norms[[column, "regularizer"]]
+    if len(pair) < 2 or (pair.nunique() < 2).any():
         return float("nan")
-    return float(np.corrcoef(ranks.to_numpy().T)[0, 1])
+    return float(stats.spearmanr(pair).statistic)

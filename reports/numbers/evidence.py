@@ -70,6 +70,11 @@ class Evidence:
             return None
         return self.trials[self.trials["config_index"] == self.selected].iloc[0]
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The selected trial's epoch of the lowest validation NLL; None where there is none."""
+        return None if self.best is None else int(self.best["best_epoch"])
+
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The finished trials, including the diverged ones."""

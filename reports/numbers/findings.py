@@ -46,8 +46,8 @@ def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:
     store
         The store.
     names
-        Names of studies, or of comparisons, which stand for their studies; all studies of the
-        store if there are none.
+        Names of studies, or of comparisons, which mean their studies; all studies of the store
+        if there are none.
 
     Raises
     ------

@@ -6,7 +6,7 @@ the best. It needs the order of the trials alone, so that a trial without a fini
 what it is, the worst; fANOVA, the other evaluator, would leave such trials out and needs one more
 library.
 
-With 32 trials the best are 8, and some divergence comes about by chance. Two things say how much:
+With 32 trials the best are 8, and some divergence occurs by chance. Two things show how much:
 a bootstrap over trials (the interval), and the ranking with the trials' order shuffled (the chance
 level). A hyperparameter of few values never has as large a share as one of many, so that shares
 are compared in standard deviations above their mean over shuffles; the chance level is the 95 %
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +109,7 @@ def _chance(shuffled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def shares(evidence: Evidence) -> dict[str, float]:
-    """Return the importance of each hyperparameter alone, as `importance` has it."""
+    """Return only the importance of each hyperparameter, as `importance` has it."""
     names = list(evidence.space.names)
     found = _shares(_study(_trials(evidence)), _order(evidence), names)
     return dict(zip(names, found.tolist(), strict=True))
@@ -128,20 +127,20 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
         one.name: CategoricalDistribution(one.choices) for one in space.parameters
     }
     trials = []
-    for _, row in evidence.finished.iterrows():
-        values: dict[str, Any] = {}
-        for one in space.parameters:
-            value = row[one.name]
-            if one.only_if is None or row[one.only_if.parameter] == one.only_if.value:
-                values[one.name] = one.choices[choice_index(one, value)]
-        drawn = {name: distributions[name] for name in values}
-        # Every evaluation has an order of its own, which stands in the place of the value.
-        trials.append(optuna.create_trial(params=values, distributions=drawn, value=0.0))
+    for row in evidence.finished.to_dict("records"):
+        params = {
+            one.name: one.choices[choice_index(one, row[one.name])]
+            for one in space.parameters
+            if one.only_if is None or row[one.only_if.parameter] == one.only_if.value
+        }
+        drawn = {name: distributions[name] for name in params}
+        # Every evaluation has its own order, which is used instead of the value.
+        trials.append(optuna.create_trial(params=params, distributions=drawn, value=0.0))
     return trials
 
 
 def _study(trials: Sequence[FrozenTrial]) -> Study:
-    # Optuna would tell of every study.
+    # Optuna would log every study.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     study.add_trials(trials)
@@ -157,8 +156,8 @@ def _shares(
     known = [name for name in names if any(name in one.distributions for one in trials)]
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TARGET_QUANTILE)
     with warnings.catch_warnings():
-        # It warns of few trials with a value, which is what the repetitions measure, and that
-        # the lowest is the best.
+        # It warns of few trials with a value, which the repetitions measure, and that the lowest
+        # is the best.
         warnings.simplefilter("ignore", UserWarning)
         found = evaluator.evaluate(study, known, target=lambda one: order[one.number])
     values = np.array([found.get(name, 0.0) for name in names])

@@ -1,4 +1,4 @@
-"""Statements on claims: counts, a verdict that follows from them, and the numbers behind it."""
+"""A statement on a claim: counts, a verdict that follows from them, and its evidence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a comparison says of one claim.
+    """The verdict of a comparison on one claim.
 
     Attributes
     ----------

@@ -146,7 +146,7 @@ def row(evidence: Evidence) -> Row:
         trials_diverged=evidence.n_diverged,
         trials_failed=_n_failed(evidence),
         selected_trial=evidence.selected,
-        best_epoch=None if best is None else int(best["best_epoch"]),
+        best_epoch=evidence.best_epoch,
         valid_nll=_nll(best, "valid_nll"),
         test_nll_pooled=Estimate(**asdict(intervals.pooled), value=_nll(best, "test_nll_pooled")),
         test_nll_sequence_mean=Estimate(
@@ -244,11 +244,12 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
 
     An estimate has three columns: its name, then with ``_low`` and ``_high``.
     """
-    table = pd.DataFrame([_flat(row) for row in rows])
+    table = pd.DataFrame(map(flat, rows))
     return table.astype({"selected_trial": "Int64", "best_epoch": "Int64"})
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def flat(row: Row) -> dict[str, Any]:
+    """Return the columns of `frame` for one row."""
     values: dict[str, Any] = {}
     for name, value in vars(row).items():
         if isinstance(value, Estimate):

@@ -12,7 +12,7 @@ from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.text import number
 
-UNKNOWN_MACHINE = "a machine that is not recorded"
+_UNKNOWN = "a machine that is not recorded"
 
 
 def costs(studies: Sequence[Evidence]) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def _machines(studies: Sequence[Evidence]) -> Iterator[str]:
     counts: dict[str, dict[str, int]] = {}
     for study in studies:
         begun = study.trials[study.trials["n_epochs"] > 0]
-        for machine, n_trials in begun["machine"].fillna(UNKNOWN_MACHINE).value_counts().items():
+        for machine, n_trials in begun["machine"].fillna(_UNKNOWN).value_counts().items():
             # A line for each of several machines that trained one trial.
             name = "; then ".join(str(machine).splitlines())
             counts.setdefault(name, {})[study.name] = int(n_trials)

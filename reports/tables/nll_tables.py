@@ -18,7 +18,7 @@ RULES = (
     '"by sequence" is the mean over test sequences of each one\'s average. For sequences of one '
     "length, as in the paper's formula, both are the same.",
 )
-"""What holds of every test NLL of a report."""
+"""Rules for every test NLL of a report."""
 
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
 _NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
@@ -27,16 +27,8 @@ _NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
 def tables(rows: Sequence[Row]) -> tuple[Table, Table, Table]:
     """Return Table 1 in three parts.
 
-    Parameters
-    ----------
-    rows
-        As `fdrnn.reports.numbers.table1.table1` returns them.
-
-    Returns
-    -------
-    tuple of Table
-        The NLL, FD and plain of our own beside the paper's; the selecting validation NLL and the
-        intervals of the test NLL; the studies, with the notes.
+    The NLL, FD and plain of our own beside the paper's; the selecting validation NLL and the
+    intervals of the test NLL; the studies, with the notes.
     """
     return _results(rows), _intervals(rows), _studies(rows)
 

@@ -113,15 +113,10 @@ def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
 
 
 def test_the_medians_count_trials_without_a_finite_nll() -> None:
-    panel = values.Panel(
-        name="decay",
-        ticks=("0.8", "0.9", "none"),
-        position=np.array([0, 0, 0, 1, 1]),
-        valid_nll=np.array([8.0, 9.0, np.inf, np.inf, np.inf]),
-        diverged=np.array([False, False, True, True, True]),
-        config_index=np.arange(5),
+    points = pd.DataFrame(
+        {"position": [0, 0, 0, 1, 1], "valid_nll": [8.0, 9.0, np.inf, np.inf, np.inf]}
     )
-    np.testing.assert_array_equal(panel.medians(), [9.0, np.inf, np.nan])
+    assert values.medians(points).to_dict() == {0: 9.0, 1: np.inf}
 
 
 def test_cost(fd: Evidence) -> None:
@@ -165,43 +160,40 @@ def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
 
 
 def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:
-    courses = []
-    for evidence in (fd, plain):
-        course = figure2.course(evidence)
-        assert course is not None
-        assert course.trial == evidence.selected
-        courses.append(course)
-    figure = figure2.figure("figure2", "JSB Chorales", courses)
+    figure = figure2.figure("figure2", "JSB Chorales", [fd, plain])
+    assert figure is not None
     radius, test = drawn(figure.draw).axes
-    for course, label in zip(courses, ("FD-RNN", "plain RNN"), strict=True):
-        table = golden.study(course.study).curves()
-        table = table[table["config_index"] == course.trial]
+    for evidence, label in ((fd, "FD-RNN"), (plain, "plain RNN")):
+        table = golden.study(evidence.name).curves()
+        table = table[table["config_index"] == evidence.selected]
         for axes, column in ((radius, "spectral_radius"), (test, "test_nll_pooled")):
             (line,) = lines(axes, label)
             np.testing.assert_array_equal(line.get_xdata(), table["epoch"])
             np.testing.assert_array_equal(line.get_ydata(), table[column])
     # The test NLL at the best epoch is the one that the trial is reported with.
+    curve = figure2.course(fd)
+    assert curve is not None
     assert fd.best is not None
-    curve = courses[0].curve
     at_best = curve.loc[curve["epoch"] == fd.best["best_epoch"], "test_nll_pooled"].iloc[0]
     assert at_best == pytest.approx(fd.best["test_nll_pooled"], rel=1e-5)
 
 
 def test_figure_2_says_what_it_lacks(fd: Evidence, fd_curves: pd.DataFrame) -> None:
-    course = figure2.course(fd)
-    assert course is not None
-    assert "No plain study" in figure2.figure("f", "JSB Chorales", [course]).caption
-    without = fd_curves.drop(columns="test_nll_pooled")
-    assert figure2.course(with_reads(fd, curves=without)) is None
+    figure = figure2.figure("f", "JSB Chorales", [fd])
+    assert figure is not None
+    assert "No plain study" in figure.caption
+    without = with_reads(fd, curves=fd_curves.drop(columns="test_nll_pooled"))
+    assert figure2.figure("f", "JSB Chorales", [without]) is None
 
 
 @pytest.mark.parametrize("unknown", [np.nan, np.inf])
 def test_figure_2_without_a_finite_test_nll(
     fd: Evidence, fd_curves: pd.DataFrame, unknown: float
 ) -> None:
-    course = figure2.course(with_reads(fd, curves=fd_curves.assign(test_nll_pooled=unknown)))
-    assert course is not None
-    radius, _ = drawn(figure2.figure("f", "JSB Chorales", [course]).draw).axes
+    curves = fd_curves.assign(test_nll_pooled=unknown)
+    figure = figure2.figure("f", "JSB Chorales", [with_reads(fd, curves=curves)])
+    assert figure is not None
+    radius, _ = drawn(figure.draw).axes
     (line,) = lines(radius, "FD-RNN")
     assert np.isfinite(line.get_ydata()).all()
 
