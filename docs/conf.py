@@ -3,10 +3,12 @@
 sphinx-build -W --keep-going docs build/docs
 """
 
+import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+logging.getLogger("alembic").setLevel(logging.WARNING)  # its import logs
 
 project = "fdrnn"
 author = "the fdrnn authors"

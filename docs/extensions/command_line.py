@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,37 +24,48 @@ class CommandLine(SphinxDirective):
 
 
 def _sections(command: Any, path: str, depth: int = 2) -> Iterator[str]:
+    context = command.make_context(path, [], resilient_parsing=True)
     yield f"{'#' * depth} `{path}`\n"
-    commands = getattr(command, "commands", {})
-    words = " ".join(command.collect_usage_pieces(_context(command, path)))
-    yield f"```text\n{path} {words}\n```\n"
-    yield f"{command.help}\n"
+    yield f"```text\n{path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
+    yield _markdown(command.help)
     for parameter in command.params:
         yield from _parameter(parameter)
-    if command.epilog:
-        yield f"{command.epilog}\n"
-    for name, child in commands.items():
-        yield from _sections(child, f"{path} {name}", min(depth + 1, 3))
+    yield _markdown(command.epilog or "")
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    for name in names:
+        yield from _sections(
+            command.get_command(context, name), f"{path} {name}", min(depth + 1, 3)
+        )
 
 
-def _context(command: Any, path: str) -> Any:
-    return command.make_context(path, [], resilient_parsing=True)
+def _markdown(text: str) -> str:
+    """Return paragraphs of a help text; what it indents or does not fill becomes a code block."""
+    paragraphs = []
+    for paragraph in text.replace("*", r"\*").split("\n\n"):
+        lines = paragraph.removeprefix("\b\n")
+        if lines != paragraph or lines.startswith(" "):
+            lines = textwrap.indent(textwrap.dedent(lines), "    ")
+            # A command of the examples is a paragraph; together they are a block.
+            if paragraphs and paragraphs[-1].startswith(" "):
+                paragraphs[-1] += f"\n{lines}"
+                continue
+        paragraphs.append(lines)
+    return "\n\n".join([*paragraphs, ""])
 
 
 def _parameter(parameter: Any) -> Iterator[str]:
     if parameter.param_type_name == "argument":
         name = parameter.metavar or parameter.name.upper()
     else:
-        name = ", ".join(parameter.opts)
+        name = ", ".join([*parameter.opts, *parameter.secondary_opts])
         if not parameter.is_flag and parameter.metavar:
             name += f" {parameter.metavar}"
-    yield f"`{name}`"
-    details = [parameter.help]
+    details = [_markdown(parameter.help).strip()]
     if parameter.envvar:
         details.append(f"Environment: `{parameter.envvar}`.")
     if parameter.show_default and parameter.default not in (None, False):
         details.append(f"Default: `{parameter.default}`.")
-    yield f": {' '.join(details)}\n"
+    yield f"`{name}`\n: {' '.join(details)}\n"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

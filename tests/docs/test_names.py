@@ -93,13 +93,13 @@ def test_documents_name_objects_and_files_that_exist(document: Path) -> None:
 @named
 def test_documents_name_commands_and_options_that_exist(document: Path) -> None:
     for line in _COMMAND.findall(code(document.read_text())):
-        command = typer.main.get_command(app)
+        command: Any = typer.main.get_command(app)
         words = line.split()
-        while words and hasattr(command, "commands"):
-            if not re.fullmatch(r"[a-z]+", words[0]):
-                break  # a placeholder, or an option of `fdrnn` itself
-            assert words[0] in command.commands, line
-            command = command.commands[words.pop(0)]
+        # A placeholder, or an option of `fdrnn` itself, names no command.
+        while words and re.fullmatch(r"[a-z]+", words[0]) and hasattr(command, "get_command"):
+            context = command.make_context("fdrnn", [], resilient_parsing=True)
+            command = command.get_command(context, words.pop(0))
+            assert command is not None, line
         options = {name for parameter in command.params for name in parameter.opts}
         options |= {name for parameter in command.params for name in parameter.secondary_opts}
         assert set(re.findall(r" (--[a-z-]+)", line)) <= options | {"--help"}, line
