@@ -90,13 +90,22 @@ def test_documents_name_objects_and_files_that_exist(document: Path) -> None:
     assert not wrong, wrong
 
 
+def test_the_walks_of_contributing_name_what_is_in_the_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    steps = re.findall(r"^\d+\. `([\w/.]+)`((?:[, ]+(?:with )?`\w+`)+)", text, re.MULTILINE)
+    assert len(steps) == len(re.findall(r"^\d+\. ", text, re.MULTILINE)) > 20
+    for path, names in steps:
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), (path, name)
+
+
 @named
 def test_documents_name_commands_and_options_that_exist(document: Path) -> None:
     for line in _COMMAND.findall(code(document.read_text())):
         command: Any = typer.main.get_command(app)
         words = line.split()
         # A placeholder, or an option of `fdrnn` itself, names no command.
-        while words and re.fullmatch(r"[a-z]+", words[0]) and hasattr(command, "get_command"):
+        while words and re.fullmatch(r"[a-z][a-z-]*", words[0]) and hasattr(command, "get_command"):
             context = command.make_context("fdrnn", [], resilient_parsing=True)
             command = command.get_command(context, words.pop(0))
             assert command is not None, line
