@@ -3,19 +3,27 @@
 A study in short::
 
     from fdrnn.datasets import load
-    from fdrnn.search import StudyDefinition, create_study, open_store, run_workers, trials
+    from fdrnn.search import StudyDefinition, create_study, open_store, run_workers
 
     store = open_store("sqlite:///fdrnn.sqlite3", create=True)
-    create_study(store, definition, load(definition.data).description)
-    run_workers("sqlite:///fdrnn.sqlite3", definition.name)
-    print(trials(store, definition.name))
+    study = create_study(store, definition, load(definition.data).description)
+    run_workers("sqlite:///fdrnn.sqlite3", study.name)
+    print(study.trials())
 
 Importing this package imports neither Theano nor the dashboard.
 """
 
+from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.sampler import draw
-from fdrnn.search.design.space import SPACES, Configuration, Space
+from fdrnn.search.design.space import (
+    SPACES,
+    Choice,
+    Configuration,
+    Parameter,
+    Space,
+    fitting_spaces,
+)
 from fdrnn.search.design.table3 import TABLE_3
 from fdrnn.search.errors import (
     DefinitionError,
@@ -28,11 +36,12 @@ from fdrnn.search.errors import (
     StudyConflictError,
     WorkerError,
 )
-from fdrnn.search.machine import usable_cores
+from fdrnn.search.machine import code_version, describe_machine, limit_blas_threads, usable_cores
+from fdrnn.search.mirror.migration import Migration, migrate
 from fdrnn.search.models.analysis import Analysis, analyze
 from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
 from fdrnn.search.portable import PortableStudy, export_study, import_study
-from fdrnn.search.store.database import default_storage_url
+from fdrnn.search.store.database import default_storage_url, holds_secret
 from fdrnn.search.store.forecast import TimeLeft
 from fdrnn.search.store.frames import (
     curves,
@@ -49,12 +58,14 @@ from fdrnn.search.store.progress import (
     RunningTrial,
     StudyProgress,
     TroubledTrial,
+    total,
 )
 from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.store import Store, find_store, open_store
 from fdrnn.search.store.study import StoredTrial, Study, selected_trial
 from fdrnn.search.store.tables import TrialState
-from fdrnn.search.work.driver import create_study
+from fdrnn.search.work.claiming import requeue_expired
+from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.pool import run_workers
 from fdrnn.search.work.settings import WorkerSettings
@@ -65,13 +76,16 @@ __all__ = [
     "SPACES",
     "TABLE_3",
     "Analysis",
+    "Choice",
     "Configuration",
     "DefinitionError",
     "EventKind",
     "FailedTrial",
     "ForeignStudyError",
     "LeaseLostError",
+    "Migration",
     "NoModelError",
+    "Parameter",
     "PortableFileError",
     "PortableStudy",
     "RunningTrial",
@@ -96,17 +110,27 @@ __all__ = [
     "WorkerEvent",
     "WorkerSettings",
     "analyze",
+    "code_version",
+    "compared_studies",
+    "comparison_of",
     "create_study",
     "curves",
     "default_storage_url",
+    "describe_machine",
     "draw",
     "export_study",
     "find_store",
+    "fitting_spaces",
+    "holds_secret",
     "import_study",
+    "is_comparison",
     "keep_samples",
+    "limit_blas_threads",
     "make_samples",
+    "migrate",
     "open_store",
     "parameters",
+    "requeue_expired",
     "run_workers",
     "samples",
     "selected",
@@ -114,6 +138,7 @@ __all__ = [
     "stored_model",
     "study_progress",
     "test_sequences",
+    "total",
     "trials",
     "usable_cores",
     "work",

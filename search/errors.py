@@ -4,12 +4,12 @@ FdrnnError
 +-- DefinitionError (ValueError)     a study definition that breaks a rule
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
-|   +-- StoreUnavailableError        one that may take the call later: away, full, locked, only read
-|   +-- ForeignStudyError            a study in it that another fdrnn made
-+-- PortableFileError (ValueError)   a study's file that cannot be written, or read as one
-+-- LeaseLostError (RuntimeError)    a trial that another worker has taken over
+|   +-- StoreUnavailableError        an outage: no connection, disk full, locked, read-only
+|   +-- ForeignStudyError            a study that another fdrnn created
++-- PortableFileError (ValueError)   an exported study that cannot be written or read
++-- LeaseLostError (RuntimeError)    a trial that another worker has claimed
 +-- NoModelError (LookupError)       a trial without a stored model
-+-- WorkerError (RuntimeError)       workers that could not go on
++-- WorkerError (RuntimeError)       worker processes that ended early
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from fdrnn.datasets.errors import FdrnnError
 
 
 class DefinitionError(FdrnnError, ValueError):
-    """A key or value of a study definition that breaks a rule."""
+    """A key or value of a study definition breaks a rule."""
 
 
 class StudyConflictError(FdrnnError, ValueError):
-    """The store holds a study of the same name that is not the same study."""
+    """A study of the same name in the store differs in definition or data."""
 
 
 class StoreError(FdrnnError, ConnectionError):
-    """The store cannot be reached, opened, read or written, or is of another schema."""
+    """The store cannot be reached, opened, read or written, or has another schema version."""
 
 
 class StoreUnavailableError(StoreError):
-    """The store is away, full, locked or only to be read; the same call may succeed later."""
+    """The store has an outage or is full, locked or read-only; the call may succeed later."""
 
 
 class ForeignStudyError(StoreError):
-    """A study in the store whose definition has what this fdrnn does not know."""
+    """The definition of a study in the store has what this fdrnn does not know."""
 
 
 class PortableFileError(FdrnnError, ValueError):
-    """A study's portable file that cannot be written, or read as one."""
+    """The file of an exported study cannot be written, or read as one."""
 
 
 class LeaseLostError(FdrnnError, RuntimeError):
-    """The lease on a trial was taken over; its former holder may write nothing more."""
+    """Another worker has claimed the trial; this one can write nothing more into it."""
 
 
 class NoModelError(FdrnnError, LookupError):
-    """A trial that has no best-validation parameters in the store."""
+    """A trial has no best-validation parameters in the store."""
 
 
 class WorkerError(FdrnnError, RuntimeError):

@@ -1,4 +1,4 @@
-"""The machine a worker runs on: its name, cores and BLAS, and the version of this code."""
+"""The machine of a worker: its cores, its CPU and BLAS, and the version of this code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ _CPU_MODEL_KEY = "model name"
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def limit_blas_threads(n_threads: int) -> None:
-    """Keep this process's linear algebra to so many threads.
+    """Limit this process's linear algebra to a number of threads.
 
-    It takes hold of the libraries already loaded, and by this process's environment of those
-    still to be loaded.
+    Loaded libraries are limited directly, those that are loaded later by the environment.
     """
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(n_threads)))
     os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if n_threads == 1 else "INTEL"
@@ -30,7 +29,7 @@ def limit_blas_threads(n_threads: int) -> None:
 
 
 def describe_machine() -> str:
-    """Describe what a result's last bits depend on: the CPU's model and each loaded BLAS.
+    """Return what a result's last bits depend on: the CPU's model and each loaded BLAS.
 
     Returns
     -------
@@ -55,12 +54,12 @@ def _cpu_model() -> str:
         key, _, value = line.partition(":")
         if key.strip() == _CPU_MODEL_KEY:
             return value.strip()
-    # Not every architecture's kernel names a model.
+    # Some architectures' kernels name no model.
     return platform.machine()
 
 
 def code_version() -> str:
-    """Return the version of fdrnn, ``"not installed"`` where it is run from its source alone."""
+    """Return the version of fdrnn; ``"not installed"`` if it runs from its source alone."""
     try:
         return importlib.metadata.version("fdrnn")
     except importlib.metadata.PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""What a study is: its definition, its space, its draws."""
+"""The design of a study: its definition, its space, its draws."""

@@ -1,10 +1,9 @@
-"""Comparisons: one definition that makes a study of each of several variants.
+"""Comparisons: one definition of a study of each of several variants.
 
-A comparison's definition is a study's with the key ``variants`` in the place of ``variant`` and
-``space``: a list of names, or ``"all"``. It makes ordinary studies, which differ in variant,
-space and what they can record alone, so that their draws share the values of the parameters that
-they have in common. Their names, ``COMPARISON.VARIANT``, are all that says in a store that they
-belong together.
+A comparison's definition is a study's with the key ``variants`` instead of ``variant`` and
+``space``: a list of names, or ``"all"``. It defines ordinary studies, which differ only in
+variant, space and what they can record, so that their draws share the values of common
+parameters. In a store only their names, ``COMPARISON.VARIANT``, show that they belong together.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _OF_ONE = ("variant", "space")
 
 
 def is_comparison(mapping: Mapping[str, Any]) -> bool:
-    """Tell whether a parsed definition is a comparison's: it has the key ``variants``."""
+    """Return whether a parsed definition is a comparison's: it has the key ``variants``."""
     return KEY in mapping
 
 
@@ -37,11 +36,11 @@ def compared_studies(
     Parameters
     ----------
     mapping
-        As `StudyDefinition.from_mapping` takes it, but ``variants`` in the place of ``variant``
-        and ``space``. Each variant has its usual space
+        As for `StudyDefinition.from_mapping`, but with ``variants`` instead of ``variant`` and
+        ``space``. Each variant has its usual space
         (`fdrnn.search.design.space.fitting_spaces`) and records what it can of ``training.record``.
     default_name
-        Name of the comparison where the mapping has none.
+        The comparison's name if the mapping has none.
 
     Returns
     -------
@@ -60,8 +59,8 @@ def compared_studies(
     for key in _OF_ONE:
         if key in values:
             raise DefinitionError(
-                f"{key} must not stand beside {KEY}: each variant of a comparison has its usual "
-                f"space, got {key} = {values[key]!r}"
+                f"{key} must not be set together with {KEY}: each variant of a comparison has its "
+                f"usual space, got {key} = {values[key]!r}"
             )
     return tuple(_study(values, variant) for variant in variants)
 
@@ -72,7 +71,7 @@ def study_name(comparison: str, variant: str) -> str:
 
 
 def comparison_of(study: StudyDefinition) -> str | None:
-    """Return the name of the comparison that a study belongs to, by its own name; None if none."""
+    """Return the name of the comparison that a study belongs to by its name; None without one."""
     name, _, variant = study.name.rpartition(".")
     return name if name and variant == study.variant else None
 
@@ -98,7 +97,7 @@ def _variants(value: object) -> list[str]:
 def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
     training = values.get("training", {})
     if isinstance(training, Mapping) and isinstance(training.get("record"), list | tuple):
-        # An unknown name is left for the study's own error.
+        # An unknown name is left in, for the study's own error.
         able = recordable(variant)
         record = [name for name in training["record"] if name in able or name not in RECORDABLE]
         values = {**values, "training": {**training, "record": record}}

@@ -1,4 +1,4 @@
-"""A study's definition: everything that decides its numbers."""
+"""The definition of a study: everything that determines its numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OUTPUT = "output"
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDefinition:
-    """What a study searches, on what data, from which seed, trained how.
+    """The definition of a study: data, variant, space, number of trials, seed, training.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class StudyDefinition:
     seed
         Seed of every draw, in 0 .. 2**63 - 1.
     training
-        What is the same for every trial.
+        The settings that all trials share.
     output
         A name of `fdrnn.model.OUTPUTS` that fits the data.
 
@@ -129,7 +129,7 @@ class StudyDefinition:
         Raises
         ------
         OutputError
-            If it fits another kind.
+            If it fits another kind of data.
         """
         require_kind(self.output, data.kind, self.data)
 
@@ -144,7 +144,7 @@ class StudyDefinition:
             ``output`` (optional), and ``training``, a mapping of `TrainingSettings` fields
             (optional).
         default_name
-            Name where the mapping has none, for example the stem of the file.
+            The name if the mapping has none, for example the stem of the file.
 
         Raises
         ------
@@ -169,9 +169,9 @@ class StudyDefinition:
         return cls(**typed, training=typed_training)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the mapping from which `from_mapping` makes an equal definition.
+        """Return the mapping from which `from_mapping` reads an equal definition.
 
-        The default output has no key, as in definitions made before there were others.
+        The default output has no key, as in definitions from before there were others.
         """
         mapping = dataclasses.asdict(self)
         if self.output == DEFAULT_OUTPUT:
@@ -179,7 +179,7 @@ class StudyDefinition:
         return mapping
 
     def differences(self, stored: StudyDefinition) -> list[str]:
-        """Say what sets this definition apart from the one in the store.
+        """Return the differences between this definition and the one in the store.
 
         Parameters
         ----------

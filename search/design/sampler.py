@@ -1,4 +1,4 @@
-"""Draws that depend on the study's seed, the configuration and the parameter's name alone.
+"""Draws as functions of the study's seed, the configuration and the parameter's name alone.
 
 The value of parameter ``name`` in configuration ``k`` is ``choices[floor(u * len(choices))]``,
 where u in [0, 1) is the SHA-256 of ``"seed/k/name"`` read as a binary fraction. Studies with one
@@ -52,7 +52,7 @@ class ConfigurationSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return no parameter: each is drawn on its own."""
+        """Return no parameter: each is drawn by itself."""
         return {}
 
     def sample_relative(
@@ -84,7 +84,7 @@ class ConfigurationSampler(BaseSampler):
 
 
 def draw(space: Space, study_seed: int, indices: Iterable[int]) -> list[Configuration]:
-    """Have Optuna draw configurations of a space.
+    """Return configurations of a space, drawn by Optuna.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def draw(space: Space, study_seed: int, indices: Iterable[int]) -> list[Configur
     study_seed
         Seed of the study.
     indices
-        Which configurations, from 0.
+        The indices of the configurations, from 0.
 
     Returns
     -------
     list of Configuration
-        One per index, in the order given.
+        One per index, in order.
 
     Examples
     --------

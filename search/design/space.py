@@ -1,8 +1,8 @@
 """Search spaces as data: Table 2 of the paper and its relatives for other hyperparameters.
 
-Each parameter is uniform over its listed values and bears the name of the field of the variant's
-hyperparameters that it sets. Parameters of one name and one list of values are drawn alike in
-every space, so that studies are paired draw by draw.
+Each parameter is uniform over its listed values and has the name of the field of the variant's
+hyperparameters that it sets. Parameters with equal names and values have equal draws in every
+space, so that studies are paired draw by draw.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Choice = bool | int | float | None
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter is drawn only where another one has a certain value.
+    """A condition on another parameter under which a parameter is drawn.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Parameter:
     choices
         Its values, equally likely, each listed once.
     only_if
-        Where it is drawn; None for everywhere. Elsewhere the configuration lacks it.
+        The condition under which it is drawn; None for always. A configuration lacks it elsewhere.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Space:
     name
         As in a study definition.
     parameters
-        Distinct names; a condition names a parameter that stands before it.
+        Distinct names; a condition names a parameter before it.
 
     Raises
     ------
     ValueError
-        If a name comes twice or a condition does not look back.
+        If a name is listed twice, or a condition names no parameter before it.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Space:
         seen: set[str] = set()
         for parameter in self.parameters:
             if parameter.name in seen:
-                raise ValueError(f"space {self.name}: {parameter.name} stands twice")
+                raise ValueError(f"space {self.name}: {parameter.name} is listed twice")
             condition = parameter.only_if
             if condition is not None and condition.parameter not in seen:
                 raise ValueError(
@@ -94,7 +94,7 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters, in order."""
+        """Return the names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
 
 
@@ -105,11 +105,11 @@ class Configuration:
     Attributes
     ----------
     index
-        k, from 0.
+        The index k, from 0.
     seed
-        Seed of its training run, in [0, 2**31), from the study's seed and k alone.
+        The seed of its training run, in [0, 2**31), from the study's seed and k alone.
     hyperparameters
-        Drawn values by name; a parameter whose condition does not hold is absent.
+        The drawn values by name; a parameter whose condition does not hold is absent.
     """
 
     index: int
@@ -148,8 +148,8 @@ _DROPOUT = frozenset(
     }
 )
 
-# The authors' library took Table 2's hidden-to-hidden "rate" for the keep rate of the mean, so
-# that the rates it effectively tried go up to 0.9.
+# The authors' library used Table 2's hidden-to-hidden "rate" as the keep rate of the mean, so
+# that its effective dropout rates go up to 0.9.
 _TABLE_2_WIDE = Space(
     "table2-wide",
     tuple(
@@ -255,7 +255,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
         )
     }
 )
-"""The spaces that a study can name; of those for one variant the usual one comes first."""
+"""The spaces that a study can name; of those for one variant the usual one is first."""
 
 
 def hyperparameter_names(variant: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Table 3 of Bayer et al. 2013: the hyperparameters behind the paper's own results."""
+"""Table 3 of Bayer et al. 2013: the hyperparameters of the paper's own results."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ TABLE_3: Mapping[str, FastDropoutHyperparameters] = MappingProxyType(
         ),
     }
 )
-"""Columns of Table 3, the hyperparameters behind the column FD, by the data set's name."""
+"""The columns of Table 3, the hyperparameters of the column FD, by the data set's name."""

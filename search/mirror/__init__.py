@@ -1,1 +1,1 @@
-"""Optuna's tables in the store, written for the dashboard."""
+"""Optuna's tables as a mirror of ours, and the notes of optuna-dashboard."""

@@ -1,6 +1,6 @@
 """A study's note and figures in optuna-dashboard: attributes of the study in Optuna's tables.
 
-They may change at any time, unlike a finished trial's. What a user writes into the note before
+They can change at any time, unlike a finished trial's. What a user writes into the note before
 or after our part stays.
 """
 
@@ -16,29 +16,27 @@ from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
 from fdrnn.search.mirror.optuna_tables import Mirror, optuna_error
-from fdrnn.search.store.store import Store
+from fdrnn.search.store.study import Study
 
 _METRIC = "validation NLL"
-# Link definitions, which Markdown does not show; comments of HTML the dashboard would show.
+# Link definitions, which Markdown does not show; the dashboard would show comments of HTML.
 _BEGIN = "[//]: # (written by fdrnn)\n\n"
 _END = "\n[//]: # (end of what fdrnn writes)\n"
 
 
-def update_note(store: Store, study: str, note: str, figures: Mapping[str, str]) -> bool:
-    """Make note and figures of a study in optuna-dashboard the given ones.
+def update_note(study: Study, note: str, figures: Mapping[str, str]) -> bool:
+    """Set the note and the figures of a study in optuna-dashboard, where they differ.
 
-    Nothing is written where they are so already. The first time also names the value of a trial.
+    The first time also names the value of a trial.
 
     Parameters
     ----------
-    store
-        The store.
     study
-        Name of the study.
+        The study.
     note
         Markdown, lines ending with a newline.
     figures
-        By their titles (letters, digits, dashes), in the JSON form of Plotly's figures.
+        The JSON form of Plotly figures by their titles (letters, digits, dashes).
 
     Returns
     -------
@@ -47,22 +45,20 @@ def update_note(store: Store, study: str, note: str, figures: Mapping[str, str])
 
     Raises
     ------
-    UnknownNameError
-        If the store holds no study of that name.
     StoreError
         If the store cannot be read or written.
     """
-    mirrored = Mirror(store.database, store.study(study)).optuna_study()
+    mirrored = Mirror(study).optuna_study()
     try:
         return _update(mirrored, note, figures)
     except (OptunaError, sa.exc.SQLAlchemyError) as error:
-        raise optuna_error(store.database, error) from error
+        raise optuna_error(study.database, error) from error
 
 
 def _update(study: optuna.Study, note: str, figures: Mapping[str, str]) -> bool:
     attributes = study._storage.get_study_system_attrs(study._study_id)
-    shown = get_plotly_graph_objects(attributes)
-    changed = {title: figure for title, figure in figures.items() if shown.get(title) != figure}
+    current = get_plotly_graph_objects(attributes)
+    changed = {title: figure for title, figure in figures.items() if current.get(title) != figure}
     for title, figure in changed.items():
         save_plotly_graph_object(study, _Json(figure), graph_object_id=title)
     before = get_note(study)
@@ -78,7 +74,7 @@ def _update(study: optuna.Study, note: str, figures: Mapping[str, str]) -> bool:
 
 
 class _Json:
-    """All that `save_plotly_graph_object` asks of a figure, without Plotly."""
+    """All that `save_plotly_graph_object` needs of a figure, without Plotly."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -88,7 +84,7 @@ class _Json:
 
 
 def _replaced(before: str, note: str) -> str:
-    """Put our part where it was, or above all else."""
+    """Return a note with our part replaced, or added above all else."""
     ours = _BEGIN + note + _END
     head, begin, rest = before.partition(_BEGIN)
     if not begin:

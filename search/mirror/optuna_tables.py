@@ -1,9 +1,9 @@
 """Optuna's tables as a mirror of ours, for optuna-dashboard and Optuna's own evaluators.
 
-Nothing is read back from the mirror. Whatever it missed, because a process was killed or the
-database was away between our write and Optuna's, `Mirror.sync` makes up for; every study that is
-created or worked on begins with it. A trial shows its validation NLL under the study's padding
-rule, never a test NLL.
+Nothing is read back from the mirror. Where it misses something, because a process was killed or
+the database was unavailable between our write and Optuna's, `Mirror.sync` repairs it; every study
+that is created or trained begins with it. A trial shows its validation NLL under the study's
+padding rule, never a test NLL.
 """
 
 from __future__ import annotations
@@ -38,18 +38,13 @@ _log = logging.getLogger(__name__)
 CONFIG_INDEX = "config_index"
 """User attribute by which a trial of Optuna is one of ours."""
 
-# The one that Optuna looks at before all others.
+# The one that Optuna reads before all others.
 _FIRST_TABLE = "version_info"
-# The state by which PostgreSQL, in whatever language, says that a table is not there.
+# SQLSTATE of a missing table.
 _UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
 _REPAIRED_POINTS = 20
 _TRIALS = tables.trials.c
-
-
-def create_mirror_tables(database: Database) -> None:
-    """Create Optuna's tables; the caller keeps other processes from doing so too."""
-    _open_storage(database, skip_table_creation=False)
 
 
 def open_mirror(database: Database) -> RDBStorage:
@@ -60,72 +55,78 @@ def open_mirror(database: Database) -> RDBStorage:
     StoreError
         If the tables are missing, or another version of Optuna's.
     """
-    return _open_storage(database, skip_table_creation=True)
+    return _open_storage(database)
 
 
-def mend_mirror_tables(database: Database) -> list[str]:
-    """Upgrade Optuna's tables to the installed Optuna's, or create them where they are lost.
+def upgrade_mirror_tables(database: Database) -> list[str]:
+    """Upgrade Optuna's tables to the installed Optuna's, or create them where they are missing.
 
-    The caller keeps other processes from doing so too. What lost tables showed comes back by
-    `Mirror.sync`.
+    The caller excludes other processes. `Mirror.sync` fills created tables again.
 
     Returns
     -------
     list of str
-        What was done, a line each; empty if they were up to date, or are a newer Optuna's, of
-        which whoever opens them tells.
+        What was done, a line each; empty if they were up to date, or are a newer Optuna's, which
+        `open_mirror` refuses.
 
     Raises
     ------
     StoreError
         If the database fails.
     """
-    with database.read() as connection:
-        there = sa.inspect(connection).has_table(_FIRST_TABLE)
-    if not there:
-        create_mirror_tables(database)
-        return ["Optuna's tables: created, since they were lost"]
-    storage = _open_storage(database, skip_table_creation=True, skip_compatibility_check=True)
-    try:
+    if not _has_tables(database):
+        _open_storage(database, skip_table_creation=False)
+        return ["Optuna's tables: created, because they were missing"]
+    storage = _open_storage(database, skip_compatibility_check=True)
+    with _translated(database):
         current = storage.get_current_version()
         if current == storage.get_head_version() or current not in storage.get_all_versions():
             return []
         storage.upgrade()
-    except (OptunaError, sa.exc.SQLAlchemyError) as error:
-        raise optuna_error(database, error) from error
     return ["Optuna's tables: upgraded to the installed Optuna's"]
 
 
+def _has_tables(database: Database) -> bool:
+    with database.read() as connection:
+        return sa.inspect(connection).has_table(_FIRST_TABLE)
+
+
 def _open_storage(
-    database: Database, *, skip_table_creation: bool, skip_compatibility_check: bool = False
+    database: Database, *, skip_table_creation: bool = True, skip_compatibility_check: bool = False
 ) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with _translated(database):
         storage = RDBStorage(
             database.url,
             engine_kwargs=database.engine_options,
             skip_table_creation=skip_table_creation,
             skip_compatibility_check=skip_compatibility_check,
         )
-    except (RuntimeError, OptunaError, sa.exc.DBAPIError) as error:
-        raise optuna_error(database, error) from error
     database.prepare(storage.engine)
-    # Its first connections were made without these transactions.
+    # Its first connections were opened without these transactions.
     storage.engine.dispose()
     return storage
 
 
+@contextlib.contextmanager
+def _translated(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OptunaError, sa.exc.SQLAlchemyError) as error:
+        raise optuna_error(database, error) from error
+
+
 def optuna_error(database: Database, error: Exception) -> StoreError:
-    """Return Optuna's or SQLAlchemy's error as one of the store, with the database's reason."""
+    """Return Optuna's or SQLAlchemy's error as a store's, with the database's reason."""
     reason: BaseException = error
     while not isinstance(reason, sa.exc.DBAPIError) and reason.__cause__ is not None:
         reason = reason.__cause__
     reason = getattr(reason, "orig", None) or reason
-    line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
+    line = database.reason(reason)
     if "optuna storage upgrade" in line:
         line = "they are an earlier Optuna's; `fdrnn store migrate` upgrades them"
     elif _FIRST_TABLE in line and _is_of_a_missing_table(reason):
-        line = "they are lost; `fdrnn store migrate` makes them again"
+        line = "they are missing; `fdrnn store migrate` creates them"
     return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
 
 
@@ -135,7 +136,7 @@ def _is_of_a_missing_table(reason: BaseException) -> bool:
 
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
     trial = mirrored.get(row.config_index)
-    # A failed trial of Optuna cannot run again: a retried one is mirrored anew.
+    # A failed trial of Optuna cannot run again: a retried one is mirrored as a new trial.
     return trial is None or (trial.state == OptunaState.FAIL and row.state != TrialState.FAILED)
 
 
@@ -144,15 +145,13 @@ def _outcome(row: Any) -> dict[str, Any]:
 
 
 class Mirror:
-    """A study in Optuna's tables.
+    """A study in Optuna's tables, which are created where they are missing.
 
-    `sync` may fail; what a worker reports (`started`, `report`, `released`, `ended`) is logged
-    where it cannot be written and goes no further, since training does not depend on it.
+    `sync` may fail; where a transition or an epoch of a trial (`claimed`, `report`, `waiting`,
+    `ended`) cannot be written, it is logged, because training does not depend on it.
 
     Parameters
     ----------
-    database
-        The store's database.
     study
         The study; Optuna's has the same name.
 
@@ -162,10 +161,13 @@ class Mirror:
         If Optuna's tables cannot be used.
     """
 
-    def __init__(self, database: Database, study: Study) -> None:
-        self._database = database
+    def __init__(self, study: Study) -> None:
         self._study = study
-        self._storage = open_mirror(database)
+        self._database = study.database
+        if not _has_tables(self._database):
+            with self._database.exclusive():
+                upgrade_mirror_tables(self._database)
+        self._storage = open_mirror(self._database)
         self._valid_nll = study.definition.training.valid_nll_column
         self._trial_ids: dict[int, int] = {}
         self._pending: EpochRecord | None = None
@@ -179,7 +181,7 @@ class Mirror:
         StoreError
             If the database fails.
         """
-        try:
+        with _translated(self._database):
             optuna_study_id = self._optuna_study_id()
             mirrored = self._mirrored(optuna_study_id)
             if any(_is_missing(row, mirrored) for row in self._rows()):
@@ -194,24 +196,20 @@ class Mirror:
                 trial = mirrored.get(row.config_index)
                 if trial is not None and row.state.ended and not trial.state.is_finished():
                     self._repair(row)
-        except (OptunaError, sa.exc.SQLAlchemyError) as error:
-            raise optuna_error(self._database, error) from error
 
     def optuna_study(self) -> optuna.Study:
-        """Return Optuna's study, for attributes that `fdrnn.search.mirror.notes` sets.
+        """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets.
 
         Raises
         ------
         StoreError
             If the database fails.
         """
-        try:
+        with _translated(self._database):
             self._optuna_study_id()
-            return optuna.load_study(study_name=self._study.definition.name, storage=self._storage)
-        except (OptunaError, sa.exc.SQLAlchemyError) as error:
-            raise optuna_error(self._database, error) from error
+            return optuna.load_study(study_name=self._study.name, storage=self._storage)
 
-    def started(self, config_index: int) -> None:
+    def claimed(self, config_index: int) -> None:
         """Show a trial as running."""
         self._pending, self._reported_at = None, -math.inf
         with self._tolerated(config_index):
@@ -221,7 +219,7 @@ class Mirror:
             try:
                 self._set_state(config_index, OptunaState.RUNNING)
             except UpdateFinishedTrialError:
-                # It had failed, and is retried: it needs a new trial of Optuna.
+                # It had failed and was retried: it needs a new trial of Optuna.
                 self.sync()
                 self._set_state(config_index, OptunaState.RUNNING)
 
@@ -231,14 +229,14 @@ class Mirror:
         if time.monotonic() - self._reported_at >= _REPORT_INTERVAL_S:
             self._report_pending(config_index)
 
-    def released(self, config_index: int) -> None:
-        """Show a trial as waiting again."""
+    def waiting(self, config_index: int) -> None:
+        """Report the last epoch and show a trial as waiting again."""
         self._report_pending(config_index)
         with self._tolerated(config_index):
             self._set_state(config_index, OptunaState.WAITING)
 
     def ended(self, config_index: int) -> None:
-        """Report the last epoch and end the trial as its row in our tables says."""
+        """Report the last epoch and show a trial as finished or failed, as its row says."""
         self._report_pending(config_index)
         with self._tolerated(config_index):
             (row,) = self._rows(_TRIALS.config_index == config_index)
@@ -264,7 +262,7 @@ class Mirror:
             _log.warning("trial %d is not up to date in Optuna: %s", config_index, error)
 
     def _optuna_study_id(self) -> int:
-        name = self._study.definition.name
+        name = self._study.name
         try:
             return self._storage.get_study_id_from_name(name)
         except KeyError:
@@ -300,7 +298,7 @@ class Mirror:
         ended: dict[str, Any] = {"state": OptunaState.WAITING}
         attributes = {CONFIG_INDEX: row.config_index}
         if row.state.ended:
-            # Whole and in one transaction, as an imported study's trials come.
+            # Whole and in one transaction: single reports would take one each.
             ended = {"state": OptunaState.FAIL, "intermediate_values": self._curve(row)}
         if row.state == TrialState.FINISHED:
             ended |= {"state": OptunaState.COMPLETE, "value": row.valid_nll}
@@ -327,13 +325,11 @@ class Mirror:
 
     def _repair(self, row: Any) -> None:
         trial_id = self._trial_ids[row.config_index]
-        try:
+        # Another process may end it at the same time.
+        with contextlib.suppress(UpdateFinishedTrialError):
             for epoch, value in self._curve(row).items():
                 self._storage.set_trial_intermediate_value(trial_id, epoch, value)
             self._end(row)
-        except UpdateFinishedTrialError:
-            # Another process has just ended it.
-            return
 
     def _end(self, row: Any) -> None:
         trial_id = self._trial_ids[row.config_index]

@@ -1,4 +1,4 @@
-"""A stored model, and what is to be seen and heard of it.
+"""Stored models: their predictions of test sequences, and samples drawn from them.
 
 The model is a finished trial's at its best-validation parameters, run as it was tested.
 """
@@ -10,35 +10,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import sqlalchemy as sa
 
 from fdrnn.datasets import Dataset, in_units, standardised
-from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import VARIANTS
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import code_version
-from fdrnn.search.store import tables
-from fdrnn.search.store.frames import parameters, selected, trials
 from fdrnn.search.store.samples import SampleOrigin, Samples
-from fdrnn.search.store.store import Store
 from fdrnn.search.store.study import Study
 from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredModel:
-    """A finished trial's model as the store holds it.
+    """A finished trial's model in the store.
 
     Attributes
     ----------
     study
-        Its study.
+        The study.
     config_index
-        Its trial.
+        The trial.
     hyperparameters
-        The trial's, by name.
+        The trial's hyperparameters by name.
     parameters
-        The best-validation parameters, by name.
+        The best-validation parameters by name.
     """
 
     study: Study
@@ -47,60 +42,49 @@ class StoredModel:
     parameters: dict[str, npt.NDArray[np.float32]]
 
 
-def stored_model(store: Store, study: str, config_index: int | None = None) -> StoredModel:
+def stored_model(study: Study, config_index: int | None = None) -> StoredModel:
     """Read a trial's model.
 
     Parameters
     ----------
-    store
-        The store.
     study
-        Name of the study.
+        The study.
     config_index
-        The trial; None for the one with the lowest validation NLL.
+        The trial; None for the selected one.
 
     Raises
     ------
     UnknownNameError
-        If the store holds no study of that name, or the study no such trial.
+        If the study has no such trial.
     NoModelError
         If the trial has not finished, diverged before it had parameters, or was stored without
         them.
     """
-    stored = store.study(study)
-    way_out = f"`fdrnn study status {study}` shows how far it is"
-    if config_index is None:
-        config_index = selected(trials(store, study))
-        if config_index is None:
-            raise NoModelError(
-                f"no trial of study {study!r} has finished with a finite validation NLL; {way_out}"
-            )
-    query = sa.select(tables.trials).where(
-        tables.trials.c.study_id == stored.study_id, tables.trials.c.config_index == config_index
-    )
-    with store.database.read() as connection:
-        row = connection.execute(query).one_or_none()
-    if row is None:
-        hint = f"study {study!r} has trials 0 to {stored.definition.n_trials - 1}"
-        raise UnknownNameError("trial", str(config_index), (), hint)
-    which = f"trial {config_index} of study {study!r}"
-    if row.state != TrialState.FINISHED:
-        raise NoModelError(f"{which} is {row.state}, only a finished one has a model; {way_out}")
-    if not row.best_epoch:
+    way_out = f"`fdrnn study status {study.name}` shows its progress"
+    index = study.selected if config_index is None else config_index
+    if index is None:
+        raise NoModelError(
+            f"no trial of study {study.name!r} has finished with a finite validation NLL; {way_out}"
+        )
+    trial = study.trial(index)
+    which = f"trial {index} of study {study.name!r}"
+    if trial.state != TrialState.FINISHED:
+        raise NoModelError(f"{which} is {trial.state}, only a finished one has a model; {way_out}")
+    if not trial.best_epoch:
         raise NoModelError(
             f"{which} diverged before it had a finite validation NLL, so it has no parameters; "
             "name another --trial"
         )
-    arrays = parameters(store, study, config_index)
+    arrays = study.parameters(index)
     if not arrays:
         raise NoModelError(
-            f"{which} has no parameters in store {store.database.shown}: it was imported without "
+            f"{which} has no parameters in store {study.database.shown}: it was imported without "
             "weights; use the store that trained it, by --storage"
         )
     return StoredModel(
-        study=stored,
-        config_index=config_index,
-        hyperparameters=row.hyperparameters,
+        study=study,
+        config_index=index,
+        hyperparameters=trial.hyperparameters,
         parameters=arrays,
     )
 
@@ -114,37 +98,37 @@ def make_samples(
     n_given: int = 8,
     seed: int = 0,
 ) -> Samples:
-    """Compute samples of a model; nothing is written.
+    """Return samples of a model; nothing is written.
 
     Parameters
     ----------
     model
-        The model. Its network is compiled if this process has none of its variant yet.
+        The model. Its network is compiled unless this process has one of its variant.
     dataset
         The study's data.
     sequence
         Index of the test sequence.
     n_steps
-        Frames of the sample, at least 1, and of the excerpt unless the sequence is shorter.
+        Frames of the sample, and of the excerpt unless the sequence is shorter.
     n_given
         Frames of the excerpt with which the sample begins: at least 1, fewer than `n_steps`, and
         no more than the sequence has.
     seed
-        Of the draws; not negative.
+        Seed of the draws, not negative.
 
     Raises
     ------
     StudyConflictError
         If `dataset` is not the study's.
     ValueError
-        If `n_given` is out of its range.
+        If `n_given` is out of range.
     IndexError
-        If there is no test sequence of that index.
+        If there is no such test sequence.
     ToolchainError
         If the network cannot be compiled on this machine.
     """
     from fdrnn.model.network import network  # noqa: PLC0415 - imports Theano
-    from fdrnn.model.sampling import predict, sample  # noqa: PLC0415 - likewise
+    from fdrnn.model.sampling import predict, sample  # noqa: PLC0415 - imports Theano
 
     model.study.require_data(dataset.description)
     whole = dataset.test[sequence]

@@ -1,30 +1,30 @@
-"""The file form of a study outside a store: a zip archive that other programs can read.
+"""The file format of a study outside a store: a zip archive that other programs can read.
 
-``manifest.json`` says what the archive is: ``format`` (``"fdrnn-study"``), ``format_version``,
-what the writer said of its contents, and under ``members`` the SHA-256 of every other member.
+``manifest.json`` has ``format`` (``"fdrnn-study"``), ``format_version``, the writer's description
+of the contents, and under ``members`` the SHA-256 of every other member.
 
-The same contents make the same bytes: members stand in a given order, bear no time, and are
-compressed by bzip2, which has one implementation, where zlib has several that differ. (bzip2 also
-makes decimal digits smaller.) Trained parameters and states hardly shrink, and are only stored.
+The same contents make the same bytes: members have a fixed order and no time, and are compressed
+by bzip2, which has one implementation, where zlib has several that differ. (bzip2 also compresses
+decimal digits better.) Trained parameters and states hardly shrink, and are only stored.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from fdrnn.datasets import open_file, write_atomically
+from fdrnn.datasets.errors import FileError
 from fdrnn.search.errors import PortableFileError
 
 FORMAT = "fdrnn-study"
 FORMAT_VERSION = 1
-"""Version of the archive and of the tables in it; a newer one is refused."""
+"""The version of the archive and of the tables in it; a newer one is refused."""
 
 _MANIFEST = "manifest.json"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -38,29 +38,23 @@ def write_archive(
     members: Mapping[str, bytes],
     stored: tuple[str, ...] = (),
 ) -> int:
-    """Write an archive, whole or not at all.
+    """Write an archive, whole or not at all, and return its size in bytes.
 
     Parameters
     ----------
     path
-        The file; its folder is made if missing. One that is there is replaced if it is such an
-        archive.
+        The file; its folder is created. A file that is such an archive is replaced.
     about
-        What the manifest says beside format and members; JSON values.
+        What the manifest has beside format and members; JSON values.
     members
         Contents by name, in the order of the archive.
     stored
         Beginnings of the names of members that are not compressed.
 
-    Returns
-    -------
-    int
-        The file's size in bytes.
-
     Raises
     ------
     PortableFileError
-        If it cannot be written, or would replace something else.
+        If it cannot be written, or would replace another kind of file.
     """
     manifest = {
         "format": FORMAT,
@@ -68,42 +62,26 @@ def write_archive(
         **about,
         "members": {name: _digest(content) for name, content in members.items()},
     }
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
+            for name, content in members.items():
+                _add(archive, name, content, compressed=not name.startswith(stored))
+
     try:
         if path.exists() and not _is_archive(path):
             raise PortableFileError(
-                f"{path} is there and is no exported study; name another file, or remove it"
+                f"{path} exists and is no exported study; name another file, or remove it"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-            # open() gives the permissions of the user's umask.
-            temporary = Path(folder) / path.name
-            with temporary.open("wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    _add(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
-                    for name, content in members.items():
-                        _add(archive, name, content, compressed=not name.startswith(stored))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            return path.stat().st_size
-    except OSError as error:
-        raise PortableFileError(
-            f"cannot write {path}: {error.strerror}; name a file elsewhere"
-        ) from error
+        write_atomically(path, write, way_out="name a file elsewhere")
+        return path.stat().st_size
+    except (FileError, OSError) as error:
+        raise PortableFileError(str(error)) from error
 
 
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read an archive and check every member.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    tuple
-        The manifest, and the contents of its members by name.
+    """Read an archive and check every member; return its manifest, and contents by name.
 
     Raises
     ------
@@ -134,7 +112,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     for name, content in members.items():
         if _digest(content) != manifest["members"][name]:
             raise PortableFileError(
-                f"{path} is damaged: {name} has another SHA-256 than the manifest says; {_WAY_OUT}"
+                f"{path} is damaged: {name} has another SHA-256 than its manifest; {_WAY_OUT}"
             )
     return manifest, members
 
@@ -143,7 +121,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
     manifest = json.loads(archive.read(_MANIFEST)) if _MANIFEST in archive.namelist() else None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise PortableFileError(
-            f"{path} is no exported study; `fdrnn study export STUDY` makes one"
+            f"{path} is no exported study; `fdrnn study export STUDY` writes one"
         )
     version = manifest.get("format_version")
     if not isinstance(version, int) or not isinstance(manifest.get("members"), dict):
@@ -158,10 +136,10 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 def _is_archive(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             manifest = json.loads(archive.read(_MANIFEST))
             return isinstance(manifest, dict) and manifest.get("format") == FORMAT
-    except (zipfile.BadZipFile, KeyError, ValueError):
+    except (FileError, zipfile.BadZipFile, KeyError, ValueError):
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the rows of a study must be among each other, before a store takes them."""
+"""Relations between the rows of a study, checked before they are inserted into a store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
 
 STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if column.name != "name")
-"""Columns of a study's own row that a file carries beside the name."""
+"""The columns of a study's own row that a file has beside the name."""
 
 _AT_REST = (TrialState.WAITING, TrialState.FINISHED, TrialState.FAILED)
 
 
 def key_of(table: sa.Table, row: Row) -> tuple[Any, ...]:
-    """Return what tells a row from the others of its table: `KEY` first, then the other keys."""
+    """Return the key of a row within its table: `KEY` first, then the other keys."""
     others = (column.name for column in table.primary_key if column.name != "trial_id")
     return (row[KEY], *(row[name] for name in others))
 
@@ -29,16 +29,16 @@ def key_of(table: sa.Table, row: Row) -> tuple[Any, ...]:
 def require_a_study(
     definition: StudyDefinition, study: Row, rows: Mapping[sa.Table, Sequence[Row]]
 ) -> None:
-    """Require that rows make up a study.
+    """Require that rows form a study.
 
     Parameters
     ----------
     definition
-        Its definition.
+        The definition.
     study
-        Its own row, with the columns `STUDY_COLUMNS`.
+        The study's own row, with the columns `STUDY_COLUMNS`.
     rows
-        Its rows of the other tables.
+        The rows of the other tables.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def require_a_study(
     ValueError, TypeError
         If a column of `study` is missing or unknown or its data no description of data; if trials
         are missing, run, or have a hyperparameter that the definition's space has not; if a row
-        stands twice or belongs to no trial.
+        is listed twice or belongs to no trial.
     """
     if set(study) != set(STUDY_COLUMNS):
         raise ValueError(f"the study must have the keys {', '.join(STUDY_COLUMNS)}")
@@ -62,7 +62,7 @@ def require_a_study(
     for table, some in rows.items():
         keys = [key_of(table, row) for row in some]
         if len(set(keys)) != len(keys):
-            raise ValueError(f"a row of {short_name(table)} stands twice")
+            raise ValueError(f"a row of {short_name(table)} is listed twice")
         if not {row[KEY] for row in some} <= set(indices):
             raise ValueError(f"a row of {short_name(table)} belongs to no trial")
 

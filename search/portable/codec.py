@@ -1,9 +1,9 @@
 """Rows of the store's tables as members of an archive: JSON lines, and a file per array.
 
-A line is a JSON array; the first one holds the columns' names. The column ``config_index`` stands
-in the place of the store's own keys. Floats are the shortest decimals that give the same bits;
+A line is a JSON array; the first one has the columns' names. The column ``config_index`` replaces
+the store's own keys. Floats are the shortest decimals that give the same bits;
 infinities are the texts ``"inf"`` and ``"-inf"``, NaN is null, as it is in the store. A column of
-bytes holds the name of the member with the bytes: ``.npy`` for an array, whose type and shape are
+bytes has the name of the member with the bytes: ``.npy`` for an array, whose type and shape are
 therefore no columns, and ``.state`` for a trainer's state.
 """
 
@@ -23,7 +23,7 @@ from fdrnn.search.store.tables import TrialState
 Row = dict[str, Any]
 
 KEY = "config_index"
-"""Column that says the trial."""
+"""The column that names the trial."""
 
 _LOCAL = {"trial_id", "study_id", "lease_renewed", "lease_expires"}
 _ARRAY_TYPE = {"dtype", "shape"}
@@ -31,12 +31,12 @@ _KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or fa
 
 
 def short_name(table: sa.Table) -> str:
-    """Return a table's name without the prefix that it has in the database."""
+    """Return a table's name without its prefix in the database."""
     return table.name.removeprefix("fdrnn_")
 
 
 def carried(table: sa.Table) -> list[sa.Column[Any]]:
-    """Return the columns whose values mean something outside their store."""
+    """Return the columns whose values have a meaning outside their store."""
     return [column for column in table.c if column.name not in _LOCAL]
 
 
@@ -73,13 +73,12 @@ def encode(table: sa.Table, rows: Sequence[Row]) -> dict[str, bytes]:
 
 
 def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
-    """Return the rows from which `encode` made the members.
+    """Return the rows that `encode` turned into members.
 
     Raises
     ------
     ValueError
-        If a member is missing, or a line or array is not as described above; the message says
-        which.
+        If a member is missing, or a line or array breaks the format.
     """
     name = _lines_name(table)
     columns = _written(table)

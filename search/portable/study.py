@@ -1,4 +1,4 @@
-"""A study outside a store, and its ways out of one and into another."""
+"""A study outside a store: export from one, files, import into another."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class PortableStudy:
     Attributes
     ----------
     name
-        Its name where it came from.
+        Its name in the store that it comes from.
     weights, checkpoints
-        Whether trained parameters, and the states of trials that have not finished, are in it.
+        Whether it has trained parameters, and the states of trials that have not finished.
     study
         Its row of `fdrnn.search.store.tables.studies` without keys; the definition lacks the name.
     rows
-        Its rows of the other tables, sorted, with `config_index` in the place of their keys. No
-        trial runs: what had not ended waits.
+        Its rows of the other tables, sorted, with `config_index` instead of their keys. No trial
+        runs: one that had not ended waits.
     n_epochs_left_out
-        Epochs that the store had beyond those in `rows`.
+        Number of epochs in the store that are not in `rows`.
     """
 
     name: str
@@ -64,35 +64,32 @@ class PortableStudy:
     n_epochs_left_out: int = 0
 
     @classmethod
-    def from_store(
-        cls, store: Store, name: str, *, weights: bool = False, checkpoints: bool = True
+    def from_study(
+        cls, study: Study, *, weights: bool = False, checkpoints: bool = True
     ) -> PortableStudy:
-        """Read a study in one transaction that sees one state of the store.
+        """Read a study of a store in one transaction, which sees one state of it.
 
         Raises
         ------
-        UnknownNameError
-            If the store holds no study of that name.
         StoreError
             If the store fails.
         """
-        study_id = store.study(name).study_id
         included = _included(weights, checkpoints)
-        with store.database.snapshot() as connection:
-            # Again, because it may have been extended in between.
+        with study.database.snapshot() as connection:
+            # The definition again, because the study may have been extended in between.
             query = sa.select(*(tables.studies.c[name] for name in STUDY_COLUMNS)).where(
-                tables.studies.c.study_id == study_id
+                tables.studies.c.study_id == study.study_id
             )
-            study = dict(connection.execute(query).mappings().one())
-            rows = {table: _read(connection, table, study_id) for table in included}
-        study["definition"] = _without_name(study["definition"])
+            row = dict(connection.execute(query).mappings().one())
+            rows = {table: _read(connection, table, study.study_id) for table in included}
+        row["definition"] = {k: v for k, v in row["definition"].items() if k != "name"}
         n_epochs = len(rows[tables.epochs])
-        _let_wait(rows)
+        _requeue(rows)
         return cls(
-            name=name,
+            name=study.name,
             weights=weights,
             checkpoints=checkpoints,
-            study=study,
+            study=row,
             rows=rows,
             n_epochs_left_out=n_epochs - len(rows[tables.epochs]),
         )
@@ -104,7 +101,7 @@ class PortableStudy:
         Raises
         ------
         PortableFileError
-            If it cannot be read, is no such file, of a newer format, or damaged.
+            If it cannot be read, is no exported study, damaged, or of a newer format.
         """
         path = user_path(path)
         manifest, members = read_archive(path)
@@ -128,21 +125,21 @@ class PortableStudy:
             )
             require_a_study(study.definition, study.study, rows)
         except (FdrnnError, ValueError, TypeError, KeyError, RecursionError) as error:
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise PortableFileError(
                 f"{path} holds no study that this fdrnn can read: {reason}; export it again"
             ) from error
         return study
 
     def write(self, path: Path | str) -> int:
-        """Write a study's file, whole or not at all, and return its size in bytes.
+        """Write the study's file, whole or not at all, and return its size in bytes.
 
         The same study gives the same bytes.
 
         Raises
         ------
         PortableFileError
-            If it cannot be written, or would replace a file that is no exported study.
+            If it cannot be written, or would replace another kind of file.
         """
         about = {
             "study": self.name,
@@ -161,60 +158,60 @@ class PortableStudy:
         store
             The store.
         name
-            Its name there; None for the one it had.
+            Its name there; None for the one in the file.
         mirrored
-            Whether Optuna's tables are to show it, which takes longer than the rest.
+            Whether Optuna's tables show it, which takes longer than the rest.
 
         Returns
         -------
         bool
-            False if the store holds the very same study already, and nothing was changed.
+            False if the store has the same study already, and nothing was changed.
 
         Raises
         ------
         StudyConflictError
-            If the store holds another study of that name.
+            If the store has another study of that name.
         DefinitionError
             If the name breaks its rule.
         StoreError
-            If the store fails; it is then as it was.
+            If the store fails; it is then unchanged.
         """
         definition = self.definition
         if name is not None:
             definition = replace(definition, name=name)
         with store.database.exclusive():
-            there = store.find(definition.name)
-            if there is None:
+            existing = store.find(definition.name)
+            if existing is None:
                 self._insert(store, definition.name)
-            elif not self._is(store, there):
+            elif not self._equals(existing):
                 raise StudyConflictError(
-                    f"store {store.database.shown} holds a study {definition.name!r} that is not "
-                    "as the file has it; import the file under another name (--name), or into "
+                    f"store {store.shown} has a study {definition.name!r} that differs "
+                    "from the file's; import the file under another name (--name), or into "
                     "another store (--storage)"
                 )
         if mirrored:
-            Mirror(store.database, store.study(definition.name)).sync()
-        return there is None
+            Mirror(store.study(definition.name)).sync()
+        return existing is None
 
     @property
     def definition(self) -> StudyDefinition:
-        """Its definition, under the name it had."""
+        """Return the definition, with the name in the file."""
         return StudyDefinition.from_mapping({"name": self.name, **self.study["definition"]})
 
     @property
     def counts(self) -> Counter[str]:
-        """Trials by state."""
+        """Return the number of trials by state."""
         return Counter(trial["state"] for trial in self.rows[tables.trials])
 
     @property
     def n_resumed(self) -> int:
-        """Waiting trials that go on from a checkpoint."""
+        """Return the number of waiting trials that resume from a checkpoint."""
         resumable = {row[KEY] for row in self.rows.get(tables.checkpoints, ())}
         return len([trial for trial in self._waiting() if trial[KEY] in resumable])
 
     @property
     def n_restarted(self) -> int:
-        """Waiting trials that a worker had begun and that begin anew."""
+        """Return the number of waiting trials that a worker had begun and that restart."""
         return len([trial for trial in self._waiting() if trial["attempt"]]) - self.n_resumed
 
     def _waiting(self) -> list[Row]:
@@ -232,13 +229,8 @@ class PortableStudy:
                 ) from error
         return members
 
-    def _is(self, store: Store, there: Study) -> bool:
-        stored = PortableStudy.from_store(
-            store,
-            there.definition.name,
-            weights=self.weights,
-            checkpoints=self.checkpoints,
-        )
+    def _equals(self, study: Study) -> bool:
+        stored = PortableStudy.from_study(study, weights=self.weights, checkpoints=self.checkpoints)
         return stored._members() == self._members()
 
     def _insert(self, store: Store, name: str) -> None:
@@ -264,49 +256,39 @@ class PortableStudy:
 
 
 def export_study(
-    store: Store,
-    study: str,
+    study: Study,
     path: Path | str,
     *,
     weights: bool = False,
     checkpoints: bool = True,
 ) -> PortableStudy:
-    """Write a study of a store into a file; see `fdrnn.search.portable`.
+    """Write a study of a store into a file, in the format of `fdrnn.search.portable`.
 
     Parameters
     ----------
-    store
-        The store; workers may go on meanwhile.
     study
-        Name of the study.
+        The study; workers may continue meanwhile.
     path
         The file; an earlier export is replaced.
     weights
-        Whether to take the trained parameters along.
+        Whether to include the trained parameters.
     checkpoints
-        Whether to take along the states from which trials that have not finished go on.
-
-    Returns
-    -------
-    PortableStudy
-        What was written.
+        Whether to include the states from which unfinished trials resume.
 
     Raises
     ------
-    UnknownNameError
-        If the store holds no study of that name.
     PortableFileError
         If the file cannot be written.
     StoreError
         If the store fails.
     """
-    portable = PortableStudy.from_store(store, study, weights=weights, checkpoints=checkpoints)
+    portable = PortableStudy.from_study(study, weights=weights, checkpoints=checkpoints)
     portable.write(path)
     return portable
 
 
 def import_study(store: Store, path: Path | str, name: str | None = None) -> PortableStudy:
-    """Add the study of a file to a store; the very same study again changes nothing.
+    """Add the study of a file to a store; importing the same study again changes nothing.
 
     Parameters
     ----------
@@ -315,21 +297,16 @@ def import_study(store: Store, path: Path | str, name: str | None = None) -> Por
     path
         A file that `export_study` wrote.
     name
-        The study's name in this store; None for the one it had.
-
-    Returns
-    -------
-    PortableStudy
-        What was read.
+        The study's name in this store; None for the one in the file.
 
     Raises
     ------
     PortableFileError
         If the file cannot be read as a study.
     StudyConflictError
-        If the store holds another study of that name.
+        If the store has another study of that name.
     StoreError
-        If the store fails; it is then as it was.
+        If the store fails; it is then unchanged.
     """
     portable = PortableStudy.read(path)
     portable.insert(store, name)
@@ -339,10 +316,6 @@ def import_study(store: Store, path: Path | str, name: str | None = None) -> Por
 def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:
     optional = ((tables.parameters, weights), (tables.checkpoints, checkpoints))
     return [*_ALWAYS, *(table for table, wanted in optional if wanted)]
-
-
-def _without_name(definition: Row) -> Row:
-    return {key: value for key, value in definition.items() if key != "name"}
 
 
 def _read(connection: sa.Connection, table: sa.Table, study_id: int) -> list[Row]:
@@ -357,8 +330,8 @@ def _read(connection: sa.Connection, table: sa.Table, study_id: int) -> list[Row
     return sorted(map(dict, rows), key=partial(key_of, table))
 
 
-def _let_wait(rows: dict[sa.Table, list[Row]]) -> None:
-    # As `Lease.release` and, where there is no checkpoint, `Lease.restart` leave a trial.
+def _requeue(rows: dict[sa.Table, list[Row]]) -> None:
+    # What `Lease.release` and, without a checkpoint, `Lease.restart` do to a trial.
     begun = {row[KEY]: row["epoch"] for row in rows.get(tables.checkpoints, ())}
     last_epoch: dict[int, float] = {}
     for trial in rows[tables.trials]:

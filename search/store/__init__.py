@@ -1,1 +1,1 @@
-"""The store: tables, transactions, and what is read from them."""
+"""The store: database, tables, studies and every read of their trials."""

@@ -1,20 +1,18 @@
-"""One database, SQLite or PostgreSQL: connections, transactions and the lock of initialization.
+"""A database, SQLite or PostgreSQL: connections, transactions and the exclusive lock.
 
-SQLite's write transactions begin with BEGIN IMMEDIATE, so that a claim's look and its update are
-one step, and wait for each other. It keeps its rollback journal: a store is then one file, which
-may be copied or stand on a read-only disk.
+On SQLite a write transaction begins with BEGIN IMMEDIATE, so that a claim's read and its update
+are atomic. The rollback journal is kept: a store is one file, which can be copied or read from a
+read-only disk.
 
-A PostgreSQL server notices within `_SILENCE_S` that a machine is gone, and ends a transaction in
-which nothing happens, so that a stopped process keeps no row locked. A worker's process
-holds one connection, none while it waits for the database, and opens more only for as long as it
-needs them: many share a server. The process that started workers holds none between two looks.
+A PostgreSQL server notices a lost client within `_SILENCE_S` and ends an idle transaction, so
+that a stopped process keeps no row locked. A worker's process has one connection, none while it
+waits for the database, and opens more only while it needs them, because many workers share a
+server. The process that started the workers has none between two polls.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import os
 import re
 import sqlite3
@@ -22,7 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import filelock
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
@@ -32,6 +32,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets import user_path
+from fdrnn.datasets.errors import shown
 from fdrnn.search.errors import StoreError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
@@ -39,15 +40,22 @@ _CONNECT_TIMEOUT_S = 10
 _SILENCE_S = 20
 _IDLE_TRANSACTION_S = 30
 _MOST_CONNECTIONS = 10
+_LOCK_POLL_S = 0.01
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
+_SERVER_OPTIONS = ("host", "port")
 _ADVISORY_LOCK = 0x6664726E6E  # "fdrnn"
 _READ_ONLY = "fdrnn_read_only"
 _WAY_OUT = "check --storage or FDRNN_STORAGE"
 _UNREADABLE = (
     "the store's URL cannot be read; it must look like sqlite:///FILE or "
-    f"postgresql://USER@HOST/DATABASE; {_WAY_OUT}"
+    "postgresql://USER@HOST/DATABASE, with the characters @ : / ? # % of a user or password "
+    f"written %40 %3A %2F %3F %23 %25; {_WAY_OUT}"
 )
+_URL = re.compile(r"\w+(\+\w+)?:|.*://", re.DOTALL)
+# What is meant for libpq, or a URL without its scheme.
 _OF_A_SERVER = re.compile(r"^//[^/]*@|(^|\s)(host|hostaddr|user|dbname|password)\s*=")
+_HOST_LIST = re.compile(r"(\w+(?:\+\w+)?://(?:[^@/?]*@)?)([^@/?]*,[^@/?]*)(/[^?]*)?(?:\?(.*))?")
+_HOST = re.compile(r"[\w.:%-]*")
 _SQLITE_PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -66,7 +74,7 @@ _PASSING_STATES = {"25P03", "55P03", "25006"}
 
 
 def default_storage_url() -> str:
-    """Return the URL of the store where none is named: a SQLite file in the working directory."""
+    """Return the URL of the default store: a SQLite file in the working directory."""
     return "sqlite:///fdrnn.sqlite3"
 
 
@@ -77,8 +85,8 @@ class now_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function i
     inherit_cache = True
 
 
-class up_since_s(FunctionElement[float]):  # noqa: N801 - likewise
-    """When the database server was started, in seconds since 1970; 0 where there is none."""
+class up_since_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """Start of the database server in seconds since 1970; 0 on SQLite."""
 
     type = sa.Double()
     inherit_cache = True
@@ -105,7 +113,7 @@ def _postgresql_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str
 
 
 def holds_secret(storage: str) -> bool:
-    """Return whether a storage URL holds a password or another secret.
+    """Return whether a storage URL contains a password or another secret.
 
     Parameters
     ----------
@@ -122,37 +130,63 @@ def holds_secret(storage: str) -> bool:
 
 
 def _parse(storage: str) -> URL:
-    # A URL without its slashes would be a file's name, and told in messages.
-    is_url = re.match(r"\w+(\+\w+)?:", storage)
-    text = storage if is_url or "://" in storage else f"sqlite:///{storage}"
-    if not is_url and _OF_A_SERVER.search(storage):
-        # Nor what is meant for libpq, or a URL without its scheme.
-        raise StoreError(_UNREADABLE)
+    """Return the URL of a store; no part of one that cannot be read is in the error."""
+    if not _URL.match(storage):
+        if _OF_A_SERVER.search(storage):
+            raise StoreError(_UNREADABLE)
+        # A path is literal: nothing in it is an option or an escape.
+        return _of_a_file(URL.create("sqlite", database=storage))
+    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
     try:
-        url = make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text))
+        url = make_url(_without_host_list(text))
     except (sa.exc.ArgumentError, ValueError):
-        # Their messages quote the URL, or a part of it that may be the password.
+        # The message quotes the URL, or a part of it that may be the password.
         raise StoreError(_UNREADABLE) from None
     backend = url.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
-        raise StoreError(f"a store must be SQLite or PostgreSQL, got {backend!r}; {_WAY_OUT}")
-    if backend == "sqlite":
-        if url.database in {None, "", ":memory:"}:
-            raise StoreError(
-                "a store must be a file, because workers are processes of their own, "
-                f"got {text!r}; {_WAY_OUT}"
-            )
-        if url.query:
-            raise StoreError(
-                "the URL of a SQLite store takes no options, got "
-                f"{', '.join(url.query)}; {_WAY_OUT}"
-            )
-        url = url.set(database=str(user_path(str(url.database))))
+        raise StoreError(f"a store must be SQLite or PostgreSQL, got {shown(backend)}; {_WAY_OUT}")
+    return _of_a_file(url) if backend == "sqlite" else _of_a_server(url)
+
+
+def _of_a_file(url: URL) -> URL:
+    if url.database in {None, "", ":memory:"}:
+        raise StoreError(
+            "a store must be a file, because workers are separate processes, got "
+            f"{shown(url.database or '')}; {_WAY_OUT}"
+        )
+    if url.query:
+        raise StoreError(
+            "the URL of a SQLite store takes no options, got "
+            f"{shown(', '.join(url.query))}; {_WAY_OUT}"
+        )
+    return url.set(database=str(user_path(str(url.database))))
+
+
+def _without_host_list(text: str) -> str:
+    # SQLAlchemy takes libpq's list of hosts as options only.
+    found = _HOST_LIST.fullmatch(text)
+    if found is None:
+        return text
+    user, hosts, database, options = found.groups(default="")
+    listed = "&".join(f"host={host}" for host in hosts.split(","))
+    return f"{user}{database or '/'}?{listed}{'&' * bool(options)}{options}"
+
+
+def _of_a_server(url: URL) -> URL:
+    if url.host and not _HOST.fullmatch(url.host):
+        # An unescaped @ leaves the tail of a password here.
+        raise StoreError(_UNREADABLE)
+    if url.host and "%" in url.host:
+        # The folder of a socket.
+        url = url.set(host="").update_query_dict({"host": unquote(url.host)})
+    if set(_SERVER_OPTIONS) <= set(url.query):
+        listed = {name: ",".join(url.normalized_query[name]) for name in _SERVER_OPTIONS}
+        url = url.update_query_dict(listed)
     return url
 
 
 class Database:
-    """A database and the ways to use it.
+    """A database and its transactions.
 
     Parameters
     ----------
@@ -163,25 +197,32 @@ class Database:
     Attributes
     ----------
     url
-        The full URL, which may hold a password: not for display.
+        The full URL, which may contain a password: not for messages.
+    file
+        The SQLite file; None on PostgreSQL.
     shown
-        The store as errors and logs may name it.
+        The store's name for messages and logs, without secrets and options.
     engine_options
-        For an engine of this database that somebody else makes, Optuna for example. On
+        Options of an engine of this database that another library creates, such as Optuna. On
         PostgreSQL it keeps no connection between two uses.
 
     Raises
     ------
     StoreError
-        If the URL cannot be read, names another kind of database or a missing driver.
+        If the URL cannot be read, or names another kind of database or a missing driver.
     """
 
     def __init__(self, storage: str) -> None:
         url = _parse(storage)
         self.url = url.render_as_string(hide_password=False)
         self.file = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
-        bare = url.difference_update_query(_SECRETS)
+        options = [name for name in url.query if name not in _SERVER_OPTIONS]
+        bare = url.difference_update_query(options)
         self.shown = str(self.file) if self.file else bare.render_as_string(hide_password=True)
+        values = [value for name in options for value in url.normalized_query[name]]
+        self._secrets = {str(url.password): "***"} if url.password else {}
+        # Libpq quotes the value of an option; unquoted it may be any word.
+        self._secrets |= {f'"{value}"': '"***"' for value in values}
         self.engine_options = _engine_options(url)
         try:
             self.engine = sa.create_engine(url, **(self.engine_options | _pool_options(url)))
@@ -189,8 +230,15 @@ class Database:
             raise StoreError(f"store {self.shown}: no such database driver: {error}") from error
         self.prepare(self.engine)
 
+    def reason(self, error: BaseException | None) -> str:
+        """Return the first line of a database's error, without the secrets of the URL."""
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        for secret, replacement in self._secrets.items():
+            line = line.replace(secret, replacement)
+        return line
+
     def prepare(self, engine: sa.Engine) -> None:
-        """Give an engine of this database the transactions described in this module."""
+        """Set up the transactions described in this module on an engine of this database."""
         if self.file:
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -213,7 +261,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """Open a transaction that only reads, and all of it the same state of the database.
+        """Open a transaction that only reads, all of it one state of the database.
 
         Raises
         ------
@@ -228,7 +276,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction that is committed at the end, or rolled back by an exception.
+        """Open a transaction that is committed at the end or rolled back by an exception.
 
         Raises
         ------
@@ -240,9 +288,14 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep every other process out of its own `exclusive` on this database.
+        """Exclude every other process from `exclusive` on this database.
 
-        The lock goes with the process that holds it. It does not nest.
+        The lock is released when the process that has it ends. It does not nest.
+
+        Raises
+        ------
+        StoreError
+            If the lock cannot be acquired.
         """
         if self.file:
             with self._file_lock(self.file.with_name(self.file.name + "-lock")):
@@ -259,29 +312,22 @@ class Database:
 
     @contextmanager
     def _file_lock(self, path: Path) -> Iterator[None]:
-        # The holder removes the file, so whoever waited may hold one that is no longer there.
-        while True:
-            descriptor = None
-            try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError as error:
-                if descriptor is not None:
-                    os.close(descriptor)
-                kind = StoreUnavailableError if error.errno in _PASSING_ERRNO else StoreError
-                raise kind(
-                    f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
-                ) from error
-            # One look: between two, the next holder may come and go.
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                    break
-            os.close(descriptor)
+        lock = filelock.FileLock(path, poll_interval=_LOCK_POLL_S)
+        try:
+            # The library would create a missing folder.
+            path.parent.stat()
+            lock.acquire()
+        except OSError as error:
+            kind = StoreUnavailableError if error.errno in _PASSING_ERRNO else StoreError
+            raise kind(
+                f"store {self.shown}: cannot lock {path}: {error.strerror}; {_WAY_OUT}"
+            ) from error
         try:
             yield
         finally:
+            # A process that waits notices that the file it opened is gone, and opens a new one.
             path.unlink(missing_ok=True)
-            os.close(descriptor)
+            lock.release()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -290,24 +336,23 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
             kind = store_error_kind(error)
-            raise kind(f"store {self.shown}: {reason}; {_WAY_OUT}") from error
+            raise kind(f"store {self.shown}: {self.reason(error.orig)}; {_WAY_OUT}") from error
 
 
 def store_error_kind(error: BaseException) -> type[StoreError]:
-    """Tell trouble of a database that may pass by itself from a mistake.
+    """Return the kind of a database's error: one that may pass by itself, or a mistake.
 
     Parameters
     ----------
     error
-        What SQLAlchemy raised, or an error that it caused.
+        An error of SQLAlchemy, or one that has it as its cause.
 
     Returns
     -------
     type of StoreError
         `StoreUnavailableError` where the same call may succeed later: the connection lost or
-        refused, the disk full, a lock held by another, writing refused at least now;
+        refused, the disk full, a lock of another process, writing refused for now;
         `StoreError` otherwise.
     """
     while not isinstance(error, sa.exc.DBAPIError):
@@ -316,11 +361,11 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
         error = error.__cause__
     reason = error.orig
     if isinstance(reason, sqlite3.Error):
-        # The low byte of an extended code is its kind.
+        # The low byte of an extended code is the primary code.
         code = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return StoreUnavailableError if code in _SQLITE_PASSING else StoreError
     state = getattr(reason, "sqlstate", None)
-    # A connection that fails before it is made has no state.
+    # An error before the connection exists has no SQLSTATE.
     lost = error.connection_invalidated or (
         state is None and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     )
@@ -347,7 +392,7 @@ def _pool_options(url: URL) -> dict[str, Any]:
 
 def _postgresql_arguments(url: URL) -> dict[str, Any]:
     interval_s = _SILENCE_S // 4
-    # The client's side of a connection, and below the server's.
+    # The client's side of a connection; the server's is below.
     arguments = {
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "keepalives_idle": 2 * interval_s,
@@ -364,16 +409,16 @@ def _postgresql_arguments(url: URL) -> dict[str, Any]:
         "tcp_user_timeout": 1000 * _SILENCE_S,
     }
     defaults = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    # Of two options of one name the server takes the later one.
-    theirs = " ".join(url.normalized_query.get("options", [os.environ.get("PGOPTIONS", "")]))
+    # Of two options of one name the server uses the later one.
+    own = " ".join(url.normalized_query.get("options", [os.environ.get("PGOPTIONS", "")]))
     return {
         **{name: value for name, value in arguments.items() if name not in url.query},
-        "options": f"{defaults} {theirs}".strip(),
+        "options": f"{defaults} {own}".strip(),
     }
 
 
 def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
-    # Python's driver would otherwise begin transactions by itself, and deferred ones.
+    # Python's driver would otherwise begin deferred transactions by itself.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
 

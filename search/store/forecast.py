@@ -1,17 +1,17 @@
-"""How long the rest of a study is likely to take.
+"""The forecast of the time that the rest of a study takes.
 
-A plain estimate from the times in the store, made anew at every look:
+A plain estimate from the times in the store, recomputed at every read:
 
 - a trial without epochs takes as long as the finished trials did on average;
-- a trial that has trained e epochs needs, at its own seconds per epoch, as many more as those
-  finished trials had left at epoch e that were longer than e, on average; where none was, as many
-  as the patience allows, and never more than to the most epochs;
-- before any trial has finished, each is taken to go to the most epochs, at its own seconds per
+- a trial that has trained e epochs needs, at its own seconds per epoch, as many more as the
+  finished trials longer than e had left at epoch e, on average; where none was longer, as many as
+  the patience allows, and never more than to the most epochs;
+- before any trial has finished, each is assumed to reach the most epochs, at its own seconds per
   epoch or the average of the others': a bound rather than an expectation.
 
-The workers that hold a trial now end it, and each then takes the next one that waits; the last
-one to end is the time left. Compilation, the test set's evaluation and workers that only wait are
-not in it. Early on the estimate is low, because short trials finish first.
+The workers that train a trial now end it, and each then claims the next one that waits; the last
+one to end is the time left. Compilation, the test set's evaluation and idle workers are not
+counted. Early on the estimate is low, because short trials finish first.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from fdrnn.search.store.tables import TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTime:
-    """What is known of a trial's time.
+    """The time of a trial so far.
 
     Attributes
     ----------
     state
         Its state.
-    held
-        Whether a worker holds it, under a lease that has not expired.
+    leased
+        Whether a worker trains it, under a lease that has not expired.
     n_epochs
         Epochs trained.
     seconds
@@ -41,25 +41,25 @@ class TrialTime:
     """
 
     state: TrialState
-    held: bool
+    leased: bool
     n_epochs: int
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimeLeft:
-    """The expected rest of a study.
+    """The expected time left of a study.
 
     Attributes
     ----------
     seconds
-        Until its last trial ends, with the workers that hold a trial now; None if there are none.
+        Until its last trial ends, with the workers that train a trial now; None if there are none.
     worker_seconds
-        The same for one worker alone: the sum over the trials.
+        The time of one worker alone: the sum over the trials.
     n_workers
-        Workers that hold a trial.
+        Workers that train a trial.
     n_finished
-        Finished trials on which this rests; with 0 it is a bound.
+        Finished trials behind the estimate; with 0 it is a bound.
     """
 
     seconds: float | None
@@ -69,14 +69,14 @@ class TimeLeft:
 
 
 def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> TimeLeft | None:
-    """Estimate the rest of a study.
+    """Estimate the time left of a study.
 
     Parameters
     ----------
     trials
-        All its trials, in the order in which they are claimed.
+        All its trials, in the order of claims.
     max_epochs, patience
-        As of the study's `TrainingSettings`.
+        The study's, as in `TrainingSettings`.
 
     Returns
     -------
@@ -86,15 +86,15 @@ def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> Ti
     Examples
     --------
     Two trials took 10 epochs at 2 s and 20 at 1 s. One that runs, 5 epochs in at 3 s, is expected
-    to need (5 + 15) / 2 more of them, 30 s, and one that waits 20 s, which the one worker
-    trains afterwards:
+    to need (5 + 15) / 2 more epochs, 30 s, and one that waits 20 s, which the one worker trains
+    afterwards:
 
     >>> time_left(
     ...     [
-    ...         TrialTime(state=TrialState.FINISHED, held=False, n_epochs=10, seconds=20.0),
-    ...         TrialTime(state=TrialState.FINISHED, held=False, n_epochs=20, seconds=20.0),
-    ...         TrialTime(state=TrialState.RUNNING, held=True, n_epochs=5, seconds=15.0),
-    ...         TrialTime(state=TrialState.WAITING, held=False, n_epochs=0, seconds=0.0),
+    ...         TrialTime(state=TrialState.FINISHED, leased=False, n_epochs=10, seconds=20.0),
+    ...         TrialTime(state=TrialState.FINISHED, leased=False, n_epochs=20, seconds=20.0),
+    ...         TrialTime(state=TrialState.RUNNING, leased=True, n_epochs=5, seconds=15.0),
+    ...         TrialTime(state=TrialState.WAITING, leased=False, n_epochs=0, seconds=0.0),
     ...     ],
     ...     max_epochs=300,
     ...     patience=30,
@@ -113,15 +113,14 @@ def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> Ti
             rate = _rate(trial) if trial.n_epochs else usual_rate
             return rate * (max_epochs - trial.n_epochs)
         if not trial.n_epochs:
-            return fmean(one.seconds for one in finished)
-        beyond = [
-            one.n_epochs - trial.n_epochs for one in finished if one.n_epochs > trial.n_epochs
-        ]
-        n_more = fmean(beyond) if beyond else min(patience, max_epochs - trial.n_epochs)
+            return fmean(other.seconds for other in finished)
+        longer = [other.n_epochs for other in finished if other.n_epochs > trial.n_epochs]
+        n_left = max_epochs - trial.n_epochs
+        n_more = fmean(longer) - trial.n_epochs if longer else min(patience, n_left)
         return _rate(trial) * n_more
 
-    busy = [rest(trial) for trial in left if trial.held]
-    queue = [rest(trial) for trial in left if not trial.held]
+    busy = [rest(trial) for trial in left if trial.leased]
+    queue = [rest(trial) for trial in left if not trial.leased]
     return TimeLeft(
         seconds=_last_end(busy, queue) if busy else None,
         worker_seconds=sum(busy) + sum(queue),
@@ -135,7 +134,7 @@ def _rate(trial: TrialTime) -> float:
 
 
 def _last_end(busy: Sequence[float], queue: Sequence[float]) -> float:
-    # Whoever is free first takes the next one.
+    # The first worker that is free claims the next one.
     ends = list(busy)
     heapq.heapify(ends)
     for seconds in queue:

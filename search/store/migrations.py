@@ -1,4 +1,4 @@
-"""Bringing a store of an earlier fdrnn to the tables that this one knows.
+"""Migrations of our tables from the schema of an earlier fdrnn.
 
 A step leads from one schema version to the next and is never edited again: it describes the
 tables as they were then, not as `fdrnn.search.store.tables` has them now.
@@ -7,79 +7,28 @@ tables as they were then, not as `fdrnn.search.store.tables` has them now.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
 from fdrnn.search.errors import StoreError
-from fdrnn.search.mirror.optuna_tables import mend_mirror_tables
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
-from fdrnn.search.store.store import no_store, require_not_newer, schema_version
 from fdrnn.search.store.tables import TrialState
 
 
-@dataclass(frozen=True)
-class Migration:
-    """What a migration did.
+def migrate_tables(database: Database) -> list[str]:
+    """Bring our tables up to date, in one transaction, and return the changes, a line each.
 
-    Attributes
-    ----------
-    store
-        The store, as it may be shown.
-    before, after
-        Its schema versions.
-    changes
-        What was changed, a line each; empty if the store was up to date.
-    """
-
-    store: str
-    before: int
-    after: int
-    changes: tuple[str, ...]
-
-
-def migrate(storage: str) -> Migration:
-    """Bring a store up to date; one that is up to date is left alone.
-
-    Its own tables change in one transaction, Optuna's after it, in that of Optuna.
-
-    Parameters
-    ----------
-    storage
-        A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file.
-
-    Returns
-    -------
-    Migration
-        What was done.
+    The caller excludes other processes and has checked the version.
 
     Raises
     ------
     StoreError
-        If it is no store, of a newer fdrnn, or its own tables are to be changed and in use: a
-        worker holds a trial under a lease that has not expired. The store is then as it was.
+        If there is something to change and a worker has a trial under a lease that has not
+        expired.
     """
-    database = Database(storage)
-    try:
-        version = schema_version(database)
-        if version is None:
-            raise StoreError(
-                f"{no_store(database)}, so there is nothing to migrate; --storage or "
-                "FDRNN_STORAGE names another"
-            )
-        require_not_newer(database, version)
-        with database.exclusive():
-            changes = _migrate(database)
-            changes += mend_mirror_tables(database)
-        return Migration(database.shown, version, tables.SCHEMA_VERSION, tuple(changes))
-    finally:
-        database.engine.dispose()
-
-
-def _migrate(database: Database) -> list[str]:
     changes: list[str] = []
     with database.write() as connection:
         operations = Operations(MigrationContext.configure(connection))
@@ -137,11 +86,11 @@ def _from_1_to_2(operations: Operations) -> list[str]:
         sa.Column("about", sa.JSON),
     )
     return [
-        "trials: columns stalls and trouble, for attempts that machines ended",
+        "trials: columns stalls and trouble, for attempts that trouble of a machine ended",
         "new table fdrnn_measurements, for what a study measures every epoch",
         "new table fdrnn_samples, for music of the trained models",
     ]
 
 
 _STEPS: Mapping[int, Callable[[Operations], list[str]]] = {1: _from_1_to_2}
-"""By the version that a step starts from; the next one is its end."""
+"""The steps by the version that they start from."""

@@ -1,4 +1,4 @@
-"""Where a study stands."""
+"""The progress of a study: counts by state, trials that need attention, the time left."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from fdrnn.search.store.tables import TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class RunningTrial:
-    """A trial that a worker has claimed.
+    """A trial that a worker trains.
 
     Attributes
     ----------
     config_index
         Its configuration.
     worker, host, pid
-        Who trains it, and where.
+        The worker that trains it, its machine and process.
     attempt
-        Number of the claim, from 1.
+        The number of the claim, from 1.
     epoch
         Epochs in the store.
     best_valid_nll
-        Lowest validation NLL of these under the study's padding rule, None before there is one.
+        The lowest validation NLL under the study's padding rule; None before there is one.
     lease_age_s
         Seconds since the lease was last renewed.
     lease_left_s
-        Seconds until it expires; negative once it has, and the next worker takes the trial up.
+        Seconds until it expires; negative once it has, and the next worker claims the trial.
     """
 
     config_index: int
@@ -49,7 +49,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class FailedTrial:
-    """A trial that met a program error.
+    """A trial that failed by a program error.
 
     Attributes
     ----------
@@ -65,18 +65,18 @@ class FailedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class TroubledTrial:
-    """A trial that the machines had trouble with.
+    """A trial whose attempts trouble of a machine has ended.
 
     Attributes
     ----------
     config_index
         Its configuration.
     state
-        Its state now; a finished one is none the worse for it.
+        Its current state; the result of a finished one is unaffected.
     stalls
-        Attempts in a row that ended without a later checkpoint, without the one that runs.
+        Attempts in a row that ended without a later checkpoint; a running one is not counted.
     trouble
-        What ended an attempt last, as far as its worker could tell; None if it was killed.
+        What ended the last attempt that could report it; None if none could.
     """
 
     config_index: int
@@ -87,22 +87,22 @@ class TroubledTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyProgress:
-    """Counts of a study's trials by state, those that need a look, and the time left.
+    """The progress of a study: counts by state, trials that need attention, the time left.
 
     Attributes
     ----------
     study
         Name of the study.
     n_trials
-        Configurations drawn, the sum of the four states.
+        Number of configurations, the sum of the four states.
     waiting, running, finished, failed
         Trials in each state.
     diverged
         Finished trials that diverged.
     running_trials, failed_trials, troubled_trials
-        The trials in these states, and those that met trouble in any, by configuration.
+        The running and failed trials, and those of any state that met trouble, in order.
     time_left
-        See `fdrnn.search.store.forecast`; None where nothing is left or nothing is known.
+        See `fdrnn.search.store.forecast`; None if nothing is left or nothing is known.
     """
 
     study: str
@@ -119,12 +119,12 @@ class StudyProgress:
 
     @property
     def left(self) -> int:
-        """Trials that wait or run."""
+        """Return the number of trials that wait or run."""
         return self.waiting + self.running
 
     @property
     def complete(self) -> bool:
-        """Whether no trial waits or runs."""
+        """Return whether no trial waits or runs."""
         return not self.left
 
 
@@ -162,19 +162,19 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
 
 
 def total(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:
-    """Return where several studies stand together, such as those of a comparison.
+    """Return the counts of several studies together, such as those of a comparison.
 
     Parameters
     ----------
     name
-        What they are called together.
+        The name of the whole.
     studies
-        The studies; trials that need a look are left to them, and so is the time left.
+        The studies; the whole lists no single trials and has no time left.
     """
     counts = ("n_trials", "waiting", "running", "finished", "failed", "diverged")
     return StudyProgress(
         study=name,
-        **{count: sum(getattr(one, count) for one in studies) for count in counts},
+        **{count: sum(getattr(study, count) for study in studies) for count in counts},
         running_trials=(),
         failed_trials=(),
         troubled_trials=(),
@@ -197,7 +197,7 @@ def _running(row: sa.Row[Any]) -> RunningTrial:
 
 
 def _past_stalls(row: sa.Row[Any]) -> int:
-    # A claim counts its own attempt.
+    # A claim counts the attempt that it begins.
     own = 1 if row.state == TrialState.RUNNING else 0
     return max(int(row.stalls) - own, 0)
 
@@ -205,7 +205,7 @@ def _past_stalls(row: sa.Row[Any]) -> int:
 def _time(row: sa.Row[Any]) -> TrialTime:
     return TrialTime(
         state=row.state,
-        held=row.state == TrialState.RUNNING and row.lease_left_s > 0,
+        leased=row.state == TrialState.RUNNING and row.lease_left_s > 0,
         n_epochs=row.n_trained,
         seconds=row.seconds,
     )

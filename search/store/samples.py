@@ -1,6 +1,6 @@
-"""Music of a stored model, kept beside its trial so that reports need neither weights nor data.
+"""Samples of a stored model, kept with its trial so that reports need neither weights nor data.
 
-A finished trial is immutable but for these; taking samples again replaces them.
+Nothing else of a finished trial changes; keeping samples again replaces them.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import numpy.typing as npt
 from fdrnn.datasets import Frames
 
 SAMPLE_ARRAYS = ("excerpt", "predictions", "sample")
-"""The arrays of `Samples`, as the store names them."""
+"""The names of the arrays of `Samples` in the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOrigin:
-    """What samples are of, and how they were made.
+    """The origin of samples: the test sequence, the draws, the code.
 
     Attributes
     ----------
     sequence
         Index of the test sequence, in the data set's order.
     sequence_length
-        Its frames, of which the excerpt holds the first.
+        Its frames, of which the excerpt has the first.
     n_given
         Frames of the excerpt that the sample begins with.
     seed
-        Of the draws.
+        Seed of the draws.
     step_quarters
-        Quarter notes that a frame lasts (`fdrnn.datasets.Dataset`), None where not known.
+        Quarter notes that a frame lasts (`fdrnn.datasets.Dataset`); None if unknown.
     code_version
         Version of fdrnn that computed them.
     """
@@ -59,9 +59,9 @@ class Samples:
         where the columns are 0 and 1.
     sample
         Shape (n_steps, n_features), of the data set's dtype: `origin.n_given` frames of the
-        excerpt, then frames drawn from the model, each from the prediction after those before it.
+        excerpt, then frames drawn from the model, each given all frames before it.
     origin
-        What they are of.
+        Where they come from.
     """
 
     config_index: int

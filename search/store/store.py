@@ -24,12 +24,12 @@ from fdrnn.search.store.study import Study
 
 
 class Store:
-    """An initialized store; made by `open_store`.
+    """An initialized store; returned by `open_store`.
 
     Parameters
     ----------
     database
-        The database it stands in.
+        The database of the store.
     """
 
     def __init__(self, database: Database) -> None:
@@ -38,6 +38,11 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.database.engine.dispose()
+
+    @property
+    def shown(self) -> str:
+        """Return the store's name for messages, without any secret."""
+        return self.database.shown
 
     def study_names(self) -> list[str]:
         """Return the names of the studies, oldest first."""
@@ -62,9 +67,9 @@ class Store:
             definition = StudyDefinition.from_mapping(row.definition)
         except (DefinitionError, UnknownNameError) as error:
             raise ForeignStudyError(
-                f"study {name!r} in store {self.database.shown} is of another fdrnn "
+                f"study {name!r} in store {self.shown} was created by another fdrnn "
                 f"({row.code_version}) that knows more: {error}; install that one, or name the "
-                "studies that are wanted"
+                "studies to use"
             ) from error
         return Study(
             database=self.database,
@@ -82,12 +87,14 @@ class Store:
         ------
         UnknownNameError
             If there is none.
+        ForeignStudyError
+            If its definition has what this fdrnn does not know.
         """
-        found = self.find(name)
-        if found is None:
-            hint = f"store {self.database.shown}; `fdrnn study create` makes a study"
+        study = self.find(name)
+        if study is None:
+            hint = f"store {self.shown}; `fdrnn study create` creates a study"
             raise UnknownNameError("study", name, self.study_names(), hint)
-        return found
+        return study
 
     def studies(self, names: Iterable[str] = ()) -> list[Study]:
         """Return the studies that a user named, each once: all of the store without names.
@@ -108,15 +115,10 @@ class Store:
         known = self.study_names()
         named: list[str] = []
         for name in names:
-            compared = [one for one in comparison_studies(name) if one in known]
+            compared = [study for study in comparison_studies(name) if study in known]
             # With neither, `study` suggests the nearest name.
             named += compared if compared and name not in known else [name]
         return [self.study(name) for name in dict.fromkeys(named or known)]
-
-    @property
-    def shown(self) -> str:
-        """Return the store's name for messages, without any secret."""
-        return self.database.shown
 
     def add_study(
         self, definition: StudyDefinition, data: DataDescription, trials: Iterable[Configuration]
@@ -173,7 +175,8 @@ def open_store(storage: str, *, create: bool = False) -> Store:
         A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file.
     create
         Whether to initialize an empty or absent database. Any number of processes may do so at
-        once: one initializes, the others wait for it.
+        once: one initializes, the others wait for it. Optuna's tables are created with the first
+        study (`fdrnn.search.mirror`).
 
     Raises
     ------
@@ -186,7 +189,7 @@ def open_store(storage: str, *, create: bool = False) -> Store:
     if version is None:
         if not create:
             raise StoreError(
-                f"{no_store(database)}; `fdrnn run STUDY` or `fdrnn study create STUDY` starts "
+                f"{no_store(database)}; `fdrnn run STUDY` or `fdrnn study create STUDY` creates "
                 "one, --storage or FDRNN_STORAGE names another"
             )
         with database.exclusive():
@@ -198,22 +201,17 @@ def open_store(storage: str, *, create: bool = False) -> Store:
 
 
 def find_store(storage: str) -> Store | None:
-    """Open a store if there is one.
+    """Open a store if there is one; None where the database is absent or no store.
 
     Parameters
     ----------
     storage
-        As `open_store` takes it.
-
-    Returns
-    -------
-    Store or None
-        None where the database is absent or holds no store.
+        A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file.
 
     Raises
     ------
     StoreError
-        As `open_store`.
+        If the database cannot be reached, or is a store of another schema version.
     """
     database = Database(storage)
     version = schema_version(database)
@@ -228,21 +226,21 @@ def _opened(database: Database, version: int) -> Store:
     if version < tables.SCHEMA_VERSION:
         raise StoreError(
             f"store {database.shown} has schema version {version}, this fdrnn reads version "
-            f"{tables.SCHEMA_VERSION}; `fdrnn store migrate` brings it up to date, the fdrnn that "
-            "made it reads it as it is"
+            f"{tables.SCHEMA_VERSION}; `fdrnn store migrate` upgrades it, the fdrnn that created "
+            "it reads it as it is"
         )
     return Store(database)
 
 
 def no_store(database: Database) -> str:
-    """Say where a store was looked for in vain: a file that is not there, or other contents."""
+    """Return why a database is no store: a missing file, or other contents."""
     if database.file is not None and not database.file.exists():
         return f"there is no store {database.shown}"
-    return f"database {database.shown} holds no store"
+    return f"database {database.shown} is not a store"
 
 
 def schema_version(database: Database) -> int | None:
-    """Return the version of a store's tables, None if the database is absent or no store.
+    """Return the version of a store's tables; None if the database is absent or no store.
 
     Raises
     ------
@@ -269,16 +267,13 @@ def require_not_newer(database: Database, version: int) -> None:
     if version > tables.SCHEMA_VERSION:
         raise StoreError(
             f"store {database.shown} has schema version {version}, this fdrnn reads version "
-            f"{tables.SCHEMA_VERSION}; a newer fdrnn made it: install that one, or name another "
+            f"{tables.SCHEMA_VERSION}; a newer fdrnn created it: install that one, or name another "
             "store (--storage)"
         )
 
 
 def _initialize(database: Database) -> None:
-    from fdrnn.search.mirror.optuna_tables import create_mirror_tables  # noqa: PLC0415 - readers need no Optuna
-
-    create_mirror_tables(database)
-    # The version comes last and with our tables: a database that shows it is complete.
+    # In one transaction: a database that shows the version has all tables.
     with database.write() as connection:
         tables.metadata.create_all(connection)
         connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))

@@ -1,4 +1,4 @@
-"""The tables of a store, beside which Optuna keeps its own in the same database.
+"""The tables of a store; Optuna keeps its own in the same database.
 
 These tables are the authority for claims, states and results; Optuna's are a mirror for the
 dashboard. Times are seconds since 1970 by the database's clock.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 2
-"""Version of these tables; a store of another version is refused."""
+"""The version of these tables; a store of another version is refused."""
 
 
 class TrialState(StrEnum):
@@ -45,11 +45,11 @@ class Number(sa.types.TypeDecorator[float]):
     cache_ok = True
 
     def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:
-        """Write NaN as NULL."""
+        """Return what is written: NULL for NaN."""
         return None if value is None or math.isnan(value) else float(value)
 
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float:
-        """Read NULL as NaN."""
+        """Return what is read: NaN for NULL."""
         return math.nan if value is None else value
 
 
@@ -77,7 +77,7 @@ studies = sa.Table(
     sa.Column("study_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("definition", sa.JSON, nullable=False),
-    # A `fdrnn.datasets.DataDescription`, so that reports need no data.
+    # A `fdrnn.datasets.DataDescription`, so that reports need no data set.
     sa.Column("data", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("code_version", sa.String(100), nullable=False),
@@ -94,11 +94,11 @@ trials = sa.Table(
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("hyperparameters", sa.JSON, nullable=False),
     sa.Column("state", _STATE, nullable=False, default=TrialState.WAITING),
-    # Every claim counts it up; a write of an earlier attempt is refused.
+    # Incremented by every claim; a write of an earlier attempt is refused.
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     # Attempts in a row that ended without a later checkpoint, the running one included.
     sa.Column("stalls", sa.Integer, nullable=False, default=0, server_default="0"),
-    # What ended an attempt last, where it was the machine's trouble.
+    # The machine's trouble that ended an attempt last.
     sa.Column("trouble", sa.Text),
     sa.Column("worker", sa.String(255)),
     sa.Column("host", sa.String(255)),
@@ -113,7 +113,7 @@ trials = sa.Table(
     sa.Column("valid_nll", Number),
     sa.Column("valid_nll_counted", Number),
     sa.Column("valid_nll_masked", Number),
-    # One line per kind of machine that trained it: more than one, and its last bits may differ.
+    # A line per kind of machine that trained it; with several the last bits may differ.
     sa.Column("machine", sa.Text),
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("study_id", "config_index"),
@@ -133,7 +133,7 @@ epochs = sa.Table(
     sa.Column("seconds", Number),
 )
 
-# What a study measures beyond the columns above (`TrainingSettings.record`).
+# What a study records beside the columns above (`TrainingSettings.record`).
 measurements = sa.Table(
     "fdrnn_measurements",
     metadata,
@@ -163,18 +163,18 @@ def _array_columns() -> list[sa.Column[Any]]:
 
 
 def packed(array: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return an array as the columns of a table of arrays, without its name."""
+    """Return the columns dtype, shape and data of an array."""
     return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
 
 
 def unpacked(row: Any) -> npt.NDArray[Any]:
-    """Return the array of a row that `packed` made."""
+    """Return the array of a row with the columns of `packed`."""
     return np.frombuffer(row.data, row.dtype).reshape(row.shape).copy()
 
 
 parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())
 
-# Music of a finished trial's model: excerpt, predictions, sample; `about` says of what.
+# Samples of a finished trial's model: excerpt, predictions, sample, and their origin.
 samples = sa.Table(
     "fdrnn_samples", metadata, _trial_key(), *_array_columns(), sa.Column("about", sa.JSON)
 )

@@ -1,1 +1,1 @@
-"""Training a study's trials: claims, leases, workers."""
+"""Work on the trials of studies: claims, leases, workers."""

@@ -1,9 +1,9 @@
-"""Who trains what: trials are claimed, and taken up again where their worker fell silent.
+"""Claims: which worker trains which trial, and what happens when a lease expires.
 
 A claim is one transaction, atomic on SQLite (BEGIN IMMEDIATE) and on PostgreSQL (row lock). It
-counts up the trial's attempt, by which `fdrnn.search.work.lease` knows its writes from those of
-earlier attempts. A lease that is not renewed expires by the database's clock, and whoever claims
-next takes its trial up.
+increments the trial's attempt, by which `fdrnn.search.work.lease` refuses the writes of earlier
+attempts. A lease that is not renewed expires by the database's clock; the next claim takes the
+trial, or `requeue_expired` makes it wait again.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.lease import NO_LEASE, WAITING_AGAIN, Lease
 
 MOST_STALLS = 20
-"""Attempts in a row without a later checkpoint after which a trial counts as failed."""
+"""Attempts in a row without a later checkpoint after which a trial fails."""
+
+_TRIALS = tables.trials.c
 
 
 @dataclass(frozen=True)
 class WorkerIdentity:
-    """Who trains: shown beside its trials.
+    """The identity of a worker, as its trials show it.
 
     Attributes
     ----------
     name
         Distinct among the workers of a store, for example ``"ada-3f2c-4711"``: the machine's name,
-        which machine and container of that name it is, the process.
+        a digest of machine and container, the process.
     host
-        Name of its machine.
+        The name of the machine.
     pid
-        Its process there.
+        The process there.
     """
 
     name: str
@@ -50,14 +52,14 @@ class WorkerIdentity:
 def worker_of(pid: int) -> WorkerIdentity:
     """Return the identity of a worker in a process of this machine."""
     host = platform.node()
-    return WorkerIdentity(f"{host}-{_place()}-{pid}", host, pid)
+    return WorkerIdentity(f"{host}-{_machine_digest()}-{pid}", host, pid)
 
 
 @cache
-def _place() -> str:
-    """Tell machines of one name apart, and containers, whose processes have the same numbers.
+def _machine_digest() -> str:
+    """Return a digest that differs between machines of one name, and between containers.
 
-    A boot and a namespace of process numbers have an identifier each, where there are such.
+    A boot and a namespace of process numbers have an identifier each, on Linux.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()
@@ -78,13 +80,13 @@ def claim(
     worker: WorkerIdentity,
     lease_s: float,
     *,
-    take_expired: bool = True,
+    claim_expired: bool = True,
 ) -> Lease | None:
     """Claim the first trial that waits or whose lease has expired.
 
-    A trial that would be at its attempt number `MOST_STALLS` + 1 in a row without a later
-    checkpoint is failed instead, and the next one is looked at. No lease counts as expired until
-    the database server has been up for its length, so that the living can renew theirs first.
+    A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
+    fails instead, and the next one is checked. No lease counts as expired until the database
+    server has been up for its length, so that live workers can renew theirs first.
 
     Parameters
     ----------
@@ -93,25 +95,25 @@ def claim(
     study_id
         The study.
     worker
-        Who claims.
+        The worker that claims.
     lease_s
         Seconds until the lease expires unless it is renewed.
-    take_expired
-        False leaves expired leases alone: for a worker that could not reach the store itself.
+    claim_expired
+        False ignores expired leases: for a worker that could not reach the store itself.
 
     Returns
     -------
     Lease or None
-        The lease; None if every trial is finished, failed or in the hands of another.
+        The lease; None if every trial is finished, failed or another worker's.
     """
     trials, checkpoints = tables.trials, tables.checkpoints
-    claimable = trials.c.state == TrialState.WAITING
-    if take_expired:
+    claimable = _TRIALS.state == TrialState.WAITING
+    if claim_expired:
         claimable |= _expired()
     first = (
         sa.select(trials)
-        .where(trials.c.study_id == study_id, claimable)
-        .order_by(trials.c.config_index)
+        .where(_TRIALS.study_id == study_id, claimable)
+        .order_by(_TRIALS.config_index)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -126,7 +128,7 @@ def claim(
         attempt = row.attempt + 1
         connection.execute(
             trials.update()
-            .where(trials.c.trial_id == row.trial_id)
+            .where(_TRIALS.trial_id == row.trial_id)
             .values(
                 state=TrialState.RUNNING,
                 attempt=attempt,
@@ -136,7 +138,7 @@ def claim(
                 pid=worker.pid,
                 lease_renewed=now_s(),
                 lease_expires=now_s() + lease_s,
-                started_at=sa.func.coalesce(trials.c.started_at, now_s()),
+                started_at=sa.func.coalesce(_TRIALS.started_at, now_s()),
             )
         )
         checkpoint = connection.execute(
@@ -145,7 +147,7 @@ def claim(
             )
         ).one_or_none()
         epoch = checkpoint.epoch if checkpoint else 0
-        # Epochs after the checkpoint are trained again and would otherwise stand twice.
+        # Epochs after the checkpoint are trained again and would be stored twice.
         for table in (tables.epochs, tables.measurements):
             connection.execute(
                 table.delete().where(table.c.trial_id == row.trial_id, table.c.epoch > epoch)
@@ -164,62 +166,56 @@ def claim(
 
 
 def _expired() -> sa.ColumnElement[bool]:
-    trials = tables.trials.c
-    return (
-        (trials.state == TrialState.RUNNING)
-        & (trials.lease_expires < now_s())
-        & (_settled_s() < now_s())
-    )
+    running = _TRIALS.state == TrialState.RUNNING
+    return running & (_TRIALS.lease_expires < now_s()) & (_settled_s() < now_s())
 
 
 def _settled_s() -> sa.ColumnElement[float]:
-    # When a lease's holder has had one length of it to come back to a server that was away.
-    trials = tables.trials.c
-    return up_since_s() + trials.lease_expires - trials.lease_renewed
+    # When the worker has had one length of its lease to reconnect to a restarted server.
+    return up_since_s() + _TRIALS.lease_expires - _TRIALS.lease_renewed
 
 
 def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
     last = f"; the last one: {row.trouble}" if row.trouble else ""
     connection.execute(
         tables.trials.update()
-        .where(tables.trials.c.trial_id == row.trial_id)
+        .where(_TRIALS.trial_id == row.trial_id)
         .values(
             state=TrialState.FAILED,
             finished_at=now_s(),
             error=f"{row.stalls} attempts in a row ended without a later checkpoint, the last by "
-            f"worker {row.worker or 'unknown'}{last}; see why its process ends (memory?), then "
-            "`fdrnn study retry`",
+            f"worker {row.worker or 'unknown'}{last}; find out why its process ends (memory?), "
+            "then `fdrnn study retry`",
             **NO_LEASE,
         )
     )
 
 
 def expire(database: Database, worker: str) -> None:
-    """Let the leases of a worker whose process is known to have ended expire now.
+    """Let the leases of a worker expire now, because its process is known to have ended.
 
     Parameters
     ----------
     database
         The store's database.
     worker
-        Its name.
+        The name of the worker.
     """
-    columns = tables.trials.c
-    held = (columns.worker == worker) & (columns.state == TrialState.RUNNING)
+    running = (_TRIALS.worker == worker) & (_TRIALS.state == TrialState.RUNNING)
     with database.write() as connection:
-        connection.execute(tables.trials.update().where(held).values(lease_expires=0.0))
+        connection.execute(tables.trials.update().where(running).values(lease_expires=0.0))
 
 
 def requeue_expired(database: Database, study_id: int) -> int:
-    """Let the trials whose leases have expired wait again; return how many.
+    """Make the trials of a study whose leases have expired wait again, and return how many.
 
-    A worker needs no such help: it claims them as they are. Their former holders may write
-    nothing more.
+    Workers do not need it: they claim such trials directly. The workers that had the leases can
+    write nothing more.
     """
-    mine = tables.trials.c.study_id == study_id
+    expired = (_TRIALS.study_id == study_id) & _expired()
     with database.write() as connection:
         return connection.execute(
-            tables.trials.update().where(mine, _expired()).values(WAITING_AGAIN)
+            tables.trials.update().where(expired).values(WAITING_AGAIN)
         ).rowcount
 
 
@@ -229,12 +225,9 @@ def seconds_to_expiry(database: Database, study_id: int) -> float | None:
     It is 0 if one waits, though another worker may be claiming it just now, and negative if a
     lease has expired.
     """
-    trials = tables.trials
-    query = sa.select(
-        trials.c.state, trials.c.lease_expires - now_s(), _settled_s() - now_s()
-    ).where(
-        trials.c.study_id == study_id,
-        trials.c.state.in_((TrialState.WAITING, TrialState.RUNNING)),
+    left = (TrialState.WAITING, TrialState.RUNNING)
+    query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), _settled_s() - now_s()).where(
+        _TRIALS.study_id == study_id, _TRIALS.state.in_(left)
     )
     with database.read() as connection:
         rows = connection.execute(query).all()

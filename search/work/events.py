@@ -1,4 +1,4 @@
-"""What a worker tells of itself while it works, for a display or a log."""
+"""Events that a worker reports while it works, for a display or a log."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What has happened."""
+    """The kind of an event."""
 
     CLAIMED = "claimed"
-    """A trial was begun, or is gone on with: `epoch` epochs are behind it."""
+    """The worker claimed a trial, which resumes after `epoch` epochs."""
     EPOCH = "epoch"
     """An epoch was finished."""
     FINISHED = "finished"
     """A trial is finished; `text` is ``"diverged"`` if it diverged."""
     FAILED = "failed"
-    """A trial met a program error; `text` is its first line."""
+    """A trial failed by a program error; `text` is its first line."""
     RELEASED = "released"
-    """A trial was put back, with its checkpoint, because the worker stops."""
+    """A trial was released, with its checkpoint, because the worker stops."""
     TROUBLE = "trouble"
-    """A trial was put back because of the machine's trouble; `text` says which."""
-    AWAY = "away"
-    """The store cannot be used now; `text` is its error. A trial under way goes on."""
-    BACK = "back"
-    """The store answers again; `text` says after how long, `seconds` likewise."""
+    """A trial was released because of the machine's trouble, which is `text`."""
+    OUTAGE = "outage"
+    """The store is unavailable; `text` is its error. The trial is trained meanwhile."""
+    RECONNECTED = "reconnected"
+    """The store is available again, after `seconds`, which `text` says in words."""
     LOST = "lost"
-    """A trial's lease was taken over by another worker."""
+    """A trial lost its lease to another worker."""
     RESTARTED = "restarted"
-    """A trial begins anew because its checkpoint could not be restored; `text` says why."""
+    """A trial restarts because its checkpoint could not be restored; `text` is the reason."""
     WAITING = "waiting"
-    """Nothing waits, but trials of others run: their end or expiry is waited for."""
+    """No trial waits, but other workers' run: the worker waits for their end or expiry."""
     STOPPED = "stopped"
-    """The worker has ended; `text` says why, if not because nothing was left to do."""
+    """The worker has ended; `text` is the reason, empty if nothing was left to do."""
     REPLACED = "replaced"
-    """The worker's process died and another takes its place; `text` says how it died."""
+    """The worker's process died and another replaces it; `text` says how it died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +47,21 @@ class WorkerEvent:
     worker
         Name of the worker, as in the store.
     kind
-        What has happened.
+        The kind of the event.
     study
-        Name of the study of the trial concerned, where the worker has several; empty otherwise.
+        Name of the trial's study, if the worker has several; empty otherwise.
     config_index
-        Configuration index of the trial concerned, None if it concerns none.
+        Configuration of the trial; None if the event concerns none.
     epoch
         Epochs of that trial finished so far.
     valid_nll
         Validation NLL of its last epoch under the study's padding rule, in nats per step.
     best_valid_nll
-        Lowest so far; infinite before there is one.
+        The lowest so far; infinite before there is one.
     seconds
         Wall time of its last epoch, or of the outage that has ended.
     text
-        More, in words; often empty.
+        The details in words; often empty.
     """
 
     worker: str

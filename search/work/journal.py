@@ -1,8 +1,8 @@
-"""All of a running trial's traffic with the store, in a thread of its own.
+"""All writes of a running trial, in a thread of its own.
 
 Training never waits for the store: epochs are collected and written in batches, with
-checkpoints at intervals, and every write renews the trial's lease. While the store is away they
-stay collected, and are written when it is back.
+checkpoints at intervals, and every write renews the trial's lease. During an outage they stay
+collected, and are written when the store is available again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fdrnn.search.work.outage import StoreWatch
 from fdrnn.search.work.training import Trainer
 
 STOP_PATIENCE_S = 4.0
-"""Seconds after a stop within which training must yield, or the store answer."""
+"""Seconds after a stop within which training must end its epoch, or the store answer."""
 
 _POLL_S = 0.5
 
@@ -30,27 +30,27 @@ _POLL_S = 0.5
 class TrialJournal:
     """The thread that writes a trial from its claim to its end; a context manager.
 
-    Every method but the context manager's returns without the store; `finish`, `release`, `fail`
-    and `give_back` wait until their write is done, through any outage, but once `stop` is true
-    no longer than `STOP_PATIENCE_S`.
+    Every method but the context manager's returns without the store; `finish`, `release` and
+    `fail` wait until their write is done, through any outage, but once `stop` is true no longer
+    than `STOP_PATIENCE_S`.
 
-    When `stop` turns true and training does not yield within `STOP_PATIENCE_S`, because it
-    compiles or scores a long test set, the thread itself puts the trial back as its last epoch
-    left it.
+    When `stop` turns true and training does not end its epoch within `STOP_PATIENCE_S`, because
+    it compiles or scores a long test set, the thread itself releases the trial with the state
+    after its last epoch.
 
     Parameters
     ----------
     lease
         The trial's lease.
     mirror
-        Shown the trial's start, some epochs and its end.
+        Shows the trial's claim, some epochs and its end.
     watch
-        Told whether the store answers.
+        Records whether the store answers.
     write_interval_s
         Seconds for which epochs may be collected.
     checkpoint_interval_s
         Seconds between two checkpoints. The first epoch of an attempt has one at once, so that
-        every attempt that comes so far leaves the trial further than it was.
+        every attempt that trains an epoch makes progress.
     stop
         Whether the worker is to stop.
 
@@ -90,18 +90,18 @@ class TrialJournal:
         self._written_at = time.monotonic()
         self._checkpointed_at = -math.inf
         self._ending: Callable[[], None] | None = None
-        # One object, by which the ending asked for is known again.
-        self._putting_back: Callable[[], None] = self._release
+        # One object, by which `_end` recognizes it.
+        self._releasing: Callable[[], None] = self._release
         self._abandoned = False
         self._over = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="trial journal", daemon=True)
 
-    # -- from the training thread ----------------------------------------------------------
+    # -- called by the training thread -----------------------------------------------------
 
     @property
     def interrupted(self) -> bool:
-        """Whether training is to end because nothing more can be written."""
+        """Whether training must end because nothing more can be written."""
         return self._over
 
     def __enter__(self) -> TrialJournal:
@@ -120,13 +120,13 @@ class TrialJournal:
         self._thread.join(STOP_PATIENCE_S if self._stop() else None)
 
     def attach(self, trainer: Trainer) -> None:
-        """Take the trial's trainer, whose state is the checkpoint."""
+        """Set the trial's trainer, whose state is the checkpoint."""
         self._trainer = trainer
-        # One that could not be restored begins anew.
+        # A trainer that could not be restored begins at epoch 0.
         self._last_epoch = self._checkpointed_epoch = trainer.epoch
 
     def add(self, record: EpochRecord) -> None:
-        """Take the epoch just finished; the trainer stands after it."""
+        """Add the epoch that the trainer has just finished."""
         assert self._trainer is not None
         now = time.monotonic()
         due = now - self._checkpointed_at >= self._checkpoint_interval_s
@@ -139,20 +139,20 @@ class TrialJournal:
             self._changed.notify_all()
 
     def finish(self, result: TrialResult) -> bool:
-        """Write the end of the run.
+        """Finish the trial: write its result.
 
         Returns
         -------
         bool
-            False if it could not be written before the worker had to stop; the trial then goes
-            on from its last checkpoint.
+            False if it could not be written before the worker had to stop; the trial then resumes
+            from its last checkpoint.
 
         Raises
         ------
         LeaseLostError
-            If another worker has taken the trial over.
+            If another worker has claimed the trial.
         StoreError
-            If the store fails for good.
+            If the store fails with an error that does not pass.
         """
 
         def write() -> None:
@@ -161,22 +161,22 @@ class TrialJournal:
 
         return self._end(write)
 
-    def release(self) -> bool:
-        """Put the trial back with its last epoch as the checkpoint; as `finish` otherwise."""
-        self._checkpoint_last_epoch()
-        return self._end(self._putting_back)
+    def release(self, trouble: str | None = None) -> bool:
+        """Release the trial; returns and raises as `finish` does.
 
-    def give_back(self, trouble: str) -> bool:
-        """Put the trial back because of the machine's trouble; as `finish` otherwise."""
-
-        def write() -> None:
-            self._lease.give_back(trouble)
-            self._mirror.released(self._lease.config_index)
-
-        return self._end(write)
+        Parameters
+        ----------
+        trouble
+            The machine's trouble that ended the attempt, in one line. None where the worker
+            stops: the last epoch then becomes the checkpoint.
+        """
+        if trouble is None:
+            self._checkpoint_last_epoch()
+            return self._end(self._releasing)
+        return self._end(lambda: self._release(trouble))
 
     def fail(self, error: str) -> bool:
-        """Record a program error's traceback; as `finish` otherwise."""
+        """Fail the trial with a program error's traceback; returns and raises as `finish` does."""
 
         def write() -> None:
             self._lease.fail(error)
@@ -195,12 +195,12 @@ class TrialJournal:
                     return False
         if self._error is not None:
             raise self._error
-        # A trial that this thread put back meanwhile has not come to the end asked for.
+        # False if the thread has released the trial in between.
         return self._ending is write
 
-    def _release(self) -> None:
-        self._lease.release()
-        self._mirror.released(self._lease.config_index)
+    def _release(self, trouble: str | None = None) -> None:
+        self._lease.release(trouble)
+        self._mirror.waiting(self._lease.config_index)
 
     def _set_checkpoint(self, state: bytes) -> None:
         self._checkpoint = state
@@ -213,18 +213,18 @@ class TrialJournal:
             return
         state = trainer.state()
         with self._changed:
-            # Called from the other thread, training may have gone on meanwhile.
+            # Called from the other thread, training may have finished another epoch.
             if trainer.epoch == self._last_epoch == epoch:
                 self._set_checkpoint(state)
 
-    # -- the thread ------------------------------------------------------------------------
+    # -- run by the journal's thread -------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            self._mirror.started(self._lease.config_index)
+            self._mirror.claimed(self._lease.config_index)
             while not self._abandoned and not self._over:
                 self._wait(self._seconds_to_write())
-                self._look_at_stop()
+                self._check_stop()
                 if self._seconds_to_write() <= 0:
                     self._write()
         except BaseException as error:
@@ -245,7 +245,7 @@ class TrialJournal:
         interval_s = self._write_interval_s if self._records else self._renew_interval_s
         return self._written_at + min(interval_s, self._renew_interval_s) - time.monotonic()
 
-    def _look_at_stop(self) -> None:
+    def _check_stop(self) -> None:
         if self._ending is not None or not self._stop():
             return
         now = time.monotonic()
@@ -253,7 +253,7 @@ class TrialJournal:
         if now - self._stop_seen_at >= STOP_PATIENCE_S:
             self._checkpoint_last_epoch()
             with self._changed:
-                self._ending = self._ending or self._putting_back
+                self._ending = self._ending or self._releasing
 
     def _write(self) -> None:
         with self._changed:
@@ -290,8 +290,8 @@ class TrialJournal:
         until = time.monotonic() + seconds
         while not self._abandoned and (left := until - time.monotonic()) > 0:
             if self._ending is not None and self._stop():
-                # Little time is left to find the store back.
+                # Little time is left to reconnect.
                 left = min(left, _POLL_S)
                 until = time.monotonic()
             self._wait(left)
-            self._look_at_stop()
+            self._check_stop()

@@ -1,8 +1,8 @@
 """A lease: the sole right to train a trial, and every write into it.
 
-Every write names the attempt that the claim counted up and is refused once another worker has
-claimed the trial. Every write may be repeated: one that was committed without the writer's
-knowing, because the connection broke just then, changes nothing the second time.
+A write names the attempt that the claim counted and is refused once another worker has claimed
+the trial. Every write may be repeated: one that was committed although the connection broke
+before the answer changes nothing the second time.
 """
 
 from __future__ import annotations
@@ -20,13 +20,34 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.tables import TrialState
 
+NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
+"""Columns of a trial that no worker trains."""
+
+WAITING_AGAIN: dict[str, Any] = {
+    "state": TrialState.WAITING,
+    "worker": None,
+    "host": None,
+    "pid": None,
+    **NO_LEASE,
+}
+"""Columns of a trial that is released or requeued."""
+
+_RESULT = (
+    "diverged",
+    "n_epochs",
+    "best_epoch",
+    "valid_nll",
+    "valid_nll_counted",
+    "valid_nll_masked",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Lease:
     """A claimed trial and every write into it.
 
-    Each write is one transaction, renews the lease and raises `LeaseLostError`, writing nothing,
-    if another attempt has taken the trial over.
+    Each write is one transaction and renews the lease. If another worker has claimed the trial,
+    it raises `LeaseLostError` and writes nothing.
 
     Attributes
     ----------
@@ -35,13 +56,13 @@ class Lease:
     trial_id, config_index, seed
         The trial.
     hyperparameters
-        Its values by name.
+        The drawn values by name.
     attempt
-        Number of this claim, from 1.
+        The number of this claim, from 1.
     epoch
-        Epochs behind it at the claim: those of the checkpoint.
+        The epoch of the checkpoint, 0 without one.
     checkpoint
-        State of the trainer to go on from; None at the beginning.
+        The trainer's state to resume from; None at the beginning.
     lease_s
         Seconds from a renewal to the expiry.
     """
@@ -58,7 +79,7 @@ class Lease:
 
     @contextmanager
     def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
-        # Yields None where an earlier try has already brought the trial into the state asked for.
+        # Yields None where an earlier try has already brought the trial into the new state.
         renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
         mine = (
             (tables.trials.c.trial_id == self.trial_id)
@@ -66,21 +87,21 @@ class Lease:
             & (tables.trials.c.state == TrialState.RUNNING)
         )
         with self.database.write() as connection:
-            # First of all, so that the row stays locked until the commit.
+            # Before all else, so that the row stays locked until the commit.
             updated = connection.execute(
                 tables.trials.update().where(mine).values(renewed | values)
             )
             if updated.rowcount == 1:
                 yield connection
-            elif self._has_come_to(connection, values.get("state")):
+            elif self._is_already(connection, values.get("state")):
                 yield None
             else:
                 raise LeaseLostError(
-                    f"trial {self.config_index}: attempt {self.attempt} has lost its lease; "
-                    "another worker has taken the trial over"
+                    f"trial {self.config_index}: attempt {self.attempt} has lost its lease to "
+                    "another worker"
                 )
 
-    def _has_come_to(self, connection: sa.Connection, state: str | None) -> bool:
+    def _is_already(self, connection: sa.Connection, state: TrialState | None) -> bool:
         columns = tables.trials.c
         row = connection.execute(
             sa.select(columns.attempt, columns.state).where(columns.trial_id == self.trial_id)
@@ -88,7 +109,7 @@ class Lease:
         return row is not None and (row.attempt, row.state) == (self.attempt, state)
 
     def renew(self) -> None:
-        """Put off the expiry to `lease_s` from now."""
+        """Move the expiry to `lease_s` from now."""
         with self._fenced():
             pass
 
@@ -106,9 +127,9 @@ class Lease:
             Epochs that follow those of the checkpoint at the claim; those already written are
             left as they are.
         checkpoint
-            State after the last epoch written, this time or before; None leaves the old one.
+            State after the last epoch written, now or before; None keeps the old one.
         machine
-            As for `finish`: what the checkpoint was computed on.
+            The machine that computed the checkpoint, as `describe_machine` returns it.
         """
         progress = {} if checkpoint is None else {"stalls": 0}
         with self._fenced(**progress) as connection:
@@ -120,7 +141,7 @@ class Lease:
             self._insert(connection, tables.epochs, map(_epoch, new))
             self._insert(connection, tables.measurements, _measured(new))
             if checkpoint is not None:
-                self._note_machine(connection, machine)
+                self._add_machine(connection, machine)
                 self._delete(connection, tables.checkpoints)
                 connection.execute(
                     tables.checkpoints.insert().values(
@@ -132,55 +153,48 @@ class Lease:
                 )
 
     def restart(self) -> None:
-        """Forget the trial's epochs, checkpoint and the machines that computed them."""
+        """Delete the trial's epochs, checkpoint and the machines that computed them."""
         with self._fenced(machine=None) as connection:
             assert connection is not None
             self._delete(connection, tables.epochs, tables.measurements, tables.checkpoints)
 
-    def release(self) -> None:
-        """Let the trial wait for another worker, because this one is told to stop."""
-        # A stop that was asked for is none of the trial's doing.
-        stalls = tables.trials.c.stalls
-        with self._fenced(stalls=sa.case((stalls > 0, stalls - 1), else_=0), **WAITING_AGAIN):
-            pass
-
-    def give_back(self, trouble: str) -> None:
-        """Let the trial wait for another worker, because of trouble with this machine.
+    def release(self, trouble: str | None = None) -> None:
+        """Make the trial wait for another worker.
 
         Parameters
         ----------
         trouble
-            One line for whoever asks why the trial took so long.
+            The machine's trouble that ended the attempt, one line for whoever asks why the trial
+            took so long; None where the worker was stopped, which is not counted against the
+            trial.
         """
-        with self._fenced(trouble=trouble, **WAITING_AGAIN):
+        stalls = tables.trials.c.stalls
+        stopped = {"stalls": sa.case((stalls > 0, stalls - 1), else_=0)}
+        values = stopped if trouble is None else {"trouble": trouble}
+        with self._fenced(**values, **WAITING_AGAIN):
             pass
 
     def finish(self, result: TrialResult, machine: str) -> None:
-        """Write the result, its test sequences and best parameters; remove the checkpoint.
+        """Write the result, its test sequences and best parameters; delete the checkpoint.
 
         Parameters
         ----------
         result
             The end of the training run.
         machine
-            What `fdrnn.search.machine.describe_machine` says of the machine. The trial keeps a
+            The machine, as `fdrnn.search.machine.describe_machine` returns it. The trial keeps a
             line for each that trained it.
         """
         with self._fenced(
             state=TrialState.FINISHED,
             finished_at=now_s(),
-            diverged=result.diverged,
-            n_epochs=result.n_epochs,
-            best_epoch=result.best_epoch,
-            valid_nll=result.valid_nll,
-            valid_nll_counted=result.valid_nll_counted,
-            valid_nll_masked=result.valid_nll_masked,
             stalls=0,
+            **{name: getattr(result, name) for name in _RESULT},
             **NO_LEASE,
         ) as connection:
             if connection is None:
                 return
-            self._note_machine(connection, machine)
+            self._add_machine(connection, machine)
             self._delete(connection, tables.checkpoints)
             sequences = (
                 {"sequence_index": index, "nll_sum": float(nll_sum), "n_steps": int(n_steps)}
@@ -195,17 +209,11 @@ class Lease:
             self._insert(connection, tables.parameters, arrays)
 
     def fail(self, error: str) -> None:
-        """Record that the trial met a program error.
-
-        Parameters
-        ----------
-        error
-            Its traceback.
-        """
+        """Record the traceback of a program error and fail the trial."""
         with self._fenced(state=TrialState.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
             pass
 
-    def _note_machine(self, connection: sa.Connection, machine: str | None) -> None:
+    def _add_machine(self, connection: sa.Connection, machine: str | None) -> None:
         trials = tables.trials
         mine = trials.c.trial_id == self.trial_id
         noted = connection.scalar(sa.select(trials.c.machine).where(mine))
@@ -224,16 +232,6 @@ class Lease:
     def _delete(self, connection: sa.Connection, *where: sa.Table) -> None:
         for table in where:
             connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
-
-
-NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
-WAITING_AGAIN: dict[str, Any] = {
-    "state": TrialState.WAITING,
-    "worker": None,
-    "host": None,
-    "pid": None,
-    **NO_LEASE,
-}
 
 
 def _epoch(record: EpochRecord) -> dict[str, Any]:

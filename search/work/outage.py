@@ -1,4 +1,4 @@
-"""Outages of the store as one worker sees them: when to try again, and what to believe after."""
+"""Outages of the store as one worker sees them: when to retry, and which leases to trust after."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ Result = TypeVar("Result")
 
 
 class StoreWatch:
-    """Whether the store can be reached, told by those who try.
+    """Whether the store is available, as the callers report it.
 
     Pauses between tries double up to a third of a lease and at most half a minute, with jitter,
-    so that many workers do not come back at one moment. After an outage, and after this process
-    itself was asleep (stopped, or its machine suspended), other workers' expired leases are not
-    to be taken for one lease length: their holders may be alive and about to renew. A process
+    so that many workers do not reconnect at the same moment. After an outage, and after this
+    process itself was asleep (stopped, or its machine suspended), other workers' expired leases
+    are not trusted for one lease length: those workers may be alive and about to renew. A process
     that has not reached the store for half a lease counts as asleep.
 
     Parameters
     ----------
     lease_s
         Length of a lease in seconds.
-    on_away
+    on_outage
         Called with the reason when an outage begins.
-    on_back
-        Called with the seconds it took when it ends.
+    on_reconnected
+        Called with its length in seconds when it ends.
     """
 
     def __init__(
         self,
         lease_s: float,
-        on_away: Callable[[str], None] = lambda reason: None,
-        on_back: Callable[[float], None] = lambda seconds: None,
+        on_outage: Callable[[str], None] = lambda reason: None,
+        on_reconnected: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._lease_s = lease_s
-        self._on_away = on_away
-        self._on_back = on_back
+        self._on_outage = on_outage
+        self._on_reconnected = on_reconnected
         self._lock = threading.Lock()
         self._n_missed = 0
-        self._away_since = 0.0
+        self._outage_since = 0.0
         self._last_reached: float | None = None
         self._trust_from = 0.0
 
     @property
-    def away(self) -> bool:
+    def unavailable(self) -> bool:
         """Whether the last try failed."""
         return self._n_missed > 0
 
     @property
     def trusts_expiry(self) -> bool:
-        """Whether an expired lease means that its holder has had the time to renew it."""
+        """Whether an expired lease means that its worker has had the time to renew it."""
         now = _now_s()
-        return not self.away and not self._was_asleep(now) and now >= self._trust_from
+        return not self.unavailable and not self._was_asleep(now) and now >= self._trust_from
 
     def reached(self) -> None:
-        """Take note that the store answered."""
+        """Record that the store answered."""
         with self._lock:
             now = _now_s()
             n_missed, self._n_missed = self._n_missed, 0
@@ -71,28 +71,22 @@ class StoreWatch:
                 self._trust_from = now + self._lease_s
             self._last_reached = now
         if n_missed:
-            self._on_back(now - self._away_since)
+            self._on_reconnected(now - self._outage_since)
 
     def _was_asleep(self, now: float) -> bool:
         return self._last_reached is not None and now - self._last_reached > self._lease_s / 2
 
     def missed(self, error: StoreUnavailableError) -> float:
-        """Take note that the store did not answer.
-
-        Returns
-        -------
-        float
-            Seconds to wait before the next try.
-        """
+        """Record that the store did not answer, and return the seconds until the next try."""
         with self._lock:
             first = not self._n_missed
             if first:
-                self._away_since = _now_s()
+                self._outage_since = _now_s()
             self._n_missed += 1
             doubled = _FIRST_PAUSE_S * 2.0 ** min(self._n_missed, 16)
             longest = min(doubled, self._lease_s / 3, _LONGEST_PAUSE_S)
         if first:
-            self._on_away(str(error))
+            self._on_outage(str(error))
         return random.uniform(longest / 2, longest)
 
     def persist(self, call: Callable[[], Result], stop: Callable[[], bool]) -> Result | None:
@@ -101,13 +95,14 @@ class StoreWatch:
         Parameters
         ----------
         call
-            What to try; it may have to be repeated.
+            The call, which may be repeated.
         stop
             Ends the tries once true.
 
         Returns
         -------
-        The call's result, None if it was stopped before there was one.
+        Result or None
+            The call's result; None if it was stopped before there was one.
         """
         while not stop():
             try:

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: started, watched, replaced and stopped together."""
+"""A pool of worker processes on this machine: started, replaced and stopped together."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from typing import Any
 from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.machine import usable_cores
+from fdrnn.search.store.progress import total
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.work.claiming import expire, this_worker, worker_of
 from fdrnn.search.work.events import EventKind, WorkerEvent
@@ -27,12 +28,12 @@ from fdrnn.search.work.settings import WorkerSettings
 from fdrnn.search.work.worker import OnEvent, work
 
 REPLACEMENTS_PER_WORKER = 3
-"""How many processes that die without an epoch in between are replaced, times the workers."""
+"""Processes per worker that are replaced when they die without an epoch in between."""
 
 STOP_DEADLINE_S = 9.0
-"""Seconds after which a worker told to stop ends whatever it does."""
+"""Seconds after which a worker that was asked to stop ends, whatever it does."""
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -46,11 +47,11 @@ def run_workers(
     on_stop: Callable[[], None] = lambda: None,
     settings: WorkerSettings | None = None,
 ) -> bool:
-    """Work on studies with several processes until no trial of them waits or runs.
+    """Train studies with several processes until no trial of them waits or runs.
 
     SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
     and release its trial within `STOP_DEADLINE_S`; a second signal kills them. A worker process
-    that dies is replaced and its trial waits again at once; after `REPLACEMENTS_PER_WORKER` times
+    that dies is replaced and its lease expires at once; after `REPLACEMENTS_PER_WORKER` times
     the number of workers have died without an epoch in between, no more are started. Workers
     whose parent dies stop by themselves.
 
@@ -60,20 +61,20 @@ def run_workers(
     Parameters
     ----------
     store_url
-        The store.
+        The URL of the store.
     studies
-        Names of studies in it, worked on as `fdrnn.search.work` says, or one name.
+        The names of studies in it, trained as `fdrnn.search.work` does, or one name.
     n_workers
-        Number of processes, at least 1; None for as many as the usable cores have room for. No
-        more are started than cores, or trials that wait or run at the beginning if these are more.
+        The number of processes, at least 1; None for as many as the usable cores allow. No more
+        are started than cores, or trials that wait or run at the beginning if these are more.
     data_dir
-        Folder of data files, if the user names one.
+        The folder of data files; None where they are cached or fetched.
     on_event
         Called in this process with each event of each worker.
     on_stop
         Called when the first signal asks for a stop.
     settings
-        How the workers use the store; None for the defaults.
+        The settings of the workers; None for the defaults.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def run_workers(
         If `n_workers` is below 1.
     WorkerError
         If a process cannot be started at the beginning, or if trials are left because workers
-        ended with an error or died too often; the line says which.
+        ended with an error or died too often.
     StoreError
         If the store cannot be read at the beginning or the end.
     """
@@ -100,7 +101,7 @@ def run_workers(
     try:
         n_left = sum(store.study(name).progress().left for name in names)
         n_workers = min(n_workers, max(n_left, usable_cores()))
-        # Whether the store can be written shows now; later on the workers wait until it can.
+        # This shows whether the store can be written; later the workers wait until it can.
         expire(store.database, "")
         # A server's connections are for the workers.
         store.close()
@@ -119,15 +120,13 @@ def run_workers(
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
-        each = [store.study(name).progress() for name in names]
+        progress = total("", [store.study(name).progress() for name in names])
     finally:
         store.close()
-    n_left = sum(progress.left for progress in each)
-    if n_left:
-        n_trials = sum(progress.n_trials for progress in each)
+    if progress.left:
         of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"
         raise WorkerError(
-            f"{of}: workers ended with {n_left} of {n_trials} trials left: "
+            f"{of}: workers ended with {progress.left} of {progress.n_trials} trials left: "
             f"{'; '.join(dict.fromkeys(errors))}"
         )
 
@@ -137,7 +136,7 @@ class _Child:
     process: SpawnProcess
     pipe: Connection
     name: str
-    said_goodbye: bool = False
+    reported_end: bool = False
 
 
 @dataclass
@@ -168,7 +167,7 @@ class _Pool:
             for _ in range(self.n_workers):
                 self.start()
             while self.children:
-                self.look()
+                self.poll()
         finally:
             # Only an exception, from `on_event` for example, leaves processes behind.
             for child in self.children:
@@ -191,35 +190,35 @@ class _Pool:
         except OSError as error:
             raise WorkerError(
                 f"worker {len(self.children) + 1} of {self.n_workers} cannot be started: "
-                f"{error.strerror or error}; ask for fewer with --workers"
+                f"{error.strerror or error}; use fewer --workers"
             ) from error
         self.children.append(_Child(process, ours, worker_of(process.pid or 0).name))
         if self.stop_requests:
             process.terminate()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         pipes = [child.pipe for child in self.children if not child.pipe.closed]
-        wait([*pipes, *(child.process.sentinel for child in self.children)], timeout=_LOOK_S)
+        wait([*pipes, *(child.process.sentinel for child in self.children)], timeout=_POLL_S)
         for child in list(self.children):
             ended = not child.process.is_alive()
             self.relay(child)
             if ended:
                 self.children.remove(child)
-                self.bury(child)
+                self.replace(child)
 
     def relay(self, child: _Child) -> None:
         while (event := _next_event(child.pipe)) is not None:
             if event.kind is EventKind.STOPPED:
-                child.said_goodbye = True
+                child.reported_end = True
                 if event.text and not self.stop_requests:
                     self.errors.append(event.text)
             elif event.kind is EventKind.EPOCH:
                 self.n_died = 0
             self.on_event(event)
 
-    def bury(self, child: _Child) -> None:
+    def replace(self, child: _Child) -> None:
         child.pipe.close()
-        if child.said_goodbye or self.stop_requests:
+        if child.reported_end or self.stop_requests:
             return
         how = f"worker {child.name} died ({_exit(child.process.exitcode)})"
         # Without this, its trial would wait for the lease to expire.
@@ -234,7 +233,7 @@ class _Pool:
         try:
             self.start()
         except WorkerError as error:
-            # The others go on.
+            # The other workers continue.
             self.errors.append(str(error))
 
 
@@ -244,7 +243,7 @@ def _next_event(pipe: Connection) -> WorkerEvent | None:
             return None
         event: WorkerEvent = pipe.recv()
     except (EOFError, OSError):
-        # The end of the process, in the midst of an event if it was killed there.
+        # The end of the process, in the middle of an event if it was killed there.
         pipe.close()
         return None
     return event
@@ -285,18 +284,20 @@ def _run_child(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
-    # The handler itself waits for the end of whatever C the main thread is in.
-    told, telling = os.pipe()
-    os.set_blocking(telling, False)
-    signal.set_wakeup_fd(telling)
-    threading.Thread(target=_await_signal, args=(told, stopped), name="signal", daemon=True).start()
+    # The handler itself runs only when the main thread leaves C code; the pipe is read at once.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    threading.Thread(
+        target=_await_signal, args=(reader, stopped), name="signal", daemon=True
+    ).start()
     parent = multiprocessing.parent_process()
 
     def stop() -> bool:
         return stopped.is_set() or parent is None or not parent.is_alive()
 
     def send(event: WorkerEvent) -> None:
-        # Without a parent to tell, the worker is about to stop anyway.
+        # Without a parent the worker is about to stop anyway.
         with contextlib.suppress(BrokenPipeError):
             pipe.send(event)
 
@@ -317,25 +318,25 @@ def _run_child(
     except OSError as failure:
         error = error_line(failure)
     except MemoryError as failure:
-        error = f"{error_line(failure)}; ask for fewer with --workers, or use a larger machine"
+        error = f"{error_line(failure)}; use fewer --workers, or use a larger machine"
     if stopped.is_set() and not error:
         error = "stopped by a signal"
     send(WorkerEvent(worker=this_worker().name, kind=EventKind.STOPPED, text=error))
     pipe.close()
-    # Everything is said and written; the interpreter would take seconds to tear Theano down.
+    # All is reported and written; the interpreter would take seconds to unload Theano.
     sys.stderr.flush()
     os._exit(0)
 
 
-def _await_signal(told: int, stopped: threading.Event) -> None:
-    os.read(told, 1)
+def _await_signal(reader: int, stopped: threading.Event) -> None:
+    os.read(reader, 1)
     stopped.set()
 
 
 def _end_late(stop: Callable[[], bool]) -> None:
-    # Compilation and the scoring of a long test set cannot be interrupted otherwise. The trial
-    # has been put back by then, or is left to its lease.
+    # Nothing else interrupts a compilation or the scoring of a long test set. The trial has been
+    # released by then, or is left to its lease.
     while not stop():
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     time.sleep(STOP_DEADLINE_S)
     os._exit(0)

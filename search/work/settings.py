@@ -1,4 +1,4 @@
-"""How a worker uses the store and the machine."""
+"""Settings of a worker: intervals of its leases and writes, threads, and what it trains."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from fdrnn.search.work.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """How a worker uses the store and the machine; nothing but `threads` changes a result.
+    """Settings of a worker; only `threads` changes a result, in its last bits.
 
     Attributes
     ----------
     lease_s
-        Seconds after which a trial whose worker is silent may be taken up by another.
+        Seconds after which another worker may claim a trial whose lease is not renewed.
     checkpoint_interval_s
         Seconds between two checkpoints; there is one more when the worker is stopped.
     write_interval_s
         Seconds for which epochs may be collected before they are written.
     wait_s
-        Seconds at most between two looks at the trials of other workers.
+        Largest number of seconds between two reads of the other workers' trials.
     threads
-        Threads of the linear algebra, at least 1. Another number changes the last bits.
+        Threads of the linear algebra, at least 1.
     training
-        How data are loaded and trainers made.
+        The functions that load data and create trainers.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a study's bookkeeping costs beside its training."""
+"""The cost of a store: wall time of a study's writes beside its training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fdrnn.model import FastDropoutHyperparameters, TrainingSettings
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Choice
 from fdrnn.search.store.store import open_store
-from fdrnn.search.work.driver import create_study
+from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.settings import WorkerSettings
 from fdrnn.search.work.training import Trainer, Training
@@ -21,15 +21,15 @@ from fdrnn.search.work.worker import work
 
 @dataclass(frozen=True, kw_only=True)
 class StoreCost:
-    """The store's part in a trial on SQLite, over all epochs but the first.
+    """The cost of the store in a trial on SQLite, over all epochs but the first.
 
     Attributes
     ----------
     epochs_s
-        Wall time of the epochs themselves: training, validation, spectral radii.
+        Wall time of the epochs: training, validation, spectral radii.
     store_s
-        Wall time between them, and the processor time of the threads that write meanwhile:
-        curves, checkpoints, leases, Optuna.
+        Wall time between the epochs, and the processor time of the threads that write during
+        them: curves, checkpoints, leases, Optuna.
     """
 
     epochs_s: float
@@ -37,14 +37,14 @@ class StoreCost:
 
     @property
     def ratio(self) -> float:
-        """Store by epochs."""
+        """The ratio of the store's time to the epochs'."""
         return self.store_s / self.epochs_s
 
 
 def time_store(
     dataset: Dataset, hyperparameters: FastDropoutHyperparameters, n_epochs: int
 ) -> StoreCost:
-    """Work on a study of one trial in this process, in a store that is thrown away."""
+    """Time the store in a study of one trial, trained in this process in a temporary store."""
 
     def make_trainer(
         data: Dataset, definition: StudyDefinition, drawn: dict[str, Choice], seed: int
@@ -53,12 +53,12 @@ def time_store(
 
         return trainer.Trainer(data, definition.variant, hyperparameters, definition.training, seed)
 
-    told: list[tuple[float, float, WorkerEvent]] = []
+    events: list[tuple[float, float, WorkerEvent]] = []
 
-    def tell(event: WorkerEvent) -> None:
-        # Epochs are told by the thread that trains; what it did not use, the writing ones did.
+    def record(event: WorkerEvent) -> None:
+        # An epoch's event comes from the thread that trains; the others' time is the writers'.
         others_s = time.process_time() - time.thread_time()
-        told.append((time.perf_counter(), others_s, event))
+        events.append((time.perf_counter(), others_s, event))
 
     training = Training(load_dataset=lambda name, folder: dataset, make_trainer=make_trainer)
     definition = StudyDefinition(
@@ -75,13 +75,9 @@ def time_store(
         store = open_store(url, create=True)
         create_study(store, definition, dataset.description)
         store.close()
-        work(
-            url,
-            definition.name,
-            on_event=tell,
-            settings=WorkerSettings(training=training),
-        )
-    epochs = [one for one in told if one[2].kind is EventKind.EPOCH]
+        settings = WorkerSettings(training=training)
+        work(url, definition.name, on_event=record, settings=settings)
+    epochs = [event for event in events if event[2].kind is EventKind.EPOCH]
     (begun, others_before, _), (ended, others_after, _) = epochs[0], epochs[-1]
     epochs_s = sum(event.seconds for _, _, event in epochs[1:])
     between_s = ended - begun - epochs_s

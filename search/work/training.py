@@ -1,4 +1,4 @@
-"""The seam between a worker and what it trains.
+"""The interface between a worker and what it trains.
 
 A worker knows data and trainers by the two functions of `Training` alone. The defaults load a
 data set by name or path and train it with `fdrnn.model.trainer`; tests pass others.
@@ -30,7 +30,7 @@ class Trainer(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the run is at its end."""
+        """Whether the run has ended."""
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> EpochRecord:
         """Train one epoch; raise `TrainingInterrupted` soon after `interrupted` turns true."""
@@ -39,22 +39,17 @@ class Trainer(Protocol):
         """Return the state after the last finished epoch."""
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state; raise `CheckpointError` if that is not possible."""
+        """Resume from a state; raise `CheckpointError` if that is not possible."""
 
     def result(self) -> TrialResult:
-        """Return the end of the finished run."""
+        """Return the result of the finished run."""
 
 
 LoadDataset = Callable[[str, Path | None], Dataset]
-"""From a data set's name or path, and the folder of data files if the user names one."""
+"""Loads a data set by its name or path, from the folder of data files if there is one."""
 
 MakeTrainer = Callable[[Dataset, StudyDefinition, dict[str, Choice], int], Trainer]
-"""From the data set, the study, a trial's hyperparameters and its seed."""
-
-
-def load_dataset(name_or_path: str, data_dir: Path | None) -> Dataset:
-    """Load a data set as `fdrnn.datasets.load` does."""
-    return load(name_or_path, data_dir)
+"""Creates a trainer of the data set, the study, a trial's hyperparameters and its seed."""
 
 
 def make_trainer(
@@ -63,7 +58,7 @@ def make_trainer(
     hyperparameters: dict[str, Choice],
     seed: int,
 ) -> Trainer:
-    """Make the trainer of a trial: a network of the study's variant in Theano."""
+    """Return the trainer of a trial: a network of the study's variant in Theano."""
     from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano, which only workers need
 
     variant = VARIANTS[definition.variant]
@@ -79,13 +74,13 @@ def make_trainer(
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a worker loads its data and makes its trainers.
+    """The functions by which a worker loads its data and creates its trainers.
 
     Attributes
     ----------
     load_dataset, make_trainer
-        Functions of a module's top level, since they travel to worker processes by name.
+        Functions at the top level of a module, because they are pickled by name.
     """
 
-    load_dataset: LoadDataset = load_dataset
+    load_dataset: LoadDataset = load
     make_trainer: MakeTrainer = make_trainer

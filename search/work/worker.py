@@ -1,8 +1,8 @@
 """A worker: claims waiting trials of one or more studies and trains them until none is left.
 
-A worker never makes up trials. All that a trial writes goes through a thread of its own
-(`fdrnn.search.work.journal`), so that training goes on while the store is away. A worker stops at
-once, leaving the trial as the last checkpoint has it, when another has taken the trial over.
+A worker never creates trials. All writes of a trial go through a thread of its own
+(`fdrnn.search.work.journal`), so that training continues during an outage of the store. When
+another worker has claimed the trial, training stops at once and the last checkpoint stays.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from fdrnn.search.work.training import Trainer, Training
 OnEvent = Callable[[WorkerEvent], None]
 
 MOST_TROUBLES = 3
-"""Times in a row that a worker puts a trial back for its machine's trouble before it gives up."""
+"""Releases in a row because of the machine's trouble after which a worker ends."""
 
 _STOP_POLL_S = 0.2
 _TROUBLE_PAUSE_S = 2.0
@@ -57,36 +57,36 @@ def work(
 ) -> None:
     """Train waiting trials of studies, in this process, until none waits and none runs.
 
-    Studies are taken in the order given: the next is begun when no trial of those before it
-    waits. The process keeps to the settings' number of BLAS threads. While trials of other
-    workers run, it waits for them to end, or takes them up when their leases expire.
+    The studies are trained in the given order: the next one begins when no trial of those before
+    it waits. While other workers' trials run, the worker waits for them to end, or claims them
+    when their leases expire. The process keeps to the settings' number of BLAS threads.
 
     Parameters
     ----------
     store_url
-        The store.
+        The URL of the store.
     studies
-        Names of studies in it, or one name.
+        The names of studies in it, or one name.
     data_dir
-        Folder of data files, if the user names one.
+        The folder of data files; None where they are cached or fetched.
     stop
-        Asked often, also between minibatches and from another thread; once true, the trial is
-        checkpointed and released and the function returns.
+        Called often, also between minibatches and from another thread; once it returns true, the
+        trial is checkpointed and released and the function returns.
     on_event
         Called with each event, one at a time, in this thread or the one that writes.
     settings
-        How the store is used; None for the defaults.
+        The settings; None for the defaults.
     patient
-        Whether to wait for a store that is away at the beginning, too.
+        Whether to wait for a store that is unavailable at the beginning, too.
 
     Raises
     ------
     FdrnnError
-        If the store cannot be opened or fails for good, the data set fails, or nothing can be
-        trained on this machine. A trial in hand is put back, or left to its lease where the
-        store is gone. A store that is only away, once it was there, is waited for.
+        If the store cannot be opened or fails with an error that does not pass, the data set
+        fails, or nothing can be trained on this machine. The current trial is released, or left
+        to its lease. An outage of the store after the beginning is waited for.
     OSError, MemoryError
-        If the machine's trouble put trials back `MOST_TROUBLES` times in a row.
+        If the machine's trouble released trials `MOST_TROUBLES` times in a row.
     """
     settings = settings or WorkerSettings()
     limit_blas_threads(settings.threads)
@@ -94,42 +94,38 @@ def work(
     _Worker(store_url, names, data_dir, stop, on_event, settings, patient).work()
 
 
-def load_study_data(stored: Study, data_dir: Path | None, training: Training) -> Dataset:
+def load_study_data(study: Study, data_dir: Path | None, training: Training) -> Dataset:
     """Load the data set of a study.
 
     Parameters
     ----------
-    stored
+    study
         The study.
     data_dir
-        Folder with data files; None where they are cached or fetched.
+        The folder of data files; None where they are cached or fetched.
     training
-        How it is loaded.
+        The functions that load it.
 
     Raises
     ------
     StudyConflictError
-        If the data are not those for which the study was made.
+        If the data are not those that the study was created for.
     """
-    dataset = training.load_dataset(stored.definition.data, data_dir)
-    stored.require_data(dataset.description)
+    dataset = training.load_dataset(study.definition.data, data_dir)
+    study.require_data(dataset.description)
     return dataset
 
 
 @dataclass(frozen=True, eq=False)
-class _Study:
-    """A study that is worked on."""
-
-    stored: Study
+class _LoadedStudy:
+    study: Study
     dataset: Dataset
     mirror: Mirror
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
-    """A claimed trial and its study."""
-
-    study: _Study
+class _Claimed:
+    study: _LoadedStudy
     lease: Lease
 
 
@@ -152,11 +148,11 @@ class _Worker:
         self.settings = settings
         self.patient = patient
         self.identity: WorkerIdentity = this_worker()
-        self.watch = StoreWatch(settings.lease_s, self.tell_away, self.tell_back)
-        self.telling = threading.Lock()
+        self.watch = StoreWatch(settings.lease_s, self.on_outage, self.on_reconnected)
+        self.reporting = threading.Lock()
         self.troubles = 0
         self.store: Store
-        self.studies: list[_Study] = []
+        self.studies: list[_LoadedStudy] = []
 
     def open(self) -> bool:
         self.store = open_store(self.store_url)
@@ -169,17 +165,16 @@ class _Worker:
         return True
 
     def load_studies(self) -> None:
-        stored = [self.store.study(name) for name in self.names]
         # Those of a comparison have the same data.
         loaded: dict[str, Dataset] = {}
         self.studies = []
-        for one in stored:
-            data = one.definition.data
+        for study in [self.store.study(name) for name in self.names]:
+            data = study.definition.data
             if data in loaded:
-                one.require_data(loaded[data].description)
+                study.require_data(loaded[data].description)
             else:
-                loaded[data] = load_study_data(one, self.data_dir, self.settings.training)
-            self.studies.append(_Study(one, loaded[data], Mirror(self.store.database, one)))
+                loaded[data] = load_study_data(study, self.data_dir, self.settings.training)
+            self.studies.append(_LoadedStudy(study, loaded[data], Mirror(study)))
 
     def sync(self) -> None:
         for study in self.studies:
@@ -200,7 +195,7 @@ class _Worker:
             try:
                 return call()
             except StoreUnavailableError:
-                # Between two tries it may be the very connection that others wait for.
+                # Between two tries, others may wait for this very connection.
                 self.store.close()
                 raise
 
@@ -208,29 +203,29 @@ class _Worker:
 
     def claim_and_train(self) -> None:
         idle = False
-        held = self.first_claim()
+        claimed = self.first_claim()
         while not self.stop():
-            if held is not None:
+            if claimed is not None:
                 idle = False
-                self.train(held)
+                self.train(claimed)
             else:
                 left_s = self.persist(self.seconds_to_expiry)
                 if left_s is None:
                     break
                 if not idle:
-                    self.tell(EventKind.WAITING)
+                    self.report(EventKind.WAITING)
                     idle = True
-                # An expired lease that was not taken is one that is not trusted to have expired.
+                # An expired lease that was not claimed is one whose expiry is not trusted.
                 # After a longer wait this process would count as asleep.
                 longest_s = min(self.settings.wait_s, self.settings.lease_s / 4)
                 self.sleep(longest_s if left_s < 0 else max(min(left_s, longest_s), _LEAST_WAIT_S))
-            held = self.persist(self.claim)
-        if held is not None:
-            # Told to stop between the claim and the training; it would expire in any case.
+            claimed = self.persist(self.claim)
+        if claimed is not None:
+            # Stopped between the claim and the training; the lease would expire in any case.
             with contextlib.suppress(StoreError):
-                held.lease.release()
+                claimed.lease.release()
 
-    def first_claim(self) -> _Held | None:
+    def first_claim(self) -> _Claimed | None:
         # It shows whether the store can be written at all.
         try:
             return self.claim()
@@ -239,22 +234,22 @@ class _Worker:
                 raise
         return self.persist(self.claim)
 
-    def claim(self) -> _Held | None:
-        for study in self.studies:
+    def claim(self) -> _Claimed | None:
+        for loaded in self.studies:
             lease = claim(
                 self.store.database,
-                study.stored.study_id,
+                loaded.study.study_id,
                 self.identity,
                 self.settings.lease_s,
-                take_expired=self.watch.trusts_expiry,
+                claim_expired=self.watch.trusts_expiry,
             )
             if lease is not None:
-                return _Held(study, lease)
+                return _Claimed(loaded, lease)
         return None
 
     def seconds_to_expiry(self) -> float | None:
         database = self.store.database
-        each = [seconds_to_expiry(database, study.stored.study_id) for study in self.studies]
+        each = [seconds_to_expiry(database, loaded.study.study_id) for loaded in self.studies]
         return min((left_s for left_s in each if left_s is not None), default=None)
 
     def sleep(self, seconds: float) -> None:
@@ -262,10 +257,10 @@ class _Worker:
         while not self.stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _STOP_POLL_S))
 
-    def train(self, held: _Held) -> None:
+    def train(self, claimed: _Claimed) -> None:
         journal = TrialJournal(
-            held.lease,
-            held.study.mirror,
+            claimed.lease,
+            claimed.study.mirror,
             self.watch,
             self.settings.write_interval_s,
             self.settings.checkpoint_interval_s,
@@ -273,64 +268,65 @@ class _Worker:
         )
         try:
             with journal:
-                self.run_trial(held, journal)
+                self.run_trial(claimed, journal)
         except LeaseLostError:
-            self.tell(EventKind.LOST, held)
+            self.report(EventKind.LOST, claimed)
 
-    def run_trial(self, held: _Held, journal: TrialJournal) -> None:
+    def run_trial(self, claimed: _Claimed, journal: TrialJournal) -> None:
         def interrupted() -> bool:
             return journal.interrupted or self.stop()
 
         trainer = None
         try:
-            # Told before the trainer is made, because a first one compiles its network.
-            self.tell(EventKind.CLAIMED, held)
-            trainer = self.restored_trainer(held)
+            # Reported before the trainer exists, because the first one compiles its network.
+            self.report(EventKind.CLAIMED, claimed)
+            trainer = self.restored_trainer(claimed)
             journal.attach(trainer)
             with contextlib.suppress(TrainingInterrupted):
                 while not trainer.finished and not interrupted():
                     record = trainer.run_epoch(interrupted)
                     journal.add(record)
                     self.troubles = 0
-                    self.tell(EventKind.EPOCH, held, trainer, record)
+                    self.report(EventKind.EPOCH, claimed, trainer, record)
             result = trainer.result() if trainer.finished and not journal.interrupted else None
         except (LeaseLostError, StoreError):
             raise
         except (FdrnnError, OSError, MemoryError) as error:
-            if self.stop():
-                # A signal to all processes of the group ends a compiler, too.
-                if journal.release():
-                    self.tell(EventKind.RELEASED, held)
-                return
-            self.give_back(held, journal, error)
+            if not self.stop():
+                self.release_for_trouble(claimed, journal, error)
+            # A signal to all processes of the group ends a compiler, too.
+            elif journal.release():
+                self.report(EventKind.RELEASED, claimed)
         except Exception as error:
             journal.fail(traceback.format_exc())
-            self.tell(EventKind.FAILED, held, text=error_line(error))
+            self.report(EventKind.FAILED, claimed, text=error_line(error))
         else:
             if result is not None and journal.finish(result):
                 text = "diverged" if result.diverged else ""
-                self.tell(EventKind.FINISHED, held, trainer, text=text)
+                self.report(EventKind.FINISHED, claimed, trainer, text=text)
             elif journal.release():
-                self.tell(EventKind.RELEASED, held, trainer)
+                self.report(EventKind.RELEASED, claimed, trainer)
 
-    def give_back(self, held: _Held, journal: TrialJournal, error: Exception) -> None:
-        # The machine's trouble and no verdict on the trial: another one may train it.
+    def release_for_trouble(
+        self, claimed: _Claimed, journal: TrialJournal, error: Exception
+    ) -> None:
+        # It says nothing about the trial: another machine may train it.
         text = error_line(error)
-        journal.give_back(f"{self.identity.name}: {text}")
-        self.tell(EventKind.TROUBLE, held, text=text)
+        journal.release(f"{self.identity.name}: {text}")
+        self.report(EventKind.TROUBLE, claimed, text=text)
         self.troubles += 1
-        # A compilation fails for a full disk, too.
+        # A full disk fails a compilation, too.
         passing = not isinstance(error, FdrnnError) or isinstance(error, ToolchainError)
         if not passing or self.troubles >= MOST_TROUBLES:
             raise error
         self.sleep(_TROUBLE_PAUSE_S * self.troubles)
 
-    def restored_trainer(self, held: _Held) -> Trainer:
-        study, lease = held.study, held.lease
+    def restored_trainer(self, claimed: _Claimed) -> Trainer:
+        loaded, lease = claimed.study, claimed.lease
 
         def fresh() -> Trainer:
             make = self.settings.training.make_trainer
-            return make(study.dataset, study.stored.definition, lease.hyperparameters, lease.seed)
+            return make(loaded.dataset, loaded.study.definition, lease.hyperparameters, lease.seed)
 
         trainer = fresh()
         if lease.checkpoint is None:
@@ -339,36 +335,36 @@ class _Worker:
             trainer.restore(lease.checkpoint)
         except CheckpointError as error:
             self.watch.persist(lease.restart, self.stop)
-            self.tell(EventKind.RESTARTED, held, text=str(error))
+            self.report(EventKind.RESTARTED, claimed, text=str(error))
             return fresh()
         return trainer
 
-    def tell_away(self, reason: str) -> None:
-        self.tell(EventKind.AWAY, text=reason)
+    def on_outage(self, reason: str) -> None:
+        self.report(EventKind.OUTAGE, text=reason)
 
-    def tell_back(self, seconds: float) -> None:
-        self.tell(EventKind.BACK, text=f"after {seconds:.0f} s", seconds=seconds)
+    def on_reconnected(self, seconds: float) -> None:
+        self.report(EventKind.RECONNECTED, text=f"after {seconds:.0f} s", seconds=seconds)
 
-    def tell(
+    def report(
         self,
         kind: EventKind,
-        held: _Held | None = None,
+        claimed: _Claimed | None = None,
         trainer: Trainer | None = None,
         record: EpochRecord | None = None,
         text: str = "",
         seconds: float = 0.0,
     ) -> None:
         event = WorkerEvent(worker=self.identity.name, kind=kind, text=text, seconds=seconds)
-        if held is not None:
-            lease = held.lease
+        if claimed is not None:
+            lease = claimed.lease
             event = replace(event, config_index=lease.config_index, epoch=lease.epoch)
             if len(self.studies) > 1:
-                event = replace(event, study=held.study.stored.definition.name)
+                event = replace(event, study=claimed.study.study.name)
         if trainer is not None:
             event = replace(event, epoch=trainer.epoch, best_valid_nll=trainer.best_valid_nll)
-        if held is not None and record is not None:
-            settings = held.study.stored.definition.training
+        if claimed is not None and record is not None:
+            settings = claimed.study.study.definition.training
             valid_nll = settings.valid_nll(record.valid_nll_counted, record.valid_nll_masked)
             event = replace(event, valid_nll=valid_nll, seconds=record.seconds)
-        with self.telling:
+        with self.reporting:
             self.on_event(event)

@@ -40,7 +40,7 @@ def analyze(
         fdrnn analyze jsb --trial 5
     """
     limit_blas_threads(1)
-    analysis = analyze_model(open_store(storage), study, trial, data_dir)
+    analysis = analyze_model(open_store(storage).study(study), trial, data_dir)
     typer.echo(f"study {study}, trial {analysis.config_index}, after epoch {analysis.epoch}")
     rows = [
         (

@@ -100,7 +100,7 @@ def _create(store: Store, definitions: Definitions, data: DataDescription | None
     if data is None:
         typer.echo(f"{what}, all have ended", err=True)
         return
-    refresh_notes(store, [create_study(store, definition, data) for definition in definitions])
+    refresh_notes([create_study(store, definition, data) for definition in definitions])
     typer.echo(what, err=True)
     if data.note:
         typer.echo(f"{data.title}: {data.note}", err=True)

@@ -8,16 +8,16 @@ import typer
 
 from fdrnn.reports.dashboard_note import dashboard_page
 from fdrnn.reports.numbers.evidence import Evidence, read
-from fdrnn.search import Store, StoreError, Study
+from fdrnn.search import StoreError, Study
 from fdrnn.search.mirror.notes import update_note
 
 
-def refresh_notes(store: Store, studies: Iterable[Study]) -> None:
+def refresh_notes(studies: Iterable[Study]) -> None:
     """Read studies of a store, and update their notes as `write_notes` does."""
-    write_notes(store, map(read, studies))
+    write_notes(map(read, studies))
 
 
-def write_notes(store: Store, studies: Iterable[Evidence]) -> None:
+def write_notes(studies: Iterable[Evidence]) -> None:
     """Update note and figure of the studies of a report.
 
     A store that cannot be read or written is reported in one line and fails no command.
@@ -25,6 +25,6 @@ def write_notes(store: Store, studies: Iterable[Evidence]) -> None:
     try:
         for evidence in studies:
             page = dashboard_page(evidence)
-            update_note(store, evidence.name, page.note, page.figures)
+            update_note(evidence.study, page.note, page.figures)
     except StoreError as error:
         typer.echo(f"fdrnn: the note in optuna-dashboard was not updated: {error}", err=True)

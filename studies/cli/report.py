@@ -92,7 +92,7 @@ def report(
             findings = read_evidence(store, studies)
             print_results(findings)
             _write(findings, output)
-            write_notes(store, findings.studies.values())
+            write_notes(findings.studies.values())
 
 
 def _report_exports(exports: Sequence[Path], studies: Sequence[str], output: Path) -> None:
@@ -116,7 +116,7 @@ def report_results(store: Store, output: Path) -> None:
     """
     findings = read_evidence(store, [study.name for study in readable_studies(store)])
     tables = print_results(findings)
-    write_notes(store, findings.studies.values())
+    write_notes(findings.studies.values())
     write_tables(output, tables)
     typer.echo(
         f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
@@ -166,7 +166,7 @@ def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -
                     if written is None or complete:
                         print_results(findings)
                     _write(findings, output)
-                    write_notes(store, findings.studies.values())
+                    write_notes(findings.studies.values())
                     written = state
             if complete:
                 return

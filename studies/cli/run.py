@@ -21,7 +21,6 @@ from fdrnn.search import (
     run_workers,
 )
 from fdrnn.search.design.comparison import comparison_of
-from fdrnn.search.store.progress import total
 from fdrnn.studies.cli.creation import create, requested
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
@@ -184,7 +183,7 @@ def _train(
         if interrupted:
             # At once: the store may be what the user waits for.
             raise KeyboardInterrupt
-        refresh_notes(store, studies)
+        refresh_notes(studies)
         done = progress()
     if done.failed:
         typer.echo(

@@ -74,7 +74,7 @@ def sample(
             "the given steps"
         )
     store = open_store(storage)
-    model = stored_model(store, study, trial)
+    model = stored_model(store.study(study), trial)
     dataset = load(model.study.definition.data, data_dir, progress=sys.stderr.isatty())
     _require_sequence(dataset, sequence, given)
     # As a worker's default, so that the last bits are those of the test NLL.

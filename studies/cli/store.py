@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fdrnn.search.store.migrations import migrate as migrate_store
+from fdrnn.search import migrate as migrate_store
 from fdrnn.studies.cli.options import Storage, commands
 
 app = commands("Migrate a store of an earlier fdrnn.")

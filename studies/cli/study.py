@@ -191,17 +191,17 @@ def export(
         raise OptionError(
             f"store {store.shown} holds no study to export; `fdrnn run STUDY` makes one"
         )
-    for name in (study.name for study in chosen):
-        study = PortableStudy.from_store(store, name, weights=weights, checkpoints=checkpoints)
-        path = output / f"{name}{SUFFIX}"
-        size = study.write(path)
+    for study in chosen:
+        portable = PortableStudy.from_study(study, weights=weights, checkpoints=checkpoints)
+        path = output / f"{study.name}{SUFFIX}"
+        size = portable.write(path)
         left_out = ""
-        if study.n_epochs_left_out:
+        if portable.n_epochs_left_out:
             left_out = (
-                f"; left out {study.n_epochs_left_out} epochs of unfinished trials, which no "
+                f"; left out {portable.n_epochs_left_out} epochs of unfinished trials, which no "
                 "checkpoint in the file covers"
             )
-        typer.echo(f"{path}, {file_size(size)}: {_contents(study, name)}{left_out}")
+        typer.echo(f"{path}, {file_size(size)}: {_contents(portable, study.name)}{left_out}")
 
 
 @app.command("import")

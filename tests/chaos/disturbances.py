@@ -98,7 +98,7 @@ def naps(
                     n_done += 1
             wait_until_finished(url, [one, two], _LIMIT_S)
             taken = sum(
-                running.log.read_text().count("was taken over by another worker")
+                running.log.read_text().count("lost its lease to another worker")
                 for running in (one, two)
             )
             outcome.facts.append(f"{n_done} naps, {taken} trials lost to another worker meanwhile")
@@ -188,7 +188,7 @@ def _wait_for_epochs(url: str) -> None:
 
 
 def _n_away(running: Workers) -> int:
-    return running.log.read_text().count("the store cannot be used now")
+    return running.log.read_text().count("the store is unavailable")
 
 
 def _fill(path: Path) -> None:

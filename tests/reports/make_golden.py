@@ -49,7 +49,7 @@ def main() -> None:
             create_study(store, definition, dataset.description)
             run_workers(url, name, 2)
             assert (trials(store, name)["state"] == "finished").all()
-            PortableStudy.from_store(store, name).write(FOLDER / f"{name}.fdrnn.zip")
+            PortableStudy.from_study(store.study(name)).write(FOLDER / f"{name}.fdrnn.zip")
 
 
 if __name__ == "__main__":

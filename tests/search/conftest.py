@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from fdrnn.search import Store, open_store
+from fdrnn.search.mirror.optuna_tables import upgrade_mirror_tables
 from postgres import PostgresServer
 
 HERE = Path(__file__).parent
@@ -27,11 +28,18 @@ def fake() -> ModuleType:
     return module
 
 
+def initialize(storage: str) -> None:
+    """Create a store, and Optuna's tables so that not every test does."""
+    store = open_store(storage, create=True)
+    upgrade_mirror_tables(store.database)
+    store.close()
+
+
 @pytest.fixture(scope="session")
 def initialized_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an initialized store, to be copied."""
     path = tmp_path_factory.mktemp("store") / "store.sqlite3"
-    open_store(str(path), create=True).close()
+    initialize(str(path))
     return path
 
 
@@ -39,7 +47,7 @@ def initialized_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def initialized_database(postgres: PostgresServer) -> str:
     """The name of a database with an initialized store, to be copied."""
     name = postgres.create_database()
-    open_store(postgres.url(name), create=True).close()
+    initialize(postgres.url(name))
     return name
 
 

@@ -269,7 +269,7 @@ def test_a_store_is_migrated(
             "ALTER TABLE fdrnn_trials DROP COLUMN trouble",
         ):
             connection.exec_driver_sql(statement)
-    assert "`fdrnn store migrate` brings it up to date" in error_line("study", "status", "mine")
+    assert "`fdrnn store migrate` upgrades it" in error_line("study", "status", "mine")
     told = fdrnn("store", "migrate")
     assert told.exit_code == 0
     assert "schema version 1 -> 2\n  trials: columns stalls and trouble" in told.stdout

@@ -173,7 +173,7 @@ def test_a_server_that_stands_still_or_starts_is_one_line(
 ) -> None:
     with PostgresServer() as server:
         monkeypatch.setenv("FDRNN_STORAGE", server.url("postgres"))
-        assert "holds no store" in error_line("report")
+        assert "is not a store" in error_line("report")
         server.stop()
         line = error_line("report")
         assert "Connection refused" in line

@@ -31,11 +31,11 @@ def test_an_outage_is_told_once_with_its_reason_and_its_length(clock: Clock) -> 
     told: list[object] = []
     watch = StoreWatch(60.0, told.append, told.append)
     watch.reached()
-    assert not watch.away
+    assert not watch.unavailable
     for _ in range(3):
         watch.missed(AWAY)
         clock.now_s += 7.0
-    assert watch.away
+    assert watch.unavailable
     watch.reached()
     watch.reached()
     assert told == ["store db: connection refused", 21.0]
@@ -103,7 +103,7 @@ def test_persisting_repeats_the_call_until_it_succeeds(monkeypatch: pytest.Monke
     monkeypatch.setattr(outage_module, "_FIRST_PAUSE_S", 0.001)
     watch = StoreWatch(60.0)
     assert watch.persist(failing(3), lambda: False) == "done"
-    assert not watch.away
+    assert not watch.unavailable
 
 
 def test_persisting_ends_when_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_persisting_ends_when_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> N
     watch = StoreWatch(60.0)
     stop = itertools.chain([False] * 5, itertools.repeat(True))
     assert watch.persist(failing(1000), lambda: next(stop)) is None
-    assert watch.away
+    assert watch.unavailable
 
 
 def test_other_errors_are_not_repeated() -> None:

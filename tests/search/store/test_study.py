@@ -9,20 +9,9 @@ import pandas as pd
 import pytest
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import (
-    SPACES,
-    Store,
-    create_study,
-    curves,
-    parameters,
-    selected,
-    test_sequences,
-    trials,
-)
+from fdrnn.search import SPACES, Store, create_study, selected_trial
 from fdrnn.search.work.claiming import claim, this_worker
 from fdrnn.search.work.lease import Lease
-
-test_sequences.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -36,11 +25,11 @@ def lease(store: Store, fake: ModuleType) -> Lease:
 def test_types_do_not_depend_on_how_far_a_study_is(
     store: Store, fake: ModuleType, lease: Lease
 ) -> None:
-    before = trials(store, "noise")
+    before = store.study("noise").trials()
     assert before["n_epochs"].tolist() == [0, 0, 0]
     lease.write([fake.record(1, 1), fake.record(1, 2)])
     lease.finish(fake.result(1, 2), "some CPU")
-    after = trials(store, "noise")
+    after = store.study("noise").trials()
     expected = ["config_index", "state", "diverged", *SPACES["table2"].names, "n_epochs"]
     assert list(after.columns[: len(expected)]) == expected
     assert [str(before.dtypes[name]) for name in before] == [str(t) for t in after.dtypes]
@@ -56,10 +45,10 @@ def test_the_averages_are_those_of_the_result(store: Store, fake: ModuleType, le
     sums, steps = np.array([10.0, 60.0, 5.0, 0.0]), np.array([2, 6, 10, 0])
     result = replace(fake.result(1, 1), test_nll_sums=sums, test_steps=steps)
     lease.finish(result, "some CPU")
-    row = trials(store, "noise").iloc[0]
+    row = store.study("noise").trials().iloc[0]
     assert row["test_nll_pooled"] == pytest.approx(75 / 18) == result.test_nll_pooled
     assert row["test_nll_sequence_mean"] == pytest.approx((5 + 10 + 0.5) / 3)
-    assert test_sequences(store, "noise").to_dict("list") == {
+    assert store.study("noise").test_sequences().to_dict("list") == {
         "config_index": [0, 0, 0, 0],
         "sequence_index": [0, 1, 2, 3],
         "nll_sum": sums.tolist(),
@@ -72,21 +61,15 @@ def test_a_test_nll_that_is_no_number_is_not_averaged_away(
 ) -> None:
     sums, steps = np.array([10.0, np.nan, 5.0]), np.array([2, 6, 10])
     lease.finish(replace(fake.result(1, 1), test_nll_sums=sums, test_steps=steps), "some CPU")
-    row = trials(store, "noise").iloc[0]
+    row = store.study("noise").trials().iloc[0]
     assert math.isnan(row["test_nll_pooled"])
     assert math.isnan(row["test_nll_sequence_mean"])
 
 
 def test_parameters_of_unknown_configurations(store: Store, lease: Lease) -> None:
-    assert parameters(store, "noise", 2) == {}
+    assert store.study("noise").parameters(2) == {}
     with pytest.raises(UnknownNameError, match=r"trial '3'.* trials 0 to 2"):
-        parameters(store, "noise", 3)
-
-
-def test_unknown_studies(store: Store) -> None:
-    for read in (trials, curves, test_sequences):
-        with pytest.raises(UnknownNameError, match="unknown study 'none'"):
-            read(store, "none")
+        store.study("noise").parameters(3)
 
 
 def table(*rows: tuple[int, str, float, float]) -> pd.DataFrame:
@@ -103,10 +86,10 @@ def test_the_lowest_finite_validation_nll_of_a_finished_trial_is_selected() -> N
         (4, "running", 7.0, 0.0),
         (5, "failed", math.nan, math.nan),
     )
-    assert selected(frame) == 1
-    assert selected(frame.iloc[::-1]) == 1
-    assert selected(frame.iloc[3:]) is None
-    assert selected(frame.head(0)) is None
+    assert selected_trial(frame) == 1
+    assert selected_trial(frame.iloc[::-1]) == 1
+    assert selected_trial(frame.iloc[3:]) is None
+    assert selected_trial(frame.head(0)) is None
 
 
 def test_measurements_are_columns_of_the_curves(
@@ -114,7 +97,7 @@ def test_measurements_are_columns_of_the_curves(
 ) -> None:
     first = replace(fake.record(1, 1), measurements={"test_nll_pooled": 8.5, "ratio": math.nan})
     lease.write([first, replace(fake.record(1, 2), measurements={"ratio": 0.25})])
-    curve = curves(store, "noise")
+    curve = store.study("noise").curves()
     assert curve["epoch"].tolist() == [1, 2]
     assert curve["ratio"].tolist() == pytest.approx([math.nan, 0.25], nan_ok=True)
     assert curve["test_nll_pooled"].tolist() == pytest.approx([8.5, math.nan], nan_ok=True)

@@ -11,18 +11,18 @@ from fdrnn.search.store.tables import TrialState
 
 
 def ended(n_epochs: int, seconds: float, state: TrialState = TrialState.FINISHED) -> TrialTime:
-    return TrialTime(state=state, held=False, n_epochs=n_epochs, seconds=seconds)
+    return TrialTime(state=state, leased=False, n_epochs=n_epochs, seconds=seconds)
 
 
 def runs(n_epochs: int, seconds: float) -> TrialTime:
-    return TrialTime(state=TrialState.RUNNING, held=True, n_epochs=n_epochs, seconds=seconds)
+    return TrialTime(state=TrialState.RUNNING, leased=True, n_epochs=n_epochs, seconds=seconds)
 
 
 def given_up(n_epochs: int, seconds: float) -> TrialTime:
-    return TrialTime(state=TrialState.RUNNING, held=False, n_epochs=n_epochs, seconds=seconds)
+    return TrialTime(state=TrialState.RUNNING, leased=False, n_epochs=n_epochs, seconds=seconds)
 
 
-WAITS = TrialTime(state=TrialState.WAITING, held=False, n_epochs=0, seconds=0.0)
+WAITS = TrialTime(state=TrialState.WAITING, leased=False, n_epochs=0, seconds=0.0)
 
 
 def left(*trials: TrialTime) -> TimeLeft | None:
@@ -63,7 +63,7 @@ def test_by_hand(trials: Sequence[TrialTime], seconds: float, worker_seconds: fl
     assert expected is not None
     assert expected.seconds == pytest.approx(seconds)
     assert expected.worker_seconds == pytest.approx(worker_seconds)
-    assert expected.n_workers == sum(trial.held for trial in trials)
+    assert expected.n_workers == sum(trial.leased for trial in trials)
     assert expected.n_finished == sum(trial.state == TrialState.FINISHED for trial in trials)
 
 

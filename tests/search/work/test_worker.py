@@ -24,10 +24,7 @@ from fdrnn.search import (
     WorkerEvent,
     WorkerSettings,
     create_study,
-    curves,
     run_workers,
-    study_progress,
-    trials,
     work,
 )
 from fdrnn.search.store import tables
@@ -65,7 +62,7 @@ def with_trainer(fake: ModuleType, trainer: type[Any], **changes: Any) -> Worker
 
 def assert_undisturbed(store: Store, fake: ModuleType, n_trials: int, n_epochs: int) -> None:
     """Every trial is finished with the numbers that follow from its seed."""
-    table, epochs = trials(store, "noise"), curves(store, "noise")
+    table, epochs = store.study("noise").trials(), store.study("noise").curves()
     assert table["state"].tolist() == ["finished"] * n_trials
     assert table["n_epochs"].tolist() == [n_epochs] * n_trials
     for row in table.itertuples():
@@ -88,19 +85,19 @@ def test_a_worker_finishes_every_trial_and_makes_up_none(
     events = Events()
     work(url, "noise", on_event=events.append, settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=6, n_epochs=4)
-    machine = trials(store, "noise")["machine"].unique()
+    machine = store.study("noise").trials()["machine"].unique()
     assert len(machine) == 1
     assert "openblas" in machine[0]
     expected = [EventKind.CLAIMED, *[EventKind.EPOCH] * 4, EventKind.FINISHED] * 6
     assert [event.kind for event in events] == expected
     last = events.of(EventKind.EPOCH)[-1]
-    seed = int(trials(store, "noise")["seed"].iloc[5])
+    seed = int(store.study("noise").trials()["seed"].iloc[5])
     assert (last.config_index, last.epoch, last.seconds) == (5, 4, 0.25)
     assert last.valid_nll == fake.record(seed, 4).valid_nll_counted
     assert last.best_valid_nll == fake.result(seed, 4).valid_nll
     mirrored = optuna.load_study(study_name="noise", storage=url).trials
     assert [trial.state for trial in mirrored] == [TrialState.COMPLETE] * 6
-    assert [t.value for t in mirrored] == trials(store, "noise")["valid_nll"].tolist()
+    assert [t.value for t in mirrored] == store.study("noise").trials()["valid_nll"].tolist()
     # Once more there is nothing to do.
     again = Events()
     work(url, "noise", on_event=again.append, settings=fake.settings())
@@ -140,9 +137,9 @@ def test_a_stopped_worker_releases_its_trial_and_another_goes_on(
 
     work(url, "noise", stop=enough, on_event=events.append, settings=lazy)
     assert [event.epoch for event in events.of(EventKind.RELEASED)] == [3]
-    progress = study_progress(store, "noise")
+    progress = store.study("noise").progress()
     assert (progress.waiting, progress.running, progress.finished) == (2, 0, 0)
-    assert curves(store, "noise")["epoch"].tolist() == [1, 2, 3]
+    assert store.study("noise").curves()["epoch"].tolist() == [1, 2, 3]
     mirrored = optuna.load_study(study_name="noise", storage=url).trials
     assert mirrored[0].state == TrialState.WAITING
 
@@ -171,7 +168,7 @@ def test_an_interrupted_epoch_is_lost_and_nothing_else(
     stop = lambda: bool(stopping)  # noqa: E731
     work(url, "noise", stop=stop, on_event=events.append, settings=with_trainer(fake, Slow))
     assert [event.kind for event in events][-1] is EventKind.RELEASED
-    assert curves(store, "noise")["epoch"].tolist() == [1]
+    assert store.study("noise").curves()["epoch"].tolist() == [1]
     work(url, "noise", settings=with_trainer(fake, Slow))
     assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
 
@@ -180,7 +177,7 @@ def test_a_program_error_is_recorded_with_its_traceback_and_the_worker_goes_on(
     store: Store, url: str, fake: ModuleType, create: Callable[..., int]
 ) -> None:
     create(n_trials=3, n_epochs=2)
-    bad_seed = int(trials(store, "noise")["seed"].iloc[1])
+    bad_seed = int(store.study("noise").trials()["seed"].iloc[1])
 
     class Buggy(fake.FakeTrainer):  # type: ignore[name-defined,misc]
         def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
@@ -190,8 +187,8 @@ def test_a_program_error_is_recorded_with_its_traceback_and_the_worker_goes_on(
 
     events = Events()
     work(url, "noise", on_event=events.append, settings=with_trainer(fake, Buggy))
-    assert trials(store, "noise")["state"].tolist() == ["finished", "failed", "finished"]
-    (failed,) = study_progress(store, "noise").failed_trials
+    assert store.study("noise").trials()["state"].tolist() == ["finished", "failed", "finished"]
+    (failed,) = store.study("noise").progress().failed_trials
     assert failed.config_index == 1
     assert failed.error.startswith("Traceback")
     assert failed.error.rstrip().endswith("ZeroDivisionError: a bug")
@@ -222,8 +219,8 @@ def test_trouble_of_a_worker_that_is_told_to_stop_is_the_signal_s(
     )
     assert events.of(EventKind.RELEASED)
     assert not events.of(EventKind.TROUBLE)
-    assert trials(store, "noise")["state"].tolist() == ["waiting"]
-    assert study_progress(store, "noise").troubled_trials == ()
+    assert store.study("noise").trials()["state"].tolist() == ["waiting"]
+    assert store.study("noise").progress().troubled_trials == ()
 
 
 @pytest.mark.parametrize("trouble", [DataError("no compiler"), MemoryError(), OSError(28, "full")])
@@ -244,7 +241,7 @@ def test_the_machines_trouble_is_no_verdict_on_a_trial(
 
     with pytest.raises(type(trouble)):
         work(url, "noise", settings=with_trainer(fake, Helpless))
-    assert trials(store, "noise")["state"].tolist() == ["waiting", "waiting"]
+    assert store.study("noise").trials()["state"].tolist() == ["waiting", "waiting"]
     work(url, "noise", settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
 
@@ -253,7 +250,7 @@ def test_a_damaged_checkpoint_restarts_the_trial_and_says_so(
     store: Store, url: str, fake: ModuleType, create: Callable[..., int]
 ) -> None:
     study_id = create(n_trials=1, n_epochs=3)
-    seed = int(trials(store, "noise")["seed"].iloc[0])
+    seed = int(store.study("noise").trials()["seed"].iloc[0])
     lease = claim(store.database, study_id, GONE, 60.0)
     assert lease is not None
     lease.write([fake.record(seed, 1)], b"{damaged")
@@ -342,7 +339,7 @@ def test_a_worker_waits_for_a_store_that_is_away_and_no_number_is_lost(
     events = Events()
     work(url, "noise", on_event=events.append, settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=3, n_epochs=20)
-    away, back = events.of(EventKind.AWAY), events.of(EventKind.BACK)
+    away, back = events.of(EventKind.OUTAGE), events.of(EventKind.RECONNECTED)
     assert away
     assert len(back) == len(away)
     assert away[0].text == "the store is away"

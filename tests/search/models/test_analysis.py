@@ -72,12 +72,12 @@ def test_a_trial_under_way_and_finished(store: Store, tmp_path: Path) -> None:
     lease = claimed(store, made(store, tmp_path))
     trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
     lease.write([trainer.run_epoch(lambda: False)], trainer.state())
-    under_way = analyze(store, "mine", 0, None)
+    under_way = analyze(store.study("mine"), 0, None)
     assert (under_way.config_index, under_way.epoch) == (0, 1)
     lease.write([trainer.run_epoch(lambda: False)])
     result = trainer.result()
     lease.finish(result, "machine")
-    finished = analyze(store, "mine", None, None)
+    finished = analyze(store.study("mine"), None, None)
     assert (finished.config_index, finished.epoch) == (0, result.best_epoch)
     for found in (under_way, finished):
         assert all(layer.residual < 1e-12 for layer in found.layers)
@@ -89,19 +89,19 @@ def test_a_trial_under_way_and_finished(store: Store, tmp_path: Path) -> None:
 def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     study_id = made(store, tmp_path)
     with pytest.raises(UnknownNameError, match="study 'other'"):
-        analyze(store, "other", 0, None)
+        analyze(store.study("other"), 0, None)
     with pytest.raises(UnknownNameError, match="unknown trial '7'"):
-        analyze(store, "mine", 7, None)
+        analyze(store.study("mine"), 7, None)
     with pytest.raises(NoModelError, match=r"no finished trial yet; name one .* with --trial"):
-        analyze(store, "mine", None, None)
+        analyze(store.study("mine"), None, None)
     with pytest.raises(NoModelError, match="trial 1 of study 'mine' is waiting and has no param"):
-        analyze(store, "mine", 1, None)
+        analyze(store.study("mine"), 1, None)
     lease = claimed(store, study_id)
     trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
     lease.write([trainer.run_epoch(lambda: False)], trainer.state())
     write_npz(tmp_path / "noise.npz", noise(5))
     with pytest.raises(StudyConflictError, match="not the one that study 'mine' was created for"):
-        analyze(store, "mine", 0, None)
+        analyze(store.study("mine"), 0, None)
 
 
 def test_a_study_imported_without_weights(store: Store, tmp_path: Path) -> None:
@@ -110,15 +110,15 @@ def test_a_study_imported_without_weights(store: Store, tmp_path: Path) -> None:
     lease.write([trainer.run_epoch(lambda: False)])
     lease.finish(trainer.result(), "machine")
     imported = open_store(str(tmp_path / "imported.sqlite3"), create=True)
-    export_study(store, "mine", tmp_path / "mine.fdrnn.zip")
+    export_study(store.study("mine"), tmp_path / "mine.fdrnn.zip")
     import_study(imported, tmp_path / "mine.fdrnn.zip")
     with pytest.raises(
         NoModelError, match=r"finished and .* imported without weights; .* --storage"
     ):
-        analyze(imported, "mine", None, None)
+        analyze(imported.study("mine"), None, None)
 
 
 def test_a_variant_without_variances(store: Store, tmp_path: Path) -> None:
     made(store, tmp_path, "plain", "table2-plain")
     with pytest.raises(DecompositionError, match=r"pass variances on.*got 'plain'"):
-        analyze(store, "mine", 0, None)
+        analyze(store.study("mine"), 0, None)

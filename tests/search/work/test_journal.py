@@ -10,15 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import (
-    LeaseLostError,
-    Store,
-    StoreError,
-    StoreUnavailableError,
-    create_study,
-    curves,
-    trials,
-)
+from fdrnn.search import LeaseLostError, Store, StoreError, StoreUnavailableError, create_study
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database
@@ -77,7 +69,7 @@ class Bench:
         self.fake = fake
         stored = create_study(store, fake.definition(n_trials=2), fake.DATA)
         self.study_id = stored.study_id
-        self.mirror = Mirror(store.database, stored)
+        self.mirror = Mirror(stored)
         self.mirror.sync()
         self.stopped = threading.Event()
         self.told: list[str] = []
@@ -99,10 +91,10 @@ class Bench:
             journal.add(self.trainer.run_epoch(journal.__class__))
 
     def epochs(self) -> list[int]:
-        return list(curves(self.store, "noise")["epoch"])
+        return list(self.store.study("noise").curves()["epoch"])
 
     def state(self) -> str:
-        return str(trials(self.store, "noise")["state"].iloc[0])
+        return str(self.store.study("noise").trials()["state"].iloc[0])
 
     def checkpoint(self) -> tuple[int, bytes] | None:
         columns = tables.checkpoints.c
@@ -145,7 +137,7 @@ def test_epochs_are_collected_and_the_end_is_written_with_them(bench: Bench) -> 
         assert journal.interrupted
     assert bench.epochs() == list(range(1, 11))
     assert bench.state() == "finished"
-    assert "openblas" in trials(bench.store, "noise")["machine"].iloc[0]
+    assert "openblas" in bench.store.study("noise").trials()["machine"].iloc[0]
 
 
 def test_checkpoints_come_at_intervals_and_at_the_release(bench: Bench) -> None:
@@ -191,7 +183,7 @@ def test_training_goes_on_through_an_outage_and_nothing_is_written_twice(
     assert bench.told == ["away", "back"]
 
 
-@pytest.mark.parametrize("ending", ["finish", "release", "give_back", "fail"])
+@pytest.mark.parametrize("ending", ["finish", "release", "trouble", "fail"])
 def test_commits_that_nobody_heard_of_change_nothing_when_repeated(
     bench: Bench, outage: Outage, ending: str
 ) -> None:
@@ -207,11 +199,11 @@ def test_commits_that_nobody_heard_of_change_nothing_when_repeated(
         end = {
             "finish": lambda: journal.finish(bench.trainer.result()),
             "release": journal.release,
-            "give_back": lambda: journal.give_back("full disk"),
+            "trouble": lambda: journal.release("full disk"),
             "fail": lambda: journal.fail("Traceback: it broke"),
         }[ending]
         assert end()
-    expected = {"finish": "finished", "release": "waiting", "give_back": "waiting"}
+    expected = {"finish": "finished", "release": "waiting", "trouble": "waiting"}
     assert bench.state() == expected.get(ending, "failed")
     assert bench.epochs() == [1, 2, 3, 4]
 
@@ -285,7 +277,7 @@ def test_a_lost_lease_is_noticed_and_nothing_more_is_written(bench: Bench) -> No
         with pytest.raises(LeaseLostError):
             journal.finish(bench.trainer.result())
     assert bench.epochs() == [1]
-    assert trials(bench.store, "noise")["worker"].iloc[0] == "bob-2"
+    assert bench.store.study("noise").trials()["worker"].iloc[0] == "bob-2"
 
 
 def test_an_error_that_cannot_pass_ends_training(bench: Bench, outage: Outage) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import Store, StoreError, Training, create_study, open_store, trials, work
+from fdrnn.search import Store, StoreError, Training, create_study, open_store, work
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
 
@@ -126,7 +126,7 @@ def test_a_worker_holds_one_connection(
     training = Training(load_dataset=fake.load_noise, make_trainer=make)
     # A lease so short that its keeper renews it all the time.
     work(url, "noise", settings=fake.settings(training=training, lease_s=0.1))
-    assert trials(open_store(url), "noise")["state"].tolist() == ["finished"] * 3
+    assert open_store(url).study("noise").trials()["state"].tolist() == ["finished"] * 3
     assert len(counts) >= 60
     assert sorted(counts)[len(counts) // 2] == 1
     assert max(counts) <= 3
@@ -163,7 +163,7 @@ def test_who_waits_for_connections_leaves_those_there_are_to_others(
         others.pop().close()
         pool = start("run_script.py", url, 1, 60.0)
         assert pool.stdout is not None
-        assert "|away|" in pool.stdout.readline()
+        assert "|outage|" in pool.stdout.readline()
         until = time.monotonic() + 20.0
         free = False
         while not free and time.monotonic() < until:
@@ -176,7 +176,7 @@ def test_who_waits_for_connections_leaves_those_there_are_to_others(
             other.close()
         pool.communicate(timeout=60)
         assert pool.returncode == 0
-        assert trials(store, "noise")["state"].tolist() == ["finished"] * 2
+        assert store.study("noise").trials()["state"].tolist() == ["finished"] * 2
         store.close()
 
 

@@ -41,7 +41,7 @@ def test_postgresql_is_reached_by_psycopg_3_and_shown_without_its_password(schem
         ("://nothing", "URL cannot be read"),
         ("postgresql:/ada:secret@db/studies", "URL cannot be read"),
         ("postgresql://ada:pass@secret:word@db/studies", "URL cannot be read"),
-        ("sqlite://", "must be a file, because workers are processes of their own"),
+        ("sqlite://", "must be a file, because workers are separate processes"),
         ("sqlite:///:memory:", "must be a file"),
         ("postgresql+nosuchdriver://db/studies", "no such database driver"),
         ("sqlite:////no/such/directory/store.sqlite3", "/no/such/directory"),

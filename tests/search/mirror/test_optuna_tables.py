@@ -17,7 +17,7 @@ from fdrnn.search.work.lease import Lease
 
 @pytest.fixture
 def mirror(store: Store, fake: ModuleType) -> Mirror:
-    made = Mirror(store.database, create_study(store, fake.definition(n_trials=3), fake.DATA))
+    made = Mirror(create_study(store, fake.definition(n_trials=3), fake.DATA))
     made.sync()
     return made
 
@@ -50,16 +50,16 @@ def test_a_trial_is_followed_from_its_start_to_its_end(
     mirror: Mirror, store: Store, url: str, fake: ModuleType
 ) -> None:
     lease = claimed(store)
-    mirror.started(0)
+    mirror.claimed(0)
     assert shown(url)[0].state == TrialState.RUNNING
     for epoch in range(1, 11):
         mirror.report(0, fake.record(1, epoch))
     # The first at once, the others came within 5 seconds.
     assert list(shown(url)[0].intermediate_values) == [1]
-    mirror.released(0)
+    mirror.waiting(0)
     assert shown(url)[0].state == TrialState.WAITING
     assert list(shown(url)[0].intermediate_values) == [1, 10]
-    mirror.started(0)
+    mirror.claimed(0)
     mirror.report(0, fake.record(1, 11))
     lease.finish(fake.result(1, 11), "some CPU")
     mirror.ended(0)
@@ -83,7 +83,7 @@ def test_a_trial_without_a_finite_nll_is_complete_and_infinite(
     mirror: Mirror, store: Store, url: str, fake: ModuleType
 ) -> None:
     lease = claimed(store)
-    mirror.started(0)
+    mirror.claimed(0)
     mirror.report(0, replace(fake.record(1, 1), valid_nll_counted=math.inf))
     lease.finish(replace(fake.result(1, 1), valid_nll=math.inf, diverged=True), "some CPU")
     mirror.ended(0)
@@ -98,7 +98,7 @@ def test_what_was_missed_is_made_up_for(
 ) -> None:
     # A worker that finished one trial and failed another was killed before it told Optuna.
     finished, failed = claimed(store), claimed(store)
-    mirror.started(0)
+    mirror.claimed(0)
     finished.write([fake.record(1, epoch) for epoch in range(1, 101)])
     finished.finish(fake.result(1, 100), "some CPU")
     failed.fail("Traceback: it broke")
@@ -127,7 +127,7 @@ def test_missing_trials_are_created_once(store: Store, url: str, fake: ModuleTyp
     # A trial that somebody enqueued by hand is none of ours.
     study = optuna.load_study(study_name="noise", storage=url)
     study.enqueue_trial({"n_hidden": 200})
-    Mirror(store.database, stored).sync()
+    Mirror(stored).sync()
     indices = [trial.user_attrs.get("config_index") for trial in shown(url)]
     assert indices == [0, 1, 2, None]
 
@@ -140,18 +140,18 @@ def test_a_retried_trial_is_mirrored_anew(mirror: Mirror, store: Store, url: str
     states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
     assert states[0] == (0, TrialState.FAIL)
     assert states[3] == (0, TrialState.WAITING)
-    mirror.started(0)
+    mirror.claimed(0)
     assert shown(url)[3].state == TrialState.RUNNING
 
 
 def test_a_retried_trial_is_shown_by_a_worker_that_saw_it_fail(
     mirror: Mirror, store: Store, url: str
 ) -> None:
-    mirror.started(0)
+    mirror.claimed(0)
     claimed(store).fail("Traceback: it broke")
     mirror.ended(0)
     store.study("noise").retry_failed()
-    mirror.started(0)
+    mirror.claimed(0)
     states = [(trial.user_attrs["config_index"], trial.state) for trial in shown(url)]
     assert states[0] == (0, TrialState.FAIL)
     assert states[3] == (0, TrialState.RUNNING)
@@ -161,9 +161,9 @@ def test_a_failing_mirror_does_not_stop_a_worker(
     mirror: Mirror, url: str, fake: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
     optuna.delete_study(study_name="noise", storage=url)
-    mirror.started(0)
+    mirror.claimed(0)
     mirror.report(0, fake.record(1, 1))
-    mirror.released(0)
+    mirror.waiting(0)
     assert "trial 0 is not up to date in Optuna" in caplog.text
 
 
@@ -178,7 +178,7 @@ def test_optunas_tables_of_another_version_are_one_line(
     with store.database.write() as connection:
         connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
     with pytest.raises(StoreError, match=f"Optuna's tables: .*{way_out}") as caught:
-        Mirror(store.database, stored)
+        Mirror(stored)
     assert "\n" not in str(caught.value)
 
 
@@ -202,7 +202,7 @@ def test_trials_that_ended_before_optuna_knew_of_them_are_shown_whole(
     finished.finish(replace(fake.result(1, 100), valid_nll=math.inf, diverged=True), "some CPU")
     failed.fail("Traceback: it broke")
     optuna.delete_study(study_name="noise", storage=url)
-    Mirror(store.database, stored).sync()
+    Mirror(stored).sync()
     trials = shown(url)
     assert [trial.state for trial in trials] == [
         TrialState.COMPLETE,

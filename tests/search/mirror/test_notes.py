@@ -8,7 +8,6 @@ import pytest
 from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
-from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import Store, StoreUnavailableError, create_study, open_store
 from fdrnn.search.mirror.notes import update_note
 from postgres import PostgresServer
@@ -30,42 +29,37 @@ def figures(study: optuna.Study) -> dict[str, str]:
 
 def test_a_note_is_written_once_and_replaced_by_another(store: Store, study: optuna.Study) -> None:
     for note in (SHORT, LONG, SHORT):
-        assert update_note(store, "noise", note, {})
+        assert update_note(store.study("noise"), note, {})
         assert note in get_note(study)
-        assert not update_note(store, "noise", note, {})
+        assert not update_note(store.study("noise"), note, {})
     assert "word" not in get_note(study)
     assert study.metric_names == ["validation NLL"]
 
 
 def test_what_a_user_wrote_stays(store: Store, study: optuna.Study) -> None:
     save_note(study, "My own thoughts.\n")
-    update_note(store, "noise", SHORT, {})
+    update_note(store.study("noise"), SHORT, {})
     note = get_note(study)
     assert note.index("## Short") < note.index("My own thoughts.")
     save_note(study, f"Above.\n\n{note}\nBelow.\n")
-    update_note(store, "noise", LONG, {})
+    update_note(store.study("noise"), LONG, {})
     note = get_note(study)
     positions = [note.index(text) for text in ("Above", "## Long", "My own thoughts", "Below")]
     assert positions == sorted(positions)
     assert "## Short" not in note
-    assert not update_note(store, "noise", LONG, {})
+    assert not update_note(store.study("noise"), LONG, {})
 
 
 def test_figures_are_written_once_and_replaced(store: Store, study: optuna.Study) -> None:
-    assert update_note(store, "noise", SHORT, {"radius": FIGURE})
+    assert update_note(store.study("noise"), SHORT, {"radius": FIGURE})
     assert figures(study) == {"radius": FIGURE}
-    assert not update_note(store, "noise", SHORT, {"radius": FIGURE})
+    assert not update_note(store.study("noise"), SHORT, {"radius": FIGURE})
     big = json.dumps({"data": [{"x": list(range(2000))}], "layout": {}})
     for figure in (big, FIGURE):
-        assert update_note(store, "noise", SHORT, {"radius": figure})
+        assert update_note(store.study("noise"), SHORT, {"radius": figure})
         assert figures(study) == {"radius": figure}
-    assert not update_note(store, "noise", SHORT, {})
+    assert not update_note(store.study("noise"), SHORT, {})
     assert figures(study) == {"radius": FIGURE}
-
-
-def test_an_unknown_study(store: Store) -> None:
-    with pytest.raises(UnknownNameError, match="unknown study 'none'"):
-        update_note(store, "none", SHORT, {})
 
 
 def test_a_store_that_is_only_read(
@@ -74,10 +68,10 @@ def test_a_store_that_is_only_read(
     url = postgres.url(postgres.create_database(initialized_database))
     store = open_store(url)
     create_study(store, fake.definition(n_trials=1), fake.DATA)
-    update_note(store, "noise", SHORT, {})
+    update_note(store.study("noise"), SHORT, {})
     store.close()
     reader = open_store(f"{url}?options=-c%20default_transaction_read_only%3Don")
-    assert not update_note(reader, "noise", SHORT, {})
+    assert not update_note(reader.study("noise"), SHORT, {})
     with pytest.raises(StoreUnavailableError, match=r"Optuna's tables: .*read-only"):
-        update_note(reader, "noise", LONG, {})
+        update_note(reader.study("noise"), LONG, {})
     reader.close()

@@ -104,7 +104,7 @@ def test_a_space_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="distinct and at least one"):
         Parameter("decay", ())
     once = Parameter("decay", (0.8, 0.9))
-    with pytest.raises(ValueError, match="decay stands twice"):
+    with pytest.raises(ValueError, match="decay is listed twice"):
         Space("odd", (once, once))
     early = Parameter("momentum", (0.0,), only_if=Condition("decay", 0.8))
     with pytest.raises(ValueError, match="must name a parameter before it, got 'decay'"):

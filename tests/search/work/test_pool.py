@@ -12,16 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from fdrnn.search import (
-    Store,
-    WorkerError,
-    create_study,
-    curves,
-    run_workers,
-    study_progress,
-    trials,
-    work,
-)
+from fdrnn.search import Store, WorkerError, create_study, run_workers, work
 from fdrnn.search.work.claiming import this_worker, worker_of
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -58,11 +49,11 @@ def until(following: Callable[[], list[str]], kind: str, epoch: int = 0) -> list
 
 
 def assert_finished(store: Store, fake: ModuleType) -> None:
-    table = trials(store, "noise")
+    table = store.study("noise").trials()
     assert table["state"].tolist() == ["finished"] * 3
     for row in table.itertuples():
         assert row.valid_nll == fake.result(row.seed, 12).valid_nll
-    for index, curve in curves(store, "noise").groupby("config_index"):
+    for index, curve in store.study("noise").curves().groupby("config_index"):
         seed = int(table["seed"].iloc[index])
         expected = [fake.record(seed, epoch).train_nll for epoch in range(1, 13)]
         assert curve["epoch"].tolist() == list(range(1, 13))
@@ -79,7 +70,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(
     deadline = time.monotonic() + 10.0
     while time.monotonic() < deadline:
         running = {
-            str(one.config_index): one for one in study_progress(store, study).running_trials
+            str(one.config_index): one for one in store.study(study).progress().running_trials
         }
         if running[victim[2]].epoch >= 3:
             break
@@ -114,7 +105,7 @@ def test_a_signal_stops_all_and_another_worker_goes_on(
     assert (pool.returncode, errors) == (130, "")
     assert time.monotonic() - began < 10.0
     assert output.count("|released|") + output.count("|stopped|") >= 3
-    progress = study_progress(store, study)
+    progress = store.study(study).progress()
     assert (progress.running, progress.failed) == (0, 0)
     assert progress.waiting >= 2
     monkeypatch.setenv("FAKE_EPOCH_S", "0")
@@ -129,9 +120,9 @@ def test_workers_whose_parent_was_killed_release_their_trials(
     until(events(pool), "epoch", epoch=1)
     pool.kill()
     deadline = time.monotonic() + 15.0
-    while study_progress(store, study).running and time.monotonic() < deadline:
+    while store.study(study).progress().running and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert study_progress(store, study).waiting == 3
+    assert store.study(study).progress().waiting == 3
 
 
 def test_the_error_of_a_worker_is_one_line_of_the_pool(
@@ -159,7 +150,7 @@ def test_a_worker_stopped_by_somebody_else_is_told_of(
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == 2
     assert "workers ended with 3 of 3 trials left: stopped by a signal" in errors
-    assert study_progress(store, study).running == 0
+    assert store.study(study).progress().running == 0
 
 
 def test_a_machine_that_has_no_room_for_a_process_is_one_line(

@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import (
-    FailedTrial,
-    Store,
-    TimeLeft,
-    TroubledTrial,
-    create_study,
-    study_progress,
-)
+from fdrnn.search import FailedTrial, Store, TimeLeft, TroubledTrial, create_study
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
 from fdrnn.search.work.lease import Lease
 
 
 def test_an_unknown_study(store: Store) -> None:
     with pytest.raises(UnknownNameError, match="unknown study 'noise'"):
-        study_progress(store, "noise")
+        store.study("noise").progress()
 
 
 def test_every_state_is_counted(store: Store, fake: ModuleType) -> None:
@@ -38,7 +31,7 @@ def test_every_state_is_counted(store: Store, fake: ModuleType) -> None:
     records += [replace(fake.record(4, 3), valid_nll_counted=8.5)]
     records += [replace(fake.record(4, 4), valid_nll_counted=9.0)]
     four.write(records)
-    progress = study_progress(store, "noise")
+    progress = store.study("noise").progress()
     assert progress.n_trials == 7
     counts = [getattr(progress, s) for s in ("waiting", "running", "finished", "failed")]
     assert counts == [2, 2, 2, 1]
@@ -63,10 +56,10 @@ def test_trouble_is_told_of_trials_in_every_state(store: Store, fake: ModuleType
         return lease
 
     one = take()
-    one.give_back("out of memory")
+    one.release("out of memory")
     one = take()
     one.finish(fake.result(1, 3), "some CPU")
-    take().give_back("disk full")
+    take().release("disk full")
     two = take()
     assert two.config_index == 1
     # No trouble: a checkpoint was written, and the attempt goes on.
@@ -76,7 +69,7 @@ def test_trouble_is_told_of_trials_in_every_state(store: Store, fake: ModuleType
     again = claim(store.database, study_id, worker, 0.1)
     assert again
     assert again.config_index == 1
-    assert study_progress(store, "noise").troubled_trials == (
+    assert store.study("noise").progress().troubled_trials == (
         TroubledTrial(config_index=0, state="finished", stalls=0, trouble="out of memory"),
         TroubledTrial(config_index=1, state="running", stalls=2, trouble="disk full"),
     )
@@ -87,14 +80,14 @@ def test_a_failed_trial_is_told_by_its_error_alone(store: Store, fake: ModuleTyp
     lease = claim(store.database, study_id, WorkerIdentity("ada-1", "ada", 1), 60.0)
     assert lease is not None
     lease.fail("ValueError: no")
-    progress = study_progress(store, "noise")
+    progress = store.study("noise").progress()
     assert [one.error for one in progress.failed_trials] == ["ValueError: no"]
     assert progress.troubled_trials == ()
 
 
 def test_the_time_left(store: Store, fake: ModuleType) -> None:
     study_id = create_study(store, fake.definition(n_trials=3), fake.DATA).study_id
-    assert study_progress(store, "noise").time_left is None
+    assert store.study("noise").progress().time_left is None
     worker = WorkerIdentity("ada-1", "ada", 1)
     one, two = (claim(store.database, study_id, worker, 60.0) for _ in range(2))
     assert one and two
@@ -102,13 +95,13 @@ def test_the_time_left(store: Store, fake: ModuleType) -> None:
     one.finish(fake.result(1, 3), "some CPU")
     two.write([replace(fake.record(2, 1), seconds=2.0)])
     # Two epochs of 2 s, and then as long as the first: three of 0.25 s.
-    assert study_progress(store, "noise").time_left == TimeLeft(
+    assert store.study("noise").progress().time_left == TimeLeft(
         seconds=4.75, worker_seconds=4.75, n_workers=1, n_finished=1
     )
     two.finish(fake.result(2, 1), "some CPU")
     three = claim(store.database, study_id, worker, 60.0)
     assert three
     three.finish(fake.result(3, 1), "some CPU")
-    progress = study_progress(store, "noise")
+    progress = store.study("noise").progress()
     assert progress.complete
     assert progress.time_left is None

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store, trials
+from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store
 from fdrnn.search.store.tables import SCHEMA_VERSION, schema, studies
 
 
@@ -23,7 +23,7 @@ def test_an_absent_store_is_not_made_by_looking(tmp_path: Path) -> None:
 
 def test_a_database_without_our_tables_holds_no_store(url: str) -> None:
     optuna.create_study(storage=url, study_name="somebody's")
-    with pytest.raises(StoreError, match=r"database .* holds no store; `fdrnn run STUDY`"):
+    with pytest.raises(StoreError, match=r"database .* is not a store; `fdrnn run STUDY`"):
         open_store(url)
     assert open_store(url, create=True).study_names() == []
 
@@ -36,7 +36,7 @@ def test_an_initialized_store_is_opened_again(store: Store, url: str) -> None:
 def test_a_store_of_a_newer_fdrnn_is_refused(store: Store, url: str) -> None:
     with store.database.write() as connection:
         connection.execute(sa.update(schema).values(version=SCHEMA_VERSION + 1))
-    with pytest.raises(StoreError, match=r"has schema version \d+, .*; a newer fdrnn made it"):
+    with pytest.raises(StoreError, match=r"has schema version \d+, .*; a newer fdrnn created it"):
         open_store(url)
 
 
@@ -61,7 +61,7 @@ def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_o
             studies.update().where(studies.c.name == "later").values(definition=definition)
         )
     with pytest.raises(
-        ForeignStudyError, match=r"'later' .* of another fdrnn .*'fast_dropuot'"
+        ForeignStudyError, match=r"'later' .* created by another fdrnn .*'fast_dropuot'"
     ) as caught:
         store.study("later")
     assert "\n" not in str(caught.value)
@@ -94,6 +94,6 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
     for starter in starters:
         starter.join()
     assert [starter.exitcode for starter in starters] == [0] * 8
-    assert trials(open_store(url), "noise")["config_index"].tolist() == list(range(6))
+    assert open_store(url).study("noise").trials()["config_index"].tolist() == list(range(6))
     mirrored = optuna.load_study(study_name="noise", storage=url).trials
     assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))

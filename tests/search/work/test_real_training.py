@@ -10,20 +10,7 @@ import pytest
 
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
-from fdrnn.search import (
-    EventKind,
-    StudyDefinition,
-    WorkerEvent,
-    create_study,
-    curves,
-    open_store,
-    parameters,
-    test_sequences,
-    trials,
-    work,
-)
-
-test_sequences.__test__ = False  # type: ignore[attr-defined]
+from fdrnn.search import EventKind, StudyDefinition, WorkerEvent, create_study, open_store, work
 
 
 @pytest.mark.slow
@@ -50,7 +37,7 @@ def test_a_study_stopped_at_every_epoch_has_the_bits_of_an_undisturbed_one(tmp_p
         url = f"sqlite:///{tmp_path / f'{disturbed}.sqlite3'}"
         store = open_store(url, create=True)
         create_study(store, definition, noise.description)
-        while (trials(store, "noise")["state"] != "finished").any():
+        while (store.study("noise").trials()["state"] != "finished").any():
             events: list[WorkerEvent] = []
 
             def stop(events: list[WorkerEvent] = events, disturbed: bool = disturbed) -> bool:
@@ -58,13 +45,13 @@ def test_a_study_stopped_at_every_epoch_has_the_bits_of_an_undisturbed_one(tmp_p
 
             work(url, "noise", stop=stop, on_event=events.append)
             assert disturbed or events[-1].kind is EventKind.FINISHED
-        best = {k: parameters(store, "noise", k) for k in range(2)}
+        best = {k: store.study("noise").parameters(k) for k in range(2)}
         changing = ["seconds", "worker"]
         results.append(
             (
-                trials(store, "noise").drop(columns=changing),
-                curves(store, "noise").drop(columns="seconds"),
-                test_sequences(store, "noise"),
+                store.study("noise").trials().drop(columns=changing),
+                store.study("noise").curves().drop(columns="seconds"),
+                store.study("noise").test_sequences(),
                 best,
             )
         )

@@ -14,21 +14,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import (
-    SPACES,
-    Store,
-    StoreError,
-    create_study,
-    curves,
-    draw,
-    open_store,
-    trials,
-    work,
-)
-from fdrnn.search.mirror.optuna_tables import Mirror, create_mirror_tables
+from fdrnn.search import SPACES, Store, StoreError, create_study, draw, migrate, open_store, work
+from fdrnn.search.mirror.optuna_tables import Mirror, open_mirror, upgrade_mirror_tables
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
-from fdrnn.search.store.migrations import migrate
 from fdrnn.search.work.claiming import WorkerIdentity, claim
 
 N_EPOCHS = 4
@@ -43,7 +32,7 @@ def database(url: str, fake: ModuleType) -> Iterator[Database]:
     The running one has three epochs, a checkpoint after two of them, and a lease.
     """
     database = Database(url)
-    create_mirror_tables(database)
+    upgrade_mirror_tables(database)
     definition = fake.definition(n_trials=3, n_epochs=N_EPOCHS)
     mapping = definition.to_mapping()
     # A key that came later.
@@ -153,21 +142,23 @@ def test_a_study_goes_on_after_its_migration(
     assert (done.before, done.after) == (1, tables.SCHEMA_VERSION)
     assert len(done.changes) == 3
     store = open_store(url)
-    before = trials(store, "noise")
+    before = store.study("noise").trials()
     assert before["state"].tolist() == ["finished", "running", "waiting"]
     assert before["n_epochs"].tolist() == [4, 3, 0]
     assert before["valid_nll"][0] == fake.result(before["seed"][0], N_EPOCHS).valid_nll
     work(url, "noise", settings=fake.settings(lease_s=0.5))
-    after = trials(store, "noise")
+    after = store.study("noise").trials()
     assert after["state"].tolist() == ["finished"] * 3
     pd.testing.assert_series_equal(after.loc[0], before.loc[0])
-    columns = [column for column in curves(store, "noise") if column != "test_nll_pooled"]
+    columns = [column for column in store.study("noise").curves() if column != "test_nll_pooled"]
     expected = pd.DataFrame(
         {"config_index": row.config_index, **fake.curve_row(row.seed, epoch)}
         for row in after.itertuples()
         for epoch in range(1, N_EPOCHS + 1)
     )[columns]
-    pd.testing.assert_frame_equal(curves(store, "noise")[columns], expected, check_exact=True)
+    pd.testing.assert_frame_equal(
+        store.study("noise").curves()[columns], expected, check_exact=True
+    )
     lease = claim(store.database, store.study("noise").study_id, WorkerIdentity("b", "b", 1), 60.0)
     assert lease is None
 
@@ -201,16 +192,21 @@ def test_tables_of_an_earlier_optuna_are_upgraded(store: Store, url: str) -> Non
     assert migrate(url).changes == ()
 
 
-def test_lost_tables_of_optuna_are_made_again(store: Store, url: str, fake: ModuleType) -> None:
+@pytest.mark.parametrize("by_command", [True, False])
+def test_lost_tables_of_optuna_are_created_again(
+    store: Store, url: str, fake: ModuleType, by_command: bool
+) -> None:
     study = create_study(store, fake.definition("seen"), fake.DATA)
     with store.database.write() as connection:
         lost = sa.MetaData()
         lost.reflect(connection, only=lambda name, _: not name.startswith("fdrnn_"))
         lost.drop_all(connection)
-    with pytest.raises(StoreError, match="Optuna's tables: they are lost; `fdrnn store migrate`"):
-        Mirror(store.database, study)
-    assert migrate(url).changes == ("Optuna's tables: created, since they were lost",)
-    Mirror(store.database, study).sync()
+    with pytest.raises(StoreError, match="Optuna's tables: they are missing; `fdrnn store migr"):
+        open_mirror(store.database)
+    if by_command:
+        done = ("Optuna's tables: created, because they were missing",)
+        assert migrate(url).changes == done
+    Mirror(study).sync()
     shown = optuna.load_study(study_name="seen", storage=url)
     assert len(shown.trials) == study.definition.n_trials
     assert migrate(url).changes == ()
@@ -225,5 +221,5 @@ def test_what_cannot_be_migrated(url: str, store: Store, tmp_path: Path) -> None
     assert not path.exists()
     with store.database.write() as connection:
         connection.execute(tables.schema.update().values(version=tables.SCHEMA_VERSION + 1))
-    with pytest.raises(StoreError, match="a newer fdrnn made it"):
+    with pytest.raises(StoreError, match="a newer fdrnn created it"):
         migrate(url)

@@ -34,7 +34,7 @@ def content(
     folder = tmp_path_factory.mktemp("content")
     store = open_store(str(shutil.copy(initialized_file, folder)))
     fill(store, fake)
-    export_study(store, "noise", folder / "noise.zip")
+    export_study(store.study("noise"), folder / "noise.zip")
     return (folder / "noise.zip").read_bytes()
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_not_as_it_should_be(
         ("trials.jsonl", b'"momentum":0.', b'"momentum":7.', "momentum = 7"),
         ("epochs.jsonl", b"\n[0,1,", b'\n[0,"1",', "line 2: epoch must be an integer, got '1'"),
         ("epochs.jsonl", b"\n[0,1,", b"\n[0,null,", "line 2: epoch must not be null"),
-        ("epochs.jsonl", b"\n[0,1,", b"\n[0,2,", "a row of epochs stands twice"),
+        ("epochs.jsonl", b"\n[0,1,", b"\n[0,2,", "a row of epochs is listed twice"),
         ("epochs.jsonl", b"\n[0,1,", b"\n[9,1,", "a row of epochs belongs to no trial"),
         ("epochs.jsonl", b"\n[0,1,", b"\n[0,1,1,", "line 2: it must be a list of 9 values"),
         (

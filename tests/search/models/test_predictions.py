@@ -20,21 +20,13 @@ from fdrnn.search import (
     StudyConflictError,
     StudyDefinition,
     create_study,
-    keep_samples,
     make_samples,
     open_store,
-    parameters,
-    samples,
-    selected,
     stored_model,
-    test_sequences,
-    trials,
     work,
 )
 from fdrnn.search.store import tables
 from fdrnn.search.work.claiming import claim, this_worker
-
-test_sequences.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +81,8 @@ def assert_equal(one: Samples | None, other: Samples) -> None:
 def test_the_predictions_have_the_test_nll_of_the_store(
     trained: Store, noise: Dataset, config_index: int
 ) -> None:
-    scored = test_sequences(trained, "noise").query("config_index == @config_index")
-    model = stored_model(trained, "noise", config_index)
+    scored = trained.study("noise").test_sequences().query("config_index == @config_index")
+    model = stored_model(trained.study("noise"), config_index)
     for sequence, expected in enumerate(scored["nll_sum"]):
         made = make_samples(model, noise, sequence=sequence)
         np.testing.assert_array_equal(made.excerpt, noise.test[sequence])
@@ -101,13 +93,13 @@ def test_the_predictions_have_the_test_nll_of_the_store(
 def test_what_is_kept_is_what_was_made_and_replaces_the_last(
     trained: Store, noise: Dataset
 ) -> None:
-    best = selected(trials(trained, "noise"))
+    best = trained.study("noise").selected
     assert best is not None
-    model = stored_model(trained, "noise")
+    model = stored_model(trained.study("noise"))
     assert model.config_index == best
     first = make_samples(model, noise, sequence=1, n_steps=10, n_given=3, seed=4)
-    keep_samples(trained, "noise", first)
-    kept = samples(trained, "noise", best)
+    trained.study("noise").keep_samples(first)
+    kept = trained.study("noise").samples(best)
     assert_equal(kept, first)
     assert (first.excerpt.shape, first.predictions.shape) == ((10, 5), (9, 5))
     assert (first.origin.sequence_length, first.origin.n_given) == (12, 3)
@@ -115,16 +107,16 @@ def test_what_is_kept_is_what_was_made_and_replaces_the_last(
     np.testing.assert_array_equal(first.sample[:3], first.excerpt[:3])
 
     second = make_samples(model, noise, sequence=2, n_steps=40, seed=5)
-    keep_samples(trained, "noise", second)
-    assert_equal(samples(trained, "noise", best), second)
+    trained.study("noise").keep_samples(second)
+    assert_equal(trained.study("noise").samples(best), second)
     # The sequence is shorter than what is drawn.
     assert (len(second.excerpt), len(second.sample)) == (21, 40)
     assert_equal(make_samples(model, noise, sequence=2, n_steps=40, seed=5), second)
-    assert samples(trained, "noise", 1 - best) is None
+    assert trained.study("noise").samples(1 - best) is None
 
 
 def test_more_given_frames_than_there_are(trained: Store, noise: Dataset) -> None:
-    model = stored_model(trained, "noise")
+    model = stored_model(trained.study("noise"))
     for n_steps, n_given in ((4, 4), (64, 0), (64, len(noise.test[0]) + 1)):
         with pytest.raises(ValueError, match="n_given must be at least 1, less than n_steps"):
             make_samples(model, noise, n_steps=n_steps, n_given=n_given)
@@ -133,44 +125,44 @@ def test_more_given_frames_than_there_are(trained: Store, noise: Dataset) -> Non
 def test_data_that_are_not_the_studys(trained: Store, noise: Dataset) -> None:
     other = replace(noise, test=noise.valid)
     with pytest.raises(StudyConflictError, match="not the one that study 'noise' was created for"):
-        make_samples(stored_model(trained, "noise"), other)
+        make_samples(stored_model(trained.study("noise")), other)
 
 
 def test_trials_without_a_model(store: Store, fake: ModuleType) -> None:
     study_id = create_study(store, fake.definition(n_trials=4), fake.DATA).study_id
     with pytest.raises(NoModelError, match="no trial of study 'noise' has finished"):
-        stored_model(store, "noise")
+        stored_model(store.study("noise"))
     with pytest.raises(NoModelError, match="trial 1 of study 'noise' is waiting"):
-        stored_model(store, "noise", 1)
+        stored_model(store.study("noise"), 1)
     for outside in (4, -1):
         with pytest.raises(UnknownNameError, match=f"trial '{outside}'; .* trials 0 to 3"):
-            stored_model(store, "noise", outside)
+            stored_model(store.study("noise"), outside)
 
     lease = claim(store.database, study_id, this_worker(), 60.0)
     assert lease is not None
     with pytest.raises(NoModelError, match="trial 0 of study 'noise' is running"):
-        stored_model(store, "noise", 0)
+        stored_model(store.study("noise"), 0)
     nowhere = replace(fake.result(1, 2), diverged=True, best_epoch=0, parameters={})
     lease.finish(replace(nowhere, valid_nll=float("inf")), "some CPU")
     with pytest.raises(NoModelError, match="diverged before it had a finite validation NLL"):
-        stored_model(store, "noise", 0)
+        stored_model(store.study("noise"), 0)
 
     lease = claim(store.database, study_id, this_worker(), 60.0)
     assert lease is not None
     lease.finish(fake.result(1, 2), "some CPU")
-    assert set(stored_model(store, "noise").parameters) == {"W_rec", "b_h"}
+    assert set(stored_model(store.study("noise")).parameters) == {"W_rec", "b_h"}
     with store.database.write() as connection:
         connection.execute(sa.delete(tables.parameters))
-    assert parameters(store, "noise", 1) == {}
+    assert store.study("noise").parameters(1) == {}
     with pytest.raises(NoModelError, match="imported without weights"):
-        stored_model(store, "noise")
+        stored_model(store.study("noise"))
 
 
 def test_only_a_finished_trial_keeps_samples(
     trained: Store, noise: Dataset, store: Store, fake: ModuleType
 ) -> None:
-    made = make_samples(stored_model(trained, "noise", 0), noise)
+    made = make_samples(stored_model(trained.study("noise"), 0), noise)
     create_study(store, fake.definition(n_trials=1), fake.DATA)
     with pytest.raises(NoModelError, match="trial 0 of study 'noise' has not finished"):
-        keep_samples(store, "noise", made)
-    assert samples(store, "noise", 0) is None
+        store.study("noise").keep_samples(made)
+    assert store.study("noise").samples(0) is None

@@ -20,15 +20,12 @@ from fdrnn.search import (
     Training,
     WorkerSettings,
     create_study,
-    keep_samples,
     make_samples,
     open_store,
     stored_model,
-    trials,
     work,
 )
 from fdrnn.search.store import tables
-from fdrnn.search.store.frames import samples
 
 MASKED = TrainingSettings(padding="masked", max_epochs=2, batch_size=50)
 DEFINITION = StudyDefinition(
@@ -92,11 +89,11 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
     row = store.study("mine")
     assert (row.definition, row.data.kind) == (OF_WAVES, "real")
     work(url, "mine", settings=WorkerSettings(training=Training(load_dataset=few_waves)))
-    (state,) = trials(store, "mine")["state"]
+    (state,) = store.study("mine").trials()["state"]
     assert state == "finished"
-    made = make_samples(stored_model(store, "mine"), data, n_steps=20, n_given=5)
-    keep_samples(store, "mine", made)
-    kept = samples(store, "mine", 0)
+    made = make_samples(stored_model(store.study("mine")), data, n_steps=20, n_given=5)
+    store.study("mine").keep_samples(made)
+    kept = store.study("mine").samples(0)
     assert kept is not None
     for name in ("excerpt", "predictions", "sample"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))

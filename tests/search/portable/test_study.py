@@ -24,10 +24,8 @@ from fdrnn.search import (
     Store,
     StudyConflictError,
     create_study,
-    curves,
     export_study,
     import_study,
-    trials,
     work,
 )
 from fdrnn.search.store import tables
@@ -40,7 +38,7 @@ def test_there_and_back_without_loss(
     fill(store, fake)
     before = everything(store, "noise")
     path = tmp_path / "noise.zip"
-    exported = export_study(store, "noise", path, weights=True)
+    exported = export_study(store.study("noise"), path, weights=True)
     assert exported.counts == {"finished": 2, "failed": 1, "waiting": 4}
     assert (exported.n_resumed, exported.n_restarted, exported.n_epochs_left_out) == (2, 1, 2)
     imported = import_study(other, path)
@@ -58,7 +56,7 @@ def test_there_and_back_without_loss(
     ended = [row for row in before["fdrnn_trials"] if row[0] in {0, 1, 2, 5, 6}]
     assert [row for row in after["fdrnn_trials"] if row in ended] == ended
     back = tmp_path / "back.zip"
-    export_study(other, "noise", back, weights=True)
+    export_study(other.study("noise"), back, weights=True)
     assert back.read_bytes() == path.read_bytes()
     import_study(store, back, "again")
     renamed = everything(store, "again")
@@ -71,9 +69,9 @@ def test_unfinished_trials_wait_under_their_attempts_number(
     store: Store, other: Store, fake: ModuleType, tmp_path: Path
 ) -> None:
     fill(store, fake)
-    export_study(store, "noise", tmp_path / "noise.zip")
+    export_study(store.study("noise"), tmp_path / "noise.zip")
     import_study(other, tmp_path / "noise.zip")
-    table = trials(other, "noise").set_index("config_index")
+    table = other.study("noise").trials().set_index("config_index")
     assert table["state"].tolist() == ["finished"] * 2 + ["failed"] + ["waiting"] * 4
     assert table["n_epochs"].tolist() == [3, 2, 2, 2, 0, 1, 0]
     assert table["machine"].isna().tolist() == [False, False, True, False, True, True, True]
@@ -89,10 +87,10 @@ def test_without_checkpoints_the_unfinished_begin_anew(
     store: Store, other: Store, fake: ModuleType, tmp_path: Path
 ) -> None:
     fill(store, fake)
-    exported = export_study(store, "noise", tmp_path / "noise.zip", checkpoints=False)
+    exported = export_study(store.study("noise"), tmp_path / "noise.zip", checkpoints=False)
     assert (exported.n_resumed, exported.n_restarted, exported.n_epochs_left_out) == (0, 3, 5)
     import_study(other, tmp_path / "noise.zip")
-    table = trials(other, "noise")
+    table = other.study("noise").trials()
     assert table["n_epochs"].tolist() == [3, 2, 2, 0, 0, 0, 0]
     assert table["machine"].isna().tolist() == [False, False, True, True, True, True, True]
     assert everything(other, "noise")["fdrnn_checkpoints"] == []
@@ -105,7 +103,7 @@ def test_weights_are_left_out_unless_asked_for(
 ) -> None:
     fill(store, fake)
     before = everything(store, "noise")
-    export_study(store, "noise", tmp_path / "noise.zip")
+    export_study(store.study("noise"), tmp_path / "noise.zip")
     import_study(other, tmp_path / "noise.zip")
     after = everything(other, "noise")
     assert after["fdrnn_parameters"] == []
@@ -119,18 +117,20 @@ def test_an_interrupted_study_goes_on_elsewhere_to_the_same_numbers(
     create_study(store, definition, fake.DATA)
     epochs = iter(range(6))
     work(url, "noise", stop=lambda: next(epochs, None) is None, settings=fake.settings())
-    export_study(store, "noise", tmp_path / "noise.zip")
+    export_study(store.study("noise"), tmp_path / "noise.zip")
     import_study(other, tmp_path / "noise.zip")
-    assert 0 < len(curves(other, "noise")) < 12
+    assert 0 < len(other.study("noise").curves()) < 12
     work(other.database.url, "noise", settings=fake.settings())
-    table = trials(other, "noise")
+    table = other.study("noise").trials()
     assert table["state"].tolist() == ["finished"] * 3
     expected = [
         {"config_index": row.config_index, **fake.curve_row(row.seed, epoch)}
         for row in table.itertuples()
         for epoch in range(1, 5)
     ]
-    pd.testing.assert_frame_equal(curves(other, "noise"), pd.DataFrame(expected), check_exact=True)
+    pd.testing.assert_frame_equal(
+        other.study("noise").curves(), pd.DataFrame(expected), check_exact=True
+    )
 
 
 def test_the_same_study_gives_the_same_bytes(
@@ -138,9 +138,9 @@ def test_the_same_study_gives_the_same_bytes(
 ) -> None:
     fill(store, fake)
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
-    export_study(store, "noise", one)
+    export_study(store.study("noise"), one)
     os.utime(one, (0, 0))
-    export_study(store, "noise", two)
+    export_study(store.study("noise"), two)
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -160,17 +160,17 @@ def test_an_export_sees_one_state_of_the_store(store: Store, fake: ModuleType) -
 
 def test_the_mirror_is_filled(store: Store, url: str, fake: ModuleType, tmp_path: Path) -> None:
     fill(store, fake)
-    export_study(store, "noise", tmp_path / "noise.zip")
+    export_study(store.study("noise"), tmp_path / "noise.zip")
     import_study(store, tmp_path / "noise.zip", "copy")
     mirrored = optuna.load_study(study_name="copy", storage=store.database.url).trials
     states = [trial.state.name for trial in mirrored]
     assert states == ["COMPLETE", "COMPLETE", "FAIL", *["WAITING"] * 4]
-    assert mirrored[0].value == trials(store, "copy")["valid_nll"][0]
+    assert mirrored[0].value == store.study("copy").trials()["valid_nll"][0]
 
 
 def test_the_file_is_read_without_fdrnn(store: Store, fake: ModuleType, tmp_path: Path) -> None:
     fill(store, fake)
-    export_study(store, "noise", tmp_path / "noise.zip", weights=True)
+    export_study(store.study("noise"), tmp_path / "noise.zip", weights=True)
     with zipfile.ZipFile(tmp_path / "noise.zip") as archive:
         manifest = json.loads(archive.read("manifest.json"))
         columns, *rows = map(json.loads, archive.read("epochs.jsonl").splitlines())
@@ -205,7 +205,7 @@ def test_a_full_study_is_small_enough_to_keep(
                 [{column.name: row[column.name] for column in table.c} for row in rows],
             )
         connection.execute(tables.trials.update().values(state=TrialState.FINISHED))
-    export_study(store, "noise", tmp_path / "noise.zip")
+    export_study(store.study("noise"), tmp_path / "noise.zip")
     assert (tmp_path / "noise.zip").stat().st_size < 700_000
 
 
@@ -214,13 +214,13 @@ def test_the_very_same_study_again_changes_nothing(
 ) -> None:
     fill(store, fake)
     path = tmp_path / "noise.zip"
-    exported = export_study(store, "noise", path)
+    exported = export_study(store.study("noise"), path)
     assert exported.insert(other)
     before = everything(other, "noise")
     assert not exported.insert(other)
     assert everything(other, "noise") == before
     take(other, other.study("noise").study_id).fail("broken since")
-    with pytest.raises(StudyConflictError, match=r"'noise'.* not as the file has it.*--name"):
+    with pytest.raises(StudyConflictError, match=r"'noise'.* differs from the file's.*--name"):
         import_study(other, path)
     import_study(other, path, "noise-2")
     assert other.study_names() == ["noise", "noise-2"]
@@ -231,7 +231,7 @@ def test_the_very_same_study_again_changes_nothing(
 
 def test_an_unknown_study(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown study 'noise'"):
-        export_study(store, "noise", tmp_path / "noise.zip")
+        export_study(store.study("noise"), tmp_path / "noise.zip")
     assert not (tmp_path / "noise.zip").exists()
 
 
@@ -241,11 +241,11 @@ def test_nothing_else_is_replaced_and_nothing_left_half_written(
     fill(store, fake)
     notes = tmp_path / "notes.txt"
     notes.write_text("a year's work")
-    with pytest.raises(PortableFileError, match=r"notes.txt is there and is no exported study"):
-        export_study(store, "noise", notes)
+    with pytest.raises(PortableFileError, match=r"notes.txt exists and is no exported study"):
+        export_study(store.study("noise"), notes)
     assert notes.read_text() == "a year's work"
-    with pytest.raises(PortableFileError, match=r"cannot write .*/noise.zip: File exists"):
-        export_study(store, "noise", notes / "noise.zip")
-    with pytest.raises(PortableFileError, match=r"cannot write .*: Is a directory"):
-        export_study(store, "noise", tmp_path)
-    assert not list(tmp_path.glob(".writing-*"))
+    with pytest.raises(PortableFileError, match=r"/noise.zip cannot be written: File exists"):
+        export_study(store.study("noise"), notes / "noise.zip")
+    with pytest.raises(PortableFileError, match="exists and is no exported study"):
+        export_study(store.study("noise"), tmp_path)
+    assert not list(tmp_path.glob(".fdrnn-*"))

@@ -1,4 +1,4 @@
-"""Making studies: their configurations are drawn once, from the study's seed."""
+"""Creation of studies: their configurations are drawn once, from the study's seed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fdrnn.search.work.claiming import requeue_expired
 
 
 def create_study(store: Store, definition: StudyDefinition, data: DataDescription) -> Study:
-    """Make a study, or extend it, or find that it is there already.
+    """Create a study, or extend the one of its name, and return it.
 
     Any number of processes may do so at once. A study of that name with the same definition and
-    data is left as it is; more trials than it has are added to it, without a change to those it
-    has; fewer are refused.
+    data is unchanged, but for expired leases, whose trials are requeued. A larger number of
+    trials adds trials; a smaller one is refused.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     definition
         The study's definition.
     data
-        `fdrnn.datasets.Dataset.description` of its data set.
+        The description of its data set.
 
     Returns
     -------
@@ -41,33 +41,32 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     OutputError
         If the definition's output does not fit the data.
     StudyConflictError
-        If the study differs from the one in the store in anything but more trials; the line says
-        in what.
+        If the study differs from the one in the store in anything but more trials.
     StoreError
         If the store fails.
     """
     definition.require_data(data)
-    stored = store.find(definition.name)
-    if stored is None or definition.n_trials > stored.definition.n_trials:
+    study = store.find(definition.name)
+    if study is None or definition.n_trials > study.definition.n_trials:
         with store.database.exclusive():
             _create_or_extend(store, definition, data)
-        stored = store.study(definition.name)
-    _require_same(store, definition, data, stored)
-    requeue_expired(store.database, stored.study_id)
-    Mirror(store.database, stored).sync()
-    return stored
+        study = store.study(definition.name)
+    _require_same(store, definition, data, study)
+    requeue_expired(store.database, study.study_id)
+    Mirror(study).sync()
+    return study
 
 
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
-    stored = store.find(definition.name)
-    if stored is None:
+    study = store.find(definition.name)
+    if study is None:
         store.add_study(definition, data, _draw(definition, first=0))
         return
-    _require_same(store, definition, data, stored)
-    n_drawn = stored.definition.n_trials
+    _require_same(store, definition, data, study)
+    n_drawn = study.definition.n_trials
     if definition.n_trials > n_drawn:
-        extended = replace(stored.definition, n_trials=definition.n_trials)
-        store.extend_study(stored.study_id, extended, _draw(extended, first=n_drawn))
+        extended = replace(study.definition, n_trials=definition.n_trials)
+        store.extend_study(study.study_id, extended, _draw(extended, first=n_drawn))
 
 
 def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
@@ -76,21 +75,21 @@ def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
 
 
 def _require_same(
-    store: Store, definition: StudyDefinition, data: DataDescription, stored: Study
+    store: Store, definition: StudyDefinition, data: DataDescription, study: Study
 ) -> None:
-    differences = definition.differences(stored.definition)
-    if data.fingerprint != stored.data.fingerprint:
+    differences = definition.differences(study.definition)
+    if data.fingerprint != study.data.fingerprint:
         differences.append(
             f"contents of data set {definition.data!r}: here {data.fingerprint[:12]}..., "
-            f"in the store {stored.data.fingerprint[:12]}..."
+            f"in the store {study.data.fingerprint[:12]}..."
         )
-    if definition.n_trials < stored.definition.n_trials:
+    if definition.n_trials < study.definition.n_trials:
         differences.append(
-            f"n_trials: here {definition.n_trials}, in the store {stored.definition.n_trials}"
+            f"n_trials: here {definition.n_trials}, in the store {study.definition.n_trials}"
         )
     if differences:
         raise StudyConflictError(
-            f"study {definition.name!r} in store {store.database.shown} is another one: "
+            f"study {definition.name!r} in store {store.shown} differs: "
             f"{'; '.join(differences)}; keep both by another name (--name) or another store "
-            "(--storage), or go on with the study as it is in the store"
+            "(--storage), or use the study as it is in the store"
         )

@@ -6,13 +6,13 @@ from types import ModuleType
 import pytest
 
 from fdrnn.model import TrainingSettings
-from fdrnn.search import SPACES, Store, StudyConflictError, create_study, draw, trials
+from fdrnn.search import SPACES, Store, StudyConflictError, create_study, draw
 
 
 def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleType) -> None:
     stored = create_study(store, fake.definition(n_trials=6), fake.DATA)
     assert stored.definition == fake.definition(n_trials=6)
-    table = trials(store, "noise")
+    table = store.study("noise").trials()
     assert table["state"].tolist() == ["waiting"] * 6
     for configuration, (_, row) in zip(
         draw(SPACES["table2"], 7, range(6)), table.iterrows(), strict=True
@@ -26,21 +26,21 @@ def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleTy
 
 def test_the_same_study_again_changes_nothing(store: Store, fake: ModuleType) -> None:
     first = create_study(store, fake.definition(), fake.DATA)
-    before = trials(store, "noise")
+    before = store.study("noise").trials()
     assert create_study(store, fake.definition(), fake.DATA) == first
-    assert trials(store, "noise").equals(before)
+    assert store.study("noise").trials().equals(before)
 
 
 def test_more_trials_extend_and_fewer_are_refused(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(n_trials=3), fake.DATA)
-    before = trials(store, "noise")
+    before = store.study("noise").trials()
     assert create_study(store, fake.definition(n_trials=8), fake.DATA).definition.n_trials == 8
-    after = trials(store, "noise")
+    after = store.study("noise").trials()
     assert after["config_index"].tolist() == list(range(8))
     assert after.head(3).equals(before)
     with pytest.raises(StudyConflictError, match="n_trials: here 2, in the store 8"):
         create_study(store, fake.definition(n_trials=2), fake.DATA)
-    assert len(trials(store, "noise")) == 8
+    assert len(store.study("noise").trials()) == 8
 
 
 def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
@@ -60,7 +60,7 @@ def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType
     ):
         assert said in line
     assert "n_trials" not in line
-    assert len(trials(store, "noise")) == 6
+    assert len(store.study("noise").trials()) == 6
 
 
 def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -> None:
@@ -68,4 +68,4 @@ def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -
     plain = replace(fake.definition("plain"), variant="plain", space="table2-plain")
     create_study(store, plain, fake.DATA)
     common = [*SPACES["table2-plain"].names, "seed"]
-    assert trials(store, "fd")[common].equals(trials(store, "plain")[common])
+    assert store.study("fd").trials()[common].equals(store.study("plain").trials()[common])

@@ -17,12 +17,10 @@ from fdrnn.search import (
     WorkerEvent,
     create_study,
     draw,
-    trials,
     work,
 )
 from fdrnn.search.design.comparison import compared_studies, comparison_of
 from fdrnn.search.design.space import SPACES
-from fdrnn.search.store.frames import named_studies
 
 MAPPING: dict[str, Any] = {
     "data": "noise",
@@ -65,8 +63,8 @@ def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
         ({"variants": []}, r"variants must be 'all' or a list of variants, got \[\]"),
         ({"variants": "plain"}, r"variants must be .*got 'plain'"),
         ({"variants": ["plain", "plain"]}, r"each variant once"),
-        ({"variant": "plain"}, r"variant must not stand beside variants"),
-        ({"space": "table2"}, r"space must not stand beside variants.*'table2'"),
+        ({"variant": "plain"}, r"variant must not be set together with variants"),
+        ({"space": "table2"}, r"space must not be set together with variants.*'table2'"),
         ({"n_trails": 3}, r"unknown key n_trails; did you mean n_trials"),
         ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*tset"),
         ({"training": {"record": "noise"}}, r"record must be a list of texts, got 'noise'"),
@@ -97,9 +95,9 @@ def test_a_workers_trials_are_of_all_studies_in_their_order(store: Store, fake: 
     studies = compared_studies(MAPPING, "mine")
     for study in reversed(studies):
         create_study(store, study, fake.DATA)
-    names = named_studies(store, "mine")
+    names = [study.name for study in store.studies(["mine"])]
     assert names == [study.name for study in studies]
-    assert named_studies(store, "mine.plain") == ["mine.plain"]
+    assert [study.name for study in store.studies(["mine.plain"])] == ["mine.plain"]
     events: list[WorkerEvent] = []
     url = store.database.url
     work(url, names, on_event=events.append, settings=fake.settings())
@@ -107,7 +105,7 @@ def test_a_workers_trials_are_of_all_studies_in_their_order(store: Store, fake: 
         (event.study, event.config_index) for event in events if event.kind is EventKind.FINISHED
     ] == [(name, index) for name in names for index in range(3)]
     for name in names:
-        table = trials(store, name)
+        table = store.study(name).trials()
         assert table["state"].tolist() == ["finished"] * 3
         assert table["n_epochs"].tolist() == [2] * 3
 
@@ -115,4 +113,4 @@ def test_a_workers_trials_are_of_all_studies_in_their_order(store: Store, fake: 
 def test_a_name_without_study_or_comparison_is_unknown(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(), fake.DATA)
     with pytest.raises(UnknownNameError, match="did you mean 'noise'"):
-        named_studies(store, "nosie")
+        store.studies(["nosie"])

@@ -14,16 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.model import TrialResult
-from fdrnn.search import (
-    LeaseLostError,
-    Store,
-    create_study,
-    curves,
-    open_store,
-    parameters,
-    test_sequences,
-    trials,
-)
+from fdrnn.search import LeaseLostError, Store, create_study, open_store
 from fdrnn.search.store import tables
 from fdrnn.search.work.claiming import (
     MOST_STALLS,
@@ -36,8 +27,6 @@ from fdrnn.search.work.claiming import (
 )
 from fdrnn.search.work.lease import Lease
 from postgres import PostgresServer, PostgresUnavailableError
-
-test_sequences.__test__ = False  # type: ignore[attr-defined]
 
 ADA = WorkerIdentity("ada-1", "ada", 1)
 BOB = WorkerIdentity("bob-2", "bob", 2)
@@ -55,7 +44,7 @@ def claimed(store: Store, study_id: int, worker: WorkerIdentity, lease_s: float 
 
 
 def states(store: Store) -> list[str]:
-    return list(trials(store, "noise")["state"])
+    return list(store.study("noise").trials()["state"])
 
 
 def test_trials_are_claimed_once_and_in_order(store: Store, study_id: int) -> None:
@@ -64,7 +53,7 @@ def test_trials_are_claimed_once_and_in_order(store: Store, study_id: int) -> No
     assert [one.attempt, one.checkpoint] == [1, None]
     assert one.hyperparameters["n_hidden"] in {200, 400, 600}
     assert claim(store.database, study_id, ADA, 60.0) is None
-    assert trials(store, "noise")["worker"].tolist() == ["ada-1", "bob-2"]
+    assert store.study("noise").trials()["worker"].tolist() == ["ada-1", "bob-2"]
 
 
 def test_an_expired_lease_is_taken_up_and_its_holder_can_write_nothing_more(
@@ -78,7 +67,7 @@ def test_an_expired_lease_is_taken_up_and_its_holder_can_write_nothing_more(
     assert (new.config_index, new.attempt) == (0, 2)
     assert (new.epoch, new.checkpoint) == (1, b"after 1")
     # Epochs 2 and 3 came after the checkpoint: the new attempt trains them again.
-    assert curves(store, "noise")["epoch"].tolist() == [1]
+    assert store.study("noise").curves()["epoch"].tolist() == [1]
     before = _everything(store)
     for write in (
         old.renew,
@@ -92,7 +81,7 @@ def test_an_expired_lease_is_taken_up_and_its_holder_can_write_nothing_more(
             write()
     assert _everything(store) == before
     new.write([fake.record(1, 2)])
-    assert curves(store, "noise")["epoch"].tolist() == [1, 2]
+    assert store.study("noise").curves()["epoch"].tolist() == [1, 2]
 
 
 def _everything(store: Store) -> list[list[sa.Row[tuple[object, ...]]]]:
@@ -131,7 +120,7 @@ def test_a_released_trial_waits_with_its_checkpoint(
     again = claimed(store, study_id, BOB)
     assert (again.config_index, again.attempt, again.checkpoint) == (0, 2, b"second")
     again.restart()
-    assert curves(store, "noise").empty
+    assert store.study("noise").curves().empty
     again.release()
     assert claimed(store, study_id, BOB).checkpoint is None
 
@@ -141,14 +130,14 @@ def test_the_result_is_stored_whole(store: Store, study_id: int, fake: ModuleTyp
     lease.write([fake.record(1, 1)], b"state")
     result = fake.result(1, 1)
     lease.finish(result, "some CPU")
-    row = trials(store, "noise").iloc[0]
+    row = store.study("noise").trials().iloc[0]
     assert (row["state"], row["machine"]) == ("finished", "some CPU")
     for key in ("diverged", "n_epochs", "best_epoch", "valid_nll", "valid_nll_masked"):
         assert row[key] == getattr(result, key)
-    sequences = test_sequences(store, "noise")
+    sequences = store.study("noise").test_sequences()
     np.testing.assert_array_equal(sequences["nll_sum"], result.test_nll_sums)
     np.testing.assert_array_equal(sequences["n_steps"], result.test_steps)
-    stored = parameters(store, "noise", 0)
+    stored = store.study("noise").parameters(0)
     assert stored.keys() == result.parameters.keys()
     for name, array in result.parameters.items():
         assert stored[name].dtype == array.dtype
@@ -178,14 +167,14 @@ def test_a_run_that_never_had_a_finite_nll_is_stored(
         ),
         "some CPU",
     )
-    row = trials(store, "noise").iloc[0]
+    row = store.study("noise").trials().iloc[0]
     assert row["diverged"]
     assert row["valid_nll"] == math.inf
     assert math.isnan(row["test_nll_pooled"])
-    curve = curves(store, "noise").iloc[0]
+    curve = store.study("noise").curves().iloc[0]
     assert math.isnan(curve["train_nll"])
     assert curve["valid_nll_counted"] == math.inf
-    assert parameters(store, "noise", 0) == {}
+    assert store.study("noise").parameters(0) == {}
 
 
 def test_a_failed_trial_is_claimed_again_only_when_requeued(
@@ -255,7 +244,7 @@ def test_a_write_may_be_repeated(store: Store, study_id: int, fake: ModuleType) 
     for _ in range(2):
         lease.write([fake.record(1, 1), fake.record(1, 2)], b"after 2", "some CPU")
     lease.write([fake.record(1, 2), fake.record(1, 3)])
-    assert curves(store, "noise")["epoch"].tolist() == [1, 2, 3]
+    assert store.study("noise").curves()["epoch"].tolist() == [1, 2, 3]
     result = fake.result(1, 3)
     lease.finish(result, "some CPU")
     before = _everything(store)
@@ -277,18 +266,18 @@ def test_attempts_without_a_later_checkpoint_are_limited(
     store: Store, study_id: int, fake: ModuleType
 ) -> None:
     for _ in range(MOST_STALLS - 1):
-        claimed(store, study_id, ADA).give_back("ada-1: MemoryError")
+        claimed(store, study_id, ADA).release("ada-1: MemoryError")
     # Neither a stop that was asked for nor a checkpoint counts.
     claimed(store, study_id, ADA).release()
     lease = claimed(store, study_id, ADA)
     lease.write([fake.record(1, 1)], b"after 1")
-    lease.give_back("ada-1: MemoryError")
+    lease.release("ada-1: MemoryError")
     for _ in range(MOST_STALLS):
         again = claimed(store, study_id, ADA)
         assert again.config_index == 0
-        again.give_back("ada-1: MemoryError")
+        again.release("ada-1: MemoryError")
     assert claimed(store, study_id, ADA).config_index == 1
-    row = trials(store, "noise").iloc[0]
+    row = store.study("noise").trials().iloc[0]
     assert row["state"] == "failed"
     for part in (f"{MOST_STALLS} attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
         assert part in row["error"]
@@ -302,7 +291,7 @@ def test_a_silent_worker_counts_as_an_attempt_too(store: Store, study_id: int) -
         assert claimed(store, study_id, ADA, lease_s=0.001).config_index == 0
         time.sleep(0.01)
     assert claimed(store, study_id, ADA).config_index == 1
-    assert "the last by worker ada-1;" in trials(store, "noise")["error"].iloc[0]
+    assert "the last by worker ada-1;" in store.study("noise").trials()["error"].iloc[0]
 
 
 def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
@@ -311,7 +300,7 @@ def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
     for _ in range(2):
         claimed(store, study_id, ADA)
     expire(store.database, "ada-1")
-    assert claim(store.database, study_id, BOB, 60.0, take_expired=False) is None
+    assert claim(store.database, study_id, BOB, 60.0, claim_expired=False) is None
     assert claimed(store, study_id, BOB, lease_s=0.001).config_index == 0
 
 
@@ -366,7 +355,7 @@ def test_the_leases_of_a_dead_worker_expire_at_once(store: Store, study_id: int)
 def test_expired_trials_wait_again_without_a_worker(
     store: Store, study_id: int, fake: ModuleType
 ) -> None:
-    old = claimed(store, study_id, ADA, lease_s=0.05)
+    old = replace(claimed(store, study_id, ADA), lease_s=0.05)
     claimed(store, study_id, ADA)
     old.write([fake.record(1, 1)], b"after 1")
     time.sleep(0.1)
@@ -387,10 +376,10 @@ def test_every_kind_of_machine_that_trained_is_noted(
         lease.write([fake.record(1, epoch)], b"state", machine)
         lease.release()
     claimed(store, study_id, BOB).finish(fake.result(1, 3), "new CPU")
-    assert trials(store, "noise")["machine"].iloc[0] == "old CPU\nnew CPU"
+    assert store.study("noise").trials()["machine"].iloc[0] == "old CPU\nnew CPU"
     # A trial that begins anew owes nothing to those before.
     lease = claimed(store, study_id, ADA)
     lease.write([fake.record(2, 1)], b"damaged", "old CPU")
     lease.restart()
     lease.finish(fake.result(2, 1), "new CPU")
-    assert trials(store, "noise")["machine"].iloc[1] == "new CPU"
+    assert store.study("noise").trials()["machine"].iloc[1] == "new CPU"
