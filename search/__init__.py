@@ -43,22 +43,12 @@ from fdrnn.search.models.predictions import StoredModel, make_samples, stored_mo
 from fdrnn.search.portable import PortableStudy, export_study, import_study
 from fdrnn.search.store.database import default_storage_url, holds_secret
 from fdrnn.search.store.forecast import TimeLeft
-from fdrnn.search.store.frames import (
-    curves,
-    keep_samples,
-    parameters,
-    samples,
-    selected,
-    study_progress,
-    test_sequences,
-    trials,
-)
 from fdrnn.search.store.progress import (
     FailedTrial,
     RunningTrial,
     StudyProgress,
     TroubledTrial,
-    total,
+    total_progress,
 )
 from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.store import Store, find_store, open_store
@@ -70,7 +60,7 @@ from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.pool import run_workers
 from fdrnn.search.work.settings import WorkerSettings
 from fdrnn.search.work.training import Trainer, Training
-from fdrnn.search.work.worker import work
+from fdrnn.search.work.worker import run_worker
 
 __all__ = [
     "SPACES",
@@ -114,7 +104,6 @@ __all__ = [
     "compared_studies",
     "comparison_of",
     "create_study",
-    "curves",
     "default_storage_url",
     "describe_machine",
     "draw",
@@ -124,22 +113,15 @@ __all__ = [
     "holds_secret",
     "import_study",
     "is_comparison",
-    "keep_samples",
     "limit_blas_threads",
     "make_samples",
     "migrate",
     "open_store",
-    "parameters",
     "requeue_expired",
+    "run_worker",
     "run_workers",
-    "samples",
-    "selected",
     "selected_trial",
     "stored_model",
-    "study_progress",
-    "test_sequences",
-    "total",
-    "trials",
+    "total_progress",
     "usable_cores",
-    "work",
 ]

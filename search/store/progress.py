@@ -161,7 +161,7 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
     )
 
 
-def total(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:
+def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:
     """Return the counts of several studies together, such as those of a comparison.
 
     Parameters

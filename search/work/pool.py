@@ -20,12 +20,12 @@ from typing import Any
 from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.store.progress import total
+from fdrnn.search.store.progress import total_progress
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.work.claiming import expire, this_worker, worker_of
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.settings import WorkerSettings
-from fdrnn.search.work.worker import OnEvent, work
+from fdrnn.search.work.worker import OnEvent, run_worker
 
 REPLACEMENTS_PER_WORKER = 3
 """Processes per worker that are replaced when they die without an epoch in between."""
@@ -63,7 +63,7 @@ def run_workers(
     store_url
         The URL of the store.
     studies
-        The names of studies in it, trained as `fdrnn.search.work` does, or one name.
+        The names of studies in it, trained as `run_worker` does, or one name.
     n_workers
         The number of processes, at least 1; None for as many as the usable cores allow. No more
         are started than cores, or trials that wait or run at the beginning if these are more.
@@ -120,7 +120,7 @@ def run_workers(
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
     store = open_store(store_url)
     try:
-        progress = total("", [store.study(name).progress() for name in names])
+        progress = total_progress("", [store.study(name).progress() for name in names])
     finally:
         store.close()
     if progress.left:
@@ -304,7 +304,7 @@ def _run_child(
     threading.Thread(target=_end_late, args=(stop,), name="deadline", daemon=True).start()
     error = ""
     try:
-        work(
+        run_worker(
             store_url,
             names,
             data_dir=data_dir,

@@ -16,7 +16,7 @@ from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.settings import WorkerSettings
 from fdrnn.search.work.training import Trainer, Training
-from fdrnn.search.work.worker import work
+from fdrnn.search.work.worker import run_worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def time_store(
         create_study(store, definition, dataset.description)
         store.close()
         settings = WorkerSettings(training=training)
-        work(url, definition.name, on_event=record, settings=settings)
+        run_worker(url, definition.name, on_event=record, settings=settings)
     epochs = [event for event in events if event[2].kind is EventKind.EPOCH]
     (begun, others_before, _), (ended, others_after, _) = epochs[0], epochs[-1]
     epochs_s = sum(event.seconds for _, _, event in epochs[1:])

@@ -45,7 +45,7 @@ _TROUBLE_PAUSE_S = 2.0
 _LEAST_WAIT_S = 0.05
 
 
-def work(
+def run_worker(
     store_url: str,
     studies: str | Sequence[str],
     *,

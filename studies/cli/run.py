@@ -19,6 +19,7 @@ from fdrnn.search import (
     WorkerSettings,
     open_store,
     run_workers,
+    total_progress,
 )
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.studies.cli.creation import create, requested
@@ -160,7 +161,7 @@ def _train(
         finally:
             # A server's connections are for the workers.
             store.close()
-        return each[0] if len(each) == 1 else total(title, each)
+        return each[0] if len(each) == 1 else total_progress(title, each)
 
     def summary() -> str:
         try:

@@ -17,8 +17,8 @@ from fdrnn.search import (
     StoredTrial,
     Study,
     StudyProgress,
+    total_progress,
 )
-from fdrnn.search.store.progress import total
 from fdrnn.studies.cli.tables import make_table
 from fdrnn.studies.cli.units import duration
 
@@ -87,7 +87,8 @@ def total_line(progress: Sequence[StudyProgress]) -> str:
         For example ``"13 studies, 4 complete: 20 of 52 trials finished, 2 running, 30 waiting"``.
     """
     complete = sum(study.complete for study in progress)
-    return f"{len(progress)} studies, {complete} complete: {_counts_of(total('all', progress))}"
+    counts = _counts_of(total_progress("all", progress))
+    return f"{len(progress)} studies, {complete} complete: {counts}"
 
 
 def _counts_of(progress: StudyProgress) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from chaos.outcome import Outcome
 from chaos.stores import empty_store
 from fdrnn.datasets import DataDescription
-from fdrnn.search import StudyDefinition, create_study, open_store, study_progress
+from fdrnn.search import StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
 
@@ -127,7 +127,7 @@ def claims(
 def _start(url: str, n_trials: int) -> int:
     store = open_store(url, create=True)
     create_study(store, definition(n_trials), _DATA)
-    n_made = study_progress(store, "many").n_trials
+    n_made = store.study("many").progress().n_trials
     store.close()
     return n_made
 

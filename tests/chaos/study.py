@@ -18,16 +18,7 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.datasets import Dataset, write_npz
-from fdrnn.search import (
-    StoreError,
-    StudyProgress,
-    curves,
-    open_store,
-    parameters,
-    study_progress,
-    test_sequences,
-    trials,
-)
+from fdrnn.search import StoreError, StudyProgress, open_store
 
 LEASE_S = 4.0
 CHECKPOINT_S = 1.0
@@ -171,7 +162,7 @@ def progress(url: str) -> StudyProgress | None:
     except StoreError:
         return None
     try:
-        return study_progress(store, _NAME)
+        return store.study(_NAME).progress()
     except StoreError:
         return None
     finally:
@@ -209,12 +200,12 @@ class Numbers:
         """Read them from a store."""
         store = open_store(url)
         try:
-            table = trials(store, _NAME)
+            table = store.study(_NAME).trials()
             return cls(
                 table.drop(columns=_EXEMPT),
-                curves(store, _NAME).drop(columns="seconds"),
-                test_sequences(store, _NAME),
-                [parameters(store, _NAME, index) for index in table["config_index"]],
+                store.study(_NAME).curves().drop(columns="seconds"),
+                store.study(_NAME).test_sequences(),
+                [store.study(_NAME).parameters(index) for index in table["config_index"]],
             )
         finally:
             store.close()

@@ -15,14 +15,7 @@ from pathlib import Path
 
 from fdrnn.datasets import load
 from fdrnn.model import TrainingSettings
-from fdrnn.search import (
-    PortableStudy,
-    StudyDefinition,
-    create_study,
-    open_store,
-    run_workers,
-    trials,
-)
+from fdrnn.search import PortableStudy, StudyDefinition, create_study, open_store, run_workers
 
 FOLDER = Path(__file__).parent / "golden"
 TRAINING = TrainingSettings(max_epochs=10, record=("test_nll",))
@@ -48,7 +41,7 @@ def main() -> None:
             )
             create_study(store, definition, dataset.description)
             run_workers(url, name, 2)
-            assert (trials(store, name)["state"] == "finished").all()
+            assert (store.study(name).trials()["state"] == "finished").all()
             PortableStudy.from_study(store.study(name)).write(FOLDER / f"{name}.fdrnn.zip")
 
 

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import Result
 
-from fdrnn.search import open_store, trials
+from fdrnn.search import open_store
 from fdrnn.studies.cli.app import COMMANDS, app
 
 Run = Callable[..., Result]
@@ -200,7 +200,7 @@ def test_create_extend_and_conflict(
 ) -> None:
     assert fdrnn("study", "create", study_file).exit_code == 0
     store = open_store(f"sqlite:///{tmp_path}/fdrnn.sqlite3")
-    before = trials(store, "mine")
+    before = store.study("mine").trials()
     assert len(before) == 3
 
     line = error_line("study", "create", study_file, "--epochs", "5")
@@ -209,12 +209,12 @@ def test_create_extend_and_conflict(
     assert "--storage" in line
 
     assert fdrnn("study", "create", study_file, "--trials", "5").exit_code == 0
-    after = trials(store, "mine")
+    after = store.study("mine").trials()
     assert len(after) == 5
     assert after["seed"][:3].tolist() == before["seed"].tolist()
 
     assert "n_trials: here 3, in the store 5" in error_line("study", "create", study_file)
-    assert len(trials(store, "mine")) == 5
+    assert len(store.study("mine").trials()) == 5
 
     both = fdrnn("study", "create", study_file, "--epochs", "5", "--name", "short")
     assert both.exit_code == 0

@@ -17,7 +17,7 @@ from optuna_dashboard import get_note
 from typer.testing import Result
 
 from chromium import chromium
-from fdrnn.search import open_store, selected, trials
+from fdrnn.search import open_store, selected_trial
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
@@ -42,8 +42,8 @@ def test_whoever_creates_and_finishes_a_study_writes_its_note(
     worker = start("worker", "mine", "--workers", "2")
     _, log = worker.communicate(timeout=LIMIT_S)
     assert worker.returncode == 0, log
-    table = trials(open_store(url), "mine")
-    best = selected(table)
+    table = open_store(url).study("mine").trials()
+    best = selected_trial(table)
     pooled = table["test_nll_pooled"][table["config_index"] == best].iloc[0]
     complete = note(url)
     assert f"| **this study, pooled** | **{pooled:.2f}** |" in complete

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from fdrnn.search import open_store, trials
+from fdrnn.search import open_store
 from postgres import PostgresServer
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -216,7 +216,7 @@ def test_a_run_shows_its_password_to_nobody(
     for library in ("sqlalchemy.pool", "sqlalchemy.engine"):
         assert f"DEBUG:{library}" in log or f"INFO:{library}" in log
     assert postgres.secret not in out + log
-    assert trials(open_store(url), "mine")["state"].tolist() == ["finished"] * 3
+    assert open_store(url).study("mine").trials()["state"].tolist() == ["finished"] * 3
 
 
 def _command_lines(group: int) -> Iterator[str]:

@@ -14,13 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from fdrnn.search import (
-    PortableStudy,
-    StoreUnavailableError,
-    Study,
-    StudyProgress,
-    open_store,
-)
+from fdrnn.search import PortableStudy, StoreUnavailableError, Study, StudyProgress, open_store
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]

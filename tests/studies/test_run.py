@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from typer.testing import Result
 
 from fdrnn.datasets import FdrnnError
-from fdrnn.search import curves, open_store, selected, trials
+from fdrnn.search import open_store, selected_trial
 from fdrnn.search.store.tables import studies
 from fdrnn.studies.cli.notes import refresh_notes
 
@@ -38,9 +38,9 @@ def test_run_ends_with_its_table_and_again_only_reports(
     first = start("run", study_file, "--workers", "2")
     out, log = first.communicate(timeout=LIMIT_S)
     assert first.returncode == 0, log
-    table = trials(open_store(url), "mine")
+    table = open_store(url).study("mine").trials()
     assert table["state"].tolist() == ["finished"] * 3
-    best = selected(table)
+    best = selected_trial(table)
     test_nll = table["test_nll_pooled"][table["config_index"] == best].iloc[0]
     assert f"| {test_nll:.2f} /" in re.sub(" +", " ", out)
     assert "3 of 3" in out
@@ -67,7 +67,7 @@ def test_several_studies_are_trained_one_after_the_other(
     out, log = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, log
     store = open_store(url)
-    assert [trials(store, name)["state"].tolist() for name in store.study_names()] == [
+    assert [store.study(name).trials()["state"].tolist() for name in store.study_names()] == [
         ["finished"] * 2
     ] * 2
     assert log.index("study yours: 2 trials in store") < log.index("study mine: 2 of 2 trials")
@@ -115,7 +115,7 @@ def test_a_comparison_is_run_followed_and_reported_by_its_name(
     store = open_store(url)
     assert store.study_names() == ["mine.fast_dropout", "mine.plain"]
     for name in store.study_names():
-        assert trials(store, name)["state"].tolist() == ["finished"] * 3
+        assert store.study(name).trials()["state"].tolist() == ["finished"] * 3
         assert f"{name} trial 2 starts" in log
     assert "comparison mine: 2 studies of 3 trials in store" in log
     assert "study mine: 6 of 6 trials finished" in log
@@ -154,21 +154,21 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert "released" in log
     assert "Traceback" not in log
     store = open_store(url)
-    kept = len(curves(store, "mine"))
-    assert set(trials(store, "mine")["state"]) <= {"waiting", "finished"}
+    kept = len(store.study("mine").curves())
+    assert set(store.study("mine").trials()["state"]) <= {"waiting", "finished"}
 
     second = start(*command)
     _, log = second.communicate(timeout=LIMIT_S)
     assert second.returncode == 0
     assert "resumes after epoch" in log
-    after = curves(store, "mine")
+    after = store.study("mine").curves()
     assert len(after) == 3 * 40 > kept
     assert not after.duplicated(["config_index", "epoch"]).any()
 
 
 def _has_trained(url: str) -> bool:
     try:
-        return not curves(open_store(url), "mine").empty
+        return not open_store(url).study("mine").curves().empty
     except FdrnnError:
         # The store or the study in it is not there yet.
         return False

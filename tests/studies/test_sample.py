@@ -16,7 +16,7 @@ from typer.testing import Result
 import fdrnn.model.network  # noqa: F401
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
-from fdrnn.search import StudyDefinition, create_study, open_store, samples, selected, trials, work
+from fdrnn.search import StudyDefinition, create_study, open_store, run_worker
 from fdrnn.search.store import tables
 
 Run = Callable[..., Result]
@@ -51,7 +51,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
             training=TrainingSettings(batch_size=2, chunk_length=10, max_epochs=1),
         )  # fmt: skip
         create_study(store, definition, data.description)
-        work(url, name)
+        run_worker(url, name)
     store.close()
     return folder
 
@@ -74,9 +74,9 @@ def test_the_selected_trial_is_sampled_kept_and_written(
     result = fdrnn("sample", "notes", "--sequence", "1", "--steps", "30", "--output", "music")
     assert result.exit_code == 0, result.output
     store = open_store(url)
-    best = selected(trials(store, "notes"))
+    best = store.study("notes").selected
     assert best is not None
-    kept = samples(store, "notes", best)
+    kept = store.study("notes").samples(best)
     assert kept is not None
     assert (len(kept.excerpt), len(kept.sample), kept.origin.sequence) == (12, 30, 1)
 
@@ -98,7 +98,7 @@ def test_the_selected_trial_is_sampled_kept_and_written(
     other = fdrnn("sample", "notes", "--trial", 1 - best, "--seed", 3, "--given", "2")
     assert other.exit_code == 0
     assert (tmp_path / "fdrnn-report" / f"notes-trial-{1 - best}-sample.mid").is_file()
-    assert samples(store, "notes", 1 - best).origin.seed == 3  # type: ignore[union-attr]
+    assert store.study("notes").samples(1 - best).origin.seed == 3  # type: ignore[union-attr]
 
 
 def test_columns_that_are_no_notes_have_no_midi(fdrnn: Run, url: str) -> None:

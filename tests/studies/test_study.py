@@ -29,7 +29,6 @@ from fdrnn.search import (
     TimeLeft,
     create_study,
     open_store,
-    trials,
 )
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
@@ -102,7 +101,7 @@ def test_everything_worth_a_look_in_80_columns(fdrnn: Run, store: Store) -> None
     finished.write([EPOCH, replace(EPOCH, epoch=2)])
     finished.finish(RESULT, "some CPU")
     failed.fail("Traceback (most recent call last):\n  deep inside\nZeroDivisionError: made up")
-    troubled.give_back("MemoryError: no room")
+    troubled.release("MemoryError: no room")
     running.write([EPOCH])
     result = fdrnn("study", "status", "noise")
     assert result.exit_code == 1
@@ -196,7 +195,7 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
     make(store, "one", n_trials=1)[0].finish(RESULT, "some CPU")
     make(store, "two", n_trials=2)
     make(store, "three", n_trials=2)[0].fail("made up")
-    make(store, "four", n_trials=1)[0].give_back("OSError: No space left on device")
+    make(store, "four", n_trials=1)[0].release("OSError: No space left on device")
     first, *lines = fdrnn("study", "status").stdout.splitlines()
     assert first == (
         "4 studies, 1 complete: 1 of 6 trials finished, 3 running, 1 waiting, 1 failed"
@@ -361,7 +360,7 @@ def test_export_and_import(fdrnn: Run, study_file: Path, noise: Path, tmp_path: 
     noise.unlink()
     assert fdrnn("report", "yours", "--storage", url).exit_code == 0
     here = open_store("fdrnn.sqlite3")
-    assert trials(open_store(url), "yours").equals(trials(here, "mine"))
+    assert open_store(url).study("yours").trials().equals(here.study("mine").trials())
 
 
 def test_whole_stores_go_through_a_folder(

@@ -17,7 +17,7 @@ from fdrnn.search import (
     WorkerEvent,
     create_study,
     draw,
-    work,
+    run_worker,
 )
 from fdrnn.search.design.comparison import compared_studies, comparison_of
 from fdrnn.search.design.space import SPACES
@@ -100,7 +100,7 @@ def test_a_workers_trials_are_of_all_studies_in_their_order(store: Store, fake: 
     assert [study.name for study in store.studies(["mine.plain"])] == ["mine.plain"]
     events: list[WorkerEvent] = []
     url = store.database.url
-    work(url, names, on_event=events.append, settings=fake.settings())
+    run_worker(url, names, on_event=events.append, settings=fake.settings())
     assert [
         (event.study, event.config_index) for event in events if event.kind is EventKind.FINISHED
     ] == [(name, index) for name in names for index in range(3)]

@@ -14,7 +14,16 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import SPACES, Store, StoreError, create_study, draw, migrate, open_store, work
+from fdrnn.search import (
+    SPACES,
+    Store,
+    StoreError,
+    create_study,
+    draw,
+    migrate,
+    open_store,
+    run_worker,
+)
 from fdrnn.search.mirror.optuna_tables import Mirror, open_mirror, upgrade_mirror_tables
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
@@ -146,7 +155,7 @@ def test_a_study_goes_on_after_its_migration(
     assert before["state"].tolist() == ["finished", "running", "waiting"]
     assert before["n_epochs"].tolist() == [4, 3, 0]
     assert before["valid_nll"][0] == fake.result(before["seed"][0], N_EPOCHS).valid_nll
-    work(url, "noise", settings=fake.settings(lease_s=0.5))
+    run_worker(url, "noise", settings=fake.settings(lease_s=0.5))
     after = store.study("noise").trials()
     assert after["state"].tolist() == ["finished"] * 3
     pd.testing.assert_series_equal(after.loc[0], before.loc[0])

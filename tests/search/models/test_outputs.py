@@ -22,8 +22,8 @@ from fdrnn.search import (
     create_study,
     make_samples,
     open_store,
+    run_worker,
     stored_model,
-    work,
 )
 from fdrnn.search.store import tables
 
@@ -88,7 +88,7 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
     create_study(store, OF_WAVES, data.description)
     row = store.study("mine")
     assert (row.definition, row.data.kind) == (OF_WAVES, "real")
-    work(url, "mine", settings=WorkerSettings(training=Training(load_dataset=few_waves)))
+    run_worker(url, "mine", settings=WorkerSettings(training=Training(load_dataset=few_waves)))
     (state,) = store.study("mine").trials()["state"]
     assert state == "finished"
     made = make_samples(stored_model(store.study("mine")), data, n_steps=20, n_given=5)

@@ -22,8 +22,8 @@ from fdrnn.search import (
     create_study,
     make_samples,
     open_store,
+    run_worker,
     stored_model,
-    work,
 )
 from fdrnn.search.store import tables
 from fdrnn.search.work.claiming import claim, this_worker
@@ -62,7 +62,7 @@ def trained(
         training=TrainingSettings(batch_size=2, chunk_length=10, max_epochs=2),
     )
     create_study(store, definition, noise.description)
-    work(url, "noise")
+    run_worker(url, "noise")
     yield store
     store.close()
 

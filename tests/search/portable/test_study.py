@@ -26,7 +26,7 @@ from fdrnn.search import (
     create_study,
     export_study,
     import_study,
-    work,
+    run_worker,
 )
 from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
@@ -116,11 +116,11 @@ def test_an_interrupted_study_goes_on_elsewhere_to_the_same_numbers(
     definition = fake.definition(n_trials=3, n_epochs=4)
     create_study(store, definition, fake.DATA)
     epochs = iter(range(6))
-    work(url, "noise", stop=lambda: next(epochs, None) is None, settings=fake.settings())
+    run_worker(url, "noise", stop=lambda: next(epochs, None) is None, settings=fake.settings())
     export_study(store.study("noise"), tmp_path / "noise.zip")
     import_study(other, tmp_path / "noise.zip")
     assert 0 < len(other.study("noise").curves()) < 12
-    work(other.database.url, "noise", settings=fake.settings())
+    run_worker(other.database.url, "noise", settings=fake.settings())
     table = other.study("noise").trials()
     assert table["state"].tolist() == ["finished"] * 3
     expected = [

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import Store, StoreError, Training, create_study, open_store, work
+from fdrnn.search import Store, StoreError, Training, create_study, open_store, run_worker
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
 
@@ -125,7 +125,7 @@ def test_a_worker_holds_one_connection(
     database = sa.make_url(url).database
     training = Training(load_dataset=fake.load_noise, make_trainer=make)
     # A lease so short that its keeper renews it all the time.
-    work(url, "noise", settings=fake.settings(training=training, lease_s=0.1))
+    run_worker(url, "noise", settings=fake.settings(training=training, lease_s=0.1))
     assert open_store(url).study("noise").trials()["state"].tolist() == ["finished"] * 3
     assert len(counts) >= 60
     assert sorted(counts)[len(counts) // 2] == 1

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from fdrnn.search import Store, WorkerError, create_study, run_workers, work
+from fdrnn.search import Store, WorkerError, create_study, run_worker, run_workers
 from fdrnn.search.work.claiming import this_worker, worker_of
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -109,7 +109,7 @@ def test_a_signal_stops_all_and_another_worker_goes_on(
     assert (progress.running, progress.failed) == (0, 0)
     assert progress.waiting >= 2
     monkeypatch.setenv("FAKE_EPOCH_S", "0")
-    work(url, study, settings=fake.settings())
+    run_worker(url, study, settings=fake.settings())
     assert_finished(store, fake)
 
 

@@ -10,7 +10,14 @@ import pytest
 
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
-from fdrnn.search import EventKind, StudyDefinition, WorkerEvent, create_study, open_store, work
+from fdrnn.search import (
+    EventKind,
+    StudyDefinition,
+    WorkerEvent,
+    create_study,
+    open_store,
+    run_worker,
+)
 
 
 @pytest.mark.slow
@@ -43,7 +50,7 @@ def test_a_study_stopped_at_every_epoch_has_the_bits_of_an_undisturbed_one(tmp_p
             def stop(events: list[WorkerEvent] = events, disturbed: bool = disturbed) -> bool:
                 return disturbed and any(event.kind is EventKind.EPOCH for event in events)
 
-            work(url, "noise", stop=stop, on_event=events.append)
+            run_worker(url, "noise", stop=stop, on_event=events.append)
             assert disturbed or events[-1].kind is EventKind.FINISHED
         best = {k: store.study("noise").parameters(k) for k in range(2)}
         changing = ["seconds", "worker"]

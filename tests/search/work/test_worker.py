@@ -24,8 +24,8 @@ from fdrnn.search import (
     WorkerEvent,
     WorkerSettings,
     create_study,
+    run_worker,
     run_workers,
-    work,
 )
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database
@@ -83,7 +83,7 @@ def test_a_worker_finishes_every_trial_and_makes_up_none(
 ) -> None:
     create(n_trials=6, n_epochs=4)
     events = Events()
-    work(url, "noise", on_event=events.append, settings=fake.settings())
+    run_worker(url, "noise", on_event=events.append, settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=6, n_epochs=4)
     machine = store.study("noise").trials()["machine"].unique()
     assert len(machine) == 1
@@ -100,7 +100,7 @@ def test_a_worker_finishes_every_trial_and_makes_up_none(
     assert [t.value for t in mirrored] == store.study("noise").trials()["valid_nll"].tolist()
     # Once more there is nothing to do.
     again = Events()
-    work(url, "noise", on_event=again.append, settings=fake.settings())
+    run_worker(url, "noise", on_event=again.append, settings=fake.settings())
     assert again == []
 
 
@@ -119,7 +119,7 @@ def test_epochs_are_written_in_batches_and_checkpoints_at_intervals(
 
     monkeypatch.setattr(Lease, "write", write)
     lazy = fake.settings(write_interval_s=60.0, checkpoint_interval_s=60.0)
-    work(url, "noise", settings=lazy)
+    run_worker(url, "noise", settings=lazy)
     # The first epoch of an attempt at once, so that it is progress; the others with the end.
     assert writes == [(1, True), (49, False)]
     assert_undisturbed(store, fake, n_trials=1, n_epochs=50)
@@ -135,7 +135,7 @@ def test_a_stopped_worker_releases_its_trial_and_another_goes_on(
     def enough() -> bool:
         return len(events.of(EventKind.EPOCH)) >= 3
 
-    work(url, "noise", stop=enough, on_event=events.append, settings=lazy)
+    run_worker(url, "noise", stop=enough, on_event=events.append, settings=lazy)
     assert [event.epoch for event in events.of(EventKind.RELEASED)] == [3]
     progress = store.study("noise").progress()
     assert (progress.waiting, progress.running, progress.finished) == (2, 0, 0)
@@ -144,7 +144,7 @@ def test_a_stopped_worker_releases_its_trial_and_another_goes_on(
     assert mirrored[0].state == TrialState.WAITING
 
     resumed = Events()
-    work(url, "noise", on_event=resumed.append, settings=lazy)
+    run_worker(url, "noise", on_event=resumed.append, settings=lazy)
     assert resumed[0].kind is EventKind.CLAIMED
     assert (resumed[0].config_index, resumed[0].epoch) == (0, 3)
     assert_undisturbed(store, fake, n_trials=2, n_epochs=6)
@@ -166,10 +166,10 @@ def test_an_interrupted_epoch_is_lost_and_nothing_else(
 
     stopping: list[bool] = []
     stop = lambda: bool(stopping)  # noqa: E731
-    work(url, "noise", stop=stop, on_event=events.append, settings=with_trainer(fake, Slow))
+    run_worker(url, "noise", stop=stop, on_event=events.append, settings=with_trainer(fake, Slow))
     assert [event.kind for event in events][-1] is EventKind.RELEASED
     assert store.study("noise").curves()["epoch"].tolist() == [1]
-    work(url, "noise", settings=with_trainer(fake, Slow))
+    run_worker(url, "noise", settings=with_trainer(fake, Slow))
     assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
 
 
@@ -186,7 +186,7 @@ def test_a_program_error_is_recorded_with_its_traceback_and_the_worker_goes_on(
             return super().run_epoch(interrupted)
 
     events = Events()
-    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Buggy))
+    run_worker(url, "noise", on_event=events.append, settings=with_trainer(fake, Buggy))
     assert store.study("noise").trials()["state"].tolist() == ["finished", "failed", "finished"]
     (failed,) = store.study("noise").progress().failed_trials
     assert failed.config_index == 1
@@ -210,7 +210,7 @@ def test_trouble_of_a_worker_that_is_told_to_stop_is_the_signal_s(
             raise DataError("the compiler was ended")
 
     events = Events()
-    work(
+    run_worker(
         url,
         "noise",
         on_event=events.append,
@@ -240,9 +240,9 @@ def test_the_machines_trouble_is_no_verdict_on_a_trial(
             raise trouble
 
     with pytest.raises(type(trouble)):
-        work(url, "noise", settings=with_trainer(fake, Helpless))
+        run_worker(url, "noise", settings=with_trainer(fake, Helpless))
     assert store.study("noise").trials()["state"].tolist() == ["waiting", "waiting"]
-    work(url, "noise", settings=fake.settings())
+    run_worker(url, "noise", settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
 
 
@@ -256,7 +256,7 @@ def test_a_damaged_checkpoint_restarts_the_trial_and_says_so(
     lease.write([fake.record(seed, 1)], b"{damaged")
     lease.release()
     events = Events()
-    work(url, "noise", on_event=events.append, settings=fake.settings())
+    run_worker(url, "noise", on_event=events.append, settings=fake.settings())
     assert [event.text for event in events.of(EventKind.RESTARTED)] == ["the checkpoint is damaged"]
     assert_undisturbed(store, fake, n_trials=1, n_epochs=3)
 
@@ -268,7 +268,7 @@ def test_the_trial_of_a_vanished_worker_is_taken_up_when_its_lease_expires(
     assert claim(store.database, study_id, GONE, 1.5) is not None
     began = time.monotonic()
     events = Events()
-    work(url, "noise", on_event=events.append, settings=fake.settings())
+    run_worker(url, "noise", on_event=events.append, settings=fake.settings())
     assert time.monotonic() - began > 0.5
     assert len(events.of(EventKind.WAITING)) == 1
     assert [event.config_index for event in events.of(EventKind.FINISHED)] == [1, 0]
@@ -291,7 +291,7 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
             return super().run_epoch(interrupted)
 
     events = Events()
-    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Robbed))
+    run_worker(url, "noise", on_event=events.append, settings=with_trainer(fake, Robbed))
     kinds = [event.kind for event in events]
     lost = kinds.index(EventKind.LOST)
     assert set(kinds[1:lost]) <= {EventKind.EPOCH}
@@ -303,7 +303,7 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
 def test_other_data_than_the_studys_are_refused(store: Store, url: str, fake: ModuleType) -> None:
     create_study(store, fake.definition(), replace(fake.DATA, fingerprint="0" * 64))
     with pytest.raises(StudyConflictError, match=r"data set 'noise' is not the one .* --data-dir"):
-        work(url, "noise", settings=fake.settings())
+        run_worker(url, "noise", settings=fake.settings())
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_a_worker_waits_for_a_store_that_is_away_and_no_number_is_lost(
 
     monkeypatch.setattr(Database, "write", write)
     events = Events()
-    work(url, "noise", on_event=events.append, settings=fake.settings())
+    run_worker(url, "noise", on_event=events.append, settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=3, n_epochs=20)
     away, back = events.of(EventKind.OUTAGE), events.of(EventKind.RECONNECTED)
     assert away
@@ -359,7 +359,7 @@ def test_a_store_that_cannot_be_written_is_an_error_at_the_start(
 
     monkeypatch.setattr(Database, "write", write)
     with pytest.raises(StoreError, match="readonly"):
-        work(url, "noise", settings=fake.settings())
+        run_worker(url, "noise", settings=fake.settings())
     with pytest.raises(StoreError, match="readonly"):
         run_workers(url, "noise", 1, settings=fake.settings())
 
@@ -375,7 +375,7 @@ def test_a_worker_stays_while_a_trial_waits_that_it_could_not_claim(
         return claim(*arguments, **options) if next(n_empty, None) is None else None
 
     monkeypatch.setattr(worker_module, "claim", passing_over)
-    work(url, "noise", settings=fake.settings())
+    run_worker(url, "noise", settings=fake.settings())
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
 
 
@@ -398,7 +398,7 @@ def test_passing_trouble_of_the_machine_is_tried_again(
             return super().run_epoch(interrupted)
 
     events = Events()
-    work(url, "noise", on_event=events.append, settings=with_trainer(fake, Hungry))
+    run_worker(url, "noise", on_event=events.append, settings=with_trainer(fake, Hungry))
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
     told = [event.text for event in events.of(EventKind.TROUBLE)]
     assert told == ["MemoryError: 4 GB asked for"] * (MOST_TROUBLES - 1)
