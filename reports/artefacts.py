@@ -105,13 +105,13 @@ class Figure(Artefact):
     draw
         Draws it by `fdrnn.reports.figures.style.new_figure`.
     formats
-        Suffixes of its files: ``"svg"``, ``"pdf"`` or ``"png"``; the page embeds the SVG.
+        Suffixes of its files: ``"svg"`` or ``"png"``; the page embeds the SVG.
     """
 
     caption: str
     alt: str
     draw: Callable[[], Drawing]
-    formats: tuple[str, ...] = ("svg", "pdf")
+    formats: tuple[str, ...] = ("svg",)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,6 +20,7 @@ from fdrnn.reports.figures import (
     values,
 )
 from fdrnn.reports.missing import missing
+from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.names import is_fixed
 from fdrnn.reports.numbers.table1 import Row, table1
@@ -27,24 +28,26 @@ from fdrnn.reports.tables import claims, comparison, costs, nll_tables, table3
 from fdrnn.reports.tables.table2 import table2
 
 
-def build(findings: Findings, *, of_exports: bool = False) -> Report:
+def build(findings: Findings, *, figures: bool = True, of_exports: bool = False) -> Report:
     """Build the report of some studies.
 
     Parameters
     ----------
     findings
         Their evidence; Figure 1 is computed from the model's moments.
+    figures
+        Whether the report has figures, or only tables and attachments.
     of_exports
         Whether the studies come from exports, for which no command is advised.
     """
-    hindrance = figure1.hindrance()
+    hindrance = figure1.hindrance() if figures else ""
     return Report(
         title=f"Report on {_count(len(findings.rows))}",
         used=tuple(f"{row.study}: {_used(row)}" for row in findings.rows),
         rules=nll_tables.RULES,
         missing=tuple(missing(findings, hindrance, of_exports=of_exports)),
-        overview=tuple(_overview(findings, with_figure1=not hindrance)),
-        studies=lambda: (_study(findings, row) for row in findings.rows),
+        overview=tuple(_overview(findings, figures=figures, figure1_too=not hindrance)),
+        studies=lambda: (_study(findings, row, figures=figures) for row in findings.rows),
         study_names=tuple(findings.studies),
     )
 
@@ -53,7 +56,7 @@ def _count(n_studies: int) -> str:
     return "1 study" if n_studies == 1 else f"{n_studies} studies"
 
 
-def _overview(findings: Findings, *, with_figure1: bool) -> Iterator[Section]:
+def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterator[Section]:
     studies = list(findings.studies.values())
     results = (*nll_tables.tables(findings.rows), costs.table(studies))
     yield Section(anchor="results", title="Results", artefacts=results)
@@ -63,13 +66,15 @@ def _overview(findings: Findings, *, with_figure1: bool) -> Iterator[Section]:
             f"Comparison {one.name}",
             comparison.table(one),
             claims.table(one),
-            by_variant.figure(one),
+            by_variant.figure(one) if figures else None,
             comparison.draws_file(one),
         )
     selected = table3.tables(studies)
     if selected:
         yield _section("hyperparameters", "Hyperparameters", *selected)
-    drawn = [*_figures2(findings), *([figure1.figure()] if with_figure1 else [])]
+    if not figures:
+        return
+    drawn = [*_figures2(findings), *([figure1.figure()] if figure1_too else [])]
     if drawn:
         yield _section("figures", "The paper's figures", *drawn)
 
@@ -97,34 +102,33 @@ def _figures2(findings: Findings) -> Iterator[Artefact]:
             yield drawn
 
 
-def _study(findings: Findings, row: Row) -> Section:
+def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
     evidence = findings.studies[row.study]
     plain = findings.studies.get(row.plain_study or "")
-    artefacts: list[Artefact | None] = [table2(evidence)]
-    if not evidence.curves.empty:
-        artefacts += [
-            learning.learning_curves(evidence),
-            learning.radius_curves(evidence),
-            gap.figure(evidence),
-            *decomposition.figures(evidence),
-        ]
-    # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
-    if not is_fixed(evidence.space):
-        artefacts += [
-            best_of_k.figure(evidence, plain),
-            values.figure(evidence),
-            importances.figure(evidence),
-        ]
-    artefacts.append(cost.figure(evidence))
-    if evidence.samples is not None:
-        artefacts += samples.artefacts(evidence.name, evidence.samples, evidence.data)
     note = f"{row.note[:1].upper()}{row.note[1:]}."
+    kept = evidence.samples
     return _section(
         f"study-{row.study}",
         f"{row.study}: {VARIANTS[row.variant].title} on {row.title}",
-        *artefacts,
+        table2(evidence),
+        *(_figures(evidence, plain) if figures else []),
+        *(samples.artefacts(evidence.name, kept, evidence.data) if kept and figures else []),
         text=(_basis(row), *([note] if row.note else [])),
     )
+
+
+def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | None]:
+    if not evidence.curves.empty:
+        yield learning.learning_curves(evidence)
+        yield learning.radius_curves(evidence)
+        yield gap.figure(evidence)
+        yield from decomposition.figures(evidence)
+    # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
+    if not is_fixed(evidence.space):
+        yield best_of_k.figure(evidence, plain)
+        yield values.figure(evidence)
+        yield importances.figure(evidence)
+    yield cost.figure(evidence)
 
 
 def _used(row: Row) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import gc
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -41,7 +42,13 @@ def require_writable(folder: Path) -> None:
         raise FileError(f"cannot write into {folder}: {error.strerror}; {_WAY_OUT}") from error
 
 
-def write_report(folder: Path, report: Report) -> list[Path]:
+def write_report(
+    folder: Path,
+    report: Report,
+    *,
+    pdf: bool = False,
+    progress: Callable[[str], object] = lambda _: None,
+) -> list[Path]:
     """Write a report into a folder.
 
     Its names are kept in ``fdrnn-report-contents.txt``, and files of an earlier report that are
@@ -53,12 +60,16 @@ def write_report(folder: Path, report: Report) -> list[Path]:
         The folder, created if necessary.
     report
         The report. Its studies are computed, drawn and written one after another.
+    pdf
+        Whether every figure is also written as PDF.
+    progress
+        Called with a line after each section.
 
     Returns
     -------
     list of Path
         ``report.html``, ``report.md``, and per table CSV, Markdown and LaTeX in ``tables/``, per
-        figure SVG and PDF in ``figures/``, attachments in ``files/``.
+        figure SVG in ``figures/``, attachments in ``files/``.
 
     Raises
     ------
@@ -70,7 +81,9 @@ def write_report(folder: Path, report: Report) -> list[Path]:
     text = [f"# {report.title}\n\n{lines}"]
 
     def sections() -> Iterator[tuple[Section, dict[str, str]]]:
-        for section in chain(report.overview, report.studies()):
+        n_sections = len(report.overview) + len(report.study_names)
+        made = chain(report.overview, report.studies())
+        for number, section in enumerate(map(_with_pdf, made) if pdf else made, 1):
             text.append(f"\n{markdown.section(section)}")
             images = {}
             for artefact in section.artefacts:
@@ -79,6 +92,7 @@ def write_report(folder: Path, report: Report) -> list[Path]:
                 if isinstance(artefact, Figure):
                     images[artefact.name] = _image(files)
             yield section, images
+            progress(f"{number} of {n_sections} sections written: {section.title}")
             # Drawings refer to themselves: without this, those of many studies pile up.
             gc.collect()
 
@@ -114,6 +128,14 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
         If the folder or a file cannot be written.
     """
     return [folder / name for table in tables for name in _write(folder, _files(table))]
+
+
+def _with_pdf(section: Section) -> Section:
+    artefacts = (
+        replace(one, formats=(*one.formats, "pdf")) if isinstance(one, Figure) else one
+        for one in section.artefacts
+    )
+    return replace(section, artefacts=tuple(artefacts))
 
 
 def _files(artefact: Artefact) -> dict[str, str | bytes]:

@@ -38,7 +38,7 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
         ),
         alt=_module(data).alt(samples, data),
         draw=lambda: draw(samples, data),
-        formats=("svg", "pdf", "png"),
+        formats=("svg", "png"),
     )
     for name, content in midi_files(samples, data):
         yield Attachment(

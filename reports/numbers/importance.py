@@ -45,6 +45,18 @@ LEAST_TRIALS = 8
 """Below so many finished trials the best are too few to compare with the rest."""
 
 
+class _Choices(CategoricalDistribution):
+    """Choices that are quick to copy and compare, which Optuna does for every evaluation."""
+
+    def __deepcopy__(self, memo: object) -> _Choices:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or bool(super().__eq__(other))
+
+    __hash__ = CategoricalDistribution.__hash__
+
+
 def n_repetitions(n_trials: int) -> int:
     """Return how often to resample: less often for many trials, which vary less."""
     return max(_LEAST_REPETITIONS, min(_MOST_REPETITIONS, _TRIALS_IN_ALL // n_trials))
@@ -124,7 +136,7 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
     """Return the finished trials as Optuna knows them."""
     space = evidence.space
     distributions: dict[str, BaseDistribution] = {
-        one.name: CategoricalDistribution(one.choices) for one in space.parameters
+        one.name: _Choices(one.choices) for one in space.parameters
     }
     trials = []
     for row in evidence.finished.to_dict("records"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
+from rich.markup import escape
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.reports.artefacts import Table
@@ -41,6 +43,10 @@ from fdrnn.studies.errors import OptionError
 
 app = commands()
 
+_Write = Callable[..., None]
+_SILENCE_S = 5.0
+"""Time between two lines of progress where the standard error is not a terminal."""
+
 
 @app.command()
 def report(
@@ -60,13 +66,17 @@ def report(
         option("--watch", default=False, help="Write the report again while studies are trained."),
     ],
     every: Annotated[float, interval(30.0)],
+    pdf: Annotated[bool, option("--pdf", default=False, help="Write figures as PDF too.")],
+    no_figures: Annotated[
+        bool, option("--no-figures", default=False, help="Leave out the figures.")
+    ],
     storage: Storage,
     output: Output,
 ) -> None:
     """Print Table 1 and comparisons; write a page, tables and figures.
 
     The folder gets report.html, which needs no network; tables as CSV, Markdown and LaTeX;
-    figures as SVG and PDF. Incomplete studies are included, and the report says what is missing.
+    figures as SVG. Incomplete studies are included, and the report says what is missing.
 
     For example:
 
@@ -81,21 +91,22 @@ def report(
     if exports and watch:
         raise OptionError("--watch needs a store; exports (--from) do not change")
     require_watch(context, watch)
+    write = partial(_write, output=output, pdf=pdf, figures=not no_figures)
     with remembered_interrupts():
         if exports:
-            _report_exports(exports, studies, output)
+            _report_exports(exports, studies, write)
             return
         store = open_store(storage)
         if watch:
-            _watch(store, studies, output, every)
+            _watch(store, studies, write, every)
         else:
             findings = read_evidence(store, studies)
             print_results(findings)
-            _write(findings, output)
+            write(findings)
             write_notes(findings.studies.values())
 
 
-def _report_exports(exports: Sequence[Path], studies: Sequence[str], output: Path) -> None:
+def _report_exports(exports: Sequence[Path], studies: Sequence[str], write: _Write) -> None:
     with exported_store(exports) as store:
         for name in studies:
             try:
@@ -106,7 +117,7 @@ def _report_exports(exports: Sequence[Path], studies: Sequence[str], output: Pat
                 raise UnknownNameError("study", name, store.study_names(), hint) from None
         findings = read_evidence(store, studies)
         print_results(findings)
-        _write(findings, output, of_exports=True)
+        write(findings, of_exports=True)
 
 
 def report_results(store: Store, output: Path) -> None:
@@ -143,15 +154,29 @@ def print_results(findings: Findings) -> list[Table]:
     return tables
 
 
-def _write(findings: Findings, output: Path, *, of_exports: bool = False) -> None:
+def _write(
+    findings: Findings, output: Path, *, pdf: bool, figures: bool, of_exports: bool = False
+) -> None:
     # Matplotlib and Optuna are imported here: Table 1 is printed without waiting for them.
     from fdrnn.reports.report import build  # noqa: PLC0415
 
-    paths = write_report(output, build(findings, of_exports=of_exports))
+    console, last = CliConsole(stderr=True), time.monotonic()
+    with console.status("Making the report") as status:
+
+        def show(line: str) -> None:
+            nonlocal last
+            if console.is_terminal:
+                status.update(escape(line))
+            elif time.monotonic() - last >= _SILENCE_S:
+                typer.echo(line, err=True)
+                last = time.monotonic()
+
+        report = build(findings, figures=figures, of_exports=of_exports)
+        paths = write_report(output, report, pdf=pdf, progress=show)
     typer.echo(f"Written: {output / PAGE} and {len(paths) - 1} files beside it", err=True)
 
 
-def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -> None:
+def _watch(store: Store, studies: Sequence[str], write: _Write, every_s: float) -> None:
     written: list[tuple[object, ...]] | None = None
     while True:
         try:
@@ -165,7 +190,7 @@ def _watch(store: Store, studies: Sequence[str], output: Path, every_s: float) -
                     findings = read_evidence(store, studies)
                     if written is None or complete:
                         print_results(findings)
-                    _write(findings, output)
+                    write(findings)
                     write_notes(findings.studies.values())
                     written = state
             if complete:

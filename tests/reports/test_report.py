@@ -64,7 +64,7 @@ def test_every_table_and_figure_is_there(written: Path) -> None:
     )
     stems = {f"golden-{network}-{one}" for network in ("fd", "plain") for one in of_study}
     stems |= {"figure1", "figure2-golden-fd"}
-    assert figures(written) == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "pdf")}
+    assert figures(written) == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg",)}
 
 
 def test_the_same_store_gives_the_same_bytes(golden: Store, written: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
     assert "Figure 2 is without new: no trial of it is selected yet." in lacking
     assert not [line for line in built(store, of_exports=True).missing if "`" in line]
     write_report(tmp_path / "report", report)
-    assert figures(tmp_path / "report") == {"figure1.svg", "figure1.pdf"}
+    assert figures(tmp_path / "report") == {"figure1.svg"}
     assert "No trial has finished yet." in (tmp_path / "report" / "report.html").read_text()
 
 
@@ -247,7 +247,7 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
     report = built(copied)
     assert "No music of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
     write_report(tmp_path / "report", report)
-    assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "pdf", "png")} <= figures(
+    assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "png")} <= figures(
         tmp_path / "report"
     )
     for name in ("excerpt", "sample"):
@@ -274,3 +274,16 @@ def test_a_report_that_cannot_be_written_leaves_nothing(golden: Store, tmp_path:
     with pytest.raises(FileError):
         write_report(tmp_path, built(golden, ["golden-plain"]))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_pdf_and_progress_on_request_and_no_figures(golden: Store, tmp_path: Path) -> None:
+    lines: list[str] = []
+    findings = read_evidence(golden, ["golden-plain"])
+    write_report(tmp_path / "a", build(findings), pdf=True, progress=lines.append)
+    assert {"golden-plain-gap.svg", "golden-plain-gap.pdf"} <= figures(tmp_path / "a")
+    assert 'href="figures/golden-plain-gap.pdf"' in (tmp_path / "a" / "report.html").read_text()
+    assert lines[-1] == "4 of 4 sections written: golden-plain: plain RNN on JSB Chorales"
+    write_report(tmp_path / "b", build(findings, figures=False))
+    assert not (tmp_path / "b" / "figures").exists()
+    tables = {path.name for path in (tmp_path / "a" / "tables").iterdir()}
+    assert tables == {path.name for path in (tmp_path / "b" / "tables").iterdir()}
