@@ -145,7 +145,7 @@ def draws(comparison: Comparison) -> pd.DataFrame:
         A row for each variant and trial: ``variant``, ``config_index``, ``state``, ``diverged``,
         ``n_epochs``, ``best_epoch``, the validation and test NLL of the best epoch,
         ``spectral_radius_highest`` over all epochs, and the last known value of every other
-        number of `fdrnn.search.curves` except the times.
+        number of `fdrnn.search.Study.curves` except the times.
     """
     return pd.concat([_draws(variant, member) for variant, member in comparison.members.items()])
 
