@@ -152,7 +152,7 @@ def from_midi(
             help="Shares of training, validation and test; by content, not by name.",
         ),
     ],
-    seed: Annotated[int, number(least=0, default=0, help="Another split.")],
+    seed: Annotated[int, number(least=0, default=0, help="Seed of the split.")],
     range_: Annotated[
         str,
         option("--range", default="21,108", metavar="LOW,HIGH", help="MIDI notes that are kept."),
