@@ -28,7 +28,7 @@ from fdrnn.datasets.dataset import BINARY, SPLITS, Sequences
 from fdrnn.datasets.errors import DataError, one_line, shown
 from fdrnn.datasets.limits import Budget, require_few_sequences
 
-MOST_INSTRUCTIONS = 5_000_000
+MOST_INSTRUCTIONS = 3_000_000
 """Instructions of a pickle of unknown origin; the chorales of JSB take a million."""
 
 _MOST_NOTES = 2**23

@@ -155,7 +155,7 @@ def repeated_sequence(path):
 
 
 def deep_lists(path):
-    path.write_bytes(b"\x80\x02" + b"]" * 3 * 10**6 + b"a" * (3 * 10**6 - 1) + b".")
+    path.write_bytes(b"\x80\x02" + b"]" * 2 * 10**6 + b"a" * (2 * 10**6 - 1) + b".")
 
 
 def deep_key(path):
@@ -196,7 +196,7 @@ HOSTILE = [
     (".mat", many_variables, "more than 1000 variables"),
     (".pickle", repeated_frame, "at most 8,388,608 notes"),
     (".pickle", repeated_sequence, TOO_LARGE),
-    (".pickle", deep_lists, "more than 5,000,000 instructions"),
+    (".pickle", deep_lists, "more than 3,000,000 instructions"),
     (".pickle", deep_key, "a key must be a text"),
     (".pickle", repeated_calls, "not allowed for such a text"),
     (".pickle", announced_memo, "must hold a dict"),
