@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Analysis:
     delta[0] = 0.0
     layer = LayerDecomposition("W_rec", W, delta, np.abs(W), 0.75 * full, 0.25 * full, full)
     result = Analysis(4, 17, (layer,))
-    monkeypatch.setattr(analyze, "open_store", lambda url: None)
+    monkeypatch.setattr(analyze, "open_store", lambda url: MagicMock())
     monkeypatch.setattr(analyze, "analyze_model", lambda *_: result)
     return result
 

@@ -392,7 +392,7 @@ def test_a_study_of_that_name_is_refused_with_the_way_out(
     fdrnn("study", "export", "mine")
     fdrnn("study", "create", study_file, "--trials", "4")
     line = error_line("study", "import", "mine.fdrnn.zip")
-    assert "holds a study 'mine' that is not as the file has it" in line
+    assert "has a study 'mine' that differs from the file's" in line
     assert "--name" in line
 
 
@@ -401,7 +401,9 @@ def test_bad_files_and_places(
 ) -> None:
     fdrnn("study", "create", study_file)
     assert "did you mean 'mine'?" in error_line("study", "export", "mien")
-    assert "cannot write" in error_line("study", "export", "--output", tmp_path / "fdrnn.sqlite3")
+    assert "cannot be written" in error_line(
+        "study", "export", "--output", tmp_path / "fdrnn.sqlite3"
+    )
     (tmp_path / "mine.fdrnn.zip").write_text("mine")
     assert "is no exported study" in error_line("study", "export", "mine")
     (tmp_path / "mine.fdrnn.zip").unlink()
