@@ -15,7 +15,6 @@ from fdrnn.search import (
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
-from fdrnn.studies.cli import creation
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
 from fdrnn.studies.cli.options import (
     AnyStudies,
@@ -56,6 +55,9 @@ def create(
     The same study again changes nothing; more --trials extend it; any other difference is
     an error.
     """
+    # Imported here because SciPy comes with the reports, which `status` does without.
+    from fdrnn.studies.cli import creation  # noqa: PLC0415
+
     creation.create([creation.requested(study, trials, epochs, name)], storage, data_dir)
 
 
