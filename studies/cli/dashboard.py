@@ -1,19 +1,23 @@
 """``fdrnn dashboard``: optuna-dashboard on a store.
 
-Nothing here writes to the store, so that a PostgreSQL role that may only SELECT is enough. With
-one, or with a SQLite file that cannot be written, requests that would change a study are refused
-before they reach optuna-dashboard, which would log a traceback; so are requests while the
-database is unavailable.
+Without ``--writable`` nothing is written, so that a PostgreSQL role that may only SELECT is enough.
+Requests are checked before they reach optuna-dashboard, which would log a traceback: those that
+would change a study, those for another host (a page whose name is rebound to this address could
+send them), malformed ones, and all while the database is unavailable.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import sqlalchemy as sa
@@ -29,7 +33,9 @@ from fdrnn.studies.errors import DashboardError
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LOOPBACK = {"127.0.0.1", "localhost"}
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_LARGEST_BODY = 2**20
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -46,29 +52,45 @@ app = commands()
 
 @app.command()
 def dashboard(
-    host: Annotated[str, option(default="127.0.0.1", help="Address to serve on.")],
+    hosts: Annotated[
+        list[str],
+        option(
+            "--host",
+            default=("127.0.0.1",),
+            metavar="HOST",
+            help="Address to serve on. Given again: another name by which browsers may call it.",
+        ),
+    ],
     port: Annotated[
         int, number(least=0, most=65_535, default=8080, help="Port to serve on; 0 for a free one.")
+    ],
+    writable: Annotated[
+        bool,
+        option("--writable", default=False, help="Let the page change studies and their notes."),
     ],
     storage: Storage,
 ) -> None:
     """Serve optuna-dashboard on the store: live curves in a web browser.
 
-    It has no authentication, and whoever reaches it can change studies, unless the store is
-    read-only for this user. It serves this machine alone unless --host says otherwise.
+    It has no authentication. It serves this machine alone unless --host says otherwise, and only
+    reads the store unless --writable is given.
     """
+    host = hosts[0]
     store = open_store(storage)
     if not store.study_names():
         raise DashboardError(
-            f"store {store.database.shown} holds no study to show; `fdrnn run STUDY` or "
+            f"store {store.shown} holds no study to show; `fdrnn run STUDY` or "
             "`fdrnn study create STUDY` makes one"
         )
     application: WSGIApplication = wsgi(open_mirror(store.database))
-    writable = _may_write(store.database)
-    if not writable:
-        application = _read_only(application)
+    if writable and not _may_write(store.database):
+        raise DashboardError(
+            f"store {store.shown} cannot be written by this user: leave out --writable"
+        )
     if store.database.file is None:
         application = _reporting_outages(application, store.database)
+    names = {*_LOOPBACK, *map(str.lower, hosts), socket.gethostname().lower()}
+    application = _guarded(application, names, writable)
     if host not in _LOOPBACK:
         can = "read, change and delete" if writable else "read"
         typer.echo(
@@ -83,8 +105,7 @@ def dashboard(
             f"cannot serve on {host} port {port}: {error.strerror}; choose another --host or --port"
         ) from error
     typer.echo(
-        f"Dashboard of store {store.database.shown}: http://{host}:{server.server_port}/ "
-        "(Ctrl-C ends it)",
+        f"Dashboard of store {store.shown}: http://{host}:{server.server_port}/ (Ctrl-C ends it)",
         err=True,
     )
     with server, suppress(KeyboardInterrupt):
@@ -120,21 +141,63 @@ def _reporting_outages(application: WSGIApplication, database: Database) -> WSGI
     return answer
 
 
-def _read_only(application: WSGIApplication) -> WSGIApplication:
+def _guarded(application: WSGIApplication, names: set[str], writable: bool) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
+        refusal = _refusal(environ, names, writable)
+        if refusal is None:
             return application(environ, start_response)
-        reason = "this dashboard can only read the store"
-        return _refuse(environ, start_response, "403 Forbidden", reason)
+        return _refuse(environ, start_response, *refusal)
 
     return answer
+
+
+def _refusal(environ: WSGIEnvironment, names: set[str], writable: bool) -> tuple[str, str] | None:
+    """Return the status and the reason with which a request is refused; None if it is not."""
+    host = environ.get("HTTP_HOST", "")
+    name = (urlsplit(f"//{host}").hostname or "") if _HOST.fullmatch(host) else ""
+    changes = environ["REQUEST_METHOD"] not in {"GET", "HEAD"}
+    path = environ["PATH_INFO"]
+    rules = (
+        (
+            # A page on another site can rebind its own name to this address, but not an address.
+            name not in names and not _is_address(name),
+            "403 Forbidden",
+            "this dashboard has another name; `fdrnn dashboard --host` adds names",
+        ),
+        (
+            not (environ.get("CONTENT_LENGTH") or "0").isdecimal(),
+            "400 Bad Request",
+            "Content-Length must be a number",
+        ),
+        (".." in path.split("/") or "\0" in path, "404 Not Found", "there is no such page"),
+        (
+            changes and not writable,
+            "403 Forbidden",
+            "this dashboard can only read the store; --writable changes that",
+        ),
+        (
+            changes and environ.get("HTTP_ORIGIN", f"http://{host}") != f"http://{host}",
+            "403 Forbidden",
+            "a page of another site cannot change the store",
+        ),
+    )
+    return next(((status, reason) for refused, status, reason in rules if refused), None)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse(
     environ: WSGIEnvironment, start_response: StartResponse, status: str, reason: str
 ) -> Iterable[bytes]:
     # Closing a request with a part unread would lose the answer.
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    length = environ.get("CONTENT_LENGTH") or "0"
+    environ["wsgi.input"].read(min(int(length), _LARGEST_BODY) if length.isdecimal() else 0)
     answer = json.dumps({"reason": reason}).encode()
     start_response(
         status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]

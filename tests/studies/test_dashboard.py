@@ -6,6 +6,7 @@ the image of PostgreSQL calls it.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -244,3 +245,65 @@ def test_commands_that_write_say_what_they_may_not(
     shown = fdrnn("study", "status", study, "--storage", reader)
     assert shown.exit_code == 0, shown.output
     assert "3 waiting" in shown.stdout
+
+
+@pytest.fixture
+def served(start: Start, fdrnn: Run, study_file: Path) -> Callable[..., tuple[str, int]]:
+    """Serve a SQLite store with options, and return the host and the port."""
+
+    def serve(*options: str) -> tuple[str, int]:
+        assert fdrnn("study", "create", study_file).exit_code == 0
+        process = start("dashboard", "--port", "0", *options)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        address = re.search(r"http://([^:]+):(\d+)/", line)
+        assert address is not None, line
+        return address[1], int(address[2])
+
+    return serve
+
+
+def status(
+    address: tuple[str, int], path: str, method: str = "GET", **headers: str
+) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_only_hosts_that_name_it_are_served(served: Callable[..., tuple[str, int]]) -> None:
+    address = served("--host", "127.0.0.1", "--host", "fdrnn.example")
+    port = address[1]
+    for host in ("127.0.0.1", f"localhost:{port}", f"[::1]:{port}", "FDRNN.example", "10.0.0.7"):
+        assert status(address, "/api/studies", Host=host)[0] == 200, host
+    for host in ("evil.example", f"evil.example:{port}", "", "localhost@evil.example", "a b"):
+        assert status(address, "/api/studies", Host=host)[0] == 403, host
+
+
+def test_malformed_requests_are_refused(served: Callable[..., tuple[str, int]]) -> None:
+    address = served()
+    for length in ("many", "-1"):
+        code, reason = status(address, "/api/studies", Host="localhost", Content_Length=length)
+        assert (code, "Content-Length" in reason) == (400, True)
+    for path in ("/static/../../../etc/passwd", "/static/%2e%2e/%2e%2e/x", "/static/a%00b"):
+        assert status(address, path, Host="localhost")[0] == 404
+
+
+def test_it_reads_only_unless_writable(served: Callable[..., tuple[str, int]]) -> None:
+    address = served()
+    code, reason = status(address, "/api/studies/0", "DELETE", Host="localhost")
+    assert (code, "can only read" in reason) == (403, True)
+
+
+def test_a_writable_one_obeys_its_own_pages_alone(
+    served: Callable[..., tuple[str, int]],
+) -> None:
+    address = served("--writable")
+    studies = json.loads(status(address, "/api/studies", Host="localhost")[1])["study_summaries"]
+    path = f"/api/studies/{studies[0]['study_id']}"
+    assert status(address, path, "DELETE", Host="localhost", Origin="http://evil")[0] == 403
+    assert status(address, path, "DELETE", Host="localhost", Origin="http://localhost")[0] == 204
