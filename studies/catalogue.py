@@ -2,27 +2,29 @@
 
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed``, ``output`` if it is not Bernoulli, and a table ``[training]``, whose keys are the fields
-of `fdrnn.model.settings.TrainingSettings`. A comparison's has ``variants`` in the place of
-``variant`` and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. The path
-of a data file is relative to the definition's folder. The project's own definitions are
-beside this module.
+of `fdrnn.model.settings.TrainingSettings`. A comparison has ``variants`` instead of ``variant``
+and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. The path of a data file
+is relative to the definition's folder. The project's own definitions are files of this package.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
+import unicodedata
 from dataclasses import replace
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from fdrnn import datasets
-from fdrnn.datasets import FdrnnError, UnknownNameError, user_path
+from fdrnn.datasets import FdrnnError, FileError, MissingFileError, UnknownNameError, user_path
+from fdrnn.datasets.files import read_file
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.studies.errors import StudyFileError
 
 _SUFFIX = ".toml"
+_LARGEST_FILE = 2**20
 
 
 def names() -> list[str]:
@@ -36,8 +38,8 @@ def names() -> list[str]:
 
 
 def is_path(name_or_path: str) -> bool:
-    """Tell whether `name_or_path` means a file: it ends with ``.toml`` or holds a slash."""
-    return name_or_path.endswith(_SUFFIX) or "/" in name_or_path
+    """Return whether `name_or_path` is a path: it ends with ``.toml`` or contains a slash."""
+    return name_or_path.lower().endswith(_SUFFIX) or "/" in name_or_path
 
 
 def find(name_or_path: str) -> StudyDefinition:
@@ -46,7 +48,7 @@ def find(name_or_path: str) -> StudyDefinition:
     Parameters
     ----------
     name_or_path
-        As of `find_all`.
+        As for `find_all`.
 
     Returns
     -------
@@ -56,17 +58,17 @@ def find(name_or_path: str) -> StudyDefinition:
     Raises
     ------
     UnknownNameError, StudyFileError
-        As of `find_all`; also if the definition is a comparison's.
+        As for `find_all`, or if the definition is a comparison's.
 
     Examples
     --------
     >>> find("jsb").n_trials
     32
     """
-    found = find_all(name_or_path)
-    if comparison_of(found[0]) is not None:
-        raise StudyFileError(f"{name_or_path} is a comparison of {len(found)} studies, not a study")
-    return found[0]
+    definitions = find_all(name_or_path)
+    if comparison_of(definitions[0]) is not None:
+        raise StudyFileError(f"{name_or_path} is a comparison, not a study: name it to `fdrnn run`")
+    return definitions[0]
 
 
 def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
@@ -75,8 +77,9 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     Parameters
     ----------
     name_or_path
-        One of `names`, or the path of a TOML file; a text that ends with ``.toml`` or holds a
-        slash is a path. A file's study or comparison is named after the file.
+        One of `names`, or the path of a TOML file, as `is_path` decides. A study or comparison
+        without the key ``name`` is named after its file; what a name may not contain becomes
+        dashes.
 
     Returns
     -------
@@ -90,8 +93,8 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     PathError
         If the path cannot be accessed.
     StudyFileError
-        If the file is missing, unreadable, no TOML, or breaks a rule of the definition; the
-        line names the file and the place.
+        If the file is missing, unreadable, not TOML, or breaks a rule of the definition; the
+        line names the file.
 
     Examples
     --------
@@ -100,33 +103,39 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     """
     if is_path(name_or_path):
         path = user_path(name_or_path)
-        return _read(path, str(path), path.name.removesuffix(_SUFFIX), path.parent)
+        try:
+            content = read_file(path, limit_bytes=_LARGEST_FILE, what="study file")
+        except FileError as error:
+            known = "; `fdrnn study list` prints the names of fdrnn's own studies"
+            hint = known if isinstance(error, MissingFileError) else ""
+            raise StudyFileError(f"{error}{hint}") from error
+        return _read(content, str(path), _valid_name(path.name), path.parent)
     if name_or_path not in names():
         hint = f"or give the path of your own file, ending with {_SUFFIX}"
         raise UnknownNameError("study", name_or_path, names(), hint)
-    resource = files("fdrnn.studies") / f"{name_or_path}{_SUFFIX}"
-    return _read(resource, name_or_path + _SUFFIX, name_or_path, Path())
+    file = f"{name_or_path}{_SUFFIX}"
+    return _read((files("fdrnn.studies") / file).read_bytes(), file, name_or_path, Path())
+
+
+def _valid_name(file_name: str) -> str:
+    """Return a study's name made from its file's, such as ``etude`` from ``étude.toml``."""
+    stem = file_name[: -len(_SUFFIX)] if file_name.lower().endswith(_SUFFIX) else file_name
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:100] or "study"
 
 
 def _read(
-    source: Traversable | Path, shown: str, default_name: str, folder: Path
+    content: bytes, shown: str, default_name: str, folder: Path
 ) -> tuple[StudyDefinition, ...]:
     try:
-        # With or without the mark that some editors put first.
-        text = source.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise StudyFileError(
-            f"{shown}: there is no such study file (the project's own studies: "
-            f"{', '.join(names())})"
-        ) from error
-    except OSError as error:
-        raise StudyFileError(f"{shown}: cannot be read: {error.strerror}") from error
+        # With or without a byte order mark.
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
     try:
         mapping = tomllib.loads(text)
-    # A number of thousands of digits is a ValueError that is no TOMLDecodeError, a list in
-    # thousands of lists a RecursionError.
+    # An integer of thousands of digits raises a ValueError that is not a TOMLDecodeError, lists
+    # nested thousands deep a RecursionError.
     except (ValueError, RecursionError) as error:
         raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
     try:
@@ -141,9 +150,9 @@ def _read(
 
 def _with_data(definition: StudyDefinition, folder: Path) -> StudyDefinition:
     if datasets.is_path(definition.data):
-        # Workers may start in any folder, so the store keeps where the file is.
-        named = definition.data
-        path = user_path(named) if named.startswith("~") else user_path(folder / named)
+        # Workers may start in any folder, so the store keeps the absolute path.
+        data = definition.data
+        path = user_path(data) if data.startswith("~") else user_path(folder / data)
         return replace(definition, data=str(path))
     if definition.data not in datasets.names():
         raise UnknownNameError(

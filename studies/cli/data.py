@@ -64,8 +64,11 @@ def list_(data_dir: DataDir) -> None:
 @app.command()
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Known data sets.")],
+    data_dir: DataDir,
 ) -> None:
     """Download data sets into the cache and verify their checksums.
+
+    With --data-dir or FDRNN_DATA_DIR nothing is downloaded: the files in that folder are checked.
 
     For example:
 
@@ -74,7 +77,11 @@ def fetch(
         fdrnn data fetch jsb nottingham musedata piano
     """
     for name in names:
-        path = fetch_dataset(name, progress=sys.stderr.isatty())
+        if data_dir is None:
+            path = fetch_dataset(name, progress=sys.stderr.isatty())
+        else:
+            load(name, data_dir, progress=sys.stderr.isatty())
+            path = next(known.path for known in describe(data_dir) if known.name == name)
         typer.echo(f"{name}: {path or 'generated when it is used, nothing to fetch'}")
 
 

@@ -3,17 +3,17 @@
 #
 #     sbatch --array=1-32 slurm.sh jsb
 #
-# The store's URL stands in a file that only its owner reads (FDRNN_STORAGE below); the study is
-# in the store, and its data in FDRNN_DATA_DIR: README.md beside this script.
+# The store's URL is in a file that only its owner can read (FDRNN_STORAGE below); the study is in
+# the store, and its data in FDRNN_DATA_DIR: see README.md in this folder.
 #SBATCH --job-name=fdrnn
 #SBATCH --array=1-8
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=1
 #SBATCH --mem=2G
 #SBATCH --time=12:00:00
-# A minute before the time is up the worker gets SIGTERM; its checkpoint takes at most 10 s.
+# The worker gets SIGTERM a minute before the time limit; its checkpoint takes at most 10 s.
 #SBATCH --signal=TERM@60
-# Preempted, or its node lost: the task starts again and takes whatever trial waits then.
+# After preemption or a node's failure the task restarts and claims a waiting trial.
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=fdrnn-%A-%a.log
@@ -24,12 +24,16 @@ scratch=${SCRATCH:-$HOME}
 
 export FDRNN_STORAGE=${FDRNN_STORAGE:-@$HOME/.fdrnn-url}
 export FDRNN_DATA_DIR=${FDRNN_DATA_DIR:-$scratch/fdrnn/data}
-# Compiled operations, on the node's own disk: a minute of compilation for a node's first task.
+# Compiled operations, on the node's disk: the first task of a node compiles for a minute.
 export FDRNN_CACHE_DIR=${FDRNN_CACHE_DIR:-${TMPDIR:-/tmp}/fdrnn-cache-$USER}
 
+command -v fdrnn > /dev/null || {
+    echo "slurm.sh: fdrnn is not on the PATH: activate its environment before sbatch" >&2
+    exit 2
+}
 code=0
 srun fdrnn worker "$study" || code=$?
-# 130: stopped by the signal, with trials left; 143: the same before the worker listened to it.
+# 130: stopped by the signal with trials left; 143: the same before the worker handled signals.
 if [[ $code -eq 130 || $code -eq 143 ]]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi

@@ -335,6 +335,7 @@ def test_a_benchmark_with_a_wrong_checksum_or_missing(
     folder.mkdir()
     assert str(folder) in error_line("data", "show", "jsb", "--data-dir", folder)
     (folder / "JSB_Chorales.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    assert "SHA-256" in error_line("data", "fetch", "jsb", "--data-dir", folder)
     line = error_line("study", "create", "jsb", "--data-dir", folder)
     assert "JSB_Chorales.mat" in line
     assert "SHA-256" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_a_comparison_is_a_study_of_every_variant_with_the_same_draws(name: str)
 
 def test_a_comparison_is_not_taken_for_a_study() -> None:
     with pytest.raises(
-        StudyFileError, match=f"compare-jsb is a comparison of {len(VARIANTS)} studies"
+        StudyFileError, match=f"compare-jsb is a comparison, not a study"
     ):
         find("compare-jsb")
 
@@ -232,8 +233,34 @@ def test_a_broken_file_is_named_with_key_value_and_rule(
 
 
 def test_a_missing_file_is_told_from_an_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(StudyFileError, match=r"none\.toml: there is no such study file"):
+    with pytest.raises(StudyFileError, match=r"there is no study file .*none\.toml; `fdrnn study"):
         find(str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my study.toml", "my-study"),
+        ("étude.toml", "etude"),
+        ("lr=1e-3.toml", "lr-1e-3"),
+        ("MINE.TOML", "MINE"),
+        ("音.toml", "study"),
+    ],
+)
+def test_a_name_is_derived_from_the_file_s(
+    file: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (files("fdrnn.studies") / "bach.toml").read_text()
+    (tmp_path / file).write_text(text)
+    assert find(file).name == name
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path in (tmp_path / "pipe.toml", Path("/dev/zero"), tmp_path):
+        with pytest.raises(StudyFileError, match="must be a regular file"):
+            find(f"{path}/" if path == tmp_path else str(path))
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
@@ -251,5 +278,5 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StudyFileError, match="UTF-8"):
         find(str(path))
-    with pytest.raises(StudyFileError, match="cannot be read"):
+    with pytest.raises(StudyFileError, match="is a directory"):
         find(f"{tmp_path}/")

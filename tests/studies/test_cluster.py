@@ -87,6 +87,7 @@ def test_a_stopped_task_is_queued_again_and_no_other(
     code: int, requeued: str, tmp_path: Path
 ) -> None:
     commands = {
+        "fdrnn": "exit 9",
         "srun": f'echo "$*|$FDRNN_STORAGE|$FDRNN_DATA_DIR|$FDRNN_CACHE_DIR"; exit {code}',
         "scontrol": f'echo "$*" >> {tmp_path}/requeued',
     }
@@ -117,3 +118,17 @@ def test_a_stopped_task_is_queued_again_and_no_other(
     )
     requests = tmp_path / "requeued"
     assert (requests.read_text() if requests.exists() else "") == requeued
+
+
+def test_a_task_without_fdrnn_is_one_line(tmp_path: Path) -> None:
+    task = subprocess.run(
+        ["/bin/bash", SLURM, "jsb"],
+        env={"PATH": str(tmp_path), "HOME": "/home/ada", "USER": "ada"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert task.returncode == 2
+    assert task.stderr == (
+        "slurm.sh: fdrnn is not on the PATH: activate its environment before sbatch\n"
+    )
