@@ -120,9 +120,7 @@ def test_a_comparison_is_a_study_of_every_variant_with_the_same_draws(name: str)
 
 
 def test_a_comparison_is_not_taken_for_a_study() -> None:
-    with pytest.raises(
-        StudyFileError, match=f"compare-jsb is a comparison, not a study"
-    ):
+    with pytest.raises(StudyFileError, match="compare-jsb is a comparison, not a study"):
         find("compare-jsb")
 
 
