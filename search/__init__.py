@@ -10,12 +10,15 @@ A study in short::
     run_workers("sqlite:///fdrnn.sqlite3", study.name)
     print(study.trials())
 
-Importing this package imports neither Theano nor the dashboard.
+Importing this package imports neither Theano nor the dashboard; what needs Optuna or SciPy is
+imported when it is first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.sampler import draw
 from fdrnn.search.design.space import (
     SPACES,
     Choice,
@@ -37,10 +40,6 @@ from fdrnn.search.errors import (
     WorkerError,
 )
 from fdrnn.search.machine import code_version, describe_machine, limit_blas_threads, usable_cores
-from fdrnn.search.mirror.migration import Migration, migrate
-from fdrnn.search.models.analysis import Analysis, analyze
-from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
-from fdrnn.search.portable import PortableStudy, export_study, import_study
 from fdrnn.search.store.database import default_storage_url, holds_secret
 from fdrnn.search.store.forecast import TimeLeft
 from fdrnn.search.store.progress import (
@@ -54,13 +53,48 @@ from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.store import Store, find_store, open_store
 from fdrnn.search.store.study import StoredTrial, Study, selected_trial
 from fdrnn.search.store.tables import TrialState
-from fdrnn.search.work.claiming import requeue_expired
-from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
-from fdrnn.search.work.pool import run_workers
 from fdrnn.search.work.settings import WorkerSettings
-from fdrnn.search.work.training import Trainer, Training
-from fdrnn.search.work.worker import run_worker
+
+if TYPE_CHECKING:
+    from fdrnn.search.design.sampler import draw
+    from fdrnn.search.mirror.migration import Migration, migrate
+    from fdrnn.search.models.analysis import Analysis, analyze
+    from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
+    from fdrnn.search.portable import PortableStudy, export_study, import_study
+    from fdrnn.search.work.claiming import requeue_expired
+    from fdrnn.search.work.creation import create_study
+    from fdrnn.search.work.pool import run_workers
+    from fdrnn.search.work.training import Trainer, Training
+    from fdrnn.search.work.worker import run_worker
+
+_LAZY = {
+    "draw": "design.sampler",
+    "Migration": "mirror.migration",
+    "migrate": "mirror.migration",
+    "Analysis": "models.analysis",
+    "analyze": "models.analysis",
+    "StoredModel": "models.predictions",
+    "make_samples": "models.predictions",
+    "stored_model": "models.predictions",
+    "PortableStudy": "portable",
+    "export_study": "portable",
+    "import_study": "portable",
+    "requeue_expired": "work.claiming",
+    "create_study": "work.creation",
+    "run_workers": "work.pool",
+    "run_worker": "work.worker",
+    "Trainer": "work.training",
+    "Training": "work.training",
+}
+"""Module of each name that is imported at its first use."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+
 
 __all__ = [
     "SPACES",

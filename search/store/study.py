@@ -5,13 +5,13 @@ Every NLL is in nats per predicted step. Missing numbers are NaN (or NA in integ
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
@@ -24,6 +24,9 @@ from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.progress import StudyProgress, progress_of
 from fdrnn.search.store.samples import SAMPLE_ARRAYS, SampleOrigin, Samples
 from fdrnn.search.store.tables import TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TRIALS = tables.trials.c
 _RESULT = ("best_epoch", "valid_nll", "valid_nll_counted", "valid_nll_masked")
@@ -174,7 +177,7 @@ class Study:
         first = list(table.columns).index("n_epochs")
         for offset, parameter in enumerate(SPACES[self.definition.space].parameters):
             values = [values.get(parameter.name) for values in drawn]
-            table.insert(first + offset, parameter.name, pd.Series(values, dtype=_dtype(parameter)))
+            table.insert(first + offset, parameter.name, _column(values, parameter))
         return table.astype(_DTYPES)
 
     def curves(self) -> pd.DataFrame:
@@ -224,7 +227,9 @@ class Study:
     def selected(self) -> int | None:
         """Return the configuration with the lowest validation NLL, as `selected_trial` does."""
         columns = (_TRIALS.config_index, _TRIALS.state, _TRIALS.valid_nll)
-        return selected_trial(self._frame(sa.select(*columns).where(self._is_ours())))
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(*columns).where(self._is_ours())).all()
+        return _selected(rows)
 
     def trial(self, config_index: int) -> StoredTrial:
         """Return a trial.
@@ -390,6 +395,8 @@ class Study:
             return {row.name: row for row in connection.execute(query)}
 
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415 - progress and selection do without it
+
         with self.database.read() as connection:
             result = connection.execute(query)
             columns = list(result.keys())
@@ -410,14 +417,25 @@ def selected_trial(trials: pd.DataFrame) -> int | None:
         ``config_index`` of the finished trial with the lowest finite ``valid_nll``, the lowest
         index where there are several; None if there is none. Test NLL have no part in it.
     """
-    finished = trials["state"] == TrialState.FINISHED
-    eligible = trials[finished & np.isfinite(trials["valid_nll"].astype("float64"))]
-    if eligible.empty:
-        return None
-    return int(eligible.sort_values(["valid_nll", "config_index"])["config_index"].iloc[0])
+    return _selected(zip(trials["config_index"], trials["state"], trials["valid_nll"], strict=True))
+
+
+def _selected(rows: Iterable[Iterable[Any]]) -> int | None:
+    eligible = [
+        (valid_nll, int(config_index))
+        for config_index, state, valid_nll in rows
+        if state == TrialState.FINISHED and valid_nll is not None and math.isfinite(valid_nll)
+    ]
+    return min(eligible)[1] if eligible else None
 
 
 _KINDS = {bool: "bool", int: "int64", float: "float64"}
+
+
+def _column(values: list[Any], parameter: Parameter) -> pd.Series[Any]:
+    import pandas as pd  # noqa: PLC0415 - as above
+
+    return pd.Series(values, dtype=_dtype(parameter))
 
 
 def _dtype(parameter: Parameter) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fdrnn.datasets import user_path
-from fdrnn.search import PortableStudy, Store, open_store
+from fdrnn.search import Store, open_store
 from fdrnn.studies.errors import OptionError
 
 SUFFIX = ".fdrnn.zip"
@@ -31,6 +31,9 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
     PortableFileError
         If a file cannot be read or is no exported study.
     """
+    # Imported here because the names of files are all that `fdrnn study` needs at its start.
+    from fdrnn.search import PortableStudy  # noqa: PLC0415
+
     files = exported_files(paths)
     studies = [PortableStudy.read(file) for file in files]
     by_name: dict[str, Path] = {}

@@ -1,14 +1,17 @@
-"""``fdrnn study``: create, watch, retry, list, export and import studies."""
+"""``fdrnn study``: create, watch, retry, list, export and import studies.
+
+What loads Optuna or SciPy is imported by the commands that need it: `status` does without.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fdrnn.search import (
-    PortableStudy,
     StoreError,
     open_store,
 )
@@ -38,6 +41,9 @@ from fdrnn.studies.cli.units import file_size
 from fdrnn.studies.cli.watch import Statuses, follow, view
 from fdrnn.studies.errors import OptionError
 
+if TYPE_CHECKING:
+    from fdrnn.search import PortableStudy
+
 app = commands("Create, watch, export and import studies.")
 
 
@@ -55,8 +61,7 @@ def create(
     The same study again changes nothing; more --trials extend it; any other difference is
     an error.
     """
-    # Imported here because SciPy comes with the reports, which `status` does without.
-    from fdrnn.studies.cli import creation  # noqa: PLC0415
+    from fdrnn.studies.cli import creation
 
     creation.create([creation.requested(study, trials, epochs, name)], storage, data_dir)
 
@@ -187,6 +192,8 @@ def export(
 
         fdrnn study export --output results --no-checkpoints
     """
+    from fdrnn.search import PortableStudy
+
     store = open_store(storage)
     chosen = store.studies(studies)
     if not chosen:
@@ -230,6 +237,8 @@ def import_(
 
         fdrnn study import results
     """
+    from fdrnn.search import PortableStudy
+
     paths = exported_files(files)
     if name is not None and len(paths) > 1:
         raise OptionError(f"--name names one study, got {len(paths)} files; import them one by one")

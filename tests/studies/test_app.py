@@ -78,6 +78,13 @@ def test_help_and_version_load_no_library_of_a_command(option: str) -> None:
     assert done.stderr == "\n"
 
 
+def test_status_loads_neither_pandas_nor_what_trains_and_reports() -> None:
+    heavy = "{'pandas', 'optuna', 'scipy.stats', 'theano', 'matplotlib', 'music21'}"
+    code = f"import sys, fdrnn.studies.cli.study\nprint(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_an_unknown_command_gets_the_nearest(fdrnn: Run) -> None:
     result = fdrnn("studdy")
     assert result.exit_code == 2
