@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from fdrnn.reports.artefacts import Table
+from fdrnn.reports.numbers.text import printable
 
 _ESCAPES = str.maketrans(
     {
@@ -69,7 +70,7 @@ def escaped(text: str) -> str:
     """
     # A quotation mark opens where a word begins.
     quoted = re.sub(r'(?<![^\s(])"(?=\S)', "``", text).replace('"', "''")
-    return quoted.translate(_ESCAPES)
+    return printable(quoted).translate(_ESCAPES)
 
 
 def _alignment(columns: Sequence[Sequence[str]], n_text: int) -> str:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fdrnn.reports.artefacts import Artefact, Figure, Section, Table
+from fdrnn.reports.numbers.text import printable
+
+
+def escaped(text: str) -> str:
+    r"""Return a text in which Markdown finds no HTML and no link.
+
+    Examples
+    --------
+    >>> print(escaped("[see](javascript:x) <b>"))
+    [see]\(javascript:x) \<b>
+    """
+    return re.sub(r"(?<=\])\(|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
 
 
 def table(one: Table, level: int = 2) -> str:
     """Return a table with its heading, of a given level, and its notes."""
-    notes = "".join(f"- {note}\n" for note in one.notes)
-    parts = (f"{'#' * level} {one.title}\n", _grid(one.header, one.rows, one.n_text), notes)
+    notes = "".join(f"- {escaped(note)}\n" for note in one.notes)
+    parts = (
+        f"{'#' * level} {escaped(one.title)}\n",
+        _grid(one.header, one.rows, one.n_text),
+        notes,
+    )
     return "\n".join(part for part in parts if part)
 
 
@@ -22,7 +39,7 @@ def document(title: str, tables: Sequence[Table]) -> str:
 def section(one: Section) -> str:
     """Return a section of a report; figures are images, attachments links, both beside it."""
     return "\n".join(
-        [f"## {one.title}\n", *(f"{paragraph}\n" for paragraph in one.text)]
+        [f"## {escaped(one.title)}\n", *(f"{escaped(paragraph)}\n" for paragraph in one.text)]
         + [_artefact(artefact) for artefact in one.artefacts]
     )
 
@@ -31,17 +48,16 @@ def _artefact(one: Artefact) -> str:
     if isinstance(one, Table):
         return table(one, level=3)
     if isinstance(one, Figure):
-        alt = one.alt.replace("[", "\\[").replace("]", "\\]")
-        return (
-            f"### {one.title}\n\n![{alt}](figures/{one.name}.{one.formats[0]})\n\n{one.caption}\n"
-        )
+        alt = printable(one.alt).replace("[", "\\[").replace("]", "\\]")
+        image = f"![{alt}](figures/{one.name}.{one.formats[0]})"
+        return f"### {one.title}\n\n{image}\n\n{escaped(one.caption)}\n"
     return f"- [{one.title}](files/{one.name})\n"
 
 
 def _grid(header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int) -> str:
     """Return a padded Markdown table; columns from `n_text` on are numbers, right-aligned."""
     # A bar inside a cell would end it.
-    cells = [list(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    cells = [[escaped(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(header))]
     rule = [
         "-" * width if column < n_text else "-" * (width - 1) + ":"

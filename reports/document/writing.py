@@ -18,6 +18,7 @@ from fdrnn.datasets.errors import FileError
 from fdrnn.datasets.files import write_atomically
 from fdrnn.reports.artefacts import Artefact, Attachment, Figure, Report, Section, Table
 from fdrnn.reports.document import html, latex, markdown
+from fdrnn.reports.numbers.text import MISSING, printable
 
 PAGE = "report.html"
 _CONTENTS = "fdrnn-report-contents.txt"
@@ -142,7 +143,10 @@ def _files(artefact: Artefact) -> dict[str, str | bytes]:
     """Return the files of an artefact by name."""
     if isinstance(artefact, Table):
         stem = f"tables/{artefact.name}"
-        csv = artefact.data.to_csv(index=False, lineterminator="\n", float_format=_NUMBER_FORMAT)
+        data = artefact.data.copy()
+        for name in data.select_dtypes("object"):
+            data[name] = data[name].map(_no_formula)
+        csv = data.to_csv(index=False, lineterminator="\n", float_format=_NUMBER_FORMAT)
         return {
             f"{stem}.md": markdown.table(artefact),
             f"{stem}.tex": latex.table(artefact),
@@ -155,6 +159,14 @@ def _files(artefact: Artefact) -> dict[str, str | bytes]:
 
     drawn = style.rendered(artefact.draw, artefact.formats)
     return {f"figures/{artefact.name}.{suffix}": content for suffix, content in drawn.items()}
+
+
+def _no_formula(value: object) -> object:
+    """Return a value of a CSV file that a spreadsheet reads as text, not as a formula."""
+    if not isinstance(value, str) or value in {"", MISSING}:
+        return value
+    text = printable(value)
+    return f"'{text}" if text[0] in "=+-@" else text
 
 
 def _write(folder: Path, files: dict[str, str | bytes]) -> list[str]:

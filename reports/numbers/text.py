@@ -11,6 +11,14 @@ import pandas as pd
 MISSING = "-"
 
 
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+
+
+def printable(text: str) -> str:
+    """Return a text of one line without control characters, which a terminal would obey."""
+    return text.translate(_CONTROLS)
+
+
 def number(value: float | None, style: str = ".2f") -> str:
     """Return a number in a format of Python's, a dash for None and NaN."""
     return MISSING if value is None or pd.isna(value) else format(value, style)

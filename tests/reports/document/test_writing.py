@@ -114,3 +114,29 @@ def test_a_file_in_the_folder_s_way_is_one_line(tmp_path: Path) -> None:
 def test_trying_a_folder_leaves_nothing_behind(tmp_path: Path) -> None:
     require_writable(tmp_path / "new" / "report")
     assert not list(tmp_path.iterdir())
+
+
+def test_texts_of_data_are_no_formulas_links_html_or_escape_sequences(tmp_path: Path) -> None:
+    evil = ["=HYPERLINK(1)", "@SUM(1)", "a <script>", "[x](javascript:y)", "\x1b[31mred\n", "-"]
+    data = pd.DataFrame({"note": evil, "nll": -1.5})
+    rows = tuple((one, "-1.50") for one in evil)
+    table = Table(
+        name="t",
+        title=evil[4],
+        data=data,
+        header=("a", "b"),
+        rows=rows,
+        n_text=1,
+        notes=tuple(evil),
+    )
+    write_tables(tmp_path, [table])
+    texts = {path.suffix: path.read_text() for path in (tmp_path / "tables").iterdir()}
+    assert [line.split(",")[0] for line in texts[".csv"].splitlines()[1:3]] == [
+        "'=HYPERLINK(1)",
+        "'@SUM(1)",
+    ]
+    assert texts[".csv"].splitlines()[-1] == "-,-1.5"
+    assert "\\<script>" in texts[".md"]
+    assert "[x]\\(javascript:y)" in texts[".md"]
+    assert not any("\x1b" in text for text in texts.values())
+    assert texts[".md"].count("\n") == 2 + 2 + len(rows) + 1 + len(evil)
