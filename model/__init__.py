@@ -1,13 +1,13 @@
 """Fast-dropout recurrent networks and their training.
 
-This face is light: names, hyperparameters and results. What compiles is imported by its module,
-`fdrnn.model.trainer` above all, which alone a study needs.
+This package imports no Theano: it has names, hyperparameters and results. A study trains with
+`fdrnn.model.trainer`, which compiles the network.
 """
 
 from fdrnn.model.errors import (
     CheckpointError,
     DecompositionError,
-    OutputError,
+    OutputMismatchError,
     ToolchainError,
     TrainingInterrupted,
 )
@@ -34,7 +34,7 @@ __all__ = [
     "FastDropoutHyperparameters",
     "Hyperparameters",
     "Output",
-    "OutputError",
+    "OutputMismatchError",
     "ToolchainError",
     "TrainingInterrupted",
     "TrainingSettings",

@@ -1,8 +1,8 @@
-"""The pre-synaptic activations of the output units: what a variant hands to an output.
+"""The pre-synaptic activations of the output units: what a variant returns to an output.
 
-They are Gaussian variables, one for each packed row and column of the data, that are taken for
-independent; a network without variances has certain ones. Shapes: R rows, H hidden units, D
-columns. What compiles is imported where a graph is built.
+They are Gaussian variables, one for each packed row and column of the data, treated as
+independent; those of a network without variances are certain. Shapes: R rows, H hidden units, D
+columns. Theano is imported where a graph is built.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fdrnn.model.moments import Expression
 
 SMALLEST_VARIANCE = 1e-30
-"""Below it an activation is certain: its standard deviation has no derivative at 0."""
+"""An activation of a smaller variance is certain: a deviation has no derivative at 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class FinalLayer:
     Attributes
     ----------
     mean, variance
-        Moments of h, shape (R, H); an ordinary layer does not look at the variance.
+        Moments of h, shape (R, H); an ordinary layer ignores the variance.
     W, b
         Shapes (H, D) and (D,).
     p_keep
@@ -52,7 +52,7 @@ class FinalLayer:
     fast_dropout
         0-d int8: 0 makes an ordinary layer of it; None for an ordinary layer.
     noise
-        Shape (R, D): the layer hands on the draw E[a] + noise sqrt(V[a]), which has no variance.
+        Shape (R, D): the layer returns the draw E[a] + noise sqrt(V[a]), which has no variance.
         None for no draw.
     """
 
@@ -88,7 +88,7 @@ class FinalLayer:
         return moments
 
     def moments(self) -> tuple[Expression, Expression | None]:
-        """Build the moments of what the layer hands on."""
+        """Build the moments of the activations, or of their draw."""
         return self.drawn(*self.affine())
 
     def drawn(

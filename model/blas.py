@@ -1,7 +1,7 @@
 """The BLAS that the native operations are linked with.
 
 OpenBLAS from the wheel ``scipy-openblas32``, a dependency, unless MKL from the wheel ``mkl`` (the
-extra ``fdrnn[mkl]``) is installed. The environment variable ``FDRNN_BLAS`` names one of the two.
+extra ``fdrnn[mkl]``) is installed. The environment variable ``FDRNN_BLAS`` selects one of the two.
 Results are the same to the last bit on the same kind of CPU with the same BLAS and number of
 threads; between the two, and with other threads, they differ by rounding.
 """
@@ -37,7 +37,7 @@ class Blas:
     library
         The shared library.
     prefix
-        What stands before its symbols: ``scipy_`` for this OpenBLAS, else nothing.
+        Prefix of its symbols: ``scipy_`` for this OpenBLAS, else empty.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Blas:
 
     @property
     def link_flags(self) -> str:
-        """Linker arguments; the library is found again where it is now."""
+        """Linker arguments, with the folder of the library for the run time."""
         folder, name = _linkable(self.library.parent), self.library.name
         plain = name.removeprefix("lib").removesuffix(".so")
         named = f"-l{plain}" if name == f"lib{plain}.so" else f"-l:{name}"
@@ -62,23 +62,23 @@ class Blas:
 
 
 def _linkable(folder: Path) -> Path:
-    """Return a path to `folder` that flags can hold: Theano splits at spaces, ld at commas."""
+    """Return a path to `folder` without spaces and commas, at which Theano and ld split flags."""
     if not any(character.isspace() or character == "," for character in str(folder)):
         return folder
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     link = Path(tempfile.gettempdir()) / f"fdrnn-{os.getuid()}-blas-{digest}"
     try:
-        # Another process may have made it just now.
+        # Another process may have made it meanwhile.
         with contextlib.suppress(FileExistsError):
             link.symlink_to(folder)
-        # Nobody else's, who could let it lead elsewhere later.
+        # Another user's link could lead elsewhere later.
         if link.lstat().st_uid == os.getuid() and link.resolve() == folder.resolve():
             return link
     except OSError:
         pass
     raise ToolchainError(
-        f"the BLAS lies in {str(folder)!r}, whose path has a space or a comma, and no link to it "
-        f"could be made at {link}; install fdrnn in a folder without one"
+        f"the path of the BLAS must have no space or comma, got {str(folder)!r}, and no link to it "
+        f"could be made at {link}; install fdrnn in another folder"
     )
 
 
@@ -88,16 +88,14 @@ def linked_blas() -> Blas:
     Raises
     ------
     ToolchainError
-        If ``FDRNN_BLAS`` names another one or one that is not installed.
+        If ``FDRNN_BLAS`` is another name, or that of a library which is not installed.
     """
     wanted = os.environ.get("FDRNN_BLAS", "")
     if wanted not in {"", *_NAMES}:
         raise ToolchainError(f"FDRNN_BLAS must be openblas or mkl, got {wanted!r}")
     mkl = None if wanted == "openblas" else _installed_mkl()
     if mkl is None and wanted == "mkl":
-        raise ToolchainError(
-            "FDRNN_BLAS asks for mkl, which is not installed; it comes with the extra 'mkl'"
-        )
+        raise ToolchainError("FDRNN_BLAS is mkl, which is not installed; install fdrnn[mkl]")
     return mkl or _openblas()
 
 

@@ -1,8 +1,8 @@
 """The state of a training run between two epochs, and its form as bytes.
 
 The bytes are a SHA-256 digest and a NumPy ``.npz`` archive, read without pickle: arrays named
-``group/parameter`` and the counters and identity as JSON. The archive's own CRC-32 says nothing of
-its directory, where a flipped bit makes another array of a name.
+``group/parameter`` and the counters and identity as JSON. The archive's own CRC-32 does not cover
+its directory, where a flipped bit renames an array.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Everything from which a run goes on to the same bits.
+    """Everything that a run needs to resume with the same bits.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Checkpoint:
     best: Parameters
 
     def to_bytes(self, identity: str) -> bytes:
-        """Serialize; `identity` names the run it belongs to."""
+        """Serialize the state of the run `identity`."""
         header = {
             "format": _FORMAT,
             "identity": identity,
@@ -94,7 +94,7 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, data: bytes, identity: str) -> Checkpoint:
-        """Read back what `to_bytes` wrote for the run `identity`.
+        """Read what `to_bytes` wrote for the run `identity`.
 
         Raises
         ------

@@ -1,11 +1,11 @@
 """Errors of the model.
 
 FdrnnError
-+-- ToolchainError (RuntimeError)   no C++ compiler, no Python headers, no BLAS
-+-- CheckpointError (ValueError)    a stored training state that cannot be restored
-+-- DecompositionError (ValueError) a gradient without a part that goes through variances
-+-- OutputError (ValueError)        an output that does not fit the data
-+-- BenchmarkError                  a process of the benchmark that failed
++-- ToolchainError (RuntimeError)     no C++ compiler, no Python headers, no BLAS
++-- CheckpointError (ValueError)      a stored training state that cannot be restored
++-- DecompositionError (ValueError)   a gradient without a part that goes through variances
++-- OutputMismatchError (ValueError)  an output that does not fit the data
++-- BenchmarkError                    a process of the benchmark that failed
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fdrnn.datasets.errors import FdrnnError
 
 
 class ToolchainError(FdrnnError, RuntimeError):
-    """What compiles and links the native operations is missing."""
+    """The native operations cannot be compiled or linked."""
 
 
 class CheckpointError(FdrnnError, ValueError):
@@ -25,12 +25,12 @@ class DecompositionError(FdrnnError, ValueError):
     """A variant whose gradient the decomposition of section 2.2.2 does not apply to."""
 
 
-class OutputError(FdrnnError, ValueError):
+class OutputMismatchError(FdrnnError, ValueError):
     """An output that does not fit the data or the padding rule."""
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 - it was asked for, it is no error
-    """Training was asked to stop within an epoch; the state is that before the epoch."""
+class TrainingInterrupted(Exception):  # noqa: N818 - requested, not an error
+    """Training was interrupted within an epoch; the state is that before the epoch."""
 
 
 class BenchmarkError(FdrnnError):

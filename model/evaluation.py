@@ -16,7 +16,7 @@ CHUNKS_PER_BATCH = 100
 
 
 def pack_for_validation(chunks: Chunks) -> list[PackedChunks]:
-    """Pack all chunks, sorted by padding so that batches share as much of it as they can."""
+    """Pack all chunks, sorted by padding so that batches share most of it."""
     order = np.argsort(chunks.starts, kind="stable")
     return [
         pack_chunks(chunks, order[begin : begin + CHUNKS_PER_BATCH])

@@ -16,22 +16,22 @@ from fdrnn.model.spectral import spectral_radius
 Parameters = dict[str, npt.NDArray[np.float32]]
 """W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, D), b_y (D,).
 
-An LSTM's first three have 4 H in the place of the last H and it has c0 (1, H) as well; weight noise
-and the Gaussian output add logarithms of variances, as their modules say.
+An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well; weight noise
+and the Gaussian output add logarithms of variances.
 """
 
 OUTPUT_BIAS = -0.8
 
 
 def deviation(sigma2: float, init_scale: str) -> float:
-    """Return the standard deviation of initial weights: `init_scale` says what sigma^2 is."""
+    """Return the standard deviation of initial weights for a reading of sigma^2."""
     return math.sqrt(sigma2) if init_scale == "variance" else sigma2
 
 
 def initial_parameters(
     hyperparameters: Hyperparameters, n_features: int, init_scale: str, seed: int
 ) -> Parameters:
-    """Draw the initial parameters; float32, from `seed` alone.
+    """Draw the initial parameters, float32, from `seed` alone.
 
     W_in, W_rec and W_out are normal with mean 0 and sigma^2 as variance, or as standard
     deviation with ``init_scale = "std"``. Each unit keeps at most `max_incoming` recurrent

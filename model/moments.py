@@ -1,6 +1,6 @@
 r"""Moments of random variables through affine steps and transfer functions, symbolically.
 
-Each function takes and returns Theano expressions of one shape, elementwise unless said
+Each function takes and returns Theano expressions of one shape, elementwise unless stated
 otherwise: a mean, and a variance that is not negative. The native kernels compute the same; these
 expressions are the readable form and the reference.
 
@@ -41,7 +41,7 @@ SIGMOID_SLOPE = 4 - 2 * math.sqrt(2)
 """alpha in E[sig(x)^2] ~ sig(alpha (m - beta) / sqrt(1 + pi alpha^2 v / 8))."""
 
 SIGMOID_SHIFT = -math.log(math.sqrt(2) - 1)
-"""beta in the same."""
+"""beta in E[sig(x)^2]."""
 
 
 def _constant(value: float, like: Expression) -> Expression:
@@ -56,7 +56,7 @@ def affine(
     bias: Expression,
     p_keep: Expression,
 ) -> Moments:
-    """Moments of a = (d * x) W + b with Bernoulli d (equations 1 and 2).
+    """Return the moments of a = (d * x) W + b with Bernoulli d (equations 1 and 2).
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def affine(
 
 
 def sigmoid(mean: Expression, variance: Expression) -> Moments:
-    """Approximate moments of the logistic sigmoid of a Gaussian; both in [0, 1]."""
+    """Return approximate moments of the logistic sigmoid of a Gaussian, both in [0, 1]."""
     eighth_pi = _constant(math.pi / 8, mean)
     one = _constant(1.0, mean)
     alpha = _constant(SIGMOID_SLOPE, mean)
@@ -92,14 +92,14 @@ def sigmoid(mean: Expression, variance: Expression) -> Moments:
 
 
 def tanh(mean: Expression, variance: Expression) -> Moments:
-    """Approximate moments of tanh(x) = 2 sig(2x) - 1 of a Gaussian."""
+    """Return approximate moments of tanh(x) = 2 sig(2x) - 1 of a Gaussian."""
     two, four = _constant(2.0, mean), _constant(4.0, mean)
     first, second = sigmoid(two * mean, four * variance)
     return two * first - _constant(1.0, mean), four * second
 
 
 def rectifier(mean: Expression, variance: Expression) -> Moments:
-    """Exact moments of max(x, 0) of a Gaussian; at variance 0 those of the constant."""
+    """Return exact moments of max(x, 0) of a Gaussian; at variance 0 those of the constant."""
     tiny = _constant(1e-12, mean)
     zero, half, one = (_constant(value, mean) for value in (0.0, 0.5, 1.0))
     deviation = T.sqrt(T.maximum(variance, tiny))

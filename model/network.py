@@ -33,7 +33,7 @@ _OPTIMIZER = ("step_rate", "momentum", "decay", "clip_norm")
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What sequences go on from: arrays (n, width), one row each, as `Variant.state` names them."""
+    """The state from which sequences resume: arrays (n, width) in the order of `Variant.state`."""
 
     arrays: tuple[FloatArray, ...]
 
@@ -41,7 +41,7 @@ class State:
 Outcome = Callable[
     [Activations | FinalLayer, Symbols, Mapping[str, Expression]], Sequence[Expression]
 ]
-"""From activations, what they are made of and the arrays `Output.fixed`: what to compute."""
+"""From activations, symbols and the arrays `Output.fixed`: the expressions to compute."""
 
 RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
 """From packed rows and a state: arrays of one entry per row, and the state after the last step."""
@@ -53,14 +53,9 @@ class Network:
     Parameters
     ----------
     variant
-        What is computed up to the activations of the output units.
+        Builds the activations of the output units.
     output
-        What is made of these.
-
-    Attributes
-    ----------
-    variant, output
-        The same.
+        Builds the loss and the predictions from the activations.
     """
 
     def __init__(self, variant: Variant, output: Output) -> None:
@@ -76,7 +71,7 @@ class Network:
         self._scalars = {
             name: theano.shared(np.ones((), dtype)[()], name=name) for name, dtype in dtypes.items()
         }
-        # A shared variable, because Theano compiles an allocation anew in every process.
+        # A shared variable, because Theano recompiles an allocation in every process.
         self._zeros = theano.shared(np.zeros((1, 1), np.float32), name="zeros")
         self._hyperparameters = variant.typical
         self._train = self._compile_train()
@@ -118,7 +113,7 @@ class Network:
             [symbols.x, symbols.target, weights, symbols.n_rows, *noise],
             [nll, norm],
             updates=updates,
-            # An output's noise has no use where the variant has no variances.
+            # An output's noise is unused where the variant has no variances.
             on_unused_input="ignore",
         )
 
@@ -132,20 +127,20 @@ class Network:
         n_steps: float = 1.0,
         log_scale: float = 0.0,
     ) -> None:
-        """Set the variant's and the optimizer's numbers.
+        """Set the scalars of the variant, the output and the optimizer.
 
         Parameters
         ----------
         hyperparameters
             Of the variant's class.
         step_rate
-            That of this epoch.
+            Step rate of this epoch.
         clip_norm
             Gradient norm above which the gradient is rescaled.
         n_steps
-            Predicted steps of an epoch; matters to training alone, see `Variant.scalar_values`.
+            Predicted steps of an epoch, for training; see `Variant.scalar_values`.
         log_scale
-            See `Output.scalar_values`; matters to the NLL alone.
+            For the NLL; see `Output.scalar_values`.
         """
         values = {
             **self.variant.scalar_values(hyperparameters, n_steps),
@@ -162,13 +157,13 @@ class Network:
     def initial_parameters(
         self, hyperparameters: CommonHyperparameters, n_features: int, init_scale: str, seed: int
     ) -> Parameters:
-        """Draw initial parameters, the variant's and the output's, from `seed` alone."""
+        """Draw the initial parameters of variant and output from `seed` alone."""
         drawn = self.variant.initial_parameters(hyperparameters, n_features, init_scale, seed)
         return drawn | self.output.initial_parameters(n_features)
 
     @property
     def has_noise(self) -> bool:
-        """Whether a training step draws anything."""
+        """Whether a training step draws random arrays."""
         return bool(self.variant.noise or self.output.noise)
 
     def draw(self, rng: np.random.Generator, batch: PackedChunks) -> dict[str, npt.NDArray[Any]]:
@@ -177,7 +172,7 @@ class Network:
         return {**drawn, **self.output.draw(rng, batch)}
 
     def set_parameters(self, parameters: Parameters) -> None:
-        """Copy these values in."""
+        """Copy parameters into the network."""
         _copy_in(self._parameters, parameters)
         self._zeros.set_value(np.zeros_like(parameters["h0"]))
 
@@ -186,7 +181,7 @@ class Network:
         return _copy_out(self._parameters)
 
     def set_optimizer(self, velocity: Parameters, mean_square: Parameters) -> None:
-        """Copy this optimizer state in."""
+        """Copy an optimizer state into the network."""
         _copy_in(self._optimizer.velocity, velocity)
         _copy_in(self._optimizer.mean_square, mean_square)
 
@@ -208,7 +203,7 @@ class Network:
         padding
             The padding rule of its loss.
         rng
-            Of the noise; may be None for a network without.
+            Generator of the noise; may be None for a network without.
 
         Returns
         -------
@@ -236,12 +231,12 @@ class Network:
         return State(self.variant.initial_state(parameters, np.zeros_like(parameters["h0"])))
 
     def row_function(self, outcome: Outcome) -> RowFunction:
-        """Compile a function of packed rows and the state from which they go on.
+        """Compile a function of packed rows and the state from which they resume.
 
         Parameters
         ----------
         outcome
-            What to compute for every row.
+            Builds the expressions to compute for every row.
         """
         symbols = self._symbols(self._parameters)
         begin = tuple(T.fmatrix(f"initial {name}") for name in self.variant.state)
@@ -260,7 +255,7 @@ class Network:
                 rows.x, rows.target, rows.n_rows, *state.arrays, *(of_output[key] for key in fixed)
             )
             values, after = found[: -len(begin)], found[-len(begin) :]
-            # The arrays are the function's own buffers: what is kept of them is copied.
+            # The arrays are the function's buffers: the rows to keep are copied.
             last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
             return values, State(tuple(array[last].copy() for array in after))
 

@@ -36,7 +36,7 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """Shared variables, by parameter name.
+    """The optimizer's shared variables by parameter name.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def rmsprop_nesterov(
     decay: Expression,
     clip_norm: Expression,
 ) -> tuple[Expression, list[tuple[Any, Expression]]]:
-    """Build one update.
+    """Build the gradient norm and the updates of one step.
 
     Parameters
     ----------

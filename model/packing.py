@@ -1,12 +1,12 @@
-r"""Sequences as packed rows: the form in which the native layers read a batch.
+r"""Pack sequences as rows, the form in which the native layers read a batch.
 
 Rows are time-major: those of step 0, then those of step 1, and so on; `n_rows` (T,) counts them.
 Row i of step t continues row min(i, n_rows[t-1] - 1) of step t - 1. So the last rows of a step
 may *end* (whole sequences of different lengths, the longest first), and rows may *join*,
 continuing the last row of the step before. Joining serves the zeros prepended to short chunks:
-they lead every chunk along one and the same hidden trajectory, so one row follows it for all
-chunks still in their padding, and each chunk leaves it where its own frames begin. The loss of
-that row counts as often as there are chunks it stands for. Nothing is approximated.
+they lead every chunk along the same hidden trajectory, so one row represents all chunks still in
+their padding, and each chunk leaves it where its own frames begin. The loss of that row counts
+once for each chunk that it represents. Nothing is approximated.
 
 A row is one predicted step: its input is frame t, its target frame t + 1.
 """
@@ -37,8 +37,8 @@ class PackedChunks:
     n_rows
         int64, shape (chunk_length - 1,), positive.
     counted
-        float32, shape (R,): predicted steps each row stands for with the padding counted; they
-        sum to n_chunks (chunk_length - 1).
+        float32, shape (R,): predicted steps that each row represents, with the padding counted;
+        they sum to n_chunks (chunk_length - 1).
     masked
         float32, shape (R,): 1 where input and target frame are both real, else 0.
     """
@@ -50,7 +50,7 @@ class PackedChunks:
     masked: FloatArray
 
     def weights(self, padding: str) -> FloatArray:
-        """Return `counted` or `masked`, as the padding rule is named."""
+        """Return `counted` or `masked` by the padding rule."""
         return self.counted if padding == "counted" else self.masked
 
 
@@ -92,7 +92,7 @@ def pack_chunks(chunks: Chunks, index: IntArray, share_padding: bool = True) -> 
 
 
 def count_steps(chunks: Chunks, padding: str) -> int:
-    """Count the predicted steps of all chunks under a padding rule: what their weights sum to."""
+    """Count the predicted steps of all chunks under a padding rule, the sum of their weights."""
     n_steps = chunks.frames.shape[1] - 1
     skipped = chunks.starts if padding == "masked" else np.zeros_like(chunks.starts)
     return int((n_steps - skipped).sum())
@@ -100,7 +100,7 @@ def count_steps(chunks: Chunks, padding: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class PackedBlock:
-    """Some consecutive steps of a batch of whole sequences.
+    """Consecutive steps of a batch of whole sequences.
 
     Attributes
     ----------
@@ -119,10 +119,10 @@ class PackedBlock:
 
 
 def pack_sequences(sequences: Sequences, steps_per_block: int = 64) -> Iterator[PackedBlock]:
-    """Pack whole sequences, the longest first, as blocks to be run one after the other.
+    """Pack whole sequences, the longest first, as consecutive blocks.
 
-    The rows of a block's first step continue the first rows of the last step of the block
-    before. A sequence of one frame predicts nothing and has no row.
+    The rows of a block's first step continue the first rows of the last step of the previous
+    block. A sequence of one frame predicts nothing and has no row.
     """
     n_steps = np.array([len(sequence) - 1 for sequence in sequences])
     order = np.argsort(-n_steps, kind="stable")
@@ -132,7 +132,7 @@ def pack_sequences(sequences: Sequences, steps_per_block: int = 64) -> Iterator[
         n_rows = np.searchsorted(-sorted_steps, -step, side="left")
         row_step = np.repeat(step, n_rows)
         row_sequence = np.arange(n_rows.sum()) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
-        # Where the rows of one sequence go, frame by frame: filled sequence by sequence.
+        # Filled sequence by sequence.
         width = sequences[0].shape[1]
         x = np.empty((len(row_step), width), np.float32)
         target = np.empty_like(x)

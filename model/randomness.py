@@ -1,7 +1,7 @@
-"""Where the randomness of a training run comes from: its seed and counters, nothing else.
+"""Random generators of a training run, from its seed and counters alone.
 
-A run restored from the state of its last finished epoch therefore goes on with the same bits,
-without the state of any generator.
+A run restored from the state of its last finished epoch therefore resumes with the same bits,
+without the state of a generator.
 """
 
 from __future__ import annotations

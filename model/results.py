@@ -1,4 +1,4 @@
-"""What training a network yields: one record per epoch and one result per run."""
+"""Results of training a network: one record per epoch and one result per run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """One epoch of training; every NLL in nats per predicted step.
+    """The numbers of one epoch of training; every NLL in nats per predicted step.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class EpochRecord:
         parameters of each update: with a variant's noise, without its penalty.
     valid_nll_counted, valid_nll_masked
         Validation NLL at the end of the epoch with the prepended zeros counted (NaN where the
-        output cannot predict them), and without.
+        output cannot predict them), and masked.
     spectral_radius, spectral_radius_squared
         Spectral radius of W_rec and of its elementwise square.
     gradient_norm
@@ -31,7 +31,7 @@ class EpochRecord:
     seconds
         Wall time of the epoch: training, validation and these statistics.
     measurements
-        What `TrainingSettings.record` asks for beside these, by name; see there.
+        The numbers that `TrainingSettings.record` lists, by name.
     """
 
     epoch: int
@@ -47,7 +47,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrialResult:
-    """The end of a training run, at its best-validation parameters.
+    """The result of a training run, at its best-validation parameters.
 
     NLL are in nats per predicted step and infinite (test: None) where no epoch had a finite
     validation NLL, so that there are no best parameters.
@@ -55,14 +55,14 @@ class TrialResult:
     Attributes
     ----------
     diverged
-        Whether a loss, gradient or parameter was not finite, or the validation NLL so much above
-        its best as `fdrnn.model.outputs.Output.has_diverged` says.
+        Whether a loss, gradient or parameter was not finite, or the validation NLL too far above
+        its best (`fdrnn.model.outputs.Output.has_diverged`).
     n_epochs
         Epochs trained.
     best_epoch
         Epoch of the lowest validation NLL under the study's padding rule; 0 if none was finite.
     valid_nll
-        That validation NLL, the one which selects.
+        That validation NLL, which selects.
     valid_nll_counted, valid_nll_masked
         Both validation NLL at `best_epoch`.
     test_nll_sums
@@ -91,7 +91,7 @@ class TrialResult:
 
     @property
     def test_nll_sequence_mean(self) -> float | None:
-        """Mean over sequences of each one's NLL per predicted step."""
+        """Mean over sequences of the NLL per predicted step."""
         return sequence_mean_nll(self.test_nll_sums, self.test_steps)
 
 
@@ -101,16 +101,16 @@ def pooled_nll(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> f
     Parameters
     ----------
     sums
-        Shape (n,): nats summed over each sequence's predicted steps.
+        Shape (n,): nats summed over the predicted steps of each sequence.
     steps
-        Shape (n,): their numbers.
+        Shape (n,): numbers of predicted steps.
     """
     total = int(steps.sum())
     return float(sums.sum()) / total if total else None
 
 
 def sequence_mean_nll(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> float | None:
-    """Return the mean over sequences of each one's NLL per predicted step.
+    """Return the mean over sequences of the NLL per predicted step.
 
     Sequences without a predicted step are left out; None if all are. Parameters as for
     `pooled_nll`.

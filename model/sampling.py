@@ -1,4 +1,4 @@
-"""What a trained network expects of a sequence, and sequences drawn from it.
+"""Predict the frames of a sequence by a trained network, and draw sequences from it.
 
 A network's output at step t - 1 is its prediction of frame x_t, computed by the same pass as in
 testing: with fast dropout, variances and all. Frames are arrays (time, feature) as the network
@@ -22,7 +22,7 @@ Moments = tuple[Array, Array | None]
 
 
 def predict(network: Network, sequence: Frames) -> Array:
-    """Predict every frame of a sequence but the first from those before it.
+    """Predict every frame of a sequence but the first from the previous frames.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     given
         Shape (n_given, D), n_given >= 1: without a first frame there is no prediction.
     n_steps
-        Frames of the result, the given ones included.
+        Frames of the result, including the given frames.
     seed
-        Of the draws; not negative.
+        Seed of the draws, not negative.
 
     Returns
     -------
@@ -67,13 +67,13 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     Raises
     ------
     ValueError
-        If no frame is given, or more than `n_steps`.
+        If no frame is given, or more than `n_steps` frames.
     ToolchainError
         If the network's moments cannot be compiled on this machine.
     """
     n_given = len(given)
     if not 1 <= n_given <= n_steps:
-        raise ValueError(f"of {n_steps} steps 1 to {n_steps} must be given, got {n_given}")
+        raise ValueError(f"the number of given frames must be 1 to {n_steps}, got {n_given}")
     output, parameters = network.output, network.parameters()
     frames = np.zeros((n_steps, given.shape[1]), given.dtype)
     frames[:n_given] = given
@@ -89,13 +89,13 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
 
 
 def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, State]:
-    """Moments of the activations after each frame, and the state after the last."""
+    """Return the activations' moments after each frame, and the state after the last."""
     n_frames = len(frames)
     if not n_frames:
         return (np.zeros(frames.shape), None), state
     x = frames.astype(np.float32)
     one_a_step = np.ones(n_frames, np.int64)
-    # The targets matter to the NLL alone, which is not asked for.
+    # Only the NLL reads the targets.
     rows = PackedBlock(x, np.zeros_like(x), one_a_step, np.zeros(n_frames, np.int64))
     (mean, *variance), state = _presynaptic(network)(rows, state)
     return (mean.astype(np.float64), variance[0].astype(np.float64) if variance else None), state
@@ -103,7 +103,7 @@ def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, Sta
 
 @cache
 def _presynaptic(network: Network) -> RowFunction:
-    # Compiled when it is first asked for, of the operations of scoring: there is little C to do.
+    # Compiled at the first use, mostly of the operations of scoring, which are cached.
     with compilation():
         return network.row_function(
             lambda activations, symbols, _: network.output.presynaptic(activations, symbols)

@@ -1,4 +1,4 @@
-"""What is searched and what is fixed: the two sets of numbers that define a training run."""
+"""Hyperparameters, which are searched, and training settings, which a study fixes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
 RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
-"""What an epoch can measure beside its fixed numbers."""
+"""The optional measurements of an epoch."""
 
 
 LARGEST_CLIP_NORM = 1e38
-"""A number that single precision holds; no clipping, like any norm above 1.8e19, where the norm's
-own squares overflow."""
+"""The largest clipping norm, which single precision can represent; it clips nothing."""
 
 
 def require(holds: bool, key: str, value: object, rule: str) -> None:
@@ -38,7 +37,7 @@ def require_dropout_rate(key: str, value: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class CommonHyperparameters:
-    """The hyperparameters of Table 2 that every network has, whatever its cell.
+    """The hyperparameters of Table 2 that every network has.
 
     Attributes
     ----------
@@ -73,7 +72,7 @@ class CommonHyperparameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters(CommonHyperparameters):
-    """Those of a network with one recurrent matrix: Table 2 without dropout.
+    """The hyperparameters of a network with one recurrent matrix: Table 2 without dropout.
 
     Attributes
     ----------
@@ -146,7 +145,7 @@ class FastDropoutHyperparameters(DropoutHyperparameters, Hyperparameters):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What the paper leaves open, the same for every trial of a study.
+    """The settings that the paper leaves open, the same for every trial of a study.
 
     Attributes
     ----------
@@ -171,7 +170,7 @@ class TrainingSettings:
         Decay per update of the exponential average of the parameters that validation and test
         use, in [0, 1); 0 is off.
     record
-        What every epoch measures besides, any of `RECORDABLE`. ``"test_nll"``: the test NLL of
+        Optional measurements of every epoch, any of `RECORDABLE`. ``"test_nll"``: the test NLL of
         the parameters that validation uses, as measurements ``test_nll_pooled`` and
         ``test_nll_sequence_mean``. Nothing is ever selected by it. ``"decomposition"``: the ratio
         of the two parts of the gradient and the signs of delta^a after the epoch, on one and the
@@ -180,8 +179,8 @@ class TrainingSettings:
         ``"noise"``: mean and scale of the noise term over draws on that minibatch, after
         epochs 1, 2, 4, 8 and so on, as ``noise_`` and each field of
         `fdrnn.model.gradients.noise_term.NoiseTerm` per matrix.
-        A variant records what `fdrnn.model.recordable` says. With any, ``recording_seconds`` is
-        how much of the epoch's wall time this took.
+        `fdrnn.model.recordable` lists those that a variant can record. With any,
+        ``recording_seconds`` is their share of the epoch's wall time, in seconds.
     """
 
     batch_size: int = 27

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import ArpackError, eigs
 
 # Below this order a dense solve is as fast.
 _LARGEST_DENSE = 128
-# One wanted eigenvalue is not enough: where several have nearly the largest modulus (an initial
+# With one wanted eigenvalue, where several have nearly the largest modulus (an initial
 # W_rec has them all on a disc) the iteration may settle on a smaller one.
 _WANTED = 6
 _BASIS = 80

@@ -1,11 +1,11 @@
-"""Theano with its compiler and BLAS: the one place that configures and imports it.
+"""Configure and import Theano with its compiler and BLAS, in this one place.
 
 Theano reads its configuration once, at its first import, and refuses to be imported without
 BLAS flags. Every module that needs it therefore takes it from here::
 
     from fdrnn.model.toolchain import theano
 
-The BLAS is chosen by `fdrnn.model.blas`. Compiled modules go to ``compile`` in the user's cache
+`fdrnn.model.blas` selects the BLAS. Compiled modules go to ``compile`` in the user's cache
 directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
 ``THEANO_FLAGS`` are kept and take precedence.
 """
@@ -38,7 +38,7 @@ def check_toolchain() -> None:
     Raises
     ------
     ToolchainError
-        If there is no C++ compiler or no Python headers; the line says what to install.
+        If there is no C++ compiler or no Python headers.
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
@@ -55,12 +55,12 @@ def check_toolchain() -> None:
 
 
 def compile_directory() -> Path:
-    """Directory of the compiled modules."""
+    """Return the directory of the compiled modules."""
     return cache_directory() / "compile"
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of an error that says something: of Theano's, the compiler's."""
+    """Return the first informative line of an error, the compiler's of Theano's errors."""
     texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]
     text = next((text for text in texts if "ompilation failed" in text), texts[0])
     return text.strip().splitlines()[0][:300]
@@ -68,22 +68,22 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def compilation() -> Iterator[None]:
-    """Compile functions; what Theano and the compiler print is kept from the user's screen.
+    """Compile functions without the output of Theano and the compiler.
 
     Raises
     ------
     ToolchainError
-        If the block fails: for want of a compiler or of space, say.
+        If the block fails.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
         # Theano prints whole C files when the compiler fails.
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             yield
     except Exception as error:
         raise ToolchainError(
-            f"the network cannot be compiled: {_first_line(error)}; see that the compiler "
-            f"{theano.config.cxx!r} works and that {theano.config.base_compiledir} has room"
+            f"the network cannot be compiled: {_first_line(error)}; check the compiler "
+            f"{theano.config.cxx!r} and the free space of {theano.config.base_compiledir}"
         ) from error
 
 
@@ -94,7 +94,7 @@ def _escape(text: str) -> str:
 
 def _flags() -> str:
     blas = linked_blas()
-    # Without the first of these no loop that takes a square root is vectorised.
+    # Without the first no loop with a square root is vectorised.
     cxx = ["-fno-math-errno", *blas.definitions]
     if platform.machine() == "x86_64":
         cxx.append("-mprefer-vector-width=512")
@@ -102,7 +102,7 @@ def _flags() -> str:
         "device": "cpu",
         "floatX": "float32",
         "warn_float64": "raise",
-        # An optimization that fails would else print a traceback, and the next one, and go on.
+        # By default a failed optimization prints a traceback and continues.
         "on_opt_error": "raise",
         "allow_gc": "False",
         "cxx": os.environ.get("CXX", "g++"),
@@ -120,12 +120,12 @@ def _flags() -> str:
 def _import_theano() -> Any:
     check_toolchain()
     make_directory(compile_directory())
-    # MKL reads these when it is loaded: no threads of its own unless they are asked for, and
-    # results that do not depend on where in memory an array lies.
+    # MKL reads these when it is loaded: no threads by default, and results that do not depend
+    # on the alignment of arrays.
     os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
     os.environ.setdefault("MKL_CBWR", "AUTO")
-    # The one warns of a library with a version in its name, which links all the same; the other
-    # prints the traceback of an error that is raised as well.
+    # The first warns of a library with a version in its name, which can be linked; the second
+    # prints the traceback of an error that is also raised.
     for name in ("theano.tensor.blas", "theano.graph.opt"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     given = os.environ.get("THEANO_FLAGS")
@@ -133,10 +133,10 @@ def _import_theano() -> Any:
     try:
         import theano  # noqa: PLC0415 - must follow the flags
     except Exception as error:
-        # Whatever it stumbles over: flags, compiler, the files of its cache.
+        # Flags, compiler or files of the cache may be at fault.
         raise ToolchainError(f"Theano cannot be started: {_first_line(error)}") from error
     finally:
-        # Processes started from here find what the user set, and make their own.
+        # Child processes inherit the user's flags and add their own.
         if given is None:
             del os.environ["THEANO_FLAGS"]
         else:
@@ -146,10 +146,10 @@ def _import_theano() -> Any:
 
 
 def _source_version(op: Any, **_: object) -> tuple[Any, ...]:
-    """Version of a `theano.graph.op.ExternalCOp`: a digest of its sources.
+    """Return the version of a `theano.graph.op.ExternalCOp`: a digest of its sources.
 
-    Theano's own hashes strings, by a seed that differs between processes, so that every process
-    would compile these operations again, Theano's own ones included.
+    Theano's version hashes strings with a seed that differs between processes, so that every
+    process would recompile these operations, including Theano's own.
     """
     digest = hashlib.sha256("".join(op.func_codes).encode()).hexdigest()
     params = getattr(op, "params_type", None)

@@ -1,4 +1,4 @@
-"""A training run: epochs, stopping, divergence, and a state from which it goes on.
+"""Train a configuration: epochs, stopping, divergence, and a state from which to resume.
 
 The order of the data depends on (seed, epoch) alone, a variant's noise on (seed, epoch, number of
 the minibatch), so the state needs no random generator: a run restored from the state of its last
@@ -18,7 +18,7 @@ from fdrnn.datasets import Dataset, chunk, log_scale, standardised
 from fdrnn.model.checkpoint import Checkpoint, Progress
 from fdrnn.model.errors import TrainingInterrupted
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
-from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.parts import LayerDecomposition
 from fdrnn.model.gradients.recording import Recorder
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
@@ -35,30 +35,30 @@ def _never() -> bool:
 
 
 class Trainer:
-    """One training run of one configuration.
+    """A training run of one configuration.
 
-    Trainers share the compiled network of their variant and output, but nothing that lasts: each
-    holds its own state and loads it at the start of an epoch.
+    Trainers share the compiled network of their variant and output, but no state: each loads its
+    own into the network at the start of an epoch.
 
     Parameters
     ----------
     dataset
-        Its training and validation splits are cut into chunks; the test split stays whole. Real
-        data are standardised by the training split.
+        The data; training and validation splits are cut into chunks, the test split stays
+        whole, and real data are standardised by the training split.
     variant
         A name of `fdrnn.model.VARIANTS`.
     hyperparameters
         Of the variant's class.
     settings
-        What is the same for every trial of a study.
+        The settings of the study.
     seed
-        Of the initial parameters, the order of the data and the noise, not negative.
+        Seed of the initial parameters, the order of the data and the noise, not negative.
     output
         A name of `fdrnn.model.OUTPUTS`.
 
     Raises
     ------
-    OutputError
+    OutputMismatchError
         If the output does not fit the data or the padding rule.
 
     Examples
@@ -128,7 +128,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether patience or epochs are used up, or the run has diverged."""
+        """Whether patience or epochs are exhausted, or the run has diverged."""
         progress = self._state.progress
         return (
             progress.diverged
@@ -141,7 +141,7 @@ class Trainer:
         return self._state.to_bytes(self._identity)
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state of the same run.
+        """Resume from a state of the same run.
 
         Raises
         ------
@@ -156,12 +156,12 @@ class Trainer:
         Parameters
         ----------
         interrupted
-            Asked before each minibatch; true raises `TrainingInterrupted`.
+            Called before each minibatch; true raises `TrainingInterrupted`.
 
         Raises
         ------
         TrainingInterrupted
-            The epoch is lost, the state is that before it.
+            If `interrupted` returned true; the state is that before the epoch.
         """
         begin_s = time.perf_counter()
         before = self._state
@@ -245,22 +245,22 @@ class Trainer:
         )
 
     def decomposition(self, parameters: Parameters | None = None) -> tuple[LayerDecomposition, ...]:
-        """Take the gradient apart on the first minibatch of the training chunks as they come.
+        """Decompose the gradient on the first minibatch of the training chunks, in their order.
 
         Parameters
         ----------
         parameters
-            Where; None for those after the last finished epoch.
+            Parameters of the gradient; None for those after the last finished epoch.
 
         Raises
         ------
         DecompositionError
-            If the variant passes no variances on.
+            If the variant propagates no variances.
         """
         return self._recorder.decomposition(self.epoch, parameters or self._state.parameters)
 
     def _update_average(self, average: Parameters, updates: int) -> None:
-        # The mean of all parameters so far, until that forgets more slowly than the setting.
+        # The mean of all parameters so far, until its decay exceeds the setting.
         keep = np.float32(min(self._settings.parameter_average, 1.0 - 1.0 / updates))
         for name, value in self._network.parameters().items():
             average[name] += (np.float32(1.0) - keep) * (value - average[name])

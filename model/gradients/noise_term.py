@@ -1,4 +1,4 @@
-r"""The noise term of equation 4 over repeated draws at the same parameters.
+r"""Measure the noise term of equation 4 over repeated draws at the same parameters.
 
 The paper says of a sampled unit's regularisation term that it is a zero-centred Gaussian whose
 scale does not depend on the weight, since with one incoming unit it is
@@ -6,11 +6,11 @@ scale does not depend on the weight, since with one incoming unit it is
 .. math:: \frac{\partial J}{\partial \hat a}\, \sqrt{c_i}\, s, \qquad
     c_i = p (1 - p) E[x_i]^2 + p V[x_i].
 
-Both are measured here. Two things can set a network apart from that. The error signal
+A network can differ in both respects. The error signal
 :math:`\partial J / \partial \hat a` depends on s itself, and then the mean is
 :math:`\sqrt{V[a]}\, E[\partial^2 J / \partial \hat a^2]` times the rest (Stein's lemma) and not 0.
 And with several incoming units the term is :math:`\partial J / \partial \hat a\; s\, c_i w_i /
-\sqrt{V[a]}`, whose scale grows with the weight as long as the others make up most of V[a].
+\sqrt{V[a]}`, whose scale grows with the weight while the other units contribute most of V[a].
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class NoiseTerm:
     Attributes
     ----------
     mean_by_error
-        Norm of the mean over draws by that of its standard error; for a mean of 0 its square is
-        1 on average.
+        Norm of the mean over draws divided by that of its standard error; for a mean of 0 its
+        square is 1 on average.
     p_value
         Of the hypothesis that the whole matrix of terms is distributed symmetrically about 0,
-        against a mean that is not 0: the share of random signs of the draws, the drawn ones
-        included, whose sum has at least the norm of theirs. Exact under the hypothesis, however
-        the weights' terms depend on each other.
+        against a mean that is not 0: the share of random signs of the draws, including all
+        positive ones, whose sum has at least the norm of the sum of the draws. Exact under the
+        hypothesis, however the weights' terms depend on each other.
     scale_slope
         Slope of the logarithm of a weight's standard deviation against that of its size, between
-        weights of the same incoming unit and the same outgoing unit (both have effects of their
-        own in the regression, since the scale may depend on both): 0 if the scale does not
+        weights of the same incoming unit and the same outgoing unit (the regression has an
+        effect for each of both, since the scale may depend on them): 0 if the scale does not
         depend on the weight, 1 if it is proportional to it.
     """
 
@@ -89,7 +89,7 @@ def _p_value(draws: Array) -> float:
     gram = draws @ draws.T
     signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(_N_FLIPS, len(draws)))
     squares = np.einsum("fi,ij,fj->f", signs, gram, signs)
-    # Rounding must not set apart the signs that are all alike.
+    # Rounding must not separate equal signs.
     reached = squares >= gram.sum() * (1 - 1e-9)
     return float((1 + reached.sum()) / (1 + _N_FLIPS))
 
@@ -102,7 +102,7 @@ def _scale_slope(size: Array, deviation: Array) -> float:
 
 
 def _without_effects(values: Array, known: npt.NDArray[Any]) -> Array:
-    """Return the logarithms less the effects of rows and columns, 0 where not known."""
+    """Return the logarithms minus the effects of rows and columns, 0 where not known."""
     rest = np.where(known, np.log(np.where(known, values, 1.0)), 0.0)
     counts = [np.maximum(known.sum(axis=axis, keepdims=True), 1) for axis in (0, 1)]
     for _ in range(_N_SWEEPS):

@@ -1,6 +1,6 @@
-"""What an epoch measures beside its fixed numbers, as `TrainingSettings.record` asks.
+"""Record the optional measurements of an epoch that `TrainingSettings.record` lists.
 
-Nothing here has a part in training: a study with records has the same bits as one without.
+No measurement affects training: a study with records has the same bits as one without.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.chunking import Chunks
 from fdrnn.model.evaluation import sequence_nll
-from fdrnn.model.gradients.decomposition import decompose
-from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.decompose import decompose
 from fdrnn.model.gradients.noise_term import N_DRAWS, noise_term
+from fdrnn.model.gradients.parts import LayerDecomposition
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import Network
 from fdrnn.model.packing import pack_chunks
@@ -36,10 +36,10 @@ class Recorder:
     dataset
         As the network sees it; its test split is scored for ``"test_nll"``.
     chunks
-        The training chunks; the first minibatch of them as they come is the one whose gradient
-        is taken apart.
+        The training chunks; the gradient of their first minibatch, in their order, is
+        decomposed.
     hyperparameters, settings, seed
-        The run's.
+        As of the run.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Recorder:
         Parameters
         ----------
         epoch
-            The epoch.
+            Number of the epoch.
         parameters
-            The network's at its end, before any average.
+            The network's at the end of the epoch, before any average.
 
         Returns
         -------
         dict
-            What `TrainingSettings.record` lists, and ``recording_seconds``, the wall time that
-            all of it took; empty where it lists nothing.
+            The measurements that `TrainingSettings.record` lists, and ``recording_seconds``,
+            their wall time; empty where it lists nothing.
         """
         record = self._settings.record
         if not record:
@@ -90,7 +90,7 @@ class Recorder:
         return values | {"recording_seconds": time.perf_counter() - begin_s}
 
     def decomposition(self, epoch: int, parameters: Parameters) -> tuple[LayerDecomposition, ...]:
-        """Take the gradient apart, as `fdrnn.model.trainer.Trainer.decomposition` says."""
+        """Decompose the gradient; see `fdrnn.model.trainer.Trainer.decomposition`."""
         # No minibatch of an epoch has this number.
         return self._decompose(
             parameters, noise_generator(self._seed, epoch, len(self._chunks.starts))
@@ -132,12 +132,12 @@ class Recorder:
 
 
 def of_decomposition(layers: Sequence[LayerDecomposition]) -> dict[str, float]:
-    """Return what a study records of a decomposition every epoch, by name.
+    """Return the measurements of a decomposition by name.
 
     For each matrix W the norms of the two parts, ``loss_gradient_norm_W`` and
     ``regularizer_gradient_norm_W``, their ratio ``regularizer_ratio_W``, and how the
-    regulariser's acts on the weights, ``pull_W`` and ``pulled_share_W`` as in
-    `fdrnn.model.gradients.layer_decomposition.LayerDecomposition`; for hidden and output
+    regulariser's part acts on the weights, ``pull_W`` and ``pulled_share_W`` as in
+    `fdrnn.model.gradients.parts.LayerDecomposition`; for hidden and output
     units the shares of rows and units by the sign of delta^a, ``delta_negative_hidden`` and so on.
     """
     values: dict[str, float] = {}

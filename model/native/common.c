@@ -2,8 +2,8 @@
 /*
  * Shared by every native op: BLAS, buffers, argument checks, vectorisable functions.
  *
- * Loops carry `ivdep`: their arrays never overlap, which `restrict` does not tell the vectoriser
- * once a function is inlined; without it the longer ones are scalar and several times slower.
+ * Loops have `ivdep`: their arrays never overlap, but the vectoriser ignores `restrict` once a
+ * function is inlined; without it the longer loops are scalar and several times slower.
  *
  * All matrices are C-contiguous. Every name is a template or an overload on `real`, which is
  * npy_float32 in training and npy_float64 where gradients are checked.

@@ -1,6 +1,6 @@
 #section support_code
 /*
- * What layers with Gaussian weights share: of equation 6, V[a] = variance (M^2 + S) + mean^2 S with
+ * The layers with Gaussian weights: of equation 6, V[a] = variance (M^2 + S) + mean^2 S with
  * M and S the weights' means and variances, both sides of its one product, (variance, mean^2)
  * times M^2 + S above S.
  */

@@ -1,12 +1,12 @@
 #section support_code
 /* Gradient of the recurrent layer with Gaussian weights, backwards over the rows of
- * gaussian_weights.c; see recurrence_grad.c for the order of work. */
+ * gaussian_weights.c. */
 namespace fdrnn {
 
 /*
- * (da, dv) from the gradients of mean and variance (n, H) and from what the next step says, as
- * `future_mean` (n, H) and through u = (variance, mean^2) as `future_u` (n, 2 H); both NULL at
- * the last step. `bias` (H,) accumulates the column sums of da.
+ * (da, dv) from the gradients of mean and variance (n, H) and from those of the next step,
+ * `future_mean` (n, H) and, through u = (variance, mean^2), `future_u` (n, 2 H), which the last
+ * step ignores. `bias` (H,) accumulates the column sums of da.
  */
 template <bool has_future, typename real>
 inline void tanh_and_square_gradient(npy_intp n, npy_intp H, const real *__restrict b,

@@ -1,8 +1,8 @@
 #section support_code
 /*
- * Forward pass of the LSTM layer over packed rows (see packing.py and recurrence.c).
+ * Forward pass of the LSTM layer over packed rows (see passes.c).
  *
- * The four gates stand side by side in a row of 4 H columns: input, forget and output gate, then
+ * The four gates are side by side in a row of 4 H columns: input, forget and output gate, then
  * the candidate. So one product serves all four, and the three sigmoids are one loop.
  */
 namespace fdrnn {
@@ -30,7 +30,7 @@ inline void gate_moments(npy_intp n, npy_intp H, const real *__restrict b, const
     }
 }
 
-/* The gates of an ordinary layer, in the place of a. */
+/* The gates of an ordinary layer, which replace a. */
 template <typename real>
 inline void gates_plain(npy_intp n, npy_intp H, const real *__restrict b, real *a_) {
     for (npy_intp i = 0; i < n; ++i) {
@@ -44,7 +44,7 @@ inline void gates_plain(npy_intp n, npy_intp H, const real *__restrict b, real *
 }
 
 /*
- * Cell, its tanh and the hidden state from the gates. Row i's cell before is row
+ * Cell, its tanh and the hidden state from the gates. Row i's previous cell is row
  * min(i, n_before - 1); c = (1 - p) mean^2 + variance is the variance input of the next step.
  */
 template <typename real>

@@ -1,15 +1,15 @@
 #section support_code
 /*
- * Gradient of the LSTM layer, backwards over the packed rows of lstm.c; like recurrence_grad.c
- * it needs no exp, and `successors` makes the recurrent weight gradient one product.
+ * Gradient of the LSTM layer, backwards over the packed rows of lstm.c; it
+ * needs no exp, like transfer_grad.c.
  */
 namespace fdrnn {
 
 /*
  * Through h = output * tanh(cell) and cell = forget * before + input * candidate, row by row.
  * Into `d_gate_*` (n, 4 H) go the gradients of the gates' moments, into `d_before_*` (n, H) those
- * of each row's cell before. `future_*` (n, H) is what the next step says of the hidden state
- * (NULL at the last step), `d_cell_*` (n, H) what it says of the cell.
+ * of each row's previous cell. `future_*` (n, H) is the gradient of the hidden state from the next
+ * step, which the last step ignores, `d_cell_*` (n, H) that of the cell.
  */
 template <bool has_future, typename real>
 inline void cell_gradient(npy_intp n, npy_intp n_before, npy_intp H, real p_keep,
@@ -71,7 +71,7 @@ inline void cell_gradient(npy_intp n, npy_intp n_before, npy_intp H, real p_keep
     }
 }
 
-/* (da, dv) in the place of the gradients of the gates' moments; `bias` sums the rows of da. */
+/* (da, dv), which replace the gradients of the gates' moments; `bias` sums the rows of da. */
 template <typename real>
 inline void gate_gradient(npy_intp n, npy_intp H, const real *__restrict b, const real *a_,
                           const real *v_, const real *mean_, const real *variance_, real *da_,
@@ -100,7 +100,7 @@ inline void gate_gradient(npy_intp n, npy_intp H, const real *__restrict b, cons
     }
 }
 
-/* All of the above for an ordinary layer: da (n, 4 H) and the gradient of the cells before. */
+/* An ordinary layer's da (n, 4 H) and the gradient of the previous cells. */
 template <bool has_future, typename real>
 inline void lstm_plain_gradient(npy_intp n, npy_intp n_before, npy_intp H, const real *gates,
                                 const real *tanh_, const real *before_, const real *g_,

@@ -31,7 +31,7 @@ inline void bernoulli_nll(npy_intp n, npy_intp D, bool fast, const real *z_mean,
     }
 }
 
-/* The same at a draw. */
+/* nll (n,) at a draw. */
 template <typename real>
 inline void sampled_bernoulli_nll(npy_intp n, npy_intp D, const real *z_mean,
                                   const real *z_variance, const real *noise_, const real *target,

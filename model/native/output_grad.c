@@ -33,7 +33,7 @@ inline void bernoulli_gradient(npy_intp n, npy_intp D, bool fast, const real *g,
     }
 }
 
-/* The same at a draw; where z_variance = 0 it does not depend on the noise. */
+/* (dz_mean, dz_variance) at a draw; where z_variance = 0 it does not depend on the noise. */
 template <typename real>
 inline void sampled_bernoulli_gradient(npy_intp n, npy_intp D, const real *g, const real *z_mean,
                                        const real *z_variance, const real *noise_,

@@ -1,10 +1,10 @@
 #section support_code
 /*
- * Forward pass of a recurrent layer in which every sequence has a matrix of its own.
+ * Forward pass of a recurrent layer in which every sequence has its own matrix.
  *
- * Rows are time-major with as many rows at every step as there are sequences: row t B + k is
- * step t of sequence k. Sequences come one after the other, each step one product of a vector
- * with the sequence's matrix, which stays in the cache meanwhile.
+ * Rows are time-major with as many rows at every step as there are sequences: row t B + k is step t
+ * of sequence k. Sequences are computed one after the other, each step by one product of a vector
+ * with the sequence's matrix, which stays in the cache.
  */
 namespace fdrnn {
 

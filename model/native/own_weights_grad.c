@@ -2,7 +2,7 @@
 /* Gradient of the layer of own_weights.c, one sequence after the other. */
 namespace fdrnn {
 
-/* da from the gradient of h = tanh(a) and what the next step says of h. */
+/* da from the gradients of h = tanh(a), from the loss and from the next step. */
 template <typename real>
 inline void tanh_gradient(npy_intp H, const real *__restrict h, const real *__restrict g,
                           const real *__restrict future, real *__restrict da) {

@@ -59,7 +59,7 @@ inline void tanh_plain(npy_intp n, npy_intp H, real s, const real *__restrict b,
 }
 
 /*
- * The mean of tanh at (a + b, v), whose variance no one asks for: c is that of dropout alone,
+ * The mean of tanh at (a + b, v), without the variance: c is that of dropout alone,
  * (1 - p) mean^2, as in Wang and Manning 2013.
  */
 template <typename real>
@@ -131,7 +131,7 @@ inline void rectifier_moments(npy_intp n, npy_intp H, real p_keep, const real *_
     }
 }
 
-/* The step of a unit of any kind; a kind leaves alone what it has no use for. */
+/* The step of a unit of any kind; each ignores the arrays that it does not need. */
 template <typename real>
 inline void transfer(int cell, npy_intp n, npy_intp H, real s, real p_keep, const real *b,
                      const real *a, const real *v, const real *noise, real *mean, real *variance,

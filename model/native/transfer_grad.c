@@ -4,8 +4,8 @@
  * moments, from those of the post-synaptic ones.
  *
  * Those of tanh need no exp: the derivatives are written in the post-synaptic moments that the
- * forward pass kept. What the next step says comes as `future_mean` and, through its variance
- * input c, as `future_c`; both are NULL at the last step. All are (n, H); `bias` (H,)
+ * forward pass kept. `future_mean` and, through the variance input c, `future_c` are the gradients
+ * from the next step, which the last step ignores. All are (n, H); `bias` (H,)
  * accumulates the column sums of da.
  */
 namespace fdrnn {

@@ -1,7 +1,7 @@
 """The native operations: recurrent and output layers over packed rows.
 
-Their C stands in ``native/``; each has an analytic gradient, an operation of its own, but
-`AveragedSoftmax`, which training does not need. They take rows as `fdrnn.model.packing` lays them
+Their C is in ``native/``. Each has an analytic gradient, except `AveragedSoftmax`, which training
+does not use. They take rows as `fdrnn.model.packing` lays them
 out: (n_rows_in_all, features), time-major. All real arguments share one dtype, float32 or float64.
 Rates are 0-d inputs, so that a new value compiles nothing.
 """

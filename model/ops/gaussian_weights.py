@@ -10,9 +10,9 @@ dropout:
 
 with all squares elementwise, then the moments of tanh in `fdrnn.model.moments`; and the same
 without the input for an output layer. The paper leaves
-open how this goes on over time. Here, as its equations read, h_{t-1} is taken for independent of
-W, and the components of h_{t-1} for independent of one another; in a network whose one draw of
-W lasts for a whole sequence both are not. Biases and the initial state have no variance.
+open how this continues over time. Here, as its equations read, h_{t-1} is treated as independent
+of W, and so are the components of h_{t-1} of each other; neither holds in a network whose draw of
+W lasts for a whole sequence. Biases and the initial state have no variance.
 
 Without any variance of the weights this is not quite the ordinary layer, because the variance of
 tanh by the paper's approximation is not 0 for an input without variance: over 50 steps the hidden

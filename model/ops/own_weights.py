@@ -1,4 +1,4 @@
-"""Layers in which every sequence has weights of its own: one draw per sequence.
+"""Layers in which every sequence has its own weights.
 
 Rows are time-major with one for each of the B sequences at every step: row t B + k is step t of
 sequence k.

@@ -1,4 +1,4 @@
-"""Losses of a softmax: of certain activations, and of Gaussian ones by sigma points and draws.
+"""Losses of a softmax of certain activations, or of Gaussian ones by sigma points and draws.
 
 Activations, or their means and variances, have the shape (R, D); targets, the same, are one-hot.
 """
@@ -33,8 +33,8 @@ class Softmax(NativeOp):
 class UnscentedSoftmax(NativeOp):
     """NLL of targets under the average over the activations' sigma points.
 
-    Inputs: mean, variance, target. Output: nll (R,), in nats; 0 where a target has no class. The
-    equations stand in `fdrnn.model.outputs.softmax_unscented`.
+    Inputs: mean, variance, target. Output: nll (R,), in nats; 0 where a target has no class. See
+    `fdrnn.model.outputs.softmax_unscented` for the equations.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The outputs that a study can name; each is the module of its name.
+"""The outputs that a study can name, each in the module of its name.
 
-A new one is its module here, its name in the registry below, its tests and, where it needs a
-kernel, a C file in ``native/`` with its operation in `fdrnn.model.ops`. Every variant has every
-output.
+A new output is a module here, a name in the registry below, tests and, where it needs a
+kernel, a C file in ``native/`` with its operation in `fdrnn.model.ops`. Every variant works with
+every output.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from fdrnn.model.errors import OutputError
+from fdrnn.model.errors import OutputMismatchError
 from fdrnn.model.outputs.base import Output
 
 _REGISTRY = ("bernoulli", "gaussian", "softmax_sampled", "softmax_unscented")
 
 DEFAULT_OUTPUT = _REGISTRY[0]
-"""The paper's."""
+"""The paper's output."""
 
 OUTPUTS: Mapping[str, Output] = MappingProxyType(
     {name: import_module(f"{__name__}.{name}").OUTPUT for name in _REGISTRY}
 )
-"""By name, in the order of the registry."""
+"""The outputs by name, in the order of the registry."""
 
 
 def require_kind(output: str, kind: str, data: str) -> None:
@@ -35,17 +35,17 @@ def require_kind(output: str, kind: str, data: str) -> None:
     kind
         One of `fdrnn.datasets.KINDS`.
     data
-        Name of the data set, for the error.
+        Name of the data set, for the message.
 
     Raises
     ------
-    OutputError
-        If it fits another kind.
+    OutputMismatchError
+        If the output fits another kind.
     """
     if OUTPUTS[output].kind == kind:
         return
     fitting = " or ".join(repr(name) for name, other in OUTPUTS.items() if other.kind == kind)
-    raise OutputError(
+    raise OutputMismatchError(
         f"output must fit the data: {output!r} predicts {OUTPUTS[output].kind} data, and "
         f"{data!r} is {kind}; output {fitting} fits it"
     )
@@ -56,11 +56,11 @@ def require_padding(output: str, padding: str) -> None:
 
     Raises
     ------
-    OutputError
-        If prepended frames would count that the output cannot predict.
+    OutputMismatchError
+        If prepended frames would count, which the output cannot predict.
     """
     if padding == "counted" and not OUTPUTS[output].counts_padding:
-        raise OutputError(
+        raise OutputMismatchError(
             f"padding must be 'masked' for output {output!r}, whose data have no symbol for a "
             f"prepended frame, got {padding!r}"
         )

@@ -1,12 +1,12 @@
-"""What an output is: what data it fits, its loss, its parameters and its predictions.
+"""The interface of outputs: the data they fit, loss, parameters and predictions.
 
-An output is one module of this package, named like the output, with the object ``OUTPUT``. A
-variant hands it pre-synaptic activations (`fdrnn.model.activations`), one for each column of the
-data. Neither knows which the other is. A module imports what compiles inside the functions that
-build the graph, as variants do.
+An output is one module of this package, named like the output, with the object ``OUTPUT``. It
+reads the pre-synaptic activations that a variant returns (`fdrnn.model.activations`), one for each
+column of the data, and does not depend on the variant. A module imports Theano inside the
+functions that build the graph, as variants do.
 
 The loss is an expression; what a trained network predicts is computed in NumPy, in double
-precision, from the activations' moments (n, D), with None for a variance that is not there.
+precision, from the activations' moments (n, D), with None for no variance.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 _DIVERGENCE_FACTOR = 2.0
 _DIVERGENCE_FLOOR = 1.0
-"""Nats a frame: a best NLL below counts as this one, since a good one may be next to 0."""
+"""Nats a frame; a lower best NLL counts as this one, since a good one may be close to 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,26 +52,26 @@ class Output(ABC):
     """The kind of data it fits, one of `fdrnn.datasets.KINDS`."""
 
     counts_padding: ClassVar[bool] = True
-    """Whether a prepended frame can be predicted at all."""
+    """Whether the output can predict a prepended frame."""
 
     parameter_axes: ClassVar[Mapping[str, int]] = {}
-    """Names of its own parameters and their numbers of axes."""
+    """Names of its parameters and their numbers of axes."""
 
     scalars: ClassVar[Mapping[str, str]] = {}
-    """Names and dtypes of numbers that follow from the data."""
+    """Names and dtypes of scalars that follow from the data."""
 
     noise: ClassVar[Mapping[str, tuple[str, int]]] = {}
     """Random arrays of a training step; as `fdrnn.model.variants.Variant.noise`."""
 
     fixed: ClassVar[Mapping[str, tuple[str, int]]] = {}
-    """Arrays of validation and test that are the same for every network, as `noise` is."""
+    """Arrays of validation and test, the same for every network; declared as `noise`."""
 
     def initial_parameters(self, n_features: int) -> Parameters:
-        """Return what it adds to a variant's initial parameters, or has in their place."""
+        """Return initial parameters that extend or replace the variant's."""
         return {}
 
     def scalar_values(self, log_scale: float) -> Mapping[str, float]:
-        """Return the value of each of `scalars`.
+        """Return the values of `scalars` by name.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Output(ABC):
         return {}
 
     def fixed_arrays(self, n_features: int) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Return the arrays of `fixed`."""
+        """Return the arrays of `fixed` by name."""
         return {}
 
     @abstractmethod
@@ -121,17 +121,17 @@ class Output(ABC):
         symbols: Symbols,
         noise: Mapping[str, Expression],
     ) -> Expression:
-        """Build the loss from activations; as `nll_of`."""
+        """Build the loss from activations, as `nll_of` from their moments."""
         return self.nll_of(*activations.moments(), symbols, noise)
 
     def presynaptic(
         self, activations: Activations | FinalLayer, symbols: Symbols
     ) -> list[Expression]:
-        """Build E[a] and, where there is one, V[a], for `expectation` and `realize`."""
+        """Build E[a] and, if there is one, V[a], for `expectation` and `realize`."""
         return [moment for moment in activations.moments() if moment is not None]
 
     def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
-        """Tell whether a validation NLL is so much worse than the best that training is over.
+        """Return whether a validation NLL is so far above the best that training has diverged.
 
         An NLL of probabilities is not negative; by default it may not pass both twice its best and
         2 nats.
@@ -143,7 +143,7 @@ class Output(ABC):
         """Return the expected frames, (n, D)."""
 
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
-        """Draw what `realize` needs, one row a step."""
+        """Draw the random numbers of `realize`, one row a step."""
         return rng.random((n_steps, n_features))
 
     @abstractmethod

@@ -48,7 +48,7 @@ class Bernoulli(Output):
         symbols: Symbols,
         noise: Mapping[str, Expression],
     ) -> Expression:
-        """Build the cross entropy, of an affine layer in one native operation with it."""
+        """Build the cross entropy, fused with an affine layer in one native operation."""
         if isinstance(activations, FinalLayer):
             return _fused(activations, symbols)[0]
         return super().nll(activations, symbols, noise)
@@ -56,7 +56,7 @@ class Bernoulli(Output):
     def presynaptic(
         self, activations: Activations | FinalLayer, symbols: Symbols
     ) -> list[Expression]:
-        """Build the moments with the operation of the loss, so that nothing new is compiled."""
+        """Build the moments with the operation of the loss, which is compiled already."""
         if isinstance(activations, FinalLayer):
             return _fused(activations, symbols)[1:]
         return super().presynaptic(activations, symbols)

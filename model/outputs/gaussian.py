@@ -7,8 +7,8 @@ r"""Independent Gaussian columns whose variance enters the loss: real values.
 
 The first two moments of the activation are the prediction's (Bayer et al. 2013, section 2.2, and
 the second case of Figure 1). The paper has V[a] alone; the learned s_j, a parameter of each
-column, is the variance of what the network cannot know, without which a network that passes no
-variances on would have none. It begins at 0, the variance of the standardised data.
+column, is the variance of noise in the data, without which a network that propagates no variances
+would have none. It begins at 0, the variance of the standardised data.
 
 The network sees standardised frames (`fdrnn.datasets.standardisation`). The NLL is that of the
 frames in the units of the file: the logarithms of the columns' units are added. It is an NLL of
@@ -36,7 +36,7 @@ LOG_VARIANCE = "log_variance_y"
 """Parameter s, shape (D,)."""
 
 STANDARD_NLL = 0.5 * (1.0 + math.log(2.0 * math.pi))
-"""Entropy of a standard Gaussian, in nats: what a column costs whose prediction is its average."""
+"""Entropy of a standard Gaussian in nats: the NLL of a column predicted by its average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class GaussianOutput(Output):
         return {name: np.zeros(n_features, np.float32) for name in ("b_y", LOG_VARIANCE)}
 
     def scalar_values(self, log_scale: float) -> Mapping[str, float]:
-        """Return what is added to the NLL of standardised frames."""
+        """Return the term added to the NLL of standardised frames."""
         return {"log_scale": log_scale}
 
     def nll_of(
@@ -74,9 +74,9 @@ class GaussianOutput(Output):
         return half * (logarithms + squares) + symbols.scalars["log_scale"]
 
     def has_diverged(self, valid_nll: float, best: float, n_features: int) -> bool:
-        """Tell whether the NLL is above its best by a standard Gaussian's in every column.
+        """Return whether the NLL exceeds its best by a standard Gaussian's in every column.
 
-        A multiple of the best would mean nothing: it may be negative, and depends on the units.
+        A multiple of the best is no bound: the best may be negative, and depends on the units.
         """
         return valid_nll > best + n_features * STANDARD_NLL
 

@@ -1,4 +1,4 @@
-"""What the categorical outputs share: one symbol a frame, its classes as columns.
+"""The base of the categorical outputs: one symbol a frame, its classes as columns.
 
 A frame is one-hot: the column of its symbol is 1. Where the activations have no variance, the
 class probabilities are softmax(E[a]), and the NLL of target class t is
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CategoricalOutput(Output):
-    """A categorical output; how variances enter is its subclass's."""
+    """A categorical output; subclasses define how variances enter."""
 
     kind: ClassVar[str] = CATEGORICAL
     counts_padding: ClassVar[bool] = False

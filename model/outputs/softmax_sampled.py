@@ -2,12 +2,12 @@ r"""Categorical classes by sampling the activations of a softmax.
 
 In training a = E[a] + s sqrt(V[a]) is drawn once for each row and class, s ~ N(0, 1) from the
 trial's seed, the epoch and the minibatch alone, and the gradient goes through it (the pathwise
-one, as in `fdrnn.model.variants.fast_dropout_sampled`). In validation and test
+one, as in ``fast_dropout_sampled``). In validation and test
 
 .. math:: P(t) = \frac{1}{N} \sum_{i=1}^{N} \mathrm{softmax}\big(E[a] + s_i \sqrt{V[a]}\big)_t
 
-with N = 100 draws s_i that are the same for every row, network and trial, so that two networks
-differ by themselves alone. The training loss is on average above the NLL of P (Jensen).
+with N = 100 draws s_i that are the same for every row, network and trial, so that networks
+are compared on the same draws. The training loss is on average above the NLL of P (Jensen).
 """
 
 from __future__ import annotations

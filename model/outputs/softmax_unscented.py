@@ -10,7 +10,7 @@ same mean and covariance, m and m +- d_j e_j with d_j = sqrt((D + k) v_j):
     \qquad \mathrm{NLL} = -\log P(t)
 
 in training and test alike. k = max(0, 3 - D): Julier and Uhlmann advise D + k = 3 for a Gaussian,
-but a negative k has a negative weight, with which P need be no probability. P is correct up to
+but a negative k is a negative weight, with which P may be no probability. P is correct up to
 the second order in the deviations of a; at v = 0 it is the softmax.
 
 One logit moves at a time, so with the log-odds l_j of class j under softmax(m) and
@@ -19,13 +19,13 @@ x_j = l_j, or -l_t for the target's own, the logarithm of softmax(m +- d_j e_j)_
 .. math:: \log \mathrm{softmax}(m)_t + \mathrm{softplus}(x_j) - \mathrm{softplus}(x_j \pm d_j),
     \qquad \log \mathrm{softmax}(m)_t = -\mathrm{softplus}(x_t)
 
-(for the target's own point the signs change places, which their sum does not see). It takes D
-terms for a row, not D^2, and stays exact where a class is all but certain.
+(for the target's own point the signs are exchanged, which does not change their sum). It takes D
+terms for a row, not D^2, and stays exact where a class is almost certain.
 
-The points lie sqrt(D) standard deviations away, so that the transform is good for small variances
-or few classes alone. Divergence in nats of the class probabilities from those of 10^5 draws, mean
-of 8 vectors with m ~ N(0, 4) and all v alike; beside it, of softmax(m), which ignores v, and of
-`fdrnn.model.outputs.softmax_sampled`:
+The points are sqrt(D) standard deviations away, so that the transform is accurate only for small
+variances or few classes. Divergence in nats of the class probabilities from those of 10^5 draws,
+mean of 8 vectors with m ~ N(0, 4) and equal v; for comparison that of softmax(m), which ignores v,
+and of `fdrnn.model.outputs.softmax_sampled`:
 
 ===  ====  =========  ==========  =======
 D    v     unscented  softmax(m)  sampled
@@ -40,7 +40,7 @@ D    v     unscented  softmax(m)  sampled
 88   1     0.22       0.011       0.005
 ===  ====  =========  ==========  =======
 
-P is a distribution in any case, and the one that is trained.
+P is a distribution in any case, and the trained one.
 """
 
 from __future__ import annotations

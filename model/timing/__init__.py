@@ -1,5 +1,5 @@
-"""What a training step costs, beside the matrix products that it cannot do without.
+"""Time training steps, and the matrix products that are their lower bound.
 
 Everything is timed in one process and one thread, in interleaved rounds, so that a change of the
-machine's speed meets all of it alike.
+machine's speed affects all alike.
 """

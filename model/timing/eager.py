@@ -1,7 +1,7 @@
-"""The same training step in PyTorch, eager: what one would write without this project.
+"""The training step in eager PyTorch.
 
-The layers are the equations of the paper by PyTorch's own operations, the gradient is its
-autograd, the update is the one of `fdrnn.model.optimizer` in place. The products that do not
+The layers are the equations of the paper by PyTorch's operations, the gradient is by autograd,
+the update is that of `fdrnn.model.optimizer` in place. The products that do not
 depend on the state are made for all steps at once.
 """
 

@@ -1,4 +1,4 @@
-"""An epoch of a real data set: training passes with and without shared padding, and the rest."""
+"""Time an epoch of a data set: training with and without shared padding, and other parts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class EpochTimes:
     Attributes
     ----------
     n_hidden, batch_size
-        The network and the minibatches.
+        Sizes of the network and the minibatches.
     training, training_unshared, validation, test, spectral_radii
         Wall times: all training minibatches (packing them included) with the padding shared and
         with every row computed; validation; the whole test set; both spectral radii.
     sharing_ratio, test_ratio
-        Of the training passes: shared by unshared; test set by shared.
+        Training passes, shared divided by unshared; test set divided by shared.
     bookkeeping_ratio
-        Spectral radii by training and validation.
+        Spectral radii divided by training and validation.
     """
 
     n_hidden: int

@@ -1,4 +1,4 @@
-"""What needs processes of its own: compile times, memory, several workers."""
+"""Time what needs other processes: compilation, memory, several workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ while not trainer.finished:
     trainer.run_epoch()
 trainer.result()
 seconds = time.perf_counter() - begin
-# Not ru_maxrss, which begins with the memory of the process that started this one.
+# Not ru_maxrss, which starts at the memory of the parent process.
 status = Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
 print(json.dumps([seconds, peak]))
@@ -42,7 +42,7 @@ print(json.dumps([seconds, peak]))
 
 @dataclass(frozen=True, kw_only=True)
 class CompileTimes:
-    """Wall times of a process that imports and compiles the network, and ends.
+    """Wall times of a process that imports and compiles the network.
 
     Attributes
     ----------
@@ -57,12 +57,12 @@ class CompileTimes:
 
 
 def time_compilation() -> CompileTimes:
-    """Compile twice into a directory of its own.
+    """Compile twice into a temporary directory.
 
     Raises
     ------
     BenchmarkError
-        If the process fails; it has said why.
+        If the process fails.
     """
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "FDRNN_CACHE_DIR": cache}
@@ -77,7 +77,7 @@ def time_compilation() -> CompileTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCost:
-    """What a short trial took in a process of its own.
+    """Time and memory of a short trial in another process.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def run_trials(
     Raises
     ------
     BenchmarkError
-        If one of them fails; the others are ended.
+        If a process fails; the others are stopped.
     """
     arguments = json.dumps([dataset, str(data_dir) if data_dir else None, n_hidden, n_epochs])
     one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
@@ -129,4 +129,4 @@ def run_trials(
 def _require_success(what: str, code: int) -> None:
     if code:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise BenchmarkError(f"{what} of the benchmark {how}; what it said stands above")
+        raise BenchmarkError(f"{what} of the benchmark {how}; see its output above")

@@ -1,4 +1,4 @@
-"""The floor: the matrix products of one training step, and nothing else.
+"""The matrix products of one training step, the lower bound of its time.
 
 Plain ``sgemm`` calls of the linked BLAS on row-major matrices, unpacked, called as the native
 operations call them:
@@ -16,8 +16,8 @@ its gradients               (T B, D) x (D, H)                      2
 its weight gradients        (T B, H)' x (T B, D)                   2
 ==========================  =====================================  =======
 
-Two of each for fast dropout, because means and variances have products of their own; as many as
-`Variant.n_products` for others. G is `Variant.n_gates`, 1 but for gated cells.
+Each is computed `Variant.n_products` times: twice for fast dropout, for means and variances. G is
+`Variant.n_gates`, 1 except for gated cells.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def training_step_products(
     n_products: int = 2,
     n_gates: int = 1,
 ) -> Callable[[], None]:
-    """Return a function that makes the products of one step, on random matrices."""
+    """Return a function that computes the products of one step, on random matrices."""
     blas = linked_blas()
     sgemm = getattr(ctypes.CDLL(str(blas.library)), f"{blas.prefix}sgemm_")
     rng = np.random.default_rng(0)

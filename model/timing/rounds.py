@@ -1,4 +1,4 @@
-"""Interleaved timing: each round calls everything once."""
+"""Time functions in interleaved rounds, each of which calls every function once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall times of one thing over the rounds, in seconds.
+    """Wall times of a function over the rounds, in seconds.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Timing:
 
 
 def interleave(calls: Mapping[str, Callable[[], object]], n_rounds: int) -> dict[str, list[float]]:
-    """Call everything once unmeasured, then `n_rounds` times in turn.
+    """Call every function once unmeasured, then `n_rounds` times in turn.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def interleave(calls: Mapping[str, Callable[[], object]], n_rounds: int) -> dict
 
 
 def summarize(seconds: list[float]) -> Timing:
-    """Return median, least and most."""
+    """Return the median, least and most of wall times."""
     return Timing(float(np.median(seconds)), min(seconds), max(seconds))
 
 

@@ -1,4 +1,4 @@
-"""One training step on random data: ours, and the numbers that another one must match."""
+"""The training step on random data, whose numbers another implementation must match."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def training_step(
 ) -> Callable[[], tuple[float, float]]:
     """Return a function that makes one update and returns loss and gradient norm.
 
-    Every row is computed: no padding is shared. Drawing a variant's noise is part of its step.
+    Every row is computed, without shared padding. A step draws the variant's noise.
     """
     n_steps, batch_size, n_features = batch.x.shape
     compiled = network(variant)

@@ -1,4 +1,4 @@
-"""Training steps beside their floor and, where PyTorch is installed, beside it."""
+"""Compare training steps with their matrix products and, if it is installed, PyTorch."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class StepTimes:
     Attributes
     ----------
     batch_size, n_hidden
-        Its size.
+        Size of the step.
     products, step, eager
-        Wall times of the matrix products alone, of the step, and of PyTorch's eager step; None
-        without PyTorch.
+        Wall times of the matrix products alone, of the step, and of PyTorch's eager step (None
+        without PyTorch).
     floor_ratio
-        Step by products.
+        Step divided by products.
     eager_ratio
-        PyTorch by step.
+        PyTorch divided by step.
     """
 
     batch_size: int
@@ -50,7 +50,7 @@ def has_torch() -> bool:
 
 
 def time_step(batch_size: int, n_hidden: int, n_rounds: int) -> StepTimes:
-    """Time a step in interleaved rounds.
+    """Time a training step in interleaved rounds.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Every variant's training step beside its own floor: the matrix products that it makes."""
+"""Compare every variant's training step with its own matrix products."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ class VariantTimes:
     Attributes
     ----------
     variant
-        Its name.
+        Name of the variant.
     batch_size, n_hidden
         The step's size.
     products, step
         Wall times of the variant's own matrix products alone, and of its step.
     floor_ratio
-        Step by products.
+        Step divided by products.
     to_reference
-        That ratio by fast dropout's in the same rounds: what a product costs the variant beside
-        what it costs fast dropout.
+        That ratio divided by fast dropout's in the same rounds.
     """
 
     variant: str

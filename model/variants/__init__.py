@@ -1,9 +1,9 @@
-"""The model variants that a study can name; each is the module of its name.
+"""The model variants that a study can name, a family a module.
 
-A new one is its module here (and, where it needs a kernel, a C file in ``native/`` with its
-operation in `fdrnn.model.ops`), its name in the registry below, its search space in
-`fdrnn.search.design.space`, where a hyperparameter that no other has also needs its label in
-`fdrnn.reports.numbers.names`, and its study definition in `fdrnn.studies`.
+A new one is an entry of its family's ``VARIANTS`` (or a module here and, where it needs a kernel,
+a C file in ``native/`` with its operation in `fdrnn.model.ops`), a line in the registry below, its
+search space in `fdrnn.search.design.space`, where a hyperparameter that no other has also needs
+its label in `fdrnn.reports.numbers.names`, and its study definition in `fdrnn.studies`.
 """
 
 from __future__ import annotations
@@ -16,36 +16,40 @@ from fdrnn.model.errors import DecompositionError
 from fdrnn.model.settings import RECORDABLE
 from fdrnn.model.variants.base import Variant
 
-_REGISTRY = (
-    "fast_dropout",
-    "authors_cell",
-    "authors_mean",
-    "plain",
-    "fast_dropout_sampled",
-    "fast_dropout_wang_manning",
-    "rectifier",
-    "weight_decay",
-    "nonrecurrent_dropout",
-    "dropout",
-    "lstm",
-    "lstm_fast_dropout",
-    "weight_noise_fast",
-    "weight_noise",
-)
+_MODULES = {
+    "fast_dropout": "fast_dropout",
+    "authors_cell": "fast_dropout",
+    "authors_mean": "fast_dropout",
+    "plain": "plain",
+    "fast_dropout_sampled": "fast_dropout",
+    "fast_dropout_wang_manning": "fast_dropout",
+    "rectifier": "fast_dropout",
+    "weight_decay": "plain",
+    "nonrecurrent_dropout": "dropout",
+    "dropout": "dropout",
+    "lstm": "lstm",
+    "lstm_fast_dropout": "lstm",
+    "weight_noise_fast": "weight_noise",
+    "weight_noise": "weight_noise",
+}
+"""The module of each variant; reports list variants in this order."""
 
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
-    {name: import_module(f"{__name__}.{name}").VARIANT for name in _REGISTRY}
+    {
+        name: import_module(f"{__name__}.{module}").VARIANTS[name]
+        for name, module in _MODULES.items()
+    }
 )
-"""By name, in the order of the registry."""
+"""The variants by name, in the order of the registry."""
 
 
 def require_decomposition(variant: str) -> None:
-    """Check that `fdrnn.model.gradients.decomposition` applies to a variant.
+    """Check that `fdrnn.model.gradients.decompose` applies to a variant.
 
     Raises
     ------
     DecompositionError
-        If it passes no variances on.
+        If its layers pass no variances on.
     """
     if not VARIANTS[variant].decomposes:
         able = ", ".join(name for name, other in VARIANTS.items() if other.decomposes)
@@ -58,8 +62,8 @@ def require_decomposition(variant: str) -> None:
 def recordable(variant: str) -> tuple[str, ...]:
     """Return what of `fdrnn.model.settings.RECORDABLE` a study of the variant can record.
 
-    Its gradient's parts only where it passes variances on, the noise term's mean and scale only
-    where that is drawn.
+    The parts of the gradient need a variant that passes variances on; mean and scale of the noise
+    term need one that draws it.
     """
     able = VARIANTS[variant]
     needs = {"decomposition": able.decomposes, "noise": able.decomposes and bool(able.noise)}

@@ -1,9 +1,9 @@
-"""What a model variant is: how its network begins, computes, is regularised and is tested.
+"""The interface of model variants: initial parameters, graph, noise and penalty.
 
-A variant is one module of this package, named like the variant, with the object ``VARIANT``.
-`fdrnn.model.network` and `fdrnn.model.trainer` know variants by what stands here alone. A module
-imports what compiles (`fdrnn.model.ops`, Theano) inside the functions that build the graph, so
-that names and hyperparameters are there for whoever does not train.
+A module of this package has the variants of one family, by name, as ``VARIANTS``.
+`fdrnn.model.network` and `fdrnn.model.trainer` use this interface alone. A module imports Theano
+and `fdrnn.model.ops` inside the functions that build the graph, so that names and hyperparameters
+can be imported without them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 H = TypeVar("H", bound=Hyperparameters)
 
+State: TypeAlias = "tuple[Expression, ...]"
+"""The arrays from which sequences begin or resume; see `Variant.state`."""
+
+Noise: TypeAlias = "Mapping[str, Expression] | None"
+"""The random arrays of a training step; None in validation and test."""
+
+Built: TypeAlias = "tuple[Activations | FinalLayer, State]"
+"""The activations of the output units, and the state after each row."""
+
 PARAMETER_AXES: Mapping[str, int] = {
     "W_in": 2, "W_rec": 2, "b_h": 1, "h0": 2, "W_out": 2, "b_y": 1,
 }  # fmt: skip
-"""Parameters of a network with one recurrent layer, and their numbers of axes."""
+"""Numbers of axes of the parameters of a network with one recurrent layer, by name."""
 
 
 def typical(hyperparameters: type[H], **more: Any) -> H:
@@ -42,7 +51,7 @@ def typical(hyperparameters: type[H], **more: Any) -> H:
     hyperparameters
         Their class.
     more
-        Values of its fields beyond those of `Hyperparameters`.
+        Values of the fields that `Hyperparameters` does not have.
     """
     return hyperparameters(
         n_hidden=400,
@@ -57,6 +66,11 @@ def typical(hyperparameters: type[H], **more: Any) -> H:
     )
 
 
+def by_name(*variants: Variant) -> dict[str, Variant]:
+    """Return the variants of a module by their names."""
+    return {variant.name: variant for variant in variants}
+
+
 @dataclass(frozen=True, eq=False)
 class Symbols:
     """The Theano expressions from which a variant builds its graph.
@@ -66,7 +80,7 @@ class Symbols:
     parameters
         By name, float32: the variant's and the output's.
     scalars
-        Their numbers, 0-d, by name; see `Variant.scalars`.
+        Rates and flags, 0-d, by name; see `Variant.scalars`.
     x, target
         Packed rows (see `fdrnn.model.packing`), float32, shape (R, n_features).
     n_rows
@@ -90,12 +104,12 @@ class Variant(ABC):
     Attributes
     ----------
     name
-        As in a study definition; the name of its module.
+        As in a study definition.
     title
         As in a report.
     typical
-        Hyperparameters of an ordinary run, for benchmark and tests; of the class of which all
-        the variant's hyperparameters are. A search space must draw exactly its fields.
+        Hyperparameters of an ordinary run, for benchmark and tests. All hyperparameters of the
+        variant have its class; a search space must draw exactly its fields.
     """
 
     name: str
@@ -106,27 +120,27 @@ class Variant(ABC):
     """Names of the parameters and their numbers of axes. ``h0`` must be (1, n_hidden)."""
 
     scalars: ClassVar[Mapping[str, str]] = {}
-    """Names and dtypes (float32, int8) of the numbers that hyperparameters set: rates, flags."""
+    """Names and dtypes (float32, int8) of the scalars that hyperparameters set: rates, flags."""
 
     state: ClassVar[tuple[str, ...]] = ("mean", "variance")
-    """Names of the arrays (n, width) from which a sequence goes on."""
+    """Names of the arrays (n, width) from which a sequence resumes."""
 
     noise: ClassVar[Mapping[str, tuple[str, int]]] = {}
     """Names of the random arrays of a training step, their dtypes and numbers of axes. With any,
-    every chunk has rows of its own (no padding is shared), so that each has its own noise."""
+    chunks share no padding, so that each has its own noise."""
 
     n_products: ClassVar[int] = 2
-    """Matrix products of a layer in one direction: 2 where variances have one of their own."""
+    """Matrix products of a layer in one direction: 2 where variances need another."""
 
     n_gates: ClassVar[int] = 1
-    """Columns of W_in and W_rec by n_hidden."""
+    """Columns of W_in and W_rec divided by n_hidden."""
 
     decomposes: ClassVar[bool] = False
-    """Whether `fdrnn.model.gradients.decomposition` applies: the layer passes dropout variances."""
+    """Whether `fdrnn.model.gradients.decompose` applies: the layer passes dropout variances."""
 
     @property
     def hyperparameters(self) -> type[CommonHyperparameters]:
-        """The class of its hyperparameters."""
+        """The class of the hyperparameters."""
         return type(self.typical)
 
     def initial_parameters(
@@ -143,26 +157,26 @@ class Variant(ABC):
         init_scale
             One of `fdrnn.model.settings.INIT_SCALES`.
         seed
-            The trial's.
+            Seed of the trial.
         """
         from fdrnn.model.initialization import initial_parameters
 
         return initial_parameters(hyperparameters, n_features, init_scale, seed)
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
-        """Return the (H, H) matrix whose spectral radius is recorded."""
+        """Return the matrix (H, H) whose spectral radius is recorded."""
         return parameters["W_rec"]
 
     def scalar_values(self, hyperparameters: Any, n_steps: float) -> Mapping[str, float]:
-        """Return the value of each of `scalars`.
+        """Return the values of `scalars` by name.
 
         Parameters
         ----------
         hyperparameters
             Of the variant's class.
         n_steps
-            Predicted steps of an epoch under the study's padding rule: by these divides what is
-            a sum over the data set, such as a divergence between distributions of weights.
+            Predicted steps of an epoch under the study's padding rule, the divisor of terms that
+            belong to the whole data set, such as a divergence between distributions of weights.
         """
         return {}
 
@@ -181,44 +195,39 @@ class Variant(ABC):
         Parameters
         ----------
         rng
-            Seeded by trial, epoch and minibatch alone.
+            Generator seeded by trial, epoch and minibatch alone.
         batch
-            The rows that they are for.
+            The rows of the step.
         hyperparameters
             Of the variant's class.
         """
         return {}
 
     @abstractmethod
-    def activations(
-        self,
-        symbols: Symbols,
-        state: tuple[Expression, ...],
-        noise: Mapping[str, Expression] | None,
-    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
+    def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
         """Build the network up to the activations of its output units.
 
         Parameters
         ----------
         symbols
-            What it is built from.
+            The symbols of the graph.
         state
-            Where its sequences begin; see `state`.
+            The state from which sequences begin; see `state`.
         noise
-            The random arrays in training, none for a variant without noise; None in validation
+            The random arrays in training, empty for a variant without noise; None in validation
             and test.
 
         Returns
         -------
         activations
-            What `fdrnn.model.outputs` makes a loss of.
+            The input of `fdrnn.model.outputs`.
         state
             After each row: arrays (R, width) as in `state`.
         """
 
     def penalty(self, symbols: Symbols) -> Expression | None:
-        """Build what is added to the mean NLL per predicted step, 0-d, in training alone.
+        """Build the term added to the training loss, 0-d, in nats per predicted step.
 
-        None for nothing.
+        None for no penalty.
         """
         return None

@@ -1,27 +1,36 @@
-"""The LSTM, with which the paper's introduction compares recurrent networks.
+"""The LSTM, with which the paper's introduction compares recurrent networks, and with fast dropout.
 
-With a forget gate and without peepholes; its equations stand in `fdrnn.model.ops.lstm`. It has no
-single recurrent matrix to be made sparse or rescaled, so neither nu nor a spectral radius.
+With a forget gate and without peepholes; `fdrnn.model.ops.lstm` has its equations, and what
+``lstm_fast_dropout`` takes for independent. It has no single recurrent matrix to be made sparse or
+rescaled, so neither nu nor a spectral radius.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fdrnn.model.settings import CommonHyperparameters
-from fdrnn.model.variants.base import PARAMETER_AXES, Symbols, V, Variant
+from fdrnn.model.settings import CommonHyperparameters, DropoutHyperparameters
+from fdrnn.model.variants.base import (
+    PARAMETER_AXES,
+    Built,
+    Noise,
+    State,
+    Symbols,
+    V,
+    Variant,
+    by_name,
+)
+from fdrnn.model.variants.fast_dropout import KEEP_RATES, final_layer, keep_rates
 from fdrnn.model.variants.plain import ordinary
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fdrnn.model.activations import Activations, FinalLayer
     from fdrnn.model.initialization import Parameters
-    from fdrnn.model.moments import Expression
 
 FORGET_BIAS = 1.0
 """Initial bias of the forget gates; those of the others are 0.
@@ -70,7 +79,7 @@ class Lstm(Variant):
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
-        """Return the candidate's: what stands where an ordinary network has W_rec."""
+        """Return the candidate's, which corresponds to W_rec of an ordinary network."""
         W = parameters["W_rec"]
         return W[:, 3 * len(W) :]
 
@@ -78,12 +87,7 @@ class Lstm(Variant):
         """Return h0 and c0."""
         return parameters["h0"], parameters["c0"]
 
-    def activations(
-        self,
-        symbols: Symbols,
-        state: tuple[Expression, ...],
-        noise: Mapping[str, Expression] | None,
-    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
+    def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
         """Run the layers without rates."""
         from fdrnn.model.ops import LstmLayer
         from fdrnn.model.toolchain import theano
@@ -97,15 +101,58 @@ class Lstm(Variant):
         return ordinary(symbols, mean, no_variance), (mean, cell_mean)
 
 
-VARIANT = Lstm(
-    name="lstm",
-    title="LSTM",
-    typical=CommonHyperparameters(
-        n_hidden=200,
-        step_rate=0.001,
-        momentum=0.9,
-        decay=0.9,
-        sigma2_rec_out=0.001,
-        sigma2_in=0.01,
+@dataclass(frozen=True, kw_only=True)
+class FastDropoutLstm(Lstm):
+    """Means and variances of hidden state and cell, in training and test alike."""
+
+    state: ClassVar[tuple[str, ...]] = ("mean", "variance", "cell_mean", "cell_variance")
+    n_products: ClassVar[int] = 2
+    decomposes: ClassVar[bool] = True
+    scalars: ClassVar[Mapping[str, str]] = KEEP_RATES
+
+    def scalar_values(
+        self, hyperparameters: DropoutHyperparameters, n_steps: float
+    ) -> Mapping[str, float]:
+        """Return keep rates, 1 - dropout rate, and the switch of the final layer."""
+        return keep_rates(hyperparameters)
+
+    def initial_state(self, parameters: Mapping[str, V], zeros: V) -> tuple[V, ...]:
+        """Return h0 and c0, both without variance."""
+        return parameters["h0"], zeros, parameters["c0"], zeros
+
+    def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
+        """Propagate mean and variance through both layers."""
+        from fdrnn.model.ops import LstmLayer
+
+        p, scalars = symbols.parameters, symbols.scalars
+        mean, variance, cell_mean, cell_variance, *_ = LstmLayer()(
+            symbols.x, symbols.n_rows, *state, p["W_in"], p["W_rec"], p["b_h"],
+            scalars["p_keep_input"], scalars["p_keep_hidden"],
+        )  # fmt: skip
+        state = (mean, variance, cell_mean, cell_variance)
+        return final_layer(symbols, mean, variance), state
+
+
+_TYPICAL = CommonHyperparameters(
+    n_hidden=200,
+    step_rate=0.001,
+    momentum=0.9,
+    decay=0.9,
+    sigma2_rec_out=0.001,
+    sigma2_in=0.01,
+)
+
+VARIANTS = by_name(
+    Lstm(name="lstm", title="LSTM", typical=_TYPICAL),
+    FastDropoutLstm(
+        name="lstm_fast_dropout",
+        title="FD-LSTM",
+        typical=DropoutHyperparameters(
+            **asdict(_TYPICAL),
+            dropout_input=0.1,
+            dropout_hidden_to_hidden=0.2,
+            fast_dropout_final_layer=True,
+            dropout_hidden_to_output=0.2,
+        ),
     ),
 )

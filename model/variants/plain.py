@@ -1,4 +1,4 @@
-"""An ordinary recurrent network: no dropout, no variances."""
+"""Ordinary recurrent networks, without dropout and variances: ``plain``, ``weight_decay``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from fdrnn.model.activations import Activations, FinalLayer
-from fdrnn.model.settings import Hyperparameters
-from fdrnn.model.variants.base import Symbols, Variant, typical
+from fdrnn.model.activations import FinalLayer
+from fdrnn.model.settings import Hyperparameters, require_positive
+from fdrnn.model.variants.base import Built, Noise, State, Symbols, Variant, by_name, typical
 
 if TYPE_CHECKING:
     from fdrnn.model.moments import Expression
@@ -21,20 +21,15 @@ class Plain(Variant):
     state: ClassVar[tuple[str, ...]] = ("mean",)
     n_products: ClassVar[int] = 1
 
-    def activations(
-        self,
-        symbols: Symbols,
-        state: tuple[Expression, ...],
-        noise: Mapping[str, Expression] | None,
-    ) -> tuple[Activations | FinalLayer, tuple[Expression, ...]]:
+    def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
         """Run both layers without rates."""
         hidden, no_variance = self.hidden(symbols, state, symbols.x)
         return ordinary(symbols, hidden, no_variance), (hidden,)
 
     def hidden(
-        self, symbols: Symbols, state: tuple[Expression, ...], x: Expression
+        self, symbols: Symbols, state: State, x: Expression
     ) -> tuple[Expression, Expression]:
-        """Build the recurrent layer: its state, and the empty variance that goes with it."""
+        """Build the recurrent layer's state, and the empty variance that goes with it."""
         from fdrnn.model.ops import RecurrentLayer
         from fdrnn.model.toolchain import theano
 
@@ -52,4 +47,52 @@ def ordinary(symbols: Symbols, hidden: Expression, no_variance: Expression) -> F
     return FinalLayer(hidden, no_variance, p["W_out"], p["b_y"])
 
 
-VARIANT = Plain(name="plain", title="plain RNN", typical=typical(Hyperparameters))
+@dataclass(frozen=True, kw_only=True)
+class WeightDecayHyperparameters(Hyperparameters):
+    """`Hyperparameters` and the coefficient of the penalty.
+
+    Attributes
+    ----------
+    weight_decay
+        lambda, positive and finite: the loss is the NLL in nats per predicted step plus
+        lambda times the sum of the squared weights.
+    """
+
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("weight_decay", self.weight_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightDecay(Plain):
+    """R_wd = lambda (|W_in|^2 + |W_rec|^2 + |W_out|^2), gradient 2 lambda w (section 2.2.2).
+
+    Biases and h0 are not penalised, as is usual: they do not scale their inputs.
+    """
+
+    scalars: ClassVar[Mapping[str, str]] = {"weight_decay": "float32"}
+
+    def scalar_values(
+        self, hyperparameters: WeightDecayHyperparameters, n_steps: float
+    ) -> Mapping[str, float]:
+        """Return lambda."""
+        return {"weight_decay": hyperparameters.weight_decay}
+
+    def penalty(self, symbols: Symbols) -> Expression:
+        """Build R_wd."""
+        squares = [(symbols.parameters[name] ** 2).sum() for name in ("W_in", "W_rec", "W_out")]
+        return symbols.scalars["weight_decay"] * sum(squares)
+
+
+PLAIN = Plain(name="plain", title="plain RNN", typical=typical(Hyperparameters))
+
+VARIANTS = by_name(
+    PLAIN,
+    WeightDecay(
+        name="weight_decay",
+        title="RNN, weight decay",
+        typical=typical(WeightDecayHyperparameters, weight_decay=0.0001),
+    ),
+)

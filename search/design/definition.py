@@ -16,7 +16,7 @@ from fdrnn.model import (
     OUTPUTS,
     VARIANTS,
     DecompositionError,
-    OutputError,
+    OutputMismatchError,
     TrainingSettings,
     recordable,
     require_decomposition,
@@ -101,7 +101,7 @@ class StudyDefinition:
             )
         try:
             require_padding(self.output, self.training.padding)
-        except OutputError as error:
+        except OutputMismatchError as error:
             raise DefinitionError(f"{_TABLE}.{error}") from error
         if self.n_trials < 1:
             raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
@@ -128,7 +128,7 @@ class StudyDefinition:
 
         Raises
         ------
-        OutputError
+        OutputMismatchError
             If it fits another kind of data.
         """
         require_kind(self.output, data.kind, self.data)

@@ -14,7 +14,7 @@ from fdrnn.search.work.training import Training, make_trainer
 from fdrnn.search.work.worker import load_study_data
 
 if TYPE_CHECKING:
-    from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+    from fdrnn.model.gradients.parts import LayerDecomposition
     from fdrnn.model.trainer import Trainer as ModelTrainer
 
 

@@ -42,7 +42,7 @@ def require_a_study(
 
     Raises
     ------
-    OutputError
+    OutputMismatchError
         If the definition's output does not fit the data.
     ValueError, TypeError
         If a column of `study` is missing or unknown or its data no description of data; if trials

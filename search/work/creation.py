@@ -38,7 +38,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
 
     Raises
     ------
-    OutputError
+    OutputMismatchError
         If the definition's output does not fit the data.
     StudyConflictError
         If the study differs from the one in the store in anything but more trials.

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
-from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.parts import LayerDecomposition
 from fdrnn.search import Analysis
 from fdrnn.studies.cli import analyze
 

@@ -8,8 +8,8 @@ from scipy.special import log_softmax
 from scipy.stats import norm
 
 from fdrnn.datasets import SPLITS, Dataset
-from fdrnn.model import OUTPUTS, VARIANTS, OutputError, TrainingSettings
-from fdrnn.model.gradients.decomposition import decompose
+from fdrnn.model import OUTPUTS, VARIANTS, OutputMismatchError, TrainingSettings
+from fdrnn.model.gradients.decompose import decompose
 from fdrnn.model.network import network
 from fdrnn.model.sampling import predict, sample
 from fdrnn.model.toolchain import theano
@@ -244,5 +244,5 @@ def test_divergence_of_an_nll_that_may_be_negative_or_next_to_0():
 )
 def test_what_does_not_fit_is_refused(output, data, padding, message):
     settings = dataclasses.replace(SETTINGS, padding=padding)
-    with pytest.raises(OutputError, match=message):
+    with pytest.raises(OutputMismatchError, match=message):
         Trainer(DATA[data], "plain", small("plain"), settings, 1, output)

@@ -9,7 +9,7 @@ from fdrnn.model.evaluation import sequence_nll
 from fdrnn.model.network import network
 from fdrnn.model.ops import GaussianWeightsLayer, OwnWeightsLayer
 from fdrnn.model.toolchain import theano
-from fdrnn.model.variants.weight_noise_fast import LOG_VARIANCES, WeightNoiseHyperparameters
+from fdrnn.model.variants.weight_noise import LOG_VARIANCES, WeightNoiseHyperparameters
 from oracles import numpy_weight_noise as oracle
 from oracles.numpy_network import NumpyNetwork
 from oracles.variant_graph import TrainingCase

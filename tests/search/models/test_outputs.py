@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription, Dataset, load
 from fdrnn.datasets.errors import FdrnnError, UnknownNameError
-from fdrnn.model import OutputError, TrainingSettings
+from fdrnn.model import OutputMismatchError, TrainingSettings
 from fdrnn.search import (
     DefinitionError,
     StudyDefinition,
@@ -71,7 +71,9 @@ def test_a_definition_that_breaks_a_rule(
 
 def test_a_study_whose_output_does_not_fit_its_data_is_not_made(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}", create=True)
-    with pytest.raises(OutputError, match="output must fit the data: 'bernoulli' predicts binary"):
+    with pytest.raises(
+        OutputMismatchError, match="output must fit the data: 'bernoulli' predicts binary"
+    ):
         create_study(store, DEFINITION, load("waves").description)
     assert store.study_names() == []
 

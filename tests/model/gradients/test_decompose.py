@@ -6,7 +6,7 @@ import pytest
 
 from fdrnn.model import VARIANTS
 from fdrnn.model.errors import DecompositionError, ToolchainError
-from fdrnn.model.gradients.decomposition import _graph, decompose
+from fdrnn.model.gradients.decompose import _graph, decompose
 from fdrnn.model.gradients.recording import of_decomposition
 from fdrnn.model.toolchain import theano
 from oracles.numpy_network import sigmoid_moments, tanh_moments

@@ -1,4 +1,4 @@
-"""The gradient of one weight matrix, taken apart (see `fdrnn.model.gradients.decomposition`)."""
+"""The parts of the gradient of one weight matrix (see `fdrnn.model.gradients.decompose`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LayerDecomposition:
-    """The gradient of one weight matrix, taken apart; float64.
+    """The parts of the gradient of one weight matrix, float64.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class LayerDecomposition:
     regularizer_gradient
         Sum over rows of 2 sgn(delta^a) eta^a w.
     full_gradient
-        What back-propagation through the whole network says, of which the last two are the parts.
+        The gradient by back-propagation, of which the last two are the parts.
     """
 
     name: str
@@ -44,7 +44,7 @@ class LayerDecomposition:
 
     @property
     def residual(self) -> float:
-        """Largest error of the sum of the parts, by the largest entry of the full gradient."""
+        """Largest error of the sum of the parts, relative to the full gradient's largest entry."""
         error = np.abs(self.loss_gradient + self.regularizer_gradient - self.full_gradient).max()
         return float(error / max(np.abs(self.full_gradient).max(), np.finfo(np.float64).tiny))
 
@@ -60,14 +60,14 @@ class LayerDecomposition:
 
     @property
     def norm_ratio(self) -> float:
-        """Norm of the regulariser's gradient by that of the training loss's."""
+        """Norm of the regulariser's gradient divided by that of the training loss's."""
         return self.regularizer_norm / max(self.loss_norm, float(np.finfo(np.float64).tiny))
 
     @property
     def pull(self) -> float:
         """Coefficient of the regulariser's gradient R on W, <W, R> / <W, W>.
 
-        Weight decay's is 2 lambda whatever the weights are. Descent along R makes W smaller
+        Weight decay's is 2 lambda for all weights. Descent along R makes W smaller
         where it is positive, larger where it is negative.
         """
         return float(

@@ -1,4 +1,4 @@
-r"""The decomposition of section 2.2.2: the gradient as a training loss's and a regulariser's.
+r"""Decompose the gradient into a training loss's and a regulariser's part (section 2.2.2).
 
 For a weight w_i into a unit with pre-synaptic activation a, at one row (step of a sequence),
 
@@ -15,7 +15,7 @@ over rows. The native layers' gradients yield dJ/dE[a] and delta^a row by row; e
 computed here, in double precision, from the equations, so that its sum is a check of the
 layers' weight gradients.
 
-A variant whose activations are drawn decomposes in the same way: its delta^a is that of the
+A variant whose activations are drawn decomposes likewise: its delta^a is that of the
 draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equation 4.
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.model.activations import FinalLayer
-from fdrnn.model.gradients.layer_decomposition import LayerDecomposition
+from fdrnn.model.gradients.parts import LayerDecomposition
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.ops import LstmLayer, RecurrentLayer
 from fdrnn.model.ops.native import Gradient, named
@@ -64,11 +64,11 @@ def decompose(
     parameters
         The network's.
     batch
-        Rows of which each step has as many (chunks that share no padding).
+        Rows, as many at every step (chunks that share no padding).
     padding
         The padding rule of the loss.
     rng
-        Of the noise, if there is any.
+        Generator of the noise, if there is any.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def decompose(
     DecompositionError
         If the variant propagates no variances.
     ToolchainError
-        If its graph cannot be compiled on this machine; the network's being there says nothing.
+        If its graph cannot be compiled on this machine, even where the network's can.
     """
     require_decomposition(variant)
     weights = batch.weights(padding).astype(np.float64)
@@ -100,7 +100,7 @@ _NAMES = ("W_in", "W_rec", "W_out")
 
 
 class _Graph:
-    """The gradient of a network in double precision, and what it is made of."""
+    """The gradient of a network in double precision, and its parts."""
 
     def __init__(self, variant: Variant, output: Output) -> None:
         axes = {**variant.parameter_axes, **output.parameter_axes}
@@ -159,7 +159,7 @@ class _Graph:
 
 @cache
 def _graph(variant: str, output: str) -> _Graph:
-    # Training forbids itself double precision; here it is wanted.
+    # Training forbids double precision, which the parts need.
     with compilation(), theano.config.change_flags(warn_float64="ignore"):
         return _Graph(VARIANTS[variant], OUTPUTS[output])
 
@@ -180,7 +180,7 @@ def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
     arrays = named(node)
     wanted = ("x", "mean0", "variance0", "W_in", "W_rec", "mean", "variance", "da", "dv")
     expressions = {name: arrays[name] for name in (*wanted, "p_keep_input", "p_keep_hidden")}
-    # The factor on the recurrent mean, which is p_keep where the layer has none of its own.
+    # The factor on the recurrent mean, which is p_keep where the layer has no other.
     expressions["mean_factor"] = arrays.get("mean_factor", arrays["p_keep_hidden"])
     return expressions
 
@@ -188,9 +188,9 @@ def _hidden_expressions(gradients: Sequence[Any]) -> dict[str, Any]:
 def _output_expressions(
     layer: FinalLayer, output: Output, symbols: Symbols, weights: Any, noise: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the same of the output layer, whose loss is here that of its moments.
+    """Return the moments of the output layer and their gradients, by name.
 
-    So an operation that computes layer and loss at once is checked as well.
+    The loss is that of the moments, so that an operation which fuses layer and loss is checked.
     """
     mean, variance = layer.affine()
     loss = T.dot(weights, output.nll_of(*layer.drawn(mean, variance), symbols, noise))
@@ -231,7 +231,7 @@ def _spread(p_keep: float, mean: Array, variance: Array | float) -> Array:
 
 
 def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Part]:
-    """Return W_in's and W_rec's; step 0 continues the initial state, others the step before."""
+    """Return W_in's and W_rec's parts; step 0 continues the initial state."""
 
     def before(initial: Array, of_rows: Array) -> Array:
         first = initial[np.minimum(np.arange(n_sequences), len(initial) - 1)]
@@ -249,7 +249,7 @@ def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Par
 
 
 def _output_part(values: Mapping[str, Any]) -> _Part:
-    """Return W_out's."""
+    """Return W_out's part."""
     mean, p_keep = values["output mean"], float(values["p_keep_output"])
     spread = _spread(p_keep, mean, values["output variance"])
     d_mean, delta = values["output d_mean"], values["output delta"]
