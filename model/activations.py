@@ -8,13 +8,17 @@ columns. Theano is imported where a graph is built.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from fdrnn.model.moments import Expression
 
 SMALLEST_VARIANCE = 1e-30
 """An activation of a smaller variance is certain: a deviation has no derivative at 0."""
+
+
+Moments: TypeAlias = "tuple[Expression, Expression | None]"
+"""E[a] and V[a]; None for no variance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class Activations:
     mean: Expression
     variance: Expression | None = None
 
-    def moments(self) -> tuple[Expression, Expression | None]:
+    def moments(self) -> Moments:
         """Return E[a] and V[a]."""
         return self.mean, self.variance
 
@@ -64,7 +68,7 @@ class FinalLayer:
     fast_dropout: Expression | None = None
     noise: Expression | None = None
 
-    def affine(self) -> tuple[Expression, Expression | None]:
+    def affine(self) -> Moments:
         """Build E[a] and V[a] (equations 1 and 2); V[a] is None for an ordinary layer.
 
         Equation 2 is equation 6 with p_keep (1 - p_keep) W^2 as the variance of the weights
@@ -78,7 +82,7 @@ class FinalLayer:
             return OwnWeightsProduct()(self.mean, self.W.dimshuffle("x", 0, 1)) + self.b, None
         zero, one = (T.constant(value, dtype=self.W.dtype) for value in (0.0, 1.0))
         p_keep = T.switch(self.fast_dropout, self.p_keep, one)
-        moments: tuple[Expression, Expression] = GaussianWeightsProduct()(
+        moments: Moments = GaussianWeightsProduct()(
             self.mean,
             T.switch(self.fast_dropout, self.variance, zero),
             p_keep * self.W,
@@ -87,14 +91,13 @@ class FinalLayer:
         )
         return moments
 
-    def moments(self) -> tuple[Expression, Expression | None]:
+    def moments(self) -> Moments:
         """Build the moments of the activations, or of their draw."""
-        return self.drawn(*self.affine())
+        return self.drawn(self.affine())
 
-    def drawn(
-        self, mean: Expression, variance: Expression | None
-    ) -> tuple[Expression, Expression | None]:
+    def drawn(self, moments: Moments) -> Moments:
         """Build the draw of activations of these moments, or return them where there is none."""
+        mean, variance = moments
         if self.noise is None or variance is None:
             return mean, variance
         return mean + self.noise * deviation(variance), None

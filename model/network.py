@@ -18,7 +18,7 @@ from fdrnn.model.activations import Activations, FinalLayer
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
-from fdrnn.model.outputs import DEFAULT_OUTPUT, OUTPUTS, Output
+from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedBlock, PackedChunks
 from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.toolchain import compilation, theano
@@ -275,7 +275,8 @@ class Network:
         return nll, after
 
 
-def network(variant: str, output: str = DEFAULT_OUTPUT) -> Network:
+@cache
+def network(variant: str, output: str) -> Network:
     """Return the process's network of this variant and output, compiled at the first call.
 
     Raises
@@ -283,11 +284,6 @@ def network(variant: str, output: str = DEFAULT_OUTPUT) -> Network:
     ToolchainError
         If it cannot be compiled on this machine.
     """
-    return _network(variant, output)
-
-
-@cache
-def _network(variant: str, output: str) -> Network:
     with compilation():
         return Network(VARIANTS[variant], OUTPUTS[output])
 

@@ -193,7 +193,7 @@ def _output_expressions(
     The loss is that of the moments, so that an operation which fuses layer and loss is checked.
     """
     mean, variance = layer.affine()
-    loss = T.dot(weights, output.nll_of(*layer.drawn(mean, variance), symbols, noise))
+    loss = T.dot(weights, output.nll_of(layer.drawn((mean, variance)), symbols, noise))
     d_mean, delta = theano.grad(loss, [mean, variance])
     return {
         "W_out": layer.W, "output mean": layer.mean, "output variance": layer.variance,

@@ -31,18 +31,14 @@ _REAL_DTYPES = ("float32", "float64")
 _INTEGER_DTYPES = ("int8", "int64")
 
 
-def _axes(declared: str) -> tuple[str, list[str]]:
-    """Return the dtype and the sizes of a declared array, ``"int64 T"`` or ``"D 4H"``."""
+def _axes(declared: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the dtype of a declared array, and factor and size of its axes.
+
+    ``"int64 T"`` has the axes ``[("", "T")]``, ``"D 4H"`` ``[("", "D"), ("4", "H")]``.
+    """
     words = declared.split()
-    if words and words[0] in _INTEGER_DTYPES:
-        return words[0], words[1:]
-    return _REAL, words
-
-
-def _expression(size: str) -> str:
-    """Return a declared size, ``"4H"``, as C."""
-    factor, name = re.fullmatch(r"(\d*)(\w*)", size).groups()  # type: ignore[union-attr]
-    return " * ".join(part for part in (factor, name) if part)
+    dtype = words.pop(0) if words and words[0] in _INTEGER_DTYPES else _REAL
+    return dtype, re.findall(r"(\d*)(\w*) ", "".join(f"{word} " for word in words))
 
 
 class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
@@ -176,73 +172,61 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     def load_c_code(self, func_files: list[str]) -> None:
         super().load_c_code(func_files)
         section = "support_code_struct"
-        before, behind = self._arguments()
-        self.func_codes += [before, behind]
-        self.code_sections[section] = before + self.code_sections[section] + behind
+        arguments, caller = self._arguments_and_caller()
+        self.func_codes += [arguments, caller]
+        self.code_sections[section] = arguments + self.code_sections[section] + caller
 
-    def _arguments(self) -> tuple[str, str]:
-        """Return the C before the kernel, which names its arguments, and that which calls it."""
-        declarations, values, checks, allocations = [], [], [], []
-        parameters = []
-        known: set[str] = set()
-
-        def size(name: str, value: str) -> None:
-            if name and name not in known:
-                known.add(name)
-                declarations.append(f"npy_intp {name}")
-                values.append(name)
-                checks.append(f"const npy_intp {name} = {self.sizes.get(name, value)};")
-
-        arrays: list[tuple[str, str]] = []
-        for name, declared in self.inputs.items():
+    def _arguments_and_caller(self) -> tuple[str, str]:
+        """Return the C that declares the kernel's arguments, and the C that calls it."""
+        sizes: dict[str, str] = {}
+        arguments: list[tuple[str, str, str]] = []  # type, name and value
+        arrays, checks, outputs = [], [], []
+        for name, declared in {**self.inputs, **self.outputs}.items():
             kind, axes = _axes(declared)
             kind = kind if kind == _REAL else f"npy_{kind}"
-            parameters.append(f"PyArrayObject *{name}_")
-            if not axes:
-                arrays.append((f"{kind} {name}", f"scalar<{kind}>({name}_)"))
+            shape = []
+            for axis, (factor, size) in enumerate(axes):
+                if size:
+                    sizes.setdefault(size, self.sizes.get(size, f"PyArray_DIM({name}_, {axis})"))
+                shape.append(" * ".join(filter(None, (factor, size))))
+            dimensions = f"{{{', '.join(shape)}}}"
+            if name in self.outputs:
+                arrays.append(f"PyArrayObject **{name}_")
+                outputs += [
+                    f"real *{name} = output<real>({name}_, TYPENUM_INPUT_0, {dimensions});",
+                    f"if (!{name}) return -1;",
+                ]
+                arguments.append(("real *", name, name))
                 continue
-            for axis, expression in enumerate(axes):
-                size(expression.lstrip("0123456789"), f"PyArray_DIM({name}_, {axis})")
-            shape = ", ".join(map(_expression, axes))
-            checks.append(f'if (expect(op, "{name}", {name}_, {{{shape}}})) return -1;')
-            arrays.append((f"const {kind} *{name}", f"(const {kind} *)PyArray_DATA({name}_)"))
-        for name, declared in self.outputs.items():
-            _, axes = _axes(declared)
-            for expression in axes:
-                size(expression.lstrip("0123456789"), "")
-            shape = ", ".join(map(_expression, axes))
-            parameters.append(f"PyArrayObject **{name}_")
-            allocations += [
-                f"real *{name} = output<real>({name}_, TYPENUM_INPUT_0, {{{shape}}});",
-                f"if (!{name}) return -1;",
-            ]
-            arrays.append((f"real *{name}", name))
-        checks += [f"if ({check}) return -1;" for check in self.checks]
-        for name, kind in self.parameters.items():
-            declarations.append(f"npy_{kind} {name}")
-            values.append(f"params->{name}")
+            arrays.append(f"PyArrayObject *{name}_")
+            if axes:
+                checks.append(f'expect(op, "{name}", {name}_, {dimensions})')
+                arguments.append(
+                    (f"const {kind} *", name, f"(const {kind} *)PyArray_DATA({name}_)")
+                )
+            else:
+                arguments.append((kind, name, f"scalar<{kind}>({name}_)"))
         if self.parameters:
-            parameters.append("PARAMS_TYPE *params")
-        declarations += [declaration for declaration, _ in arrays]
-        values += [value for _, value in arrays]
-        before = (
-            "typedef DTYPE_INPUT_0 real;\n"
-            "fdrnn::Workspace<real> workspace;\n"
-            f"#define ARGUMENTS {', '.join(declarations)}\n"
+            arrays.append("PARAMS_TYPE *params")
+        arguments += [(f"npy_{kind}", name, f"params->{name}")
+                      for name, kind in self.parameters.items()]  # fmt: skip
+        arguments += [("npy_intp", name, name) for name in sizes]
+        caller = [
+            f"#undef ARGUMENTS\nint APPLY_SPECIFIC(run)({', '.join(arrays)}) {{",
+            "using namespace fdrnn;",
+            f'const char *op = "{self.name}";',
+            *(f"const npy_intp {name} = {value};" for name, value in sizes.items()),
+            *(f"if ({check}) return -1;" for check in (*checks, *self.checks)),
+            *outputs,
+            "workspace.restart();",
+            f"return kernel({', '.join(value for _, _, value in arguments)});\n}}\n",
+        ]
+        declared = ", ".join(f"{kind} {name}" for kind, name, _ in arguments)
+        return (
+            "typedef DTYPE_INPUT_0 real;\nfdrnn::Workspace<real> workspace;\n"
+            f"#define ARGUMENTS {declared}\n",
+            "\n".join(caller),
         )
-        behind = "\n".join(
-            [
-                f"#undef ARGUMENTS\nint APPLY_SPECIFIC(run)({', '.join(parameters)}) {{",
-                "using namespace fdrnn;",
-                f'const char *op = "{self.name}";',
-                *checks,
-                *allocations,
-                "workspace.restart();",
-                f"return kernel({', '.join(values)});",
-                "}\n",
-            ]
-        )
-        return before, behind
 
     def perform(self, *_: object) -> None:
         raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")

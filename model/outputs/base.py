@@ -14,19 +14,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from fdrnn.model.activations import Activations, FinalLayer
+    from fdrnn.model.activations import Activations, FinalLayer, Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
     from fdrnn.model.variants.base import Symbols
 
 Array = npt.NDArray[np.float64]
+
+Arrays: TypeAlias = "Mapping[str, Expression]"
+"""Random or fixed arrays of a graph, by name."""
+
+Built: TypeAlias = "Activations | FinalLayer"
+"""The activations that a variant builds."""
 
 _DIVERGENCE_FACTOR = 2.0
 _DIVERGENCE_FLOOR = 1.0
@@ -91,19 +97,13 @@ class Output(ABC):
         return {}
 
     @abstractmethod
-    def nll_of(
-        self,
-        mean: Expression,
-        variance: Expression | None,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
-        """Build the loss from E[a] and V[a], shape (R, D).
+    def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
+        """Build the loss from the moments of the activations, shape (R, D).
 
         Parameters
         ----------
-        mean, variance
-            The moments; no variance is None.
+        moments
+            E[a] and V[a]; None for no variance.
         symbols
             Target, parameters and scalars.
         noise
@@ -115,18 +115,11 @@ class Output(ABC):
             Shape (R,): nats per row, summed over columns.
         """
 
-    def nll(
-        self,
-        activations: Activations | FinalLayer,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll(self, activations: Built, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the loss from activations, as `nll_of` from their moments."""
-        return self.nll_of(*activations.moments(), symbols, noise)
+        return self.nll_of(activations.moments(), symbols, noise)
 
-    def presynaptic(
-        self, activations: Activations | FinalLayer, symbols: Symbols
-    ) -> list[Expression]:
+    def presynaptic(self, activations: Built, symbols: Symbols) -> list[Expression]:
         """Build E[a] and, if there is one, V[a], for `expectation` and `realize`."""
         return [moment for moment in activations.moments() if moment is not None]
 

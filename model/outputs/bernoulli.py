@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import BINARY
-from fdrnn.model.activations import Activations, FinalLayer
-from fdrnn.model.outputs.base import Array, Output
+from fdrnn.model.activations import FinalLayer
+from fdrnn.model.outputs.base import Array, Arrays, Built, Output
 
 if TYPE_CHECKING:
+    from fdrnn.model.activations import Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.variants.base import Symbols
@@ -26,36 +26,24 @@ class Bernoulli(Output):
 
     kind: ClassVar[str] = BINARY
 
-    def nll_of(
-        self,
-        mean: Expression,
-        variance: Expression | None,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the cross entropy, softplus(z) - x z with the probability sig(z)."""
         from fdrnn.model.toolchain import theano
 
+        mean, variance = moments
         T, z = theano.tensor, mean
         if variance is not None:
             one, eighth_pi = (T.constant(value, dtype=mean.dtype) for value in (1.0, math.pi / 8))
             z = mean / T.sqrt(one + eighth_pi * variance)
         return T.sum(T.nnet.softplus(z) - symbols.target * z, axis=1)
 
-    def nll(
-        self,
-        activations: Activations | FinalLayer,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll(self, activations: Built, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the cross entropy, fused with an affine layer in one native operation."""
         if isinstance(activations, FinalLayer):
             return _fused(activations, symbols)[0]
         return super().nll(activations, symbols, noise)
 
-    def presynaptic(
-        self, activations: Activations | FinalLayer, symbols: Symbols
-    ) -> list[Expression]:
+    def presynaptic(self, activations: Built, symbols: Symbols) -> list[Expression]:
         """Build the moments with the operation of the loss, which is compiled already."""
         if isinstance(activations, FinalLayer):
             return _fused(activations, symbols)[1:]
@@ -91,15 +79,9 @@ def _fused(layer: FinalLayer, symbols: Symbols) -> list[Expression]:
     if p_keep is None:
         p_keep, fast_dropout = T.constant(1, dtype=layer.W.dtype), T.constant(0, dtype="int8")
     outputs: list[Expression] = BernoulliOutput(sampled=layer.noise is not None)(
-        layer.mean,
-        layer.variance,
-        layer.W,
-        layer.b,
-        symbols.target,
-        p_keep,
-        fast_dropout,
+        layer.mean, layer.variance, layer.W, layer.b, symbols.target, p_keep, fast_dropout,
         layer.noise,
-    )
+    )  # fmt: skip
     return outputs
 
 

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from fdrnn.datasets import REAL
-from fdrnn.model.outputs.base import Array, Output
+from fdrnn.model.outputs.base import Array, Arrays, Output
 
 if TYPE_CHECKING:
+    from fdrnn.model.activations import Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.variants.base import Symbols
@@ -55,16 +56,11 @@ class GaussianOutput(Output):
         """Return the term added to the NLL of standardised frames."""
         return {"log_scale": log_scale}
 
-    def nll_of(
-        self,
-        mean: Expression,
-        variance: Expression | None,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the NLL in the units of the file."""
         from fdrnn.model.toolchain import theano
 
+        mean, variance = moments
         T = theano.tensor
         half, two_pi = (T.constant(value, dtype=mean.dtype) for value in (0.5, 2.0 * math.pi))
         spread = T.exp(symbols.parameters[LOG_VARIANCE])

@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.model.activations import deviation
-from fdrnn.model.outputs.base import Array
+from fdrnn.model.outputs.base import Array, Arrays
 from fdrnn.model.outputs.softmax import CategoricalOutput, softmax
 
 if TYPE_CHECKING:
+    from fdrnn.model.activations import Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
@@ -53,16 +54,11 @@ class SampledOutput(CategoricalOutput):
         """Return the s_i, shape (N, D)."""
         return {"draws": fixed_draws(n_features)}
 
-    def nll_of(
-        self,
-        mean: Expression,
-        variance: Expression | None,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build -log softmax(draw)_t in training, -log P(t) in validation and test."""
         from fdrnn.model.ops import AveragedSoftmax, Softmax
 
+        mean, variance = moments
         if variance is None:
             return Softmax()(mean, symbols.target)
         if "draws" in noise:

@@ -45,16 +45,16 @@ P is a distribution in any case, and the trained one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fdrnn.model.outputs.base import Array
+from fdrnn.model.outputs.base import Array, Arrays
 from fdrnn.model.outputs.softmax import CategoricalOutput, softmax
 
 if TYPE_CHECKING:
+    from fdrnn.model.activations import Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.variants.base import Symbols
@@ -67,16 +67,11 @@ GAUSSIAN_SPREAD = 3.0
 class UnscentedOutput(CategoricalOutput):
     """Class probabilities averaged over the sigma points."""
 
-    def nll_of(
-        self,
-        mean: Expression,
-        variance: Expression | None,
-        symbols: Symbols,
-        noise: Mapping[str, Expression],
-    ) -> Expression:
+    def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build -log P(t)."""
         from fdrnn.model.ops import Softmax, UnscentedSoftmax
 
+        mean, variance = moments
         if variance is None:
             return Softmax()(mean, symbols.target)
         return UnscentedSoftmax()(mean, variance, symbols.target)

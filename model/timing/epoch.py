@@ -11,6 +11,7 @@ from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
+from fdrnn.model.outputs import DEFAULT_OUTPUT
 from fdrnn.model.packing import pack_chunks
 from fdrnn.model.spectral import spectral_radius
 from fdrnn.model.timing.rounds import Timing, interleave, ratio, summarize
@@ -51,7 +52,7 @@ def time_epoch(dataset: Dataset, n_hidden: int, batch_size: int, n_rounds: int) 
     hyperparameters = replace(HYPERPARAMETERS, n_hidden=n_hidden, step_rate=1e-5)
     chunks = chunk(dataset.train)
     validation = pack_for_validation(chunk(dataset.valid))
-    compiled = network("fast_dropout")
+    compiled = network("fast_dropout", DEFAULT_OUTPUT)
     parameters = initial_parameters(hyperparameters, dataset.n_features, "variance", seed=0)
     compiled.configure(hyperparameters, hyperparameters.step_rate, CLIP_NORM)
     compiled.set_parameters(parameters)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fdrnn.model.errors import BenchmarkError
 
-_COMPILE = "from fdrnn.model.network import network; network('fast_dropout')"
+_COMPILE = "from fdrnn.model.network import network; network('fast_dropout', 'bernoulli')"
 _TRIAL = """
 import json, sys, time
 from pathlib import Path

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fdrnn.model.initialization import Parameters, initial_parameters
 from fdrnn.model.network import network
+from fdrnn.model.outputs import DEFAULT_OUTPUT
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.randomness import noise_generator
 from fdrnn.model.settings import CommonHyperparameters, FastDropoutHyperparameters
@@ -52,7 +53,7 @@ def training_step(
     Every row is computed, without shared padding. A step draws the variant's noise.
     """
     n_steps, batch_size, n_features = batch.x.shape
-    compiled = network(variant)
+    compiled = network(variant, DEFAULT_OUTPUT)
     ones = np.ones(n_steps * batch_size, np.float32)
     packed = PackedChunks(
         x=batch.x.reshape(-1, n_features),

@@ -58,7 +58,7 @@ def network_and_oracle(request):
         hyperparameters = FastDropoutHyperparameters(**COMMON, **RATES, **extra)
     parameters = initial_parameters(hyperparameters, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
-    compiled = network(variant)
+    compiled = network(variant, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
     return compiled, NumpyNetwork(parameters, **options)

@@ -65,7 +65,7 @@ def test_shared_rows_are_the_plain_ones_without_repeats(lengths):
 
 def training_step(batch, padding, parameters):
     """Loss, gradient norm and the parameters after one update, which show the gradient."""
-    net = network("fast_dropout")
+    net = network("fast_dropout", "bernoulli")
     net.configure(HYPERPARAMETERS, 0.01, 225.0)
     net.set_parameters(parameters)
     zeros = {name: np.zeros_like(value) for name, value in parameters.items()}

@@ -43,7 +43,7 @@ def loaded(variant, hyperparameters):
     make = VARIANTS[variant].initial_parameters
     parameters = make(hyperparameters, WIDTH, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
-    compiled = network(variant)
+    compiled = network(variant, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
     return compiled, parameters

@@ -87,7 +87,7 @@ def test_a_compiler_that_does_not_work_is_one_line(tmp_path):
         "from fdrnn.datasets import FdrnnError\n"
         "try:\n"
         "    from fdrnn.model.network import network\n"
-        "    network('plain')\n"
+        "    network('plain', 'bernoulli')\n"
         "except FdrnnError as error:\n"
         "    print(type(error).__name__, error)\n"
     )

@@ -105,7 +105,7 @@ def test_validation_and_test_have_no_noise_and_no_penalty(name, like):
     found = []
     parameters = VARIANTS[name].initial_parameters(VARIANTS[name].typical, 8, "variance", 5)
     for variant in (name, like):
-        compiled = network(variant)
+        compiled = network(variant, "bernoulli")
         compiled.configure(VARIANTS[variant].typical, 0.01, 225.0)
         compiled.set_parameters(parameters)
         found.append(sequence_nll(compiled, DATASET.test)[0])

@@ -29,7 +29,7 @@ def compiled(name, real="float64", certain=False, fixed=False):
     arrays = output.fixed if fixed else output.noise
     noise = {key: tensor(*spec) for key, spec in arrays.items()}
     symbols = Symbols(own, scalars, target, target, None, None)
-    nll = output.nll_of(mean, None if certain else variance, symbols, noise)
+    nll = output.nll_of((mean, None if certain else variance), symbols, noise)
     wanted = [nll]
     if not fixed:
         by = [mean, *([] if certain else [variance]), *own.values()]

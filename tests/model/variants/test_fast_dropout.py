@@ -39,7 +39,7 @@ def test_scores_against_numpy(name, output):
     )
     parameters = variant.initial_parameters(hyperparameters, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
-    compiled = network(name)
+    compiled = network(name, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
     p_output = None if output is None else 1 - output

@@ -41,7 +41,7 @@ def network_and_oracle(request):
     parameters = variant.initial_parameters(hyperparameters, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     parameters["c0"] -= np.float32(0.5)
-    compiled = network(name)
+    compiled = network(name, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
     return compiled, NumpyLstm(parameters, **options)

@@ -132,7 +132,7 @@ def test_sampling_averaged_is_the_gaussian_approximation_within_its_error():
 def test_validation_and_test_use_the_means_alone(name):
     hyperparameters = dataclasses.replace(VARIANTS[name].typical, n_hidden=13, sigma2_noise=0.5)
     parameters = VARIANTS[name].initial_parameters(hyperparameters, 9, "variance", seed=3)
-    compiled = network(name)
+    compiled = network(name, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
     rng = np.random.default_rng(0)
