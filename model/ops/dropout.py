@@ -9,16 +9,8 @@ from fdrnn.model.ops.recurrence import PACKED
 class DropoutRecurrentLayer(NativeOp):
     """State of every packed row, h_r = tanh(x_r W_in + (mask_r * h_before) W_rec + b).
 
-    Inputs: x (R, D); n_rows int64 (T,); the initial state (S, H); W_in (D, H); W_rec (H, H);
-    b (H,); and mask (R, H), the factors of the state: each row has its own, also where several
-    continue one row.
-
-    Outputs: the state (R, H), and for the gradient alone what was multiplied by W_rec.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `RecurrentLayer`.
+    Each row has its own mask, also where several continue one row. The output ``masked``, which
+    W_rec multiplies, is for the gradient.
     """
 
     inputs = {
@@ -30,5 +22,4 @@ class DropoutRecurrentLayer(NativeOp):
     checks = PACKED
     with_respect_to = ("mean0", "W_in", "W_rec", "b")
     gradients_of = ("mean",)
-    sources = ("normal", "transfer", "passes", "dropout")
-    gradient_sources = ("normal", "transfer", "transfer_grad", "passes", "dropout_grad")
+    sources = ("normal", "transfer", "transfer_grad", "passes", "dropout")

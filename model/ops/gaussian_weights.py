@@ -8,11 +8,11 @@ dropout:
     E[a_t] &= x_t M_{in} + E[h_{t-1}] M_{rec} + b \\
     V[a_t] &= x_t^2 S_{in} + V[h_{t-1}] (M_{rec}^2 + S_{rec}) + E[h_{t-1}]^2 S_{rec}
 
-with all squares elementwise, then the moments of tanh in `fdrnn.model.moments`; and the same
-without the input for an output layer. The paper leaves
-open how this continues over time. Here, as its equations read, h_{t-1} is treated as independent
-of W, and so are the components of h_{t-1} of each other; neither holds in a network whose draw of
-W lasts for a whole sequence. Biases and the initial state have no variance.
+with all squares elementwise, then the moments of tanh in `fdrnn.model.moments`; and likewise
+without the input for an output layer. The paper leaves open how this continues over time. Here, as
+its equations read, h_{t-1} is treated as independent of W, and so are the components of h_{t-1} of
+each other; neither holds in a network whose draw of W lasts for a whole sequence. Biases and the
+initial state have no variance.
 
 Without any variance of the weights this is not quite the ordinary layer, because the variance of
 tanh by the paper's approximation is not 0 for an input without variance: over 50 steps the hidden
@@ -28,18 +28,8 @@ from fdrnn.model.ops.recurrence import PACKED
 class GaussianWeightsLayer(NativeOp):
     """Hidden moments of every packed row.
 
-    Inputs: x (R, D); n_rows int64 (T,); initial mean and variance (S, H); means and variances
-    (not negative) of W_in (D, H) and of W_rec (H, H); b (H,).
-
-    Outputs: mean and variance (R, H); and for the gradient alone a, v (R, H; pre-synaptic
-    moments) and u (R, 2 H; variance, then squared mean).
-
-    Raises
-    ------
-    TypeError
-        When the graph is built with other dtypes or numbers of axes.
-    ValueError
-        When it is run with shapes that do not fit.
+    Variances of weights must not be negative. The pre-synaptic moments a, v and u, the variance
+    and then the squared mean, are for the gradient.
     """
 
     inputs = {
@@ -55,20 +45,10 @@ class GaussianWeightsLayer(NativeOp):
     gradients_of = ("mean", "variance")
     gradient_outputs = {"da": "R H", "dv": "R H"}
     sources = ("moments", "affine", "gaussian", "passes", "gaussian_weights")
-    gradient_sources = ("moments", "affine", "gaussian", "passes", "gaussian_weights_grad")
 
 
 class GaussianWeightsProduct(NativeOp):
-    """Pre-synaptic moments of a layer with Gaussian weights.
-
-    Inputs: mean and variance (R, H); means and variances of W (H, D); b (D,). Outputs: mean and
-    variance (R, D) by equations 5 and 6.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `GaussianWeightsLayer`.
-    """
+    """Pre-synaptic moments of a layer with Gaussian weights, by equations 5 and 6."""
 
     inputs = {"mean": "R H", "variance": "R H", "W_mean": "H D", "W_variance": "H D", "b": "D"}
     outputs = {"z_mean": "R D", "z_variance": "R D"}
@@ -76,4 +56,3 @@ class GaussianWeightsProduct(NativeOp):
     gradients_of = ("z_mean", "z_variance")
     unread = ("z_mean", "z_variance")
     sources = ("gaussian", "gaussian_product")
-    gradient_sources = ("gaussian", "gaussian_product_grad")

@@ -56,22 +56,9 @@ class LstmLayer(NativeOp):
 
     Notes
     -----
-    Inputs: x (R, D); n_rows int64 (T,); initial mean, variance, cell mean and cell variance
-    (S, H); W_in (D, 4 H); W_rec (H, 4 H); b (4 H,); and two 0-d rates: p_keep of the input and
-    p_keep of the hidden state.
-
-    Outputs: mean and variance (R, H) of the hidden state; cell mean and cell variance (R, H),
-    from which a sequence resumes; and for the gradient alone gate mean and variance (R, 4 H), tanh
-    mean and variance (R, H) of the cell, a and v (R, 4 H; pre-synaptic moments) and c (R, H).
-    Without `stochastic` the variances, a, v and c have no rows, and the initial variances are
-    ignored.
-
-    Raises
-    ------
-    TypeError
-        When the graph is built with other dtypes or numbers of axes.
-    ValueError
-        When it is run with shapes that do not fit.
+    mean and variance are those of the hidden state. The outputs behind cell_variance are for the
+    gradient. Without `stochastic` the variances, a, v and c have no rows, and the initial
+    variances are ignored.
     """
 
     __props__ = ("stochastic",)
@@ -99,7 +86,6 @@ class LstmLayer(NativeOp):
     gradients_of = ("mean", "variance")
     gradient_outputs = {"da": "R 4H", "dv": "V 4H"}
     sources = ("moments", "affine", "passes", "fast_dropout", "lstm")
-    gradient_sources = ("moments", "affine", "passes", "fast_dropout", "lstm_grad")
 
     def __init__(self, stochastic: bool = True) -> None:
         self.stochastic = stochastic

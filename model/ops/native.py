@@ -69,8 +69,9 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     gradient_outputs
         Outputs of the gradient besides those with respect to inputs, which are named ``d_`` and
         the input; gradients of outputs are its inputs ``g_`` and the output.
-    sources, gradient_sources
-        C files without ``.c``, in the order of inclusion, behind ``common``.
+    sources
+        C files without ``.c``, in the order of inclusion, behind ``common``. The gradient's last
+        one has the suffix ``_grad``.
     """
 
     inputs: Mapping[str, str]
@@ -84,7 +85,6 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     unread: tuple[str, ...] = ()
     gradient_outputs: Mapping[str, str] = {}
     sources: tuple[str, ...]
-    gradient_sources: tuple[str, ...] = ()
 
     # Not empty: Theano takes an operation without properties for one that has no version, and
     # compiles it in every process.
@@ -263,7 +263,7 @@ class Gradient(NativeOp):
         outgoing = {f"d_{name}": of.inputs[name] for name in of.with_respect_to}
         self.outputs = {**outgoing, **of.gradient_outputs}
         self.sizes, self.checks, self.parameters = of.sizes, of.checks, of.parameters
-        self.sources = of.gradient_sources
+        self.sources = (*of.sources[:-1], f"{of.sources[-1]}_grad")
         for name in of.parameters:
             setattr(self, name, getattr(of, name))
         super().__init__()

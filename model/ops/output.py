@@ -16,17 +16,9 @@ class BernoulliOutput(NativeOp):
 
     Notes
     -----
-    Inputs: mean (R, H), variance (R, H) of the hidden layer; W (H, D); b (D,); target (R, D) of
-    values in [0, 1]; p_keep of the hidden state, 0-d; fast_dropout, 0-d int8: 0 makes an ordinary
-    layer of it that ignores variance, p_keep and noise; and noise (R, D), if `sampled`.
-
-    Outputs: nll (R,), in nats summed over the D columns; and the pre-synaptic moments z_mean
-    (R, D) and z_variance (R, D; no rows without fast dropout).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `RecurrentLayer`.
+    Targets are in [0, 1]. fast_dropout 0 makes an ordinary layer, which ignores variance, p_keep
+    and noise, and whose z_variance has no rows. nll is in nats, summed over the D columns; z_mean
+    and z_variance are the pre-synaptic moments.
     """
 
     __props__ = ("sampled",)
@@ -47,7 +39,6 @@ class BernoulliOutput(NativeOp):
     gradients_of = ("nll",)
     unread = ("nll",)
     sources = ("affine", "output")
-    gradient_sources = ("affine", "output_grad")
 
     def __init__(self, sampled: bool = False) -> None:
         self.sampled = self.draws = sampled

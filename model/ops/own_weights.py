@@ -15,13 +15,6 @@ class OwnWeightsLayer(NativeOp):
     Inputs: a (R, H), the part of the pre-synaptic activations that does not come from the hidden
     state; n_rows int64 (T,), each the number of sequences B; h0 (1, H), with which all begin;
     W (B, H, H). Output: h (R, H).
-
-    Raises
-    ------
-    TypeError
-        When the graph is built with other dtypes or numbers of axes.
-    ValueError
-        When it is run with shapes that do not fit, or with rows that join or end.
     """
 
     inputs = {"a": "R H", "n_rows": "int64 T", "h0": "1 H", "W": "B H H"}
@@ -30,18 +23,12 @@ class OwnWeightsLayer(NativeOp):
     with_respect_to = ("a", "h0", "W")
     gradients_of = ("h",)
     sources = ("sequences", "own_weights")
-    gradient_sources = ("sequences", "own_weights_grad")
 
 
 class OwnWeightsProduct(NativeOp):
     """Rows times the matrices of their sequences.
 
     Inputs: x (R, n); W (B, n, m), R a multiple of B. Output: (R, m).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `OwnWeightsLayer`.
     """
 
     inputs = {"x": "R N", "W": "B N M"}
@@ -51,4 +38,3 @@ class OwnWeightsProduct(NativeOp):
     gradients_of = ("y",)
     unread = ("y",)
     sources = ("sequences", "own_weights_product")
-    gradient_sources = ("sequences", "own_weights_product_grad")

@@ -27,22 +27,10 @@ class RecurrentLayer(NativeOp):
 
     Notes
     -----
-    Inputs: x (R, D); n_rows int64 (T,); initial mean and variance (S, H); W_in (D, H);
-    W_rec (H, H); b (H,); three 0-d rates: p_keep of the input, p_keep of the hidden state,
-    and the factor on the recurrent mean (p_keep again, but for the authors' cell); and noise
-    (R, H), which only the cell ``"sampled"`` needs.
-
-    Outputs: mean (R, H), variance (R, H), and for the gradient alone a, v (the pre-synaptic
-    moments) and c. Cells without a variance of their own (all but ``"moments"`` and
-    ``"rectifier"``) ignore the initial one, and theirs is 0; variance, v and c of
-    ``"plain"`` have no rows.
-
-    Raises
-    ------
-    TypeError
-        When the graph is built with other dtypes or numbers of axes.
-    ValueError
-        When it is run with shapes that do not fit.
+    mean_factor, which scales the recurrent mean, is p_keep_hidden except in the authors' cell;
+    noise is for the cell ``"sampled"``. The pre-synaptic moments a, v and c are for the gradient.
+    Cells that pass no variance on (all but ``"moments"`` and ``"rectifier"``) ignore variance0,
+    and their variance is 0; variance, v and c of ``"plain"`` have no rows.
     """
 
     __props__ = ("cell", "input_scale")
@@ -64,10 +52,8 @@ class RecurrentLayer(NativeOp):
     with_respect_to = ("mean0", "variance0", "W_in", "W_rec", "b")
     gradients_of = ("mean", "variance")
     gradient_outputs = {"da": "R H", "dv": "V H"}
-    sources = ("affine", "normal", "transfer", "passes", "fast_dropout", "recurrence")
-    gradient_sources = (
-        "affine", "normal", "transfer", "transfer_grad", "passes", "fast_dropout",
-        "recurrence_grad",
+    sources = (
+        "affine", "normal", "transfer", "transfer_grad", "passes", "fast_dropout", "recurrence"
     )  # fmt: skip
 
     def __init__(self, cell: str = "moments", input_scale: float = 2.0) -> None:

@@ -12,13 +12,6 @@ class Softmax(NativeOp):
     """NLL of targets under the softmax of certain activations.
 
     Inputs: activations, target. Output: nll (R,), in nats; 0 where a target has no class.
-
-    Raises
-    ------
-    TypeError
-        When the graph is built with other dtypes or numbers of axes.
-    ValueError
-        When it is run with shapes that do not fit.
     """
 
     inputs = {"activations": "R D", "target": "R D"}
@@ -27,7 +20,6 @@ class Softmax(NativeOp):
     gradients_of = ("nll",)
     unread = ("nll",)
     sources = ("softmax_nll",)
-    gradient_sources = ("softmax_nll_grad",)
 
 
 class UnscentedSoftmax(NativeOp):
@@ -35,11 +27,6 @@ class UnscentedSoftmax(NativeOp):
 
     Inputs: mean, variance, target. Output: nll (R,), in nats; 0 where a target has no class. See
     `fdrnn.model.outputs.softmax_unscented` for the equations.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `Softmax`.
     """
 
     inputs = {"mean": "R D", "variance": "R D", "target": "R D"}
@@ -48,7 +35,6 @@ class UnscentedSoftmax(NativeOp):
     gradients_of = ("nll",)
     unread = ("nll",)
     sources = ("unscented_softmax", "unscented_nll")
-    gradient_sources = ("unscented_softmax", "unscented_nll_grad")
 
 
 class AveragedSoftmax(NativeOp):
@@ -56,11 +42,6 @@ class AveragedSoftmax(NativeOp):
 
     Inputs: mean, variance; draws (N, D), the same for every row; target. Output: nll (R,), in
     nats. It has no gradient: training draws once, by other operations.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `Softmax`.
     """
 
     inputs = {"mean": "R D", "variance": "R D", "draws": "N D", "target": "R D"}
