@@ -88,12 +88,9 @@ class Hyperparameters(CommonHyperparameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive("spectral_radius", self.spectral_radius)
-        require(
-            self.max_incoming is None or self.max_incoming >= 1,
-            "max_incoming",
-            self.max_incoming,
-            "at least 1, or None for no limit",
-        )
+        limit = self.max_incoming
+        rule = "at least 1, or None for no limit"
+        require(limit is None or limit >= 1, "max_incoming", limit, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,21 +118,12 @@ class DropoutHyperparameters(CommonHyperparameters):
         super().__post_init__()
         require_dropout_rate("dropout_input", self.dropout_input)
         require_dropout_rate("dropout_hidden_to_hidden", self.dropout_hidden_to_hidden)
-        rate = self.dropout_hidden_to_output
+        key, rate = "dropout_hidden_to_output", self.dropout_hidden_to_output
         if self.fast_dropout_final_layer:
-            require(
-                rate is not None and _is_rate(rate),
-                "dropout_hidden_to_output",
-                rate,
-                "a dropout rate in [0, 1) when fast_dropout_final_layer is true",
-            )
+            rule = "a dropout rate in [0, 1) when fast_dropout_final_layer is true"
+            require(rate is not None and _is_rate(rate), key, rate, rule)
         else:
-            require(
-                rate is None,
-                "dropout_hidden_to_output",
-                rate,
-                "absent when fast_dropout_final_layer is false",
-            )
+            require(rate is None, key, rate, "absent when fast_dropout_final_layer is false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,37 +183,20 @@ class TrainingSettings:
     record: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key, least in (("batch_size", 1), ("patience", 1), ("max_epochs", 1)):
+        for key, least in (
+            ("batch_size", 1), ("patience", 1), ("max_epochs", 1), ("chunk_length", 2)
+        ):  # fmt: skip
             require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
-        require(self.chunk_length >= 2, "chunk_length", self.chunk_length, "at least 2")
-        require(self.padding in PADDING_RULES, "padding", self.padding, " or ".join(PADDING_RULES))
-        require(
-            self.init_scale in INIT_SCALES, "init_scale", self.init_scale, " or ".join(INIT_SCALES)
-        )
-        require(
-            0.0 < self.clip_norm <= LARGEST_CLIP_NORM,
-            "clip_norm",
-            self.clip_norm,
-            f"positive and finite, at most {LARGEST_CLIP_NORM:g}",
-        )
-        require(
-            0.0 < self.step_rate_decay <= 1.0,
-            "step_rate_decay",
-            self.step_rate_decay,
-            "in (0, 1]; 1 is off",
-        )
-        require(
-            _is_rate(self.parameter_average),
-            "parameter_average",
-            self.parameter_average,
-            "in [0, 1); 0 is off",
-        )
-        require(
-            set(self.record) <= set(RECORDABLE) and len(set(self.record)) == len(self.record),
-            "record",
-            list(self.record),
-            f"distinct names of {', '.join(RECORDABLE)}",
-        )
+        for key, allowed in (("padding", PADDING_RULES), ("init_scale", INIT_SCALES)):
+            require(getattr(self, key) in allowed, key, getattr(self, key), " or ".join(allowed))
+        norm, decay, average = self.clip_norm, self.step_rate_decay, self.parameter_average
+        rule = f"positive and finite, at most {LARGEST_CLIP_NORM:g}"
+        require(0.0 < norm <= LARGEST_CLIP_NORM, "clip_norm", norm, rule)
+        require(0.0 < decay <= 1.0, "step_rate_decay", decay, "in (0, 1]; 1 is off")
+        require(_is_rate(average), "parameter_average", average, "in [0, 1); 0 is off")
+        distinct = set(self.record) <= set(RECORDABLE) and len(set(self.record)) == len(self.record)
+        rule = f"distinct names of {', '.join(RECORDABLE)}"
+        require(distinct, "record", list(self.record), rule)
 
     @property
     def valid_nll_column(self) -> str:

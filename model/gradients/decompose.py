@@ -22,7 +22,6 @@ draw, dJ/da s / (2 sqrt V[a]), and 2 sgn(delta^a) eta^a w the noise term of equa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -151,10 +150,12 @@ class _Graph:
         full = dict(zip(_NAMES, values[:3], strict=True))
         names = [*self._hidden, *self._output]
         rest = dict(zip(names, values[3:], strict=True))
-        parts = _hidden_parts(rest, int(batch.n_rows[0]))
+        layers = _hidden_layers(rest, full, int(batch.n_rows[0]))
         if rest["fast_dropout"]:
-            parts["W_out"] = _output_part(rest)
-        return tuple(part.layer(name, full[name]) for name, part in parts.items())
+            p_keep = float(rest["p_keep_output"])
+            arrays = (rest[f"output {name}"] for name in ("mean", "variance", "d_mean", "delta"))
+            layers.append(_layer("W_out", rest, full, p_keep, p_keep, *arrays))
+        return tuple(layers)
 
 
 @cache
@@ -202,35 +203,9 @@ def _output_expressions(
     }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """An affine step a = factor mean W + b, V[a] = spread W^2, with the gradients of both."""
-
-    W: Array
-    mean: Array
-    factor: float
-    spread: Array
-    d_mean: Array
-    delta: Array
-
-    def layer(self, name: str, full_gradient: Array) -> LayerDecomposition:
-        return LayerDecomposition(
-            name=name,
-            weights=self.W,
-            delta=self.delta,
-            eta=self.spread.T @ np.abs(self.delta),
-            loss_gradient=self.factor * self.mean.T @ self.d_mean,
-            regularizer_gradient=2.0 * self.W * (self.spread.T @ self.delta),
-            full_gradient=full_gradient,
-        )
-
-
-def _spread(p_keep: float, mean: Array, variance: Array | float) -> Array:
-    """Return dV[a] / dw^2 of equation 2."""
-    return p_keep * ((1.0 - p_keep) * mean**2 + variance)
-
-
-def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Part]:
+def _hidden_layers(
+    values: Mapping[str, Any], full: Mapping[str, Array], n_sequences: int
+) -> list[LayerDecomposition]:
     """Return W_in's and W_rec's parts; step 0 continues the initial state."""
 
     def before(initial: Array, of_rows: Array) -> Array:
@@ -239,18 +214,36 @@ def _hidden_parts(values: Mapping[str, Any], n_sequences: int) -> dict[str, _Par
 
     mean = before(values["mean0"], values["mean"])
     variance = before(values["variance0"], values["variance"])
-    p_input, p_hidden = float(values["p_keep_input"]), float(values["p_keep_hidden"])
-    da, dv, x = values["da"], values["dv"], values["x"]
-    factor = float(values["mean_factor"])
-    return {
-        "W_in": _Part(values["W_in"], x, p_input, _spread(p_input, x, 0.0), da, dv),
-        "W_rec": _Part(values["W_rec"], mean, factor, _spread(p_hidden, mean, variance), da, dv),
-    }
+    p_input, p_hidden, factor = (
+        float(values[name]) for name in ("p_keep_input", "p_keep_hidden", "mean_factor")
+    )
+    gradients = values["da"], values["dv"]
+    return [
+        _layer("W_in", values, full, p_input, p_input, values["x"], 0.0, *gradients),
+        _layer("W_rec", values, full, factor, p_hidden, mean, variance, *gradients),
+    ]
 
 
-def _output_part(values: Mapping[str, Any]) -> _Part:
-    """Return W_out's part."""
-    mean, p_keep = values["output mean"], float(values["p_keep_output"])
-    spread = _spread(p_keep, mean, values["output variance"])
-    d_mean, delta = values["output d_mean"], values["output delta"]
-    return _Part(values["W_out"], mean, p_keep, spread, d_mean, delta)
+def _layer(
+    name: str,
+    values: Mapping[str, Any],
+    full: Mapping[str, Array],
+    factor: float,
+    p_keep: float,
+    mean: Array,
+    variance: Array | float,
+    d_mean: Array,
+    delta: Array,
+) -> LayerDecomposition:
+    """Return the parts of an affine step a = factor mean W + b, V[a] by equation 2."""
+    W = values[name]
+    spread = p_keep * ((1.0 - p_keep) * mean**2 + variance)  # dV[a] / dw^2
+    return LayerDecomposition(
+        name=name,
+        weights=W,
+        delta=delta,
+        eta=spread.T @ np.abs(delta),
+        loss_gradient=factor * mean.T @ d_mean,
+        regularizer_gradient=2.0 * W * (spread.T @ delta),
+        full_gradient=full[name],
+    )

@@ -18,8 +18,7 @@ from fdrnn.model.timing.epoch import EpochTimes, time_epoch
 from fdrnn.model.timing.processes import CompileTimes, TrialCost, run_trials, time_compilation
 from fdrnn.model.timing.rounds import Timing
 from fdrnn.model.timing.step import start
-from fdrnn.model.timing.steps import StepTimes, time_step
-from fdrnn.model.timing.variants import VariantTimes, time_variants
+from fdrnn.model.timing.steps import StepTimes, VariantTimes, time_step, time_variants
 from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
 from fdrnn.search.work.timing import StoreCost, time_store
 from fdrnn.studies.cli.options import DataDir, commands, number, option
