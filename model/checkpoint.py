@@ -12,13 +12,14 @@ import hashlib
 import io
 import json
 import math
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
+from fdrnn.datasets.errors import shown
 from fdrnn.model.errors import CheckpointError
 from fdrnn.model.initialization import Parameters
+from fdrnn.model.settings import require
 
 _HEADER = "header"
 _FORMAT = 2
@@ -50,6 +51,14 @@ class Progress:
     best_valid_nll_counted: float = math.inf
     best_valid_nll_masked: float = math.inf
     diverged: bool = False
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            require(type(value) is type(field.default), field.name, value, f"of type {field.type}")
+        require(0 <= self.epoch < 2**63, "epoch", self.epoch, "in [0, 2^63)")
+        require(0 <= self.updates < 2**63, "updates", self.updates, "in [0, 2^63)")
+        require(0 <= self.best_epoch <= self.epoch, "best_epoch", self.best_epoch, "up to epoch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +102,17 @@ class Checkpoint:
         return hashlib.sha256(archive).digest() + archive
 
     @classmethod
-    def from_bytes(cls, data: bytes, identity: str) -> Checkpoint:
+    def from_bytes(cls, data: bytes, identity: str, like: Checkpoint) -> Checkpoint:
         """Read what `to_bytes` wrote for the run `identity`.
+
+        Parameters
+        ----------
+        data
+            The bytes.
+        identity
+            The run.
+        like
+            A state of the run, whose arrays have the names and shapes to expect.
 
         Raises
         ------
@@ -112,19 +130,30 @@ class Checkpoint:
             header = json.loads(str(arrays.pop(_HEADER)))
             written = (header["format"], header["identity"])
             progress = Progress(**header["progress"])
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a foreign archive fails in as many ways as NumPy has
             raise CheckpointError(
-                f"the checkpoint is damaged ({error}); the run must restart"
+                f"the checkpoint is damaged ({shown(error)}); the run must restart"
             ) from error
         if written != (_FORMAT, identity):
             raise CheckpointError(
-                f"the checkpoint is of run {written[1]!r} (format {written[0]}), "
+                f"the checkpoint is of run {shown(written[1])} (format {shown(written[0])}), "
                 f"not of {identity!r} (format {_FORMAT}); the run must restart"
             )
+        present = {"average": bool(like.average), "best": progress.best_epoch > 0}
         groups: dict[str, Parameters] = {group: {} for group in _GROUPS}
-        for key, value in arrays.items():
-            group, name = key.split("/")
-            groups[group][name] = value
+        for group in _GROUPS:
+            for name, value in like.parameters.items() if present.get(group, True) else ():
+                array = arrays.pop(f"{group}/{name}", None)
+                if getattr(array, "dtype", None) != np.float32 or array.shape != value.shape:
+                    raise CheckpointError(
+                        f"the checkpoint must have a float32 array {group}/{name} of shape "
+                        f"{value.shape}; the run must restart"
+                    )
+                groups[group][name] = array
+        if arrays:
+            raise CheckpointError(
+                f"the checkpoint has an unknown member {shown(min(arrays))}; the run must restart"
+            )
         return cls(progress=progress, **groups)
 
 

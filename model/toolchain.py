@@ -7,7 +7,7 @@ BLAS flags. Every module that needs it therefore takes it from here::
 
 `fdrnn.model.blas` selects the BLAS. Compiled modules go to ``compile`` in the user's cache
 directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
-``THEANO_FLAGS`` are kept and take precedence.
+``THEANO_FLAGS`` are kept and take precedence; configuration files of Theano are ignored.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ import io
 import logging
 import os
 import platform
+import shlex
 import shutil
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fdrnn.datasets import cache_directory
 from fdrnn.datasets.cache import make_directory
+from fdrnn.datasets.errors import shown
+from fdrnn.datasets.files import write_atomically
 from fdrnn.model.blas import linked_blas
 from fdrnn.model.errors import ToolchainError
 
@@ -40,7 +43,7 @@ def check_toolchain() -> None:
     ToolchainError
         If there is no C++ compiler or no Python headers.
     """
-    compiler = os.environ.get("CXX", "g++")
+    compiler = _compiler_command()[0]
     if shutil.which(compiler) is None:
         raise ToolchainError(
             f"no C++ compiler: {compiler!r} is not on the PATH; install one "
@@ -52,6 +55,31 @@ def check_toolchain() -> None:
             f"no Python headers: {include / 'Python.h'} is missing; install them "
             "(Debian: apt-get install python3.11-dev)"
         )
+
+
+def _compiler_command() -> list[str]:
+    """Return the words of the environment variable CXX, g++ where it is empty."""
+    command = os.environ.get("CXX", "").strip() or "g++"
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ToolchainError(f"CXX must be a command, got {command!r} ({error})") from error
+
+
+def _compiler() -> str:
+    """Return the compiler as one file, which Theano needs: a script where it has more words."""
+    words = _compiler_command()
+    if len(words) == 1:
+        return words[0]
+    script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'.encode()
+    path = compile_directory() / f"cxx-{hashlib.sha256(script).hexdigest()[:12]}"
+
+    def write(file: BinaryIO) -> None:
+        os.fchmod(file.fileno(), 0o755)
+        file.write(script)
+
+    write_atomically(path, write)
+    return str(path)
 
 
 def compile_directory() -> Path:
@@ -84,7 +112,14 @@ def compilation() -> Iterator[None]:
         raise ToolchainError(
             f"the network cannot be compiled: {_first_line(error)}; check the compiler "
             f"{theano.config.cxx!r} and the free space of {theano.config.base_compiledir}"
+            f"{_user_flags()}"
         ) from error
+
+
+def _user_flags() -> str:
+    """Return the end of a message on flags of the environment, empty without any."""
+    given = os.environ.get("THEANO_FLAGS")
+    return f"; THEANO_FLAGS={shown(given)} may be at fault" if given else ""
 
 
 def _escape(text: str) -> str:
@@ -105,7 +140,7 @@ def _flags() -> str:
         # By default a failed optimization prints a traceback and continues.
         "on_opt_error": "raise",
         "allow_gc": "False",
-        "cxx": os.environ.get("CXX", "g++"),
+        "cxx": _compiler(),
         "base_compiledir": str(compile_directory()),
         "compile__wait": "1",
         "compile__timeout": str(_LOCK_WAIT_S),
@@ -128,19 +163,22 @@ def _import_theano() -> Any:
     # prints the traceback of an error that is also raised.
     for name in ("theano.tensor.blas", "theano.graph.opt"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    given = os.environ.get("THEANO_FLAGS")
-    os.environ["THEANO_FLAGS"] = _flags()
+    # The user's configuration files could change numbers unnoticed.
+    ours = {"THEANO_FLAGS": _flags(), "THEANORC": os.devnull}
+    given, at_fault = {name: os.environ.get(name) for name in ours}, _user_flags()
+    os.environ.update(ours)
     try:
         import theano  # noqa: PLC0415 - must follow the flags
     except Exception as error:
         # Flags, compiler or files of the cache may be at fault.
-        raise ToolchainError(f"Theano cannot be started: {_first_line(error)}") from error
+        raise ToolchainError(f"Theano cannot be started: {_first_line(error)}{at_fault}") from error
     finally:
         # Child processes inherit the user's flags and add their own.
-        if given is None:
-            del os.environ["THEANO_FLAGS"]
-        else:
-            os.environ["THEANO_FLAGS"] = given
+        for name, value in given.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     theano.graph.op.ExternalCOp.c_code_cache_version = _source_version
     return theano
 

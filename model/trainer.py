@@ -148,7 +148,7 @@ class Trainer:
         CheckpointError
             If the state is damaged or of a run with another configuration, seed or data set.
         """
-        self._state = Checkpoint.from_bytes(state, self._identity)
+        self._state = Checkpoint.from_bytes(state, self._identity, self._state)
 
     def run_epoch(self, interrupted: Callable[[], bool] = _never) -> EpochRecord:
         """Train for one epoch and validate.

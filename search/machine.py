@@ -34,7 +34,8 @@ def describe_machine() -> str:
     Returns
     -------
     str
-        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen, 1 thread"``.
+        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen, 1 thread"``, followed by the user's
+        THEANO_FLAGS, if any.
     """
     libraries = {
         " ".join(
@@ -46,7 +47,10 @@ def describe_machine() -> str:
         for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas"
     }
-    return "; ".join([_cpu_model(), *sorted(libraries)])
+    flags = os.environ.get("THEANO_FLAGS")
+    return "; ".join(
+        [_cpu_model(), *sorted(libraries), *([f"THEANO_FLAGS={flags}"] if flags else [])]
+    )
 
 
 def _cpu_model() -> str:

@@ -21,6 +21,66 @@ def test_no_headers(monkeypatch, tmp_path):
         check_toolchain()
 
 
+@pytest.mark.parametrize("value", ["", "  ", "g++ -m64", "'g++'"])
+def test_a_compiler_with_options_or_none(monkeypatch, value):
+    monkeypatch.setenv("CXX", value)
+    check_toolchain()
+
+
+def test_a_compiler_whose_quotes_do_not_match(monkeypatch):
+    monkeypatch.setenv("CXX", "g++ '-m64")
+    with pytest.raises(ToolchainError, match='CXX must be a command, got "g\\+\\+ \'-m64"'):
+        check_toolchain()
+
+
+def run(code, folder, **environment):
+    """Return what the code prints, in a process with `folder` as home and cache."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(folder), "FDRNN_CACHE_DIR": str(folder), **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+COMPILE = """
+from fdrnn.datasets import FdrnnError
+try:
+    from fdrnn.model.toolchain import compilation, theano
+    x = theano.tensor.fvector()
+    with compilation():
+        function = theano.function([x], x + x)
+    print(function([2])[0])
+except FdrnnError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_compiler_behind_a_wrapper_compiles(tmp_path):
+    wrapper = tmp_path / "my wrapper"
+    wrapper.write_text('#!/bin/sh\necho "$1" >> "$0.used"\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    assert run(COMPILE, tmp_path, CXX=f"'{wrapper}' g++") == "4.0"
+    assert set((tmp_path / "my wrapper.used").read_text().split()) == {"g++"}
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["~/.theanorc", "THEANORC"])
+def test_configuration_files_of_theano_are_ignored(tmp_path, named):
+    (tmp_path / ".theanorc").write_text("[global]\nmode = FAST_COMPILE\nopenmp = True\n")
+    environment = {"THEANORC": str(tmp_path / ".theanorc")} if named else {}
+    code = (
+        "import os; from fdrnn.model.toolchain import theano\n"
+        "print(theano.config.mode, theano.config.openmp, os.environ.get('THEANORC'))"
+    )
+    assert run(code, tmp_path, **environment) == f"Mode False {environment.get('THEANORC')}"
+
+
+def test_flags_of_the_user_are_named_where_compilation_fails(tmp_path):
+    message = run(COMPILE, tmp_path, THEANO_FLAGS="gcc__cxxflags=-fno-such-option")
+    assert message.startswith("ToolchainError ")
+    assert "THEANO_FLAGS='gcc__cxxflags=-fno-such-option'" in message
+
+
 def test_training_never_turns_into_double_precision():
     # In a process of its own: the tests of the model lift the flag.
     code = (
