@@ -19,7 +19,7 @@ from fdrnn.model.initialization import Parameters
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.outputs import OUTPUTS, Output
-from fdrnn.model.packing import PackedBlock, PackedChunks
+from fdrnn.model.packing import PackedChunks, PackedRows
 from fdrnn.model.settings import CommonHyperparameters
 from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant
@@ -43,7 +43,7 @@ Outcome = Callable[
 ]
 """From activations, symbols and the arrays `Output.fixed`: the expressions to compute."""
 
-RowFunction = Callable[[PackedChunks | PackedBlock, State], tuple[list[FloatArray], State]]
+RowFunction = Callable[[PackedRows, State], tuple[list[FloatArray], State]]
 """From packed rows and a state: arrays of one entry per row, and the state after the last step."""
 
 
@@ -249,7 +249,7 @@ class Network:
             on_unused_input="ignore",
         )
 
-        def run(rows: PackedChunks | PackedBlock, state: State) -> tuple[list[FloatArray], State]:
+        def run(rows: PackedRows, state: State) -> tuple[list[FloatArray], State]:
             of_output = self.output.fixed_arrays(rows.x.shape[1])
             found = compiled(
                 rows.x, rows.target, rows.n_rows, *state.arrays, *(of_output[key] for key in fixed)
@@ -261,7 +261,7 @@ class Network:
 
         return run
 
-    def score(self, rows: PackedChunks | PackedBlock, state: State) -> tuple[FloatArray, State]:
+    def score(self, rows: PackedRows, state: State) -> tuple[FloatArray, State]:
         """Score packed rows from a state.
 
         Returns

@@ -27,15 +27,41 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class PackedChunks:
-    """A minibatch of chunks.
+class PackedRows:
+    """Rows of consecutive steps.
 
     Attributes
     ----------
     x, target
         float32, shape (R, n_features).
     n_rows
-        int64, shape (chunk_length - 1,), positive.
+        int64, shape (T,), positive.
+    """
+
+    x: FloatArray
+    target: FloatArray
+    n_rows: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class PackedBlock(PackedRows):
+    """Consecutive steps of a batch of whole sequences, whose rows never join.
+
+    Attributes
+    ----------
+    sequence
+        int64, shape (R,): position of each row's sequence in the input.
+    """
+
+    sequence: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class PackedChunks(PackedRows):
+    """A minibatch of chunks.
+
+    Attributes
+    ----------
     counted
         float32, shape (R,): predicted steps that each row represents, with the padding counted;
         they sum to n_chunks (chunk_length - 1).
@@ -43,9 +69,6 @@ class PackedChunks:
         float32, shape (R,): 1 where input and target frame are both real, else 0.
     """
 
-    x: FloatArray
-    target: FloatArray
-    n_rows: IntArray
     counted: FloatArray
     masked: FloatArray
 
@@ -96,26 +119,6 @@ def count_steps(chunks: Chunks, padding: str) -> int:
     n_steps = chunks.frames.shape[1] - 1
     skipped = chunks.starts if padding == "masked" else np.zeros_like(chunks.starts)
     return int((n_steps - skipped).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class PackedBlock:
-    """Consecutive steps of a batch of whole sequences.
-
-    Attributes
-    ----------
-    x, target
-        float32, shape (R, n_features).
-    n_rows
-        int64, shape (steps,), positive, never growing.
-    sequence
-        int64, shape (R,): position of each row's sequence in the input.
-    """
-
-    x: FloatArray
-    target: FloatArray
-    n_rows: IntArray
-    sequence: IntArray
 
 
 def pack_sequences(sequences: Sequences, steps_per_block: int = 64) -> Iterator[PackedBlock]:

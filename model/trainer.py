@@ -102,7 +102,7 @@ class Trainer:
         self._identity = repr(run if output == DEFAULT_OUTPUT else (*run, output))
         self._n_steps = count_steps(self._chunks, settings.padding)
         self._recorder = Recorder(
-            self._network, seen, self._chunks, hyperparameters, settings, seed
+            self._network, seen.test, self._chunks, hyperparameters, settings, seed
         )
         parameters = self._network.initial_parameters(
             hyperparameters, dataset.n_features, settings.init_scale, seed

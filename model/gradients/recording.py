@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from fdrnn.datasets import Dataset
 from fdrnn.datasets.chunking import Chunks
+from fdrnn.datasets.dataset import Sequences
 from fdrnn.model.evaluation import sequence_nll
 from fdrnn.model.gradients.decompose import decompose
 from fdrnn.model.gradients.noise_term import N_DRAWS, noise_term
@@ -25,16 +26,17 @@ from fdrnn.model.results import pooled_nll, sequence_mean_nll
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 
 
+@dataclass(frozen=True, eq=False)
 class Recorder:
     """Measures the epochs of one training run.
 
-    Parameters
+    Attributes
     ----------
     network
         The compiled network of the run, with the parameters that validation uses when
         `measure` is called.
-    dataset
-        As the network sees it; its test split is scored for ``"test_nll"``.
+    test
+        The test sequences as the network sees them, which are scored for ``"test_nll"``.
     chunks
         The training chunks; the gradient of their first minibatch, in their order, is
         decomposed.
@@ -42,21 +44,12 @@ class Recorder:
         As of the run.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        dataset: Dataset,
-        chunks: Chunks,
-        hyperparameters: CommonHyperparameters,
-        settings: TrainingSettings,
-        seed: int,
-    ) -> None:
-        self._network = network
-        self._test = dataset.test
-        self._chunks = chunks
-        self._hyperparameters = hyperparameters
-        self._settings = settings
-        self._seed = seed
+    network: Network
+    test: Sequences
+    chunks: Chunks
+    hyperparameters: CommonHyperparameters
+    settings: TrainingSettings
+    seed: int
 
     def measure(self, epoch: int, parameters: Parameters) -> dict[str, float]:
         """Return the measurements after an epoch by name.
@@ -74,13 +67,13 @@ class Recorder:
             The measurements that `TrainingSettings.record` lists, and ``recording_seconds``,
             their wall time; empty where it lists nothing.
         """
-        record = self._settings.record
+        record = self.settings.record
         if not record:
             return {}
         begin_s = time.perf_counter()
         values = self._test_nll() if "test_nll" in record else {}
         if "recurrent_norm" in record:
-            recurrent = self._network.variant.recurrent_weights(parameters)
+            recurrent = self.network.variant.recurrent_weights(parameters)
             values["recurrent_norm"] = float(np.linalg.norm(recurrent.astype(np.float64)))
         if "decomposition" in record:
             values |= of_decomposition(self.decomposition(epoch, parameters))
@@ -93,11 +86,11 @@ class Recorder:
         """Decompose the gradient; see `fdrnn.model.trainer.Trainer.decomposition`."""
         # No minibatch of an epoch has this number.
         return self._decompose(
-            parameters, noise_generator(self._seed, epoch, len(self._chunks.starts))
+            parameters, noise_generator(self.seed, epoch, len(self.chunks.starts))
         )
 
     def _noise(self, epoch: int, parameters: Parameters) -> dict[str, float]:
-        rng = noise_generator(self._seed, epoch, len(self._chunks.starts) + 1)
+        rng = noise_generator(self.seed, epoch, len(self.chunks.starts) + 1)
         draws = [self._decompose(parameters, rng) for _ in range(N_DRAWS)]
         values = {}
         for layers in zip(*draws, strict=True):
@@ -111,19 +104,14 @@ class Recorder:
     def _decompose(
         self, parameters: Parameters, rng: np.random.Generator
     ) -> tuple[LayerDecomposition, ...]:
-        index = np.arange(min(self._settings.batch_size, len(self._chunks.starts)))
-        return decompose(
-            self._network.variant.name,
-            self._network.output.name,
-            self._hyperparameters,
-            parameters,
-            pack_chunks(self._chunks, index, share_padding=False),
-            self._settings.padding,
-            rng,
-        )
+        index = np.arange(min(self.settings.batch_size, len(self.chunks.starts)))
+        batch = pack_chunks(self.chunks, index, share_padding=False)
+        names = self.network.variant.name, self.network.output.name
+        padding = self.settings.padding
+        return decompose(*names, self.hyperparameters, parameters, batch, padding, rng)
 
     def _test_nll(self) -> dict[str, float]:
-        sums, steps = sequence_nll(self._network, self._test)
+        sums, steps = sequence_nll(self.network, self.test)
         pooled, sequence_mean = pooled_nll(sums, steps), sequence_mean_nll(sums, steps)
         return {
             "test_nll_pooled": math.nan if pooled is None else pooled,

@@ -43,6 +43,12 @@ PARAMETER_AXES: Mapping[str, int] = {
 """Numbers of axes of the parameters of a network with one recurrent layer, by name."""
 
 
+TYPICAL: Mapping[str, float] = {
+    "step_rate": 0.001, "momentum": 0.9, "decay": 0.9, "sigma2_rec_out": 0.001, "sigma2_in": 0.01,
+}  # fmt: skip
+"""Values of an ordinary run, whatever the size and the initial recurrence of the network."""
+
+
 def typical(hyperparameters: type[H], **more: Any) -> H:
     """Return hyperparameters near the paper's choice for JSB Chorales (Table 3).
 
@@ -53,17 +59,7 @@ def typical(hyperparameters: type[H], **more: Any) -> H:
     more
         Values of the fields that `Hyperparameters` does not have.
     """
-    return hyperparameters(
-        n_hidden=400,
-        step_rate=0.001,
-        momentum=0.9,
-        decay=0.9,
-        sigma2_rec_out=0.001,
-        sigma2_in=0.01,
-        spectral_radius=1.2,
-        max_incoming=15,
-        **more,
-    )
+    return hyperparameters(n_hidden=400, **TYPICAL, spectral_radius=1.2, max_incoming=15, **more)
 
 
 def by_name(*variants: Variant) -> dict[str, Variant]:

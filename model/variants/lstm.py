@@ -8,7 +8,7 @@ rescaled, so neither nu nor a spectral radius.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from fdrnn.model.settings import CommonHyperparameters, DropoutHyperparameters
 from fdrnn.model.variants.base import (
     PARAMETER_AXES,
+    TYPICAL,
     Built,
     Noise,
     State,
@@ -133,22 +134,14 @@ class FastDropoutLstm(Lstm):
         return final_layer(symbols, mean, variance), state
 
 
-_TYPICAL = CommonHyperparameters(
-    n_hidden=200,
-    step_rate=0.001,
-    momentum=0.9,
-    decay=0.9,
-    sigma2_rec_out=0.001,
-    sigma2_in=0.01,
-)
-
 VARIANTS = by_name(
-    Lstm(name="lstm", title="LSTM", typical=_TYPICAL),
+    Lstm(name="lstm", title="LSTM", typical=CommonHyperparameters(n_hidden=200, **TYPICAL)),
     FastDropoutLstm(
         name="lstm_fast_dropout",
         title="FD-LSTM",
         typical=DropoutHyperparameters(
-            **asdict(_TYPICAL),
+            n_hidden=200,
+            **TYPICAL,
             dropout_input=0.1,
             dropout_hidden_to_hidden=0.2,
             fast_dropout_final_layer=True,

@@ -138,16 +138,9 @@ class FastWeightNoise(Variant):
         T, p = theano.tensor, symbols.parameters
         variances = {mean: T.exp(p[name]) for mean, name in LOG_VARIANCES.items()}
         mean, variance, *_ = GaussianWeightsLayer()(
-            symbols.x,
-            symbols.n_rows,
-            *state,
-            symbols.zeros,
-            p["W_in"],
-            variances["W_in"],
-            p["W_rec"],
-            variances["W_rec"],
-            p["b_h"],
-        )
+            symbols.x, symbols.n_rows, *state, symbols.zeros,
+            p["W_in"], variances["W_in"], p["W_rec"], variances["W_rec"], p["b_h"],
+        )  # fmt: skip
         moments = GaussianWeightsProduct()(mean, variance, p["W_out"], variances["W_out"], p["b_y"])
         return Activations(*moments), (mean,)
 

@@ -121,9 +121,9 @@ def test_rows_may_join_and_end_each_with_its_mask(n_rows, n_start):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": np.ones((4, 6))}, "mask must have 6 rows, got 4"),
-        ({"W_rec": np.ones((6, 5))}, "W_rec must have 5 rows, got 6"),
-        ({"state0": np.ones((0, 6))}, "initial state must have at least one row"),
+        ({"mask": np.ones((4, 6))}, r"mask must have shape \(6, 6\), got \(4, 6\)"),
+        ({"W_rec": np.ones((6, 5))}, r"W_rec must have shape \(6, 6\), got \(6, 5\)"),
+        ({"state0": np.ones((0, 6))}, "the initial rows must be at least 1, got 0"),
         ({"n_rows": np.array([3, 4])}, "n_rows must sum to the rows of x, 6, got 7"),
     ],
 )

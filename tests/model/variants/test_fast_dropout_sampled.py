@@ -113,7 +113,7 @@ def test_a_new_draw_for_every_chunk_step_and_minibatch():
 
 def test_a_sampled_layer_needs_noise():
     x, vector, scalar = T.fmatrix(), T.fvector(), T.fscalar()
-    with pytest.raises(TypeError, match="the cell 'sampled' needs noise"):
+    with pytest.raises(TypeError, match="RecurrentLayer: noise must be given"):
         RecurrentLayer("sampled")(x, T.lvector(), x, x, x, x, vector, scalar, scalar, scalar)
-    with pytest.raises(TypeError, match="a sampled layer needs noise"):
+    with pytest.raises(TypeError, match="BernoulliOutput: noise must be given"):
         BernoulliOutput(sampled=True)(x, x, x, vector, x, scalar, T.bscalar())
