@@ -100,7 +100,7 @@ def test_a_study_of_another_fdrnn_in_the_store_is_told_and_does_not_hide_the_oth
     listed = fdrnn("study", "list")
     assert "study mine: 3 of 3 trials finished" in listed.stdout
     assert "left out: study 'later'" in listed.stderr
-    assert "name the studies that are wanted" in error_line("report")
+    assert "name the studies to use" in error_line("report")
 
 
 def test_a_comparison_is_run_followed_and_reported_by_its_name(
@@ -132,7 +132,7 @@ def test_a_comparison_is_run_followed_and_reported_by_its_name(
         "mine.fast_dropout.fdrnn.zip",
         "mine.plain.fdrnn.zip",
     ]
-    refresh_notes(store, store.studies(["mine"]))
+    refresh_notes(store.studies(["mine"]))
     unknown = fdrnn("report", "--from", tmp_path / "exports", "mine", "mina")
     assert "unknown study 'mina'" in unknown.stderr
 
