@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets import DataDescription
-from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.datasets.errors import UnknownNameError, shown
 from fdrnn.model import (
     DEFAULT_OUTPUT,
     OUTPUTS,
@@ -28,6 +28,7 @@ from fdrnn.search.errors import DefinitionError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST_SEED = 2**63 - 1
+_MOST_TRIALS = 1_000_000
 _TABLE = "training"
 _OUTPUT = "output"
 
@@ -47,7 +48,7 @@ class StudyDefinition:
     space
         A name of `fdrnn.search.design.space.SPACES` whose parameters are the variant's.
     n_trials
-        Configurations to draw, at least 1.
+        Configurations to draw, in 1 .. 1,000,000.
     seed
         Seed of every draw, in 0 .. 2**63 - 1.
     training
@@ -103,10 +104,12 @@ class StudyDefinition:
             require_padding(self.output, self.training.padding)
         except OutputMismatchError as error:
             raise DefinitionError(f"{_TABLE}.{error}") from error
-        if self.n_trials < 1:
-            raise DefinitionError(f"n_trials must be at least 1, got {self.n_trials}")
+        if not 1 <= self.n_trials <= _MOST_TRIALS:
+            raise DefinitionError(
+                f"n_trials must be in 1 .. {_MOST_TRIALS}, got {shown(self.n_trials)}"
+            )
         if not 0 <= self.seed <= _LARGEST_SEED:
-            raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {self.seed}")
+            raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {shown(self.seed)}")
 
     def _require_fitting_space(self) -> None:
         fitting = fitting_spaces(self.variant)

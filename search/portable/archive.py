@@ -20,11 +20,15 @@ from typing import Any, BinaryIO
 
 from fdrnn.datasets import open_file, write_atomically
 from fdrnn.datasets.errors import FileError
+from fdrnn.datasets.files import GIB, size_shown
 from fdrnn.search.errors import PortableFileError
 
 FORMAT = "fdrnn-study"
 FORMAT_VERSION = 1
 """The version of the archive and of the tables in it; a newer one is refused."""
+
+SIZE_LIMIT = GIB
+"""The largest size of all members together, in bytes."""
 
 _MANIFEST = "manifest.json"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -89,22 +93,22 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         If it cannot be read, is no such archive, of a newer format or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path, what="exported study") as file, zipfile.ZipFile(file) as archive:
             manifest = _manifest(path, archive)
             members = {name: archive.read(name) for name in manifest["members"]}
     except PortableFileError:
         raise
+    except FileError as error:
+        raise PortableFileError(
+            f"{error}; `fdrnn study export` writes studies into files"
+        ) from error
     except zipfile.BadZipFile as error:
         raise PortableFileError(
             f"{path} is no exported study, or truncated or damaged ({error}); {_WAY_OUT}"
         ) from error
     except OSError as error:
-        if error.strerror is None:
-            # A decompressor's.
-            raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
-        raise PortableFileError(
-            f"cannot read {path}: {error.strerror}; `fdrnn study export` writes studies into files"
-        ) from error
+        # A decompressor's.
+        raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
     except KeyError as error:
         raise PortableFileError(f"{path} is damaged ({error.args[0]}); {_WAY_OUT}") from error
     except (EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
@@ -118,6 +122,12 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    announced = sum(info.file_size for info in archive.infolist())
+    if announced > SIZE_LIMIT:
+        raise PortableFileError(
+            f"{path} is too large: its members may have {size_shown(SIZE_LIMIT)} in all, got "
+            f"{size_shown(announced)}"
+        )
     manifest = json.loads(archive.read(_MANIFEST)) if _MANIFEST in archive.namelist() else None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise PortableFileError(

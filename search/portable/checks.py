@@ -8,15 +8,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
+from fdrnn.datasets.errors import shown
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import SPACES
+from fdrnn.search.design.space import SPACES, Space
 from fdrnn.search.portable.codec import KEY, Row, carried, short_name
 from fdrnn.search.store import tables
+from fdrnn.search.store.rules import checked
 from fdrnn.search.store.tables import TrialState
 
 STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if column.name != "name")
 """The columns of a study's own row that a file has beside the name."""
 
+_DATA_TYPES = {"title": str, "note": str, "n_features": int, "fingerprint": str, "kind": str}
 _AT_REST = (TrialState.WAITING, TrialState.FINISHED, TrialState.FAILED)
 
 
@@ -45,20 +48,24 @@ def require_a_study(
     OutputMismatchError
         If the definition's output does not fit the data.
     ValueError, TypeError
-        If a column of `study` is missing or unknown or its data no description of data; if trials
-        are missing, run, or have a hyperparameter that the definition's space has not; if a row
-        is listed twice or belongs to no trial.
+        If a column of `study` is missing, unknown or breaks its rule; if trials are missing, run,
+        have other hyperparameters than a draw from the definition's space, or a result that
+        contradicts itself; if a row is listed twice or belongs to no trial.
     """
     if set(study) != set(STUDY_COLUMNS):
         raise ValueError(f"the study must have the keys {', '.join(STUDY_COLUMNS)}")
-    definition.require_data(DataDescription(**study["data"]))
+    for name, value in study.items():
+        checked(tables.studies.c[name], value)
+    definition.require_data(_description(study["data"]))
     trials = rows[tables.trials]
     indices = [trial[KEY] for trial in trials]
     if indices != list(range(definition.n_trials)):
         raise ValueError(f"trials must be 0 to {definition.n_trials - 1}, each once and in order")
-    choices = {one.name: one.choices for one in SPACES[definition.space].parameters}
     for trial in trials:
-        _require_a_trial(trial, choices)
+        try:
+            _require_a_trial(trial, SPACES[definition.space])
+        except ValueError as error:
+            raise ValueError(f"trial {trial[KEY]}: {error}") from error
     for table, some in rows.items():
         keys = [key_of(table, row) for row in some]
         if len(set(keys)) != len(keys):
@@ -67,11 +74,30 @@ def require_a_study(
             raise ValueError(f"a row of {short_name(table)} belongs to no trial")
 
 
-def _require_a_trial(trial: Row, choices: Mapping[str, Sequence[Any]]) -> None:
+def _description(values: Mapping[str, Any]) -> DataDescription:
+    data = DataDescription(**values)
+    for name, kind in _DATA_TYPES.items():
+        if type(getattr(data, name)) is not kind:
+            raise ValueError(f"data.{name} must be {kind.__name__}, got {shown(values[name])}")
+    return data
+
+
+def _require_a_trial(trial: Row, space: Space) -> None:
     if trial["state"] not in _AT_REST:
-        raise ValueError(
-            f"trial {trial[KEY]}: state must be {', '.join(_AT_REST)}, got {trial['state']!r}"
-        )
-    for name, value in dict(trial["hyperparameters"]).items():
-        if value not in choices.get(name, ()):
-            raise ValueError(f"trial {trial[KEY]}: {name} = {value!r} is not in the study's space")
+        raise ValueError(f"state must be {', '.join(_AT_REST)}, got {trial['state']!r}")
+    drawn = trial["hyperparameters"]
+    for parameter in space.parameters:
+        condition = parameter.only_if
+        wanted = condition is None or drawn.get(condition.parameter) == condition.value
+        if wanted != (parameter.name in drawn):
+            raise ValueError(f"{parameter.name} is {'missing' if wanted else 'not to be drawn'}")
+    choices = {parameter.name: parameter.choices for parameter in space.parameters}
+    for name, value in drawn.items():
+        # 1 equals True.
+        if (type(value), value) not in [(type(one), one) for one in choices.get(name, ())]:
+            raise ValueError(f"{shown(name)} = {shown(value)} is not in the study's space")
+    n_epochs, best_epoch = trial["n_epochs"], trial["best_epoch"]
+    if (trial["state"] == TrialState.FINISHED) != (n_epochs is not None):
+        raise ValueError(f"n_epochs must be set exactly if the trial is finished, got {n_epochs}")
+    if (best_epoch or 0) > (n_epochs or 0):
+        raise ValueError(f"best_epoch must be at most n_epochs ({n_epochs}), got {best_epoch}")

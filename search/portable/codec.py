@@ -16,9 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
-from fdrnn.search.store.tables import TrialState
+from fdrnn.datasets.errors import shown
+from fdrnn.search.store.rules import checked
+from fdrnn.search.store.tables import Number
 
 Row = dict[str, Any]
 
@@ -27,7 +30,6 @@ KEY = "config_index"
 
 _LOCAL = {"trial_id", "study_id", "lease_renewed", "lease_expires"}
 _ARRAY_TYPE = {"dtype", "shape"}
-_KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
 def short_name(table: sa.Table) -> str:
@@ -85,7 +87,7 @@ def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
     header, *lines = (json.loads(line) for line in _content(members, name).splitlines())
     expected = [column.name for column in columns]
     if header != expected:
-        raise ValueError(f"{name} must have the columns {', '.join(expected)}, got {header!r}")
+        raise ValueError(f"{name} must have the columns {', '.join(expected)}, got {shown(header)}")
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
@@ -111,12 +113,20 @@ def _values(
             continue
         content = _content(members, value)
         if str(value).endswith(".npy"):
-            array = np.load(io.BytesIO(content), allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                raise ValueError(f"member {value!r} is no .npy file")
+            array = _array(content, value)
             yield from (("dtype", array.dtype.str), ("shape", list(array.shape)))
             content = array.tobytes()
         yield column.name, content
+
+
+def _array(content: bytes, member: str) -> npt.NDArray[Any]:
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # a damaged header makes NumPy raise anything
+        raise ValueError(f"member {shown(member)} is damaged: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise ValueError(f"member {shown(member)} must be a .npy file of numbers")
+    return array
 
 
 def _to_json(value: Any) -> Any:
@@ -126,28 +136,8 @@ def _to_json(value: Any) -> Any:
 
 
 def _from_json(column: sa.Column[Any], value: Any) -> Any:
-    if value is None:
-        if not column.nullable:
-            raise ValueError(f"{column.name} must not be null")
-        return None
-    if isinstance(column.type, sa.JSON):
-        return value
-    if isinstance(column.type, sa.Enum):
-        if value not in column.type.enums:
-            states = ", ".join(column.type.enums)
-            raise ValueError(f"{column.name} must be {states}, got {value!r}")
-        return TrialState(value)
-    # A decorated type does not know its own.
-    kind = getattr(column.type, "impl_instance", column.type).python_type
-    if kind is float:
-        if value in ("inf", "-inf"):
-            return float(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-    # bool is a subclass of int.
-    if type(value) is not kind:
-        raise ValueError(f"{column.name} must be {_KINDS[kind]}, got {value!r}")
-    return value
+    infinite = isinstance(column.type, Number) and value in ("inf", "-inf")
+    return checked(column, float(value) if infinite else value)
 
 
 def _member(table: sa.Table, row: Row, data: bytes) -> tuple[str, bytes]:
@@ -167,7 +157,7 @@ def _lines_name(table: sa.Table) -> str:
 def _content(members: Mapping[str, bytes], name: object) -> bytes:
     content = members.get(name) if isinstance(name, str) else None
     if content is None:
-        raise ValueError(f"member {name!r} is missing")
+        raise ValueError(f"member {shown(name)} is missing")
     return content
 
 

@@ -314,6 +314,8 @@ def import_study(store: Store, path: Path | str, name: str | None = None) -> Por
 
 
 def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:
+    if {type(weights), type(checkpoints)} != {bool}:
+        raise ValueError("weights and checkpoints must be true or false")
     optional = ((tables.parameters, weights), (tables.checkpoints, checkpoints))
     return [*_ALWAYS, *(table for table, wanted in optional if wanted)]
 

@@ -32,7 +32,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets import user_path
-from fdrnn.datasets.errors import shown
+from fdrnn.datasets.errors import FdrnnError, error_line, shown
 from fdrnn.search.errors import StoreError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
@@ -250,14 +250,23 @@ class Database:
         Raises
         ------
         StoreError
-            If the database cannot be reached or read.
+            If the database cannot be reached or read, or a row that is read is damaged.
         """
-        with (
-            self._translated(),
-            self.engine.connect() as connection,
-            connection.execution_options(**{_READ_ONLY: True}).begin(),
-        ):
-            yield connection
+        try:
+            with (
+                self._translated(),
+                self.engine.connect() as connection,
+                connection.execution_options(**{_READ_ONLY: True}).begin(),
+            ):
+                yield connection
+        except FdrnnError:
+            raise
+        except (LookupError, ValueError) as error:
+            # Types of columns refuse what no fdrnn has written.
+            raise StoreError(
+                f"store {self.shown}: a row is damaged: {error_line(error)}; restore the database "
+                "from a copy, or import exported studies into another one (--storage)"
+            ) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:

@@ -71,11 +71,18 @@ class Store:
                 f"({row.code_version}) that knows more: {error}; install that one, or name the "
                 "studies to use"
             ) from error
+        try:
+            data = DataDescription(**row.data)
+        except TypeError as error:
+            raise StoreError(
+                f"study {name!r} in store {self.shown} is damaged: its data: {error}; import it "
+                "from an exported file into another store (--storage)"
+            ) from error
         return Study(
             database=self.database,
             study_id=row.study_id,
             definition=definition,
-            data=DataDescription(**row.data),
+            data=data,
             created_at=datetime.fromtimestamp(row.created_at, UTC),
             code_version=row.code_version,
         )

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from fdrnn.datasets.errors import shown
+
 SCHEMA_VERSION = 2
 """The version of these tables; a store of another version is refused."""
 
@@ -53,6 +55,19 @@ class Number(sa.types.TypeDecorator[float]):
         return math.nan if value is None else value
 
 
+class Object(sa.types.TypeDecorator[dict[str, Any]]):
+    """A JSON object; reading another value is an error."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> dict[str, Any] | None:
+        """Return the object that is read."""
+        if not isinstance(value, dict):
+            raise ValueError(f"a JSON object is expected, got {shown(value)}")  # noqa: TRY004
+        return value
+
+
 metadata = sa.MetaData()
 
 _STATE = sa.Enum(
@@ -76,9 +91,9 @@ studies = sa.Table(
     metadata,
     sa.Column("study_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(100), nullable=False, unique=True),
-    sa.Column("definition", sa.JSON, nullable=False),
+    sa.Column("definition", Object, nullable=False),
     # A `fdrnn.datasets.DataDescription`, so that reports need no data set.
-    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("data", Object, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("code_version", sa.String(100), nullable=False),
 )
@@ -92,7 +107,7 @@ trials = sa.Table(
     ),
     sa.Column("config_index", sa.Integer, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("hyperparameters", sa.JSON, nullable=False),
+    sa.Column("hyperparameters", Object, nullable=False),
     sa.Column("state", _STATE, nullable=False, default=TrialState.WAITING),
     # Incremented by every claim; a write of an earlier attempt is refused.
     sa.Column("attempt", sa.Integer, nullable=False, default=0),

@@ -413,7 +413,7 @@ def test_bad_files_and_places(
     url = f"sqlite:///{tmp_path}/elsewhere.sqlite3"
     line = error_line("study", "import", "good.zip", "bad.zip", "--storage", url)
     assert "bad.zip is no exported study, or truncated" in line
-    assert "No such file" in error_line("study", "import", "none.zip", "--storage", url)
+    assert "there is no" in error_line("study", "import", "none.zip", "--storage", url)
     line = error_line("study", "import", "good.zip", "good.zip", "--name", "x", "--storage", url)
     assert "--name names one study, got 2 files" in line
     # Nothing was imported, and no store made.

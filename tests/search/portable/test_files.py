@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from filled_study import fill
@@ -120,7 +123,34 @@ def test_a_file_that_is_not_as_it_should_be(
         ),
         ("trials.jsonl", b'"finished"', b'"asleep"', "line 2: state must be .*, got 'asleep'"),
         ("trials.jsonl", b"\n[6,", b"\n[5,", "trials must be 0 to 6, each once"),
-        ("trials.jsonl", b'"momentum":0.', b'"momentum":7.', "momentum = 7"),
+        ("trials.jsonl", b'"momentum":0.', b'"momentum":7.', "'momentum' = 7"),
+        ("trials.jsonl", b'"momentum":0.', b'"lost":0.', "trial .*: momentum is missing"),
+        (
+            "trials.jsonl",
+            b'{"n_hidden"',
+            b'[["n_hidden",200]],{"n_hidden"',
+            "line 2: it must be a list of",
+        ),
+        ("samples.jsonl", b'{"seed"', b'["seed"],{"seed"', "it must be a list of"),
+        (
+            "epochs.jsonl",
+            b"\n[0,1,",
+            b"\n[0,-1,",
+            "epoch must be in 1 .. 2147483647, got -1",
+        ),
+        ("epochs.jsonl", b"\n[0,1,", b"\n[0,1" + b"0" * 5000 + b",", "holds no study .*digit"),
+        (
+            "epochs.jsonl",
+            b"\n[0,1,",
+            b"\n[0,1" + b"0" * 25 + b",",
+            "epoch must be in 1 .. 2147483647",
+        ),
+        ("checkpoints.jsonl", b",", b",null,", "checkpoints.jsonl"),
+        ("study.json", b'"title": "Noise"', b'"title": 5', "data.title must be str, got 5"),
+        ("study.json", b'"created_at": ', b'"created_at": 1e30, "old": ', "must have the keys"),
+        ("study.json", b'"training"', b'"training": {}, "trained"', "unknown key trained"),
+        ("study.json", b"{", b"[" * 100_000 + b"{", "holds no study"),
+        ("epochs.jsonl", b"\n[0,1,", b"\n" + b"[" * 100_000 + b"0,1,", "holds no study"),
         ("epochs.jsonl", b"\n[0,1,", b'\n[0,"1",', "line 2: epoch must be an integer, got '1'"),
         ("epochs.jsonl", b"\n[0,1,", b"\n[0,null,", "line 2: epoch must not be null"),
         ("epochs.jsonl", b"\n[0,1,", b"\n[0,2,", "a row of epochs is listed twice"),
@@ -132,7 +162,12 @@ def test_a_file_that_is_not_as_it_should_be(
             b"samples/1/",
             "member 'samples/1/Excerpt.npy' is missing",
         ),
-        ("samples/0/sample.npy", b"NUMPY", b"LUMPY", "samples.jsonl, line 3: Cannot load"),
+        (
+            "samples/0/sample.npy",
+            b"NUMPY",
+            b"LUMPY",
+            "line 3: member .* is damaged: Cannot load",
+        ),
         ("study.json", b'"seed": 7', b'"seed": -7', "seed must be in 0"),
         ("study.json", b'"title"', b'"tale"', "unexpected keyword argument 'tale'"),
         ("study.json", b'"code_version"', b'"cod_version"', "the study must have the keys"),
@@ -183,8 +218,94 @@ def test_a_failing_import_leaves_the_store_as_it_was(other: Store, path: Path) -
 
 
 def test_what_is_no_file(other: Store, tmp_path: Path) -> None:
-    with pytest.raises(PortableFileError, match=r"cannot read .*none.zip: No such file"):
+    with pytest.raises(PortableFileError, match=r"there is no exported study .*none.zip"):
         import_study(other, tmp_path / "none.zip")
     (tmp_path / "notes.zip").write_text("no zip archive")
     with pytest.raises(PortableFileError, match=r"notes.zip is no exported study, or truncated"):
         import_study(other, tmp_path / "notes.zip")
+
+
+def test_values_that_break_a_rule_are_refused_before_the_first_write(
+    other: Store, path: Path
+) -> None:
+    rows: list[tuple[str, object, str]] = [
+        ("hyperparameters", [["n_hidden", 200]], "line 2: hyperparameters must be an object"),
+        ("hyperparameters", {}, "trial 0: n_hidden is missing"),
+        ("attempt", -5, "attempt must be in 0 .. 2147483647, got -5"),
+        ("best_epoch", 10**6, "trial 0: best_epoch must be at most n_epochs"),
+        ("best_epoch", 10**25, "best_epoch must be in 0 .. 2147483647"),
+        ("started_at", "yesterday", "started_at must be a number, got 'yesterday'"),
+        ("started_at", 1e300, "started_at must be in 0"),
+        ("n_epochs", None, "n_epochs must be set exactly if the trial is finished"),
+        ("error", "a\0b", "error must be a text of at most 3 characters without NUL"),
+        ("diverged", 1, "diverged must be true or false, got 1"),
+    ]
+    for column, value, message in rows:
+
+        def change(
+            members: dict[str, bytes],
+            manifest: dict[str, Any],
+            column: str = column,
+            value: object = value,
+        ) -> None:
+            header, first, *rest = map(json.loads, members["trials.jsonl"].splitlines())
+            first[header.index(column)] = value
+            lines = "".join(json.dumps(line) + "\n" for line in (header, first, *rest))
+            members["trials.jsonl"] = lines.encode()
+            digest = hashlib.sha256(members["trials.jsonl"]).hexdigest()
+            manifest["members"]["trials.jsonl"] = digest
+
+        with pytest.raises(PortableFileError, match=message):
+            import_study(other, rewritten(path, change))
+        assert other.study_names() == []
+
+
+@pytest.mark.parametrize("name", ["", "../../x", "a\0b", 5, None])
+def test_a_name_in_a_file_keeps_to_the_rule_of_names(path: Path, name: object) -> None:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        manifest["study"] = name
+
+    with pytest.raises(PortableFileError, match="name must be"):
+        PortableStudy.read(rewritten(path, change))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(2, [("x", "<f8")]), np.array(["text"]), np.array([1j])],
+    ids=["structured", "text", "complex"],
+)
+def test_arrays_of_other_than_numbers_are_refused(path: Path, array: Any) -> None:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        members["samples/0/sample.npy"] = buffer.getvalue()
+        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        manifest["members"]["samples/0/sample.npy"] = digest
+
+    with pytest.raises(PortableFileError, match=r"must be a \.npy file of numbers"):
+        PortableStudy.read(rewritten(path, change))
+
+
+def test_an_array_with_a_nested_header_is_refused(path: Path) -> None:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        header = b"[" * 9000
+        content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        members["samples/0/sample.npy"] = content
+        manifest["members"]["samples/0/sample.npy"] = hashlib.sha256(content).hexdigest()
+
+    with pytest.raises(PortableFileError, match="holds no study"):
+        PortableStudy.read(rewritten(path, change))
+
+
+def test_a_named_pipe_and_a_bomb_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(PortableFileError, match="is a named pipe"):
+        PortableStudy.read(tmp_path / "pipe.zip")
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("zeros", "w") as member,
+    ):
+        for _ in range(1025):
+            member.write(bytes(2**20))
+    with pytest.raises(PortableFileError, match="too large: its members may have 1 GiB"):
+        PortableStudy.read(tmp_path / "bomb.zip")

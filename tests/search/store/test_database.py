@@ -26,6 +26,47 @@ def test_a_path_is_a_sqlite_file(tmp_path: Path) -> None:
     assert Database(str(tmp_path / "some.db")).file == tmp_path / "some.db"
 
 
+@pytest.mark.parametrize("name", ["50%41?x=1#.db", "a b.db", "sqlite.db"])
+def test_a_path_is_literal(tmp_path: Path, name: str) -> None:
+    open_store(str(tmp_path / name), create=True).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    # Optuna is given the URL.
+    assert sa.make_url(Database(str(tmp_path / name)).url).database == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("storage", "host", "port"),
+    [
+        ("postgresql://ada:secret@h1:5432,h2:5433/studies", "h1,h2", "5432,5433"),
+        ("postgresql://ada@/studies?host=h1&host=h2&port=1&port=2", "h1,h2", "1,2"),
+        ("postgresql://ada@%2Frun%2Fpostgresql/studies", "/run/postgresql", None),
+        ("postgresql://ada:secret@[::1]:5432/studies", "::1", 5432),
+    ],
+)
+def test_hosts_as_libpq_names_them(storage: str, host: str, port: object) -> None:
+    engine = Database(storage).engine
+    arguments = engine.dialect.create_connect_args(engine.url)[1]
+    assert (arguments["host"], arguments.get("port"), arguments["dbname"]) == (
+        host,
+        port,
+        "studies",
+    )
+
+
+@pytest.mark.parametrize("password", ["p@secret", "p?x@secret", "secret@", "p#@secret"])
+def test_no_part_of_a_password_that_is_not_escaped_is_shown(password: str) -> None:
+    with pytest.raises(StoreError, match="written %40 %3A") as caught:
+        open_store(f"postgresql://ada:{password}@127.0.0.1:1/studies")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_value_of_an_option_is_not_shown() -> None:
+    url = "postgresql://ada@127.0.0.1:1/studies?sslmode=secret"
+    with pytest.raises(StoreError, match="sslmode") as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_postgresql_is_reached_by_psycopg_3_and_shown_without_its_password(scheme: str) -> None:
     database = Database(f"{scheme}://ada:secret@db.example/studies?sslmode=require&password=secret")

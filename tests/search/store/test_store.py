@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store
+from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store, run_workers
 from fdrnn.search.store.tables import SCHEMA_VERSION, schema, studies
 
 
@@ -97,3 +97,31 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
     assert open_store(url).study("noise").trials()["config_index"].tolist() == list(range(6))
     mirrored = optuna.load_study(study_name="noise", storage=url).trials
     assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("trials", "state", "garbage", "a row is damaged: LookupError: 'garbage'"),
+        ("trials", "hyperparameters", "[1]", "a row is damaged: .* object is expected"),
+        ("trials", "hyperparameters", "{bad", "a row is damaged: JSONDecodeError"),
+        ("studies", "definition", "[1]", "a row is damaged: .* object is expected"),
+        ("studies", "data", "{}", "'noise' in store .* is damaged: its data"),
+    ],
+)
+def test_damaged_rows_are_one_line(
+    store: Store, fake: ModuleType, table: str, column: str, value: str, message: str
+) -> None:
+    if value == "{bad" and store.database.file is None:
+        pytest.skip("PostgreSQL refuses it")
+    create_study(store, fake.definition(n_trials=2), fake.DATA)
+    with store.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE fdrnn_{table} SET {column} = '{value}'")
+    for read in (
+        lambda: store.study("noise").trials(),
+        lambda: store.study("noise").progress(),
+        lambda: run_workers(store.database.url, "noise", 1, settings=fake.settings()),
+    ):
+        with pytest.raises(StoreError, match=message) as caught:
+            read()
+        assert "\n" not in str(caught.value)
