@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -56,6 +57,21 @@ def open_mirror(database: Database) -> RDBStorage:
         If the tables are missing, or another version of Optuna's.
     """
     return _open_storage(database)
+
+
+def may_change_mirror(database: Database) -> bool:
+    """Return whether this user may change Optuna's tables.
+
+    Raises
+    ------
+    StoreError
+        If the database fails.
+    """
+    if database.file is not None:
+        return os.access(database.file, os.W_OK)
+    may_change = sa.func.has_table_privilege("trials", "INSERT, UPDATE, DELETE")
+    with database.read() as connection:
+        return bool(connection.scalar(sa.select(may_change)))
 
 
 def upgrade_mirror_tables(database: Database) -> list[str]:

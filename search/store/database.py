@@ -295,6 +295,17 @@ class Database:
         with self._translated(), self.engine.begin() as connection:
             yield connection
 
+    def require_available(self) -> None:
+        """Require that the database answers.
+
+        Raises
+        ------
+        StoreError
+            If it does not.
+        """
+        with self.read() as connection:
+            connection.execute(sa.select(1))
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Exclude every other process from `exclusive` on this database.

@@ -9,7 +9,6 @@ send them), malformed ones, and all while the database is unavailable.
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 from collections.abc import Iterable
@@ -20,12 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-import sqlalchemy as sa
 import typer
 from optuna_dashboard import wsgi
 
 from fdrnn.search import StoreError, open_store
-from fdrnn.search.mirror.optuna_tables import open_mirror
+from fdrnn.search.mirror.optuna_tables import may_change_mirror, open_mirror
 from fdrnn.search.store.database import Database
 from fdrnn.studies.cli.options import Storage, commands, number, option
 from fdrnn.studies.errors import DashboardError
@@ -83,7 +81,7 @@ def dashboard(
             "`fdrnn study create STUDY` makes one"
         )
     application: WSGIApplication = wsgi(open_mirror(store.database))
-    if writable and not _may_write(store.database):
+    if writable and not may_change_mirror(store.database):
         raise DashboardError(
             f"store {store.shown} cannot be written by this user: leave out --writable"
         )
@@ -112,14 +110,6 @@ def dashboard(
         server.serve_forever()
 
 
-def _may_write(database: Database) -> bool:
-    if database.file is not None:
-        return os.access(database.file, os.W_OK)
-    may_write = sa.func.has_table_privilege("trials", "INSERT, UPDATE, DELETE")
-    with database.read() as connection:
-        return bool(connection.scalar(sa.select(may_write)))
-
-
 def _reporting_outages(application: WSGIApplication, database: Database) -> WSGIApplication:
     unavailable = False
 
@@ -127,8 +117,7 @@ def _reporting_outages(application: WSGIApplication, database: Database) -> WSGI
         nonlocal unavailable
         if environ["PATH_INFO"].startswith("/api/"):
             try:
-                with database.read() as connection:
-                    connection.execute(sa.select(1))
+                database.require_available()
             except StoreError as error:
                 # Once for an outage: the page sends requests all the time.
                 if not unavailable:
