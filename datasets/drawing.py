@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
 from fdrnn.datasets.dataset import REAL, Dataset, Frames
 
@@ -39,13 +44,36 @@ def draw_sequence(dataset: Dataset, split: str, index: int) -> Figure:
     """
     frames = dataset.split(split)[index]
     title = f"{dataset.title}, {split} sequence {index}"
-    if dataset.kind == REAL:
-        return _lines(frames, title)
+    draw = _lines if dataset.kind == REAL else partial(_roll, dataset.lowest_midi_note)
+    figure = draw(frames, title)
+    escape_missing_glyphs(figure)
+    return figure
+
+
+def escape_missing_glyphs(figure: Figure) -> None:
+    r"""Escape the characters of a figure's texts that their font lacks, as in ``\u5199``.
+
+    Matplotlib would draw an empty box for each, and warn.
+    """
+    for text in figure.findobj(Text):
+        characters = text.get_text()
+        if not characters.isascii():
+            font = get_font(findfont(text.get_fontproperties()))
+            text.set_text("".join(map(partial(_escaped, font), characters)))
+
+
+def _escaped(font: FT2Font, character: str) -> str:
+    if character.isspace() or font.get_char_index(ord(character)):
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def _roll(lowest_midi_note: int | None, frames: Frames, title: str) -> Figure:
     width = float(np.clip(len(frames) / _STEPS_PER_INCH, *_WIDTH_RANGE_INCHES))
     figure = _figure(width, 4.0)
     axes = figure.add_subplot()
     axes.set_title(title, parse_math=False)
-    _pianoroll(axes, frames, dataset.lowest_midi_note)
+    _pianoroll(axes, frames, lowest_midi_note)
     return figure
 
 

@@ -20,6 +20,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from fdrnn.datasets.drawing import escape_missing_glyphs
+
 INK = "#1f2428"
 PAPER = "#ffffff"
 ON_COLOR = "#fdfdfd"
@@ -103,13 +105,16 @@ def new_figure(
 def drawn(draw: Callable[[], Figure]) -> Figure:
     """Return what `draw` draws in this style."""
     with mpl.rc_context(_STYLE):
-        return draw()
+        figure = draw()
+        escape_missing_glyphs(figure)
+    return figure
 
 
 def rendered(draw: Callable[[], Figure], formats: Sequence[str]) -> dict[str, bytes]:
     """Draw a figure and return its file in each format: ``"svg"``, ``"pdf"`` or ``"png"``."""
     with mpl.rc_context(_STYLE):
         figure = draw()
+        escape_missing_glyphs(figure)
         # The layout is the same for all formats: solve for it once.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

@@ -107,6 +107,15 @@ def _errors_in_one_line() -> Iterator[None]:
         raise
 
 
+def _configure_matplotlib() -> None:
+    """Keep Matplotlib's list of fonts in the cache: a home directory may be read-only."""
+    from fdrnn.datasets import cache_directory  # noqa: PLC0415 - NumPy comes with it
+
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_directory() / "matplotlib"))
+    # It would warn of a directory that cannot be written, and use a temporary one.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 class _LazyGroup(TyperGroup):
     """The group of `COMMANDS`; a command's module is imported when the command is needed."""
 
@@ -118,6 +127,7 @@ class _LazyGroup(TyperGroup):
         """Import a command or group by its name; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
+        _configure_matplotlib()
         with remembered_interrupts():
             module = import_module(f"fdrnn.studies.cli.{COMMANDS[cmd_name][0]}")
         group = typer.main.get_group(module.app)

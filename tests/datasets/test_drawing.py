@@ -81,3 +81,10 @@ def test_of_wide_real_data_the_first_columns_are_drawn():
     assert len(figure.axes) == MOST_COLUMNS
     of = f"the first {MOST_COLUMNS} of {MOST_COLUMNS + 2} columns"
     assert figure.get_suptitle() == f"cost$1_vs_$2, valid sequence 0, {of}"
+
+
+def test_characters_without_a_glyph_are_escaped_and_nothing_is_warned_of(tmp_path, recwarn):
+    figure = drawn(ROLL, title="\u5199\u771f \u00e9tude")
+    figure.savefig(tmp_path / "roll.png")
+    assert figure.axes[0].get_title().startswith("\\u5199\\u771f \u00e9tude")
+    assert not recwarn.list
