@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from fdrnn.search.work.claiming import requeue_expired
     from fdrnn.search.work.creation import create_study
     from fdrnn.search.work.pool import run_workers
-    from fdrnn.search.work.training import Trainer, Training
+    from fdrnn.search.work.training import Training, TrainingRun
     from fdrnn.search.work.worker import run_worker
 
 _LAZY = {
@@ -84,8 +84,8 @@ _LAZY = {
     "create_study": "work.creation",
     "run_workers": "work.pool",
     "run_worker": "work.worker",
-    "Trainer": "work.training",
     "Training": "work.training",
+    "TrainingRun": "work.training",
 }
 """Module of each name that is imported at its first use."""
 
@@ -126,8 +126,8 @@ __all__ = [
     "StudyDefinition",
     "StudyProgress",
     "TimeLeft",
-    "Trainer",
     "Training",
+    "TrainingRun",
     "TrialState",
     "TroubledTrial",
     "WorkerError",

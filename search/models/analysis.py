@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from fdrnn.model import require_decomposition
 from fdrnn.search.errors import NoModelError
@@ -15,7 +15,6 @@ from fdrnn.search.work.worker import load_study_data
 
 if TYPE_CHECKING:
     from fdrnn.model.gradients.parts import LayerDecomposition
-    from fdrnn.model.trainer import Trainer as ModelTrainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +82,7 @@ def analyze(study: Study, config_index: int | None, data_dir: Path | None) -> An
             f"store: {way_out}"
         )
     dataset = load_study_data(study, data_dir, Training())
-    made = make_trainer(dataset, study.definition, trial.hyperparameters, trial.seed)
-    trainer = cast("ModelTrainer", made)
+    trainer = make_trainer(dataset, study.definition, trial.hyperparameters, trial.seed)
     if best:
         return Analysis(index, trial.best_epoch or 0, trainer.decomposition(best))
     assert checkpoint is not None

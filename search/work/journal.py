@@ -19,7 +19,7 @@ from fdrnn.search.machine import describe_machine
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.work.lease import Lease
 from fdrnn.search.work.outage import StoreWatch
-from fdrnn.search.work.training import Trainer
+from fdrnn.search.work.training import TrainingRun
 
 STOP_PATIENCE_S = 4.0
 """Seconds after a stop within which training must end its epoch, or the store answer."""
@@ -82,7 +82,7 @@ class TrialJournal:
         self._checkpoint_interval_s = checkpoint_interval_s
         self._stop = stop
         self._stop_seen_at: float | None = None
-        self._trainer: Trainer | None = None
+        self._trainer: TrainingRun | None = None
         self._changed = threading.Condition()
         self._records: list[EpochRecord] = []
         self._last_epoch = self._checkpointed_epoch = lease.epoch
@@ -119,7 +119,7 @@ class TrialJournal:
             self._changed.notify_all()
         self._thread.join(STOP_PATIENCE_S if self._stop() else None)
 
-    def attach(self, trainer: Trainer) -> None:
+    def attach(self, trainer: TrainingRun) -> None:
         """Set the trial's trainer, whose state is the checkpoint."""
         self._trainer = trainer
         # A trainer that could not be restored begins at epoch 0.

@@ -15,7 +15,7 @@ from fdrnn.search.store.store import open_store
 from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.settings import WorkerSettings
-from fdrnn.search.work.training import Trainer, Training
+from fdrnn.search.work.training import Training, TrainingRun
 from fdrnn.search.work.worker import run_worker
 
 
@@ -48,7 +48,7 @@ def time_store(
 
     def make_trainer(
         data: Dataset, definition: StudyDefinition, drawn: dict[str, Choice], seed: int
-    ) -> Trainer:
+    ) -> TrainingRun:
         from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano
 
         return trainer.Trainer(data, definition.variant, hyperparameters, definition.training, seed)

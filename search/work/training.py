@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fdrnn.datasets import Dataset, load
 from fdrnn.model import VARIANTS, EpochRecord, TrialResult
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Choice
 
+if TYPE_CHECKING:
+    from fdrnn.model.trainer import Trainer
 
-class Trainer(Protocol):
+
+class TrainingRun(Protocol):
     """A training run as a worker sees it; `fdrnn.model.trainer.Trainer` is one."""
 
     @property
@@ -48,7 +51,7 @@ class Trainer(Protocol):
 LoadDataset = Callable[[str, Path | None], Dataset]
 """Loads a data set by its name or path, from the folder of data files if there is one."""
 
-MakeTrainer = Callable[[Dataset, StudyDefinition, dict[str, Choice], int], Trainer]
+MakeTrainer = Callable[[Dataset, StudyDefinition, dict[str, Choice], int], TrainingRun]
 """Creates a trainer of the data set, the study, a trial's hyperparameters and its seed."""
 
 

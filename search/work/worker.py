@@ -33,7 +33,7 @@ from fdrnn.search.work.journal import TrialJournal
 from fdrnn.search.work.lease import Lease
 from fdrnn.search.work.outage import Result, StoreWatch
 from fdrnn.search.work.settings import WorkerSettings
-from fdrnn.search.work.training import Trainer, Training
+from fdrnn.search.work.training import Training, TrainingRun
 
 OnEvent = Callable[[WorkerEvent], None]
 
@@ -321,10 +321,10 @@ class _Worker:
             raise error
         self.sleep(_TROUBLE_PAUSE_S * self.troubles)
 
-    def restored_trainer(self, claimed: _Claimed) -> Trainer:
+    def restored_trainer(self, claimed: _Claimed) -> TrainingRun:
         loaded, lease = claimed.study, claimed.lease
 
-        def fresh() -> Trainer:
+        def fresh() -> TrainingRun:
             make = self.settings.training.make_trainer
             return make(loaded.dataset, loaded.study.definition, lease.hyperparameters, lease.seed)
 
@@ -349,7 +349,7 @@ class _Worker:
         self,
         kind: EventKind,
         claimed: _Claimed | None = None,
-        trainer: Trainer | None = None,
+        trainer: TrainingRun | None = None,
         record: EpochRecord | None = None,
         text: str = "",
         seconds: float = 0.0,
