@@ -119,7 +119,12 @@ def status(
 @app.command()
 def retry(study: StoredStudies, storage: Storage) -> None:
     """Retry failed trials, from their last checkpoints."""
-    n_trials = sum(stored.retry_failed() for stored in open_store(storage).studies([study]))
+    from fdrnn.search import requeue_expired
+
+    n_trials = 0
+    for stored in open_store(storage).studies([study]):
+        n_trials += stored.retry_failed()
+        requeue_expired(stored.database, stored.study_id)
     typer.echo(f"{n_trials} failed trials of study {study} are waiting; `fdrnn run` trains them")
 
 

@@ -418,3 +418,13 @@ def test_bad_files_and_places(
     assert "--name names one study, got 2 files" in line
     # Nothing was imported, and no store made.
     assert not (tmp_path / "elsewhere.sqlite3").exists()
+
+
+def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: Store) -> None:
+    failed, *_ = make(store, n_trials=2)
+    failed.fail("ValueError: no")
+    expire(store.database, "ada-4711")
+    assert fdrnn("study", "status", "noise").exit_code == 1
+    assert store.study("noise").trials()["state"].tolist() == ["failed", "running"]
+    assert fdrnn("study", "retry", "noise").exit_code == 0
+    assert store.study("noise").trials()["state"].tolist() == ["waiting", "waiting"]
