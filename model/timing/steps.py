@@ -8,7 +8,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from fdrnn.model.timing.products import training_step_products
+from fdrnn.model.timing.kernel import peak_operations, run_peak
+from fdrnn.model.timing.products import operations, training_step_products
 from fdrnn.model.timing.rounds import Timing, interleave, ratio, summarize
 from fdrnn.model.timing.step import random_batch, start, training_step
 from fdrnn.model.variants import VARIANTS
@@ -27,12 +28,15 @@ class StepTimes:
     Attributes
     ----------
     batch_size, n_hidden
-        Size of the step.
-    products, step, eager
-        Wall times of the matrix products alone, of the step, and of PyTorch's eager step (None
-        without PyTorch).
-    floor_ratio
-        Step divided by products.
+        Its size.
+    products, kernel, step, eager
+        Wall times of the matrix products alone by OpenBLAS, of the same by the operations' own
+        kernel, of the step, and of PyTorch's eager step; None without PyTorch.
+    floor_ratio, kernel_ratio
+        Step by products, and by those of the kernel.
+    peak_share
+        Rate of the step's products, as if it did nothing else, by the core's highest rate of
+        fused multiply-adds.
     eager_ratio
         PyTorch divided by step.
     """
@@ -40,9 +44,12 @@ class StepTimes:
     batch_size: int
     n_hidden: int
     products: Timing
+    kernel: Timing
     step: Timing
     eager: Timing | None
     floor_ratio: float
+    kernel_ratio: float
+    peak_share: float
     eager_ratio: float | None
 
 
@@ -62,7 +69,9 @@ def time_step(batch_size: int, n_hidden: int, n_rounds: int) -> StepTimes:
     hyperparameters, parameters = start(n_hidden, N_FEATURES)
     batch = random_batch(batch_size, N_STEPS, N_FEATURES)
     calls: dict[str, Callable[[], object]] = {
-        "products": training_step_products(batch_size, n_hidden, N_STEPS, N_FEATURES)
+        "products": training_step_products(batch_size, n_hidden, N_STEPS, N_FEATURES),
+        "kernel": training_step_products(batch_size, n_hidden, N_STEPS, N_FEATURES, ours=True),
+        "peak": run_peak,
     }
     step = training_step(hyperparameters, parameters, batch)
     if has_torch():
@@ -84,9 +93,14 @@ def time_step(batch_size: int, n_hidden: int, n_rounds: int) -> StepTimes:
         batch_size=batch_size,
         n_hidden=n_hidden,
         products=summarize(seconds["products"]),
+        kernel=summarize(seconds["kernel"]),
         step=summarize(seconds["step"]),
         eager=summarize(seconds["eager"]) if has_eager else None,
         floor_ratio=ratio(seconds["step"], seconds["products"]),
+        kernel_ratio=ratio(seconds["step"], seconds["kernel"]),
+        peak_share=ratio(seconds["peak"], seconds["step"])
+        * operations(batch_size, n_hidden, N_STEPS, N_FEATURES)
+        / peak_operations(),
         eager_ratio=ratio(seconds["eager"], seconds["step"]) if has_eager else None,
     )
 

@@ -13,7 +13,6 @@ import typer
 
 from fdrnn.datasets import Dataset, load
 from fdrnn.model import DEFAULT_OUTPUT, require_kind
-from fdrnn.model.blas import linked_blas
 from fdrnn.model.timing.epoch import EpochTimes, time_epoch
 from fdrnn.model.timing.processes import CompileTimes, TrialCost, run_trials, time_compilation
 from fdrnn.model.timing.rounds import Timing
@@ -119,7 +118,7 @@ def bench(
 def _run_variants(n_rounds: int, quick: bool, as_json: bool) -> None:
     sizes = ((9, 200),) if quick else ((9, 200), (_BATCH_SIZE, 400), (100, 400))
     result = VariantBenchmark(
-        machine=_machine(),
+        machine=describe_machine(),
         variants=[
             times
             for batch_size, n_hidden in sizes
@@ -136,11 +135,6 @@ def _run_variants(n_rounds: int, quick: bool, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(result), indent=2))
     else:
         _print_variants(result)
-
-
-def _machine() -> str:
-    blas = linked_blas()
-    return f"{describe_machine()}\nlinked with {blas.name} {blas.version} ({blas.library})"
 
 
 def _measure(
@@ -165,7 +159,7 @@ def _measure(
         (trial,) = _timed("memory", run_trials, 1, data, data_dir, _LARGEST, 1)
         throughput = _timed("workers", _throughput, data, data_dir)
     return Benchmark(
-        machine=_machine(),
+        machine=describe_machine(),
         data=dataset.title,
         steps=steps,
         epochs=epochs,
@@ -214,14 +208,28 @@ def _print(result: Benchmark) -> None:
     typer.echo(f"{result.machine}\n")
     typer.echo("Training step, T = 100, 88 in and out; ms, median (least-most)")
     print_table(
-        ("B", "H", "products alone", "step", "step/products", "PyTorch eager", "PyTorch/step"),
+        (
+            "B",
+            "H",
+            "OpenBLAS alone",
+            "kernel alone",
+            "step",
+            "step/OpenBLAS",
+            "step/kernel",
+            "share of peak",
+            "PyTorch eager",
+            "PyTorch/step",
+        ),
         [
             (
                 str(step.batch_size),
                 str(step.n_hidden),
                 _ms(step.products),
+                _ms(step.kernel),
                 _ms(step.step),
                 _ratio(step.floor_ratio),
+                _ratio(step.kernel_ratio),
+                _ratio(step.peak_share),
                 _ms(step.eager),
                 _ratio(step.eager_ratio),
             )
