@@ -1,7 +1,7 @@
 """Errors of the model.
 
 FdrnnError
-+-- ToolchainError (RuntimeError)     no C++ compiler, no Python headers, no BLAS
++-- ToolchainError (RuntimeError)     no C++ compiler, no Python headers
 +-- CheckpointError (ValueError)      a stored training state that cannot be restored
 +-- DecompositionError (ValueError)   a gradient without a part that goes through variances
 +-- OutputMismatchError (ValueError)  an output that does not fit the data

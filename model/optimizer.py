@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdrnn.model.moments import Expression
+from fdrnn.model.ops import Norm
 from fdrnn.model.toolchain import theano
 
 T = theano.tensor
@@ -95,14 +96,14 @@ def rmsprop_nesterov(
     Returns
     -------
     gradient_norm
-        Euclidean norm of the gradient over all parameters, before clipping. In single precision
-        its squares overflow from 1.8e19 on: it is then infinite, and training counts as diverged.
+        Euclidean norm of the gradient over all parameters, before clipping. Squares are added in
+        double precision, so that it is finite wherever float32 can hold it.
     updates
         For ``theano.function``.
     """
     names = list(parameters)
     gradients = dict(zip(names, theano.grad(loss, [ahead[name] for name in names]), strict=True))
-    norm = T.sqrt(sum(T.sum(gradient**2) for gradient in gradients.values()))
+    norm = Norm()(*gradients.values())
     one = T.constant(1.0, dtype=norm.dtype)
     epsilon = T.constant(EPSILON, dtype=norm.dtype)
     shrink = clip_norm / T.maximum(norm, clip_norm)

@@ -1,11 +1,11 @@
-"""Configure and import Theano with its compiler and BLAS, in this one place.
+"""Configure and import Theano with its compiler, in this one place.
 
-Theano reads its configuration once, at its first import, and refuses to be imported without
-BLAS flags. Every module that needs it therefore takes it from here::
+Theano reads its configuration once, at its first import, and then searches for a BLAS
+unless it is told that there is none. Every module that needs it therefore takes it from here::
 
     from fdrnn.model.toolchain import theano
 
-`fdrnn.model.blas` selects the BLAS. Compiled modules go to ``compile`` in the user's cache
+Compiled modules go to ``compile`` in the user's cache
 directory (or ``FDRNN_CACHE_DIR``), which processes may share. Flags in the environment's
 ``THEANO_FLAGS`` are kept and take precedence; configuration files of Theano are ignored.
 """
@@ -29,7 +29,6 @@ from fdrnn.datasets import cache_directory
 from fdrnn.datasets.cache import make_directory
 from fdrnn.datasets.errors import shown
 from fdrnn.datasets.files import write_atomically
-from fdrnn.model.blas import linked_blas
 from fdrnn.model.errors import ToolchainError
 
 _LOCK_WAIT_S = 600
@@ -128,9 +127,9 @@ def _escape(text: str) -> str:
 
 
 def _flags() -> str:
-    blas = linked_blas()
-    # Without the first no loop with a square root is vectorised.
-    cxx = ["-fno-math-errno", *blas.definitions]
+    # Without the first no loop with a square root is vectorised; the second leaves no compiler a
+    # choice of what to fuse; clang++ refuses Theano's C++ without the third.
+    cxx = ["-fno-math-errno", "-ffp-contract=off", "-Wno-narrowing"]
     if platform.machine() == "x86_64":
         cxx.append("-mprefer-vector-width=512")
     ours = {
@@ -145,7 +144,7 @@ def _flags() -> str:
         "compile__wait": "1",
         "compile__timeout": str(_LOCK_WAIT_S),
         "gcc__cxxflags": " ".join(cxx),
-        "blas__ldflags": blas.link_flags,
+        "blas__ldflags": "",
     }
     given = os.environ.get("THEANO_FLAGS", "")
     flags = ",".join(f"{key}={_escape(value)}" for key, value in ours.items())
@@ -155,12 +154,8 @@ def _flags() -> str:
 def _import_theano() -> Any:
     check_toolchain()
     make_directory(compile_directory())
-    # MKL reads these when it is loaded: no threads by default, and results that do not depend
-    # on the alignment of arrays.
-    os.environ.setdefault("MKL_THREADING_LAYER", "SEQUENTIAL")
-    os.environ.setdefault("MKL_CBWR", "AUTO")
-    # The first warns of a library with a version in its name, which can be linked; the second
-    # prints the traceback of an error that is also raised.
+    # The first warns that there is no BLAS; the second prints the traceback of an error that is
+    # also raised.
     for name in ("theano.tensor.blas", "theano.graph.opt"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # The user's configuration files could change numbers unnoticed.

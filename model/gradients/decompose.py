@@ -119,7 +119,7 @@ class _Graph:
         if not isinstance(layer, FinalLayer):
             raise TypeError(f"variant {variant.name!r} has no affine output layer to take apart")
         nll = output.nll(layer, symbols, of_output)
-        gradients = theano.grad(T.dot(weights, nll), [self._parameters[key] for key in _NAMES])
+        gradients = theano.grad(T.sum(weights * nll), [self._parameters[key] for key in _NAMES])
         self._hidden = _hidden_expressions(gradients)
         self._output = _output_expressions(layer, output, symbols, weights, of_output)
         inputs = [*self._parameters.values(), *self._scalars.values(), *self._noise.values()]
@@ -194,7 +194,7 @@ def _output_expressions(
     The loss is that of the moments, so that an operation which fuses layer and loss is checked.
     """
     mean, variance = layer.affine()
-    loss = T.dot(weights, output.nll_of(layer.drawn((mean, variance)), symbols, noise))
+    loss = T.sum(weights * output.nll_of(layer.drawn((mean, variance)), symbols, noise))
     d_mean, delta = theano.grad(loss, [mean, variance])
     return {
         "W_out": layer.W, "output mean": layer.mean, "output variance": layer.variance,

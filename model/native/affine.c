@@ -41,12 +41,7 @@ inline void weight_gradient(npy_intp size, real factor, real p_keep, const real 
         A[i] = factor * A[i] + real(2) * p_keep * W[i] * B[i];
 }
 
-/* out = factor W; W *= factor; out = factor W^2. */
-template <typename real>
-inline void scaled(npy_intp size, const real *__restrict W, real factor, real *__restrict out) {
-#pragma GCC ivdep
-    for (npy_intp i = 0; i < size; ++i) out[i] = factor * W[i];
-}
+/* W *= factor; out = factor W^2. */
 template <typename real>
 inline void rescale(npy_intp size, real factor, real *__restrict W) {
 #pragma GCC ivdep

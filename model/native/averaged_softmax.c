@@ -10,16 +10,12 @@ template <typename real>
 inline real drawn_nll(npy_intp D, const real *__restrict mean, const real *__restrict deviation,
                       const real *__restrict s, const real *__restrict target,
                       real *__restrict a) {
-    real largest = mean[0] + s[0] * deviation[0], own = 0, sum = 0;
 #pragma GCC ivdep
-    for (npy_intp j = 0; j < D; ++j) {
-        a[j] = mean[j] + s[j] * deviation[j];
-        own += target[j] * a[j];
-    }
+    for (npy_intp j = 0; j < D; ++j) a[j] = mean[j] + s[j] * deviation[j];
+    real largest = a[0];
     for (npy_intp j = 0; j < D; ++j) largest = a[j] > largest ? a[j] : largest;
-#pragma GCC ivdep
-    for (npy_intp j = 0; j < D; ++j) sum += exponential(a[j] - largest);
-    return largest + std::log(sum) - own;
+    const real sum = sum_of<real>(D, [=](npy_intp j) { return exponential(a[j] - largest); });
+    return largest + logarithm(sum) - sum_of<real>(D, [=](npy_intp j) { return target[j] * a[j]; });
 }
 
 }  // namespace fdrnn
@@ -38,13 +34,13 @@ int kernel(ARGUMENTS) {
         for (npy_intp i = 1; i < N; ++i) {
             const real drawn = drawn_nll(D, mean + r * D, deviation, draws + i * D, t, a);
             if (drawn < least) {
-                total = total * std::exp(drawn - least) + real(1);
+                total = total * exponential(drawn - least) + real(1);
                 least = drawn;
             } else {
-                total += std::exp(least - drawn);
+                total += exponential(least - drawn);
             }
         }
-        nll[r] = least - std::log(total / N);
+        nll[r] = least - logarithm(total / N);
     }
     return 0;
 }

@@ -1,6 +1,6 @@
 #section support_code
 /*
- * Shared by every native op: BLAS, buffers, argument checks, vectorisable functions.
+ * Shared by every native op: buffers, products, argument checks.
  *
  * Loops have `ivdep`: their arrays never overlap, but the vectoriser ignores `restrict` once a
  * function is inlined; without it the longer loops are scalar and several times slower.
@@ -8,19 +8,8 @@
  * All matrices are C-contiguous. Every name is a template or an overload on `real`, which is
  * npy_float32 in training and npy_float64 where gradients are checked.
  */
-#include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <initializer_list>
-
-extern "C" {
-void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *,
-            const float *, const int *, const float *, const int *, const float *, float *,
-            const int *);
-void dgemm_(const char *, const char *, const int *, const int *, const int *, const double *,
-            const double *, const int *, const double *, const int *, const double *, double *,
-            const int *);
-}
 
 namespace fdrnn {
 
@@ -28,37 +17,6 @@ const npy_intp ROW_BLOCK = 256; /* rows worked on at a time, so that they stay i
 
 /* Elements of a block whose pre-synaptic moments stay in the second-level cache until used. */
 const npy_intp INPUT_BLOCK = 65536;
-
-inline void gemm(const char *a, const char *b, int m, int n, int k, float alpha, const float *A,
-                 int lda, const float *B, int ldb, float beta, float *C, int ldc) {
-    sgemm_(a, b, &m, &n, &k, &alpha, A, &lda, B, &ldb, &beta, C, &ldc);
-}
-inline void gemm(const char *a, const char *b, int m, int n, int k, double alpha, const double *A,
-                 int lda, const double *B, int ldb, double beta, double *C, int ldc) {
-    dgemm_(a, b, &m, &n, &k, &alpha, A, &lda, B, &ldb, &beta, C, &ldc);
-}
-
-/* C (m, n) = A (m, k) B (k, n) + beta C, row-major. BLAS is column-major: C' = B' A'. */
-template <typename real>
-inline void product(npy_intp m, npy_intp n, npy_intp k, const real *A, const real *B, real beta,
-                    real *C) {
-    if (m == 0 || n == 0) return;
-    gemm("N", "N", (int)n, (int)m, (int)k, real(1), B, (int)n, A, (int)k, beta, C, (int)n);
-}
-
-/* C (m, n) = A' B + beta C with A (k, m) and B (k, n), row-major: a weight gradient. */
-template <typename real>
-inline void product_at(npy_intp m, npy_intp n, npy_intp k, const real *A, const real *B, real beta,
-                       real *C) {
-    if (m == 0 || n == 0) return;
-    if (k == 0) {
-        /* Memory that was never written may hold NaN, which 0 does not take away. */
-        if (beta == real(0)) memset(C, 0, (size_t)(m * n) * sizeof(real));
-        else for (npy_intp i = 0; i < m * n; ++i) C[i] *= beta;
-        return;
-    }
-    gemm("N", "T", (int)n, (int)m, (int)k, real(1), B, (int)n, A, (int)m, beta, C, (int)n);
-}
 
 /* A buffer kept between calls: grows, never shrinks; aligned to a cache line. */
 template <typename real>
@@ -90,6 +48,7 @@ struct Buffer {
 template <typename real>
 struct Workspace {
     Buffer<real> buffers[16];
+    Buffer<real> panels; /* of a weight gradient, each of which overwrites the previous */
     int used;
     bool failed; /* whether there was no memory; a Python MemoryError is set */
     Workspace() : used(0), failed(false) {}
@@ -103,6 +62,56 @@ struct Workspace {
         return data;
     }
 };
+
+/* What a matrix may become while it is packed: factor W, or factor W^2, elementwise. */
+template <typename real>
+inline auto scaled_by(real factor) {
+    return [=](real w) { return factor * w; };
+}
+template <typename real>
+inline auto square_scaled_by(real factor) {
+    return [=](real w) { return factor * w * w; };
+}
+
+/* A matrix (K, n) that is packed once and multiplied often; see product.c. */
+template <typename real>
+struct Packed {
+    npy_intp K, n;
+    real *panels; /* NULL where there is no such matrix */
+    Packed() : K(0), n(0), panels(NULL) {}
+    Packed(npy_intp K_, npy_intp n_, Workspace<real> &workspace)
+        : K(K_), n(n_), panels(workspace.get(packed_size<real>(K_, n_))) {}
+    /* From W (K, n), or from W (n, K) transposed. */
+    template <typename Map>
+    void fill(const real *W, Map map) const {
+        pack(K, n, W, n, (npy_intp)1, map, panels);
+    }
+    void fill(const real *W) const { fill(W, scaled_by(real(1))); }
+    template <typename Map>
+    void fill_transposed(const real *W, Map map) const {
+        pack(K, n, W, (npy_intp)1, K, map, panels);
+    }
+    void fill_transposed(const real *W) const { fill_transposed(W, scaled_by(real(1))); }
+    /* C (rows, n) = or += A (rows, K) times the matrix. */
+    void multiply(npy_intp rows, const real *A, bool add, real *C) const {
+        packed_product(rows, n, K, A, K, (npy_intp)1, panels, add, C, n);
+    }
+};
+
+/* C (m, n) = or += A' B for A (K, m), B (K, n): a weight gradient. */
+template <typename real>
+inline void product_at(npy_intp m, npy_intp n, npy_intp K, const real *A, npy_intp lda,
+                       const real *B, npy_intp ldb, bool add, real *C,
+                       Workspace<real> &workspace) {
+    real *panels = workspace.panels.get(transposed_workspace<real>(n));
+    if (panels) product_of_transposed(m, n, K, A, lda, B, ldb, add, C, n, panels);
+    else workspace.failed = true;
+}
+template <typename real>
+inline void product_at(npy_intp m, npy_intp n, npy_intp K, const real *A, const real *B, bool add,
+                       real *C, Workspace<real> &workspace) {
+    product_at(m, n, K, A, m, B, n, add, C, workspace);
+}
 
 typedef std::initializer_list<npy_intp> Shape;
 
@@ -172,75 +181,12 @@ inline real scalar(PyArrayObject *array) {
     return *(const real *)PyArray_DATA(array);
 }
 
-/*
- * exp for arguments in [-87, 88] (clamped; NaN stays NaN), relative error below 4e-7 in single
- * precision: 2^n e^r, |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 7. The compiler may
- * merge the two steps of the reduction to r where the processor multiplies and adds in one: the
- * error is 8e-8 where it does not.
- */
-inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    float n = __builtin_rintf(x * 1.44269504f);
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float e = 1.0f / 5040.0f;
-    e = e * r + 1.0f / 720.0f;
-    e = e * r + 1.0f / 120.0f;
-    e = e * r + 1.0f / 24.0f;
-    e = e * r + 1.0f / 6.0f;
-    e = e * r + 0.5f;
-    e = e * r + 1.0f;
-    e = e * r + 1.0f;
-    /* The bits of 2^n; a NaN's integer is arbitrary, its product stays NaN. */
-    int bits = ((int)n + 127) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return e * scale;
-}
-inline double exponential(double x) { return std::exp(x); }
-
-template <typename real>
-inline real sigmoid(real x) {
-    return real(1) / (real(1) + exponential(-x));
-}
-
-/*
- * log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), relative error below 1e-6 in single precision.
- * The logarithm of y in (1, 2] is 2 artanh(w), w = (y - 1) / (y + 1) <= 1/3, by its series.
- */
-inline float softplus(float x) {
-    float e = exponential(x < 0.0f ? x : -x);
-    float w = e / (2.0f + e);
-    float q = w * w;
-    float s = 1.0f / 13.0f;
-    s = s * q + 1.0f / 11.0f;
-    s = s * q + 1.0f / 9.0f;
-    s = s * q + 1.0f / 7.0f;
-    s = s * q + 1.0f / 5.0f;
-    s = s * q + 1.0f / 3.0f;
-    s = s * q + 1.0f;
-    return (x > 0.0f ? x : 0.0f) + 2.0f * w * s;
-}
-inline double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
-
 /* out = u v, elementwise. */
 template <typename real>
 inline void multiplied(npy_intp size, const real *__restrict u, const real *__restrict v,
                        real *__restrict out) {
 #pragma GCC ivdep
     for (npy_intp i = 0; i < size; ++i) out[i] = u[i] * v[i];
-}
-
-/* out (columns, rows) = W (rows, columns)', by tiles that stay in the first-level cache. */
-template <typename real>
-inline void transposed(npy_intp rows, npy_intp columns, const real *__restrict W,
-                       real *__restrict out) {
-    const npy_intp tile = 16;
-    for (npy_intp i = 0; i < rows; i += tile)
-        for (npy_intp j = 0; j < columns; j += tile)
-            for (npy_intp k = i; k < i + tile && k < rows; ++k)
-                for (npy_intp l = j; l < j + tile && l < columns; ++l)
-                    out[l * rows + k] = W[k * columns + l];
 }
 
 /* Constants of the approximate moments of the logistic sigmoid; see moments.py. */

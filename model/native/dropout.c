@@ -11,7 +11,10 @@ int kernel(ARGUMENTS) {
     const npy_intp widest = rows.widest();
     const npy_intp block = INPUT_BLOCK / H > widest ? INPUT_BLOCK / H : widest;
     real *a = workspace.get(block * H);
+    const Packed<real> in(D, H, workspace), rec(H, H, workspace);
     if (workspace.failed) return -1;
+    in.fill(W_in);
+    rec.fill(W_rec);
     const real *before = mean0;
     npy_intp n_before = S, row = 0, begin = 0, projected = 0;
     for (npy_intp t = 0; t < T; ++t) {
@@ -19,14 +22,14 @@ int kernel(ARGUMENTS) {
         if (projected < row + n) {
             begin = row;
             projected = rows.block_end(t, row, block);
-            product(projected - row, H, D, x + row * D, W_in, real(0), a);
+            in.multiply(projected - row, x + row * D, false, a);
         }
         for (npy_intp i = 0; i < n; ++i) {
             const npy_intp parent = i < n_before ? i : n_before - 1;
             multiplied(H, before + parent * H, mask + (row + i) * H, masked + (row + i) * H);
         }
         real *at = a + (row - begin) * H;
-        product(n, H, H, masked + row * H, W_rec, real(1), at);
+        rec.multiply(n, masked + row * H, true, at);
         tanh_plain(n, H, real(2), b, at, mean + row * H);
         before = mean + row * H;
         n_before = n;

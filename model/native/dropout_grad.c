@@ -3,11 +3,12 @@
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
     const npy_intp widest = Packing{T, S, R, n_rows}.widest();
-    real *W_transposed = workspace.get(H * H), *da = workspace.get(R * H);
+    const Packed<real> W_transposed(H, H, workspace);
+    real *da = workspace.get(R * H);
     real *future = workspace.get(widest * H), *d_masked = workspace.get(widest * H);
     real *d_before = workspace.get(widest * H);
     if (workspace.failed) return -1;
-    transposed(H, H, W_rec, W_transposed);
+    W_transposed.fill_transposed(W_rec);
     memset(d_b, 0, H * sizeof(real));
     npy_intp row = R;
     for (npy_intp t = T - 1; t >= 0; --t) {
@@ -17,11 +18,11 @@ int kernel(ARGUMENTS) {
         (t < T - 1 ? tanh_plain_gradient<true, real> : tanh_plain_gradient<false, real>)(
             n, H, real(2), mean + at, g_mean + at, future, da + at, d_b);
         /* The gradient of the rows that this step continues, each through its own mask. */
-        product(n, H, H, da + at, W_transposed, real(0), d_masked);
+        W_transposed.multiply(n, da + at, false, d_masked);
         multiplied(n * H, d_masked, mask + at, d_before);
         gather_successors(t > 0 ? n_rows[t - 1] : S, n, H, d_before, t > 0 ? future : d_mean0);
     }
-    product_at(H, H, R, masked, da, real(0), d_W_rec);
-    product_at(D, H, R, x, da, real(0), d_W_in);
+    product_at(H, H, R, masked, da, false, d_W_rec, workspace);
+    product_at(D, H, R, x, da, false, d_W_in, workspace);
     return 0;
 }

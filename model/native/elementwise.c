@@ -7,6 +7,9 @@
  * Single precision, that of training, has polynomials of its own; double precision, that of tests,
  * takes the C library's functions. Error bounds are in units in the last place (ulp). NaN stays.
  */
+#include <cmath>
+#include <cstring>
+
 namespace fdrnn {
 
 /* a b + c, rounded once. */

@@ -35,13 +35,17 @@ int kernel(ARGUMENTS) {
     const npy_intp begin = n_rows[0] > S ? n_rows[0] : S;
     real *mean_before = workspace.get(begin * H), *u_before = workspace.get(begin * 2 * H);
     real *rec_variance = workspace.get(2 * H * H), *x_squared = workspace.get(R * D);
+    const ForwardMatrices<real> matrices = {{D, H, workspace}, {H, H, workspace},
+                                            {D, H, workspace}, {2 * H, H, workspace}, x_squared};
     if (workspace.failed) return -1;
     variance_weights(H * H, W_rec_mean, W_rec_variance, rec_variance);
+    matrices.in_mean.fill(W_in_mean);
+    matrices.rec_mean.fill(W_rec_mean);
+    matrices.in_variance.fill(W_in_variance);
+    matrices.rec_variance.fill(rec_variance);
     scaled_square(R * D, x, real(1), x_squared);
     memcpy(mean_before, mean0, S * H * sizeof(real));
     side_by_side(S, H, mean0, variance0, u_before);
-    const ForwardMatrices<real> matrices = {W_in_mean, W_rec_mean, W_in_variance, rec_variance,
-                                            x_squared};
     forward_pass(rows, D, H, 2 * H, H, x, matrices, mean_before, u_before, a, v, mean, u,
                  [&](npy_intp n, npy_intp, npy_intp row) {
                      const npy_intp at = row * H;

@@ -50,8 +50,8 @@ int kernel(ARGUMENTS) {
     real *x_squared = workspace.get(R * D);
     if (workspace.failed) return -1;
     variance_weights(H * H, W_rec_mean, W_rec_variance, scratch);
-    transposed(2 * H, H, scratch, of_variance.W_transposed);
-    transposed(H, H, W_rec_mean, of_mean.W_transposed);
+    of_variance.W_transposed.fill_transposed(scratch);
+    of_mean.W_transposed.fill_transposed(W_rec_mean);
     memset(d_b, 0, H * sizeof(real));
     backward_pass(rows, of_mean, &of_variance,
                   [&](npy_intp n, npy_intp, npy_intp row, bool has_future) {
@@ -67,11 +67,11 @@ int kernel(ARGUMENTS) {
     of_variance.initial_state(rows, of_variance.future);
     side_by_side_gradient(S, H, mean0, of_variance.future, d_mean0, d_variance0);
     side_by_side(S, H, mean0, variance0, u0);
-    of_mean.weights(rows, mean, mean0, d_W_rec_mean);
-    of_variance.weights(rows, u, u0, scratch);
+    of_mean.weights(rows, mean, mean0, d_W_rec_mean, workspace);
+    of_variance.weights(rows, u, u0, scratch, workspace);
     variance_weights_gradient(H * H, W_rec_mean, scratch, d_W_rec_mean, d_W_rec_variance);
-    product_at(D, H, R, x, da, real(0), d_W_in_mean);
+    product_at(D, H, R, x, da, false, d_W_in_mean, workspace);
     scaled_square(R * D, x, real(1), x_squared);
-    product_at(D, H, R, x_squared, dv, real(0), d_W_in_variance);
+    product_at(D, H, R, x_squared, dv, false, d_W_in_variance, workspace);
     return 0;
 }

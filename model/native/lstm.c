@@ -39,7 +39,7 @@ inline void gates_plain(npy_intp n, npy_intp H, const real *__restrict b, real *
         for (npy_intp j = 0; j < 3 * H; ++j) a[j] = sigmoid(a[j] + b[j]);
 #pragma GCC ivdep
         for (npy_intp j = 3 * H; j < 4 * H; ++j)
-            a[j] = real(2) * sigmoid(real(2) * (a[j] + b[j])) - real(1);
+            a[j] = hyperbolic_tangent(a[j] + b[j]);
     }
 }
 
@@ -94,7 +94,7 @@ inline void cell_plain(npy_intp n, npy_intp n_before, npy_intp H, const real *ga
 #pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real y = g[H + j] * before[j] + g[j] * g[3 * H + j];
-            real z = real(2) * sigmoid(real(2) * y) - real(1);
+            real z = hyperbolic_tangent(y);
             cell[j] = y;
             squashed[j] = z;
             h[j] = g[2 * H + j] * z;

@@ -151,8 +151,8 @@ int kernel(ARGUMENTS) {
     real *cell_future = workspace.get(size), *cell_future_v = workspace.get(size);
     real *d_before = workspace.get(size), *d_before_v = workspace.get(size);
     if (workspace.failed) return -1;
-    scale_and_transpose(H, G, W_rec, p_rec, false, scratch, of_mean.W_transposed);
-    if (stochastic) scale_and_transpose(H, G, W_rec, p_rec, true, scratch, of_variance.W_transposed);
+    of_mean.W_transposed.fill_transposed(W_rec, scaled_by(p_rec));
+    if (stochastic) of_variance.W_transposed.fill_transposed(W_rec, square_scaled_by(p_rec));
     memset(d_b, 0, G * sizeof(real));
     memset(cell_future, 0, size * sizeof(real));
     memset(cell_future_v, 0, size * sizeof(real));

@@ -10,26 +10,33 @@ struct Moments {
     real mean, variance;
 };
 
-/* The logistic sigmoid of a Gaussian (m, v). */
+/* The logistic sigmoid of a Gaussian (m, v), with its mean beside a half as in elementwise.c. */
+template <typename real>
+struct LogisticMoments {
+    real mean, centred, variance;
+    inline LogisticMoments(real m, real v) {
+        typedef SigmoidMoments<real> K;
+        real k1 = real(1) / std::sqrt(real(1) + K::c * v);
+        real k2 = real(1) / std::sqrt(real(1) + K::c * K::alpha * K::alpha * v);
+        const Logistic<real> e1(m * k1);
+        real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
+        real z = e2 - e1.sigmoid * e1.sigmoid;
+        mean = e1.sigmoid;
+        centred = e1.centred;
+        variance = z < real(0) ? real(0) : z;
+    }
+};
 template <typename real>
 inline Moments<real> moments_of_sigmoid(real m, real v) {
-    typedef SigmoidMoments<real> K;
-    real k1 = real(1) / std::sqrt(real(1) + K::c * v);
-    real k2 = real(1) / std::sqrt(real(1) + K::c * K::alpha * K::alpha * v);
-    real e1 = sigmoid(m * k1);
-    real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
-    real z = e2 - e1 * e1;
-    Moments<real> y = {e1, z < real(0) ? real(0) : z};
-    return y;
+    const LogisticMoments<real> y(m, v);
+    return {y.mean, y.variance};
 }
 
 /* tanh(x) = 2 sig(2 x) - 1. */
 template <typename real>
 inline Moments<real> moments_of_tanh(real m, real v) {
-    Moments<real> y = moments_of_sigmoid(real(2) * m, real(4) * v);
-    y.mean = real(2) * y.mean - real(1);
-    y.variance *= real(4);
-    return y;
+    const LogisticMoments<real> y(real(2) * m, real(4) * v);
+    return {y.centred, real(4) * y.variance};
 }
 
 /*

@@ -16,18 +16,10 @@ inline void bernoulli_nll(npy_intp n, npy_intp D, bool fast, const real *z_mean,
     for (npy_intp i = 0; i < n; ++i) {
         const real *__restrict zm = z_mean + i * D, *__restrict zv = z_variance + i * D;
         const real *__restrict x = target + i * D;
-        real sum = 0;
-        if (fast) {
-#pragma GCC ivdep
-            for (npy_intp j = 0; j < D; ++j) {
-                real u = zm[j] / std::sqrt(real(1) + k * zv[j]);
-                sum += softplus(u) - x[j] * u;
-            }
-        } else {
-#pragma GCC ivdep
-            for (npy_intp j = 0; j < D; ++j) sum += softplus(zm[j]) - x[j] * zm[j];
-        }
-        nll[i] = sum;
+        nll[i] = fast ? sum_of<real>(D, [=](npy_intp j) {
+            const real u = zm[j] / std::sqrt(real(1) + k * zv[j]);
+            return softplus(u) - x[j] * u;
+        }) : sum_of<real>(D, [=](npy_intp j) { return softplus(zm[j]) - x[j] * zm[j]; });
     }
 }
 
@@ -39,13 +31,10 @@ inline void sampled_bernoulli_nll(npy_intp n, npy_intp D, const real *z_mean,
     for (npy_intp i = 0; i < n; ++i) {
         const real *__restrict zm = z_mean + i * D, *__restrict zv = z_variance + i * D;
         const real *__restrict x = target + i * D, *__restrict noise = noise_ + i * D;
-        real sum = 0;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < D; ++j) {
-            real u = zm[j] + noise[j] * std::sqrt(zv[j]);
-            sum += softplus(u) - x[j] * u;
-        }
-        nll[i] = sum;
+        nll[i] = sum_of<real>(D, [=](npy_intp j) {
+            const real u = zm[j] + noise[j] * std::sqrt(zv[j]);
+            return softplus(u) - x[j] * u;
+        });
     }
 }
 
@@ -56,18 +45,18 @@ int kernel(ARGUMENTS) {
     using namespace fdrnn;
     const bool fast = fast_dropout != 0;
     const real p = fast ? p_keep : real(1);
-    real *W_mean = workspace.get(H * D), *W_variance = workspace.get(H * D);
+    const Packed<real> W_mean(H, D, workspace), W_variance(H, D, workspace);
     real *c = workspace.get(ROW_BLOCK * H);
     if (workspace.failed) return -1;
-    scaled(H * D, W, p, W_mean);
-    if (fast) scaled_square(H * D, W, p, W_variance);
+    W_mean.fill(W, scaled_by(p));
+    if (fast) W_variance.fill(W, square_scaled_by(p));
     for (npy_intp r = 0; r < R; ++r) memcpy(z_mean + r * D, b, D * sizeof(real));
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
         const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
-        product(n, D, H, mean + r * H, W_mean, real(1), z_mean + r * D);
+        W_mean.multiply(n, mean + r * H, true, z_mean + r * D);
         if (fast) {
             variance_input(n * H, p, mean + r * H, variance + r * H, c);
-            product(n, D, H, c, W_variance, real(0), z_variance + r * D);
+            W_variance.multiply(n, c, false, z_variance + r * D);
         }
         if (fast && sampled)
             sampled_bernoulli_nll(n, D, z_mean + r * D, z_variance + r * D, noise + r * D,

@@ -63,20 +63,13 @@ int kernel(ARGUMENTS) {
     const bool fast = fast_dropout != 0;
     const real p = fast ? p_keep : real(1);
     const npy_intp HD = H * D;
-    real *W_mean = workspace.get(HD), *W_variance = workspace.get(HD);
+    const Packed<real> W_mean(D, H, workspace), W_variance(D, H, workspace);
     real *dW_variance = workspace.get(HD), *c = workspace.get(ROW_BLOCK * H);
     real *dz_mean = workspace.get(ROW_BLOCK * D), *dz_variance = workspace.get(ROW_BLOCK * D);
     if (workspace.failed) return -1;
-    scaled(HD, W, p, dW_variance);
-    transposed(H, D, dW_variance, W_mean);
-    if (fast) {
-        scaled_square(HD, W, p, dW_variance);
-        transposed(H, D, dW_variance, W_variance);
-    } else {
-        memset(d_variance, 0, V * H * sizeof(real));
-    }
-    memset(d_W, 0, HD * sizeof(real));
-    memset(dW_variance, 0, HD * sizeof(real));
+    W_mean.fill_transposed(W, scaled_by(p));
+    if (fast) W_variance.fill_transposed(W, square_scaled_by(p));
+    else memset(d_variance, 0, V * H * sizeof(real));
     memset(d_b, 0, D * sizeof(real));
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
         const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
@@ -87,13 +80,13 @@ int kernel(ARGUMENTS) {
             bernoulli_gradient(n, D, fast, g_nll + r, z_mean + r * D,
                                z_variance + (fast ? r * D : 0), target + r * D, dz_mean,
                                dz_variance, d_b);
-        product(n, H, D, dz_mean, W_mean, real(0), d_mean + r * H);
-        product_at(H, D, n, mean + r * H, dz_mean, real(1), d_W);
+        W_mean.multiply(n, dz_mean, false, d_mean + r * H);
+        product_at(H, D, n, mean + r * H, dz_mean, r > 0, d_W, workspace);
         if (fast) {
-            product(n, H, D, dz_variance, W_variance, real(0), d_variance + r * H);
+            W_variance.multiply(n, dz_variance, false, d_variance + r * H);
             mean_through_variance(n * H, p, mean + r * H, d_variance + r * H, d_mean + r * H);
             variance_input(n * H, p, mean + r * H, variance + r * H, c);
-            product_at(H, D, n, c, dz_variance, real(1), dW_variance);
+            product_at(H, D, n, c, dz_variance, r > 0, dW_variance, workspace);
         }
     }
     if (fast) weight_gradient(HD, p, p, W, dW_variance, d_W);

@@ -11,7 +11,7 @@ namespace fdrnn {
 template <typename real>
 inline void tanh_in_place(npy_intp H, real *__restrict a) {
 #pragma GCC ivdep
-    for (npy_intp j = 0; j < H; ++j) a[j] = real(2) * sigmoid(real(2) * a[j]) - real(1);
+    for (npy_intp j = 0; j < H; ++j) a[j] = hyperbolic_tangent(a[j]);
 }
 
 }  // namespace fdrnn
@@ -19,13 +19,15 @@ inline void tanh_in_place(npy_intp H, real *__restrict a) {
 #section support_code_struct
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
+    const Packed<real> packed(H, H, workspace);
+    if (workspace.failed) return -1;
     memcpy(h, a, R * H * sizeof(real));
     for (npy_intp k = 0; k < B; ++k) {
+        packed.fill(W + k * H * H);
         const real *before = h0;
         for (npy_intp t = 0; t < T; ++t) {
             real *row = h + (t * B + k) * H;
-            /* Column-major: W' times the column `before`. */
-            gemv("N", (int)H, (int)H, real(1), W + k * H * H, (int)H, before, real(1), row);
+            packed.multiply(1, before, true, row);
             tanh_in_place(H, row);
             before = row;
         }

@@ -17,23 +17,22 @@ int kernel(ARGUMENTS) {
     using namespace fdrnn;
     const npy_intp HH = H * H, stride = B * H;
     real *future = workspace.get(H);
+    const Packed<real> transposed(H, H, workspace);
     if (workspace.failed) return -1;
     memset(d_h0, 0, H * sizeof(real));
     for (npy_intp k = 0; k < B; ++k) {
-        const real *W_k = W + k * HH;
+        transposed.fill_transposed(W + k * HH);
         memset(future, 0, H * sizeof(real));
         for (npy_intp t = T - 1; t >= 0; --t) {
             const npy_intp at = t * stride + k * H;
             tanh_gradient(H, h + at, g_h + at, future, d_a + at);
-            gemv("T", (int)H, (int)H, real(1), W_k, (int)H, d_a + at, t > 0 ? real(0) : real(1),
-                 t > 0 ? future : d_h0);
+            transposed.multiply(1, d_a + at, t == 0, t > 0 ? future : d_h0);
         }
         /* The steps that have a previous one: rows of h and d_a are B H apart. */
         real *dW_k = d_W + k * HH;
-        product_at(H, H, 1, h0, d_a + k * H, real(0), dW_k);
-        if (T > 1)
-            gemm("N", "T", (int)H, (int)H, (int)(T - 1), real(1), d_a + stride + k * H,
-                 (int)stride, h + k * H, (int)stride, real(1), dW_k, (int)H);
+        product_at(H, H, 1, h0, d_a + k * H, false, dW_k, workspace);
+        product_at(H, H, T - 1, h + k * H, stride, d_a + stride + k * H, stride, true, dW_k,
+                   workspace);
     }
     return 0;
 }

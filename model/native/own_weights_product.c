@@ -5,8 +5,12 @@
  */
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    for (npy_intp k = 0; k < B; ++k)
-        gemm("N", "N", (int)M, (int)(R / B), (int)N, real(1), W + k * N * M, (int)M, x + k * N,
-             (int)(B * N), real(0), y + k * M, (int)(B * M));
+    const Packed<real> packed(N, M, workspace);
+    if (workspace.failed) return -1;
+    for (npy_intp k = 0; k < B; ++k) {
+        packed.fill(W + k * N * M);
+        packed_product(R / B, M, N, x + k * N, B * N, (npy_intp)1, packed.panels, false, y + k * M,
+                       B * M);
+    }
     return 0;
 }

@@ -2,12 +2,14 @@
 /* Gradient of own_weights_product.c. */
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    const int steps = (int)(R / B), of_x = (int)(B * N), of_y = (int)(B * M);
+    const Packed<real> transposed(M, N, workspace);
+    if (workspace.failed) return -1;
     for (npy_intp k = 0; k < B; ++k) {
-        gemm("T", "N", (int)N, steps, (int)M, real(1), W + k * N * M, (int)M, g_y + k * M, of_y,
-             real(0), d_x + k * N, of_x);
-        gemm("N", "T", (int)M, (int)N, steps, real(1), g_y + k * M, of_y, x + k * N, of_x, real(0),
-             d_W + k * N * M, (int)M);
+        transposed.fill_transposed(W + k * N * M);
+        packed_product(R / B, N, M, g_y + k * M, B * M, (npy_intp)1, transposed.panels, false,
+                       d_x + k * N, B * N);
+        product_at(N, M, R / B, x + k * N, B * N, g_y + k * M, B * M, false, d_W + k * N * M,
+                   workspace);
     }
     return 0;
 }

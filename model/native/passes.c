@@ -35,11 +35,11 @@ struct Packing {
     }
 };
 
-/* Matrices of a forward pass; NULL where there is no such product. */
+/* Matrices of a forward pass; without panels where there is no such product. */
 template <typename real>
 struct ForwardMatrices {
-    const real *in_mean, *rec_mean;         /* (D, G), (H, G) */
-    const real *in_variance, *rec_variance; /* (D, G), (K, G) */
+    Packed<real> in_mean, rec_mean;         /* (D, G), (H, G) */
+    Packed<real> in_variance, rec_variance; /* (D, G), (K, G) */
     const real *x_squared;                  /* (R, D) */
 };
 
@@ -66,19 +66,19 @@ inline void forward_pass(const Packing &rows, npy_intp D, npy_intp H, npy_intp K
         if (projected < row + n) {
             projected = rows.block_end(t, row, block);
             const npy_intp size = projected - row;
-            product(size, G, D, x + row * D, W.in_mean, real(0), a + row * G);
-            if (W.in_variance)
-                product(size, G, D, W.x_squared + row * D, W.in_variance, real(0), v + row * G);
-            else if (W.rec_variance)
+            W.in_mean.multiply(size, x + row * D, false, a + row * G);
+            if (W.in_variance.panels)
+                W.in_variance.multiply(size, W.x_squared + row * D, false, v + row * G);
+            else if (W.rec_variance.panels)
                 memset(v + row * G, 0, size * G * sizeof(real));
         }
         /* Joining rows are written right behind the previous step's: there lies the block of
          * this step, which is free until the products have read it. */
         repeat_last(n_before, n, H, mean_before);
-        product(n, G, H, mean_before, W.rec_mean, real(1), a + row * G);
-        if (W.rec_variance) {
+        W.rec_mean.multiply(n, mean_before, true, a + row * G);
+        if (W.rec_variance.panels) {
             repeat_last(n_before, n, K, c_before);
-            product(n, G, K, c_before, W.rec_variance, real(1), v + row * G);
+            W.rec_variance.multiply(n, c_before, true, v + row * G);
         }
         step(n, n_before, row);
         mean_before = mean + row * H;
@@ -115,20 +115,20 @@ template <typename real>
 struct RecurrentGradient {
     npy_intp K, G;
     const real *d;
-    real *W_transposed;    /* (G, K), so that every step reads it in memory order */
+    Packed<real> W_transposed; /* (G, K) */
     real *successors;      /* (R, G); NULL where every step has as many rows */
     real *first;           /* (S, G): the same of the initial state */
     real *future;          /* (widest, K): gradient of `before` from the next step */
 
     RecurrentGradient(const Packing &rows, npy_intp K_, npy_intp G_, const real *d_,
                       Workspace<real> &workspace)
-        : K(K_), G(G_), d(d_), W_transposed(workspace.get(K_ * G_)),
+        : K(K_), G(G_), d(d_), W_transposed(G_, K_, workspace),
           successors(rows.constant() ? NULL : workspace.get(rows.R * G_)),
           first(workspace.get(rows.S * G_)), future(workspace.get(rows.widest() * K_)) {}
 
     void read_next_step(npy_intp n, npy_intp row) const {
-        product(n, K, G, successors ? successors + row * G : d + (row + n) * G, W_transposed,
-                real(0), future);
+        W_transposed.multiply(n, successors ? successors + row * G : d + (row + n) * G, false,
+                              future);
     }
     void gather(npy_intp n_before, npy_intp n, npy_intp row) const {
         if (successors)
@@ -137,14 +137,15 @@ struct RecurrentGradient {
     /* The gradient of the initial rows (S, K). */
     void initial_state(const Packing &rows, real *d_initial) const {
         gather_successors(rows.S, rows.n_rows[0], G, d, first);
-        product(rows.S, K, G, first, W_transposed, real(0), d_initial);
+        W_transposed.multiply(rows.S, first, false, d_initial);
     }
     /* dW (K, G): one product over the rows that have a successor, and the initial rows. */
-    void weights(const Packing &rows, const real *before, const real *initial, real *dW) const {
+    void weights(const Packing &rows, const real *before, const real *initial, real *dW,
+                 Workspace<real> &workspace) const {
         const npy_intp last = rows.n_rows[rows.T - 1];
-        product_at(K, G, rows.R - last, before, successors ? successors : d + last * G, real(0),
-                   dW);
-        product_at(K, G, rows.S, initial, first, real(1), dW);
+        product_at(K, G, rows.R - last, before, successors ? successors : d + last * G, false, dW,
+                   workspace);
+        product_at(K, G, rows.S, initial, first, true, dW, workspace);
     }
 };
 

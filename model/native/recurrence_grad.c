@@ -10,9 +10,9 @@ int kernel(ARGUMENTS) {
     const RecurrentGradient<real> of_variance(rows, H, H, dv, workspace);
     real *scratch = workspace.get(H * H), *c0 = workspace.get(S * H);
     if (workspace.failed) return -1;
-    scale_and_transpose(H, H, W_rec, mean_factor, false, scratch, of_mean.W_transposed);
+    of_mean.W_transposed.fill_transposed(W_rec, scaled_by(mean_factor));
     if (stochastic)
-        scale_and_transpose(H, H, W_rec, p_keep_hidden, true, scratch, of_variance.W_transposed);
+        of_variance.W_transposed.fill_transposed(W_rec, square_scaled_by(p_keep_hidden));
     memset(d_b, 0, H * sizeof(real));
     const RecurrentGradient<real> *spread = stochastic ? &of_variance : NULL;
     backward_pass(rows, of_mean, spread, [&](npy_intp n, npy_intp, npy_intp row, bool has_future) {

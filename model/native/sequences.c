@@ -1,24 +1,6 @@
 #section support_code
-/* Products and checks of the layers in which each of B sequences has its own matrix. */
-extern "C" {
-void sgemv_(const char *, const int *, const int *, const float *, const float *, const int *,
-            const float *, const int *, const float *, float *, const int *);
-void dgemv_(const char *, const int *, const int *, const double *, const double *, const int *,
-            const double *, const int *, const double *, double *, const int *);
-}
-
+/* Checks of the layers in which each of B sequences has its own matrix. */
 namespace fdrnn {
-
-inline void gemv(const char *a, int m, int n, float alpha, const float *A, int lda, const float *x,
-                 float beta, float *y) {
-    const int one = 1;
-    sgemv_(a, &m, &n, &alpha, A, &lda, x, &one, &beta, y, &one);
-}
-inline void gemv(const char *a, int m, int n, double alpha, const double *A, int lda,
-                 const double *x, double beta, double *y) {
-    const int one = 1;
-    dgemv_(a, &m, &n, &alpha, A, &lda, x, &one, &beta, y, &one);
-}
 
 /* 0 if there are as many rows for each of B sequences; else -1 with a ValueError set. */
 inline int expect_multiple(const char *op, npy_intp rows, npy_intp B) {

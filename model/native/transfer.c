@@ -33,10 +33,10 @@ inline void tanh_moments(npy_intp n, npy_intp H, real s, real p_keep, const real
             real m = s * (a[j] + b[j]);
             real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
             real k2 = real(1) / std::sqrt(real(1) + c2 * v[j]);
-            real e1 = sigmoid(m * k1);
+            const Logistic<real> e1(m * k1);
             real e2 = sigmoid(K::alpha * (m - K::beta) * k2);
-            real y = real(2) * e1 - real(1);
-            real z = real(4) * (e2 - e1 * e1);
+            real y = e1.centred;
+            real z = real(4) * (e2 - e1.sigmoid * e1.sigmoid);
             z = z < real(0) ? real(0) : z;
             mean[j] = y;
             variance[j] = z;
@@ -54,7 +54,7 @@ inline void tanh_plain(npy_intp n, npy_intp H, real s, const real *__restrict b,
         real *__restrict mean = mean_ + i * H;
 #pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j)
-            mean[j] = real(2) * sigmoid(s * (a[j] + b[j])) - real(1);
+            mean[j] = Logistic<real>(s * (a[j] + b[j])).centred;
     }
 }
 
@@ -73,7 +73,7 @@ inline void tanh_mean(npy_intp n, npy_intp H, real s, real p_keep, const real *_
 #pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real k1 = real(1) / std::sqrt(real(1) + c1 * v[j]);
-            real y = real(2) * sigmoid(s * (a[j] + b[j]) * k1) - real(1);
+            real y = Logistic<real>(s * (a[j] + b[j]) * k1).centred;
             mean[j] = y;
             c[j] = q * y * y;
         }
@@ -93,7 +93,7 @@ inline void tanh_sampled(npy_intp n, npy_intp H, real s, real p_keep, const real
 #pragma GCC ivdep
         for (npy_intp j = 0; j < H; ++j) {
             real drawn = a[j] + b[j] + noise[j] * std::sqrt(v[j]);
-            real y = real(2) * sigmoid(s * drawn) - real(1);
+            real y = Logistic<real>(s * drawn).centred;
             mean[j] = y;
             c[j] = q * y * y;
         }

@@ -39,12 +39,12 @@ struct Unscented {
             rest += exponential(mean[j] - second);
             below_top += exponential(mean[j] - most);
         }
-        of_others = second + std::log(rest);
-        of_all = most + std::log(real(1) + below_top);
+        of_others = second + logarithm(rest);
+        of_all = most + logarithm(real(1) + below_top);
         for (npy_intp j = 0; j < D; ++j) {
             const real complement =
                 j == top ? of_others
-                         : most + std::log(real(1) + (below_top - exponential(mean[j] - most)));
+                         : most + logarithm(real(1) + (below_top - exponential(mean[j] - most)));
             const real odds = mean[j] - complement;
             x[j] = j == target ? -odds : odds;
             d[j] = std::sqrt(n * variance[j]);
@@ -59,14 +59,11 @@ struct Unscented {
             const real below = after(x[j], -d[j]);
             largest = below > largest ? below : largest;
         }
-        total = real(2) * k * exponential(-largest);
-        real sum = 0;
-#pragma GCC ivdep
-        for (npy_intp j = 0; j < D; ++j)
-            sum += exponential(after(x[j], d[j]) - largest) +
-                   exponential(after(x[j], -d[j]) - largest);
-        total += sum;
-        return softplus(x[target]) - largest - std::log(total / (real(2) * n));
+        total = real(2) * k * exponential(-largest) + sum_of<real>(D, [this](npy_intp j) {
+                    return exponential(after(x[j], d[j]) - largest) +
+                           exponential(after(x[j], -d[j]) - largest);
+                });
+        return softplus(x[target]) - largest - logarithm(total / (real(2) * n));
     }
 
     /*
@@ -85,7 +82,7 @@ struct Unscented {
             const real ratios =
                 exponential(after(-x[j], -d[j]) + after(x[j], d[j]) + after(x[j], -d[j])) * below;
             return n * exponential(-largest) / total * sinhc *
-                   (real(2) * sigmoid(x[j]) - real(1)) * ratios;
+                   Logistic<real>(x[j]).centred * ratios;
         }
         return n / (real(2) * d[j]) / total *
                (exponential(after(x[j], -d[j]) - largest) * below -

@@ -8,8 +8,10 @@ numbers of axes raises TypeError, running it with shapes that do not fit ValueEr
 """
 
 from fdrnn.model.ops.dropout import DropoutRecurrentLayer
+from fdrnn.model.ops.elementwise import exponential, logarithm, softplus
 from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
 from fdrnn.model.ops.lstm import LstmLayer
+from fdrnn.model.ops.norm import Norm
 from fdrnn.model.ops.output import BernoulliOutput
 from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.ops.recurrence import RecurrentLayer
@@ -22,9 +24,13 @@ __all__ = [
     "GaussianWeightsLayer",
     "GaussianWeightsProduct",
     "LstmLayer",
+    "Norm",
     "OwnWeightsLayer",
     "OwnWeightsProduct",
     "RecurrentLayer",
     "Softmax",
     "UnscentedSoftmax",
+    "exponential",
+    "logarithm",
+    "softplus",
 ]

@@ -22,9 +22,11 @@ DisconnectedType = theano.gradient.DisconnectedType
 
 _FOLDER = Path(__file__).parent.parent / "native"
 
-# Licences to vectorise sums and selections; none of them assumes finite values, and none
-# changes the floating-point mode of the process, as -ffast-math would.
-_COMPILE_ARGS = ["-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
+# Selections are vectorised; no value changes, and no floating-point mode.
+_COMPILE_ARGS = ["-fno-trapping-math"]
+
+_BASE = ("elementwise", "product", "common")
+"""C files that every operation includes first."""
 
 _REAL = "real"
 _REAL_DTYPES = ("float32", "float64")
@@ -42,7 +44,7 @@ def _axes(declared: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
-    """An operation whose C is in files of ``native/``, linked with the BLAS.
+    """An operation whose C is in files of ``native/``.
 
     A subclass declares it. An array is declared by its axes, for example ``"R H"``, ``"D 4H"`` or
     ``""`` for a number, behind its dtype where it is an integer, ``"int64 T"``; all real arrays of
@@ -70,8 +72,8 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         Outputs of the gradient besides those with respect to inputs, which are named ``d_`` and
         the input; gradients of outputs are its inputs ``g_`` and the output.
     sources
-        C files without ``.c``, in the order of inclusion, behind ``common``. The gradient's last
-        one has the suffix ``_grad``.
+        C files without ``.c``, in the order of inclusion, after those of every operation. The
+        gradient's last one has the suffix ``_grad``.
     """
 
     inputs: Mapping[str, str]
@@ -100,7 +102,7 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         if self.parameters:
             types = {name: getattr(theano.scalar, kind) for name, kind in self.parameters.items()}
             self.params_type = theano.graph.params_type.ParamsType(**types)
-        super().__init__([str(_FOLDER / f"{name}.c") for name in ("common", *self.sources)],
+        super().__init__([str(_FOLDER / f"{name}.c") for name in (*_BASE, *self.sources)],
                          "APPLY_SPECIFIC(run)")  # fmt: skip
 
     @property
@@ -219,7 +221,8 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
             *(f"if ({check}) return -1;" for check in (*checks, *self.checks)),
             *outputs,
             "workspace.restart();",
-            f"return kernel({', '.join(value for _, _, value in arguments)});\n}}\n",
+            f"const int code = kernel({', '.join(value for _, _, value in arguments)});",
+            "return workspace.failed ? -1 : code;\n}\n",
         ]
         declared = ", ".join(f"{kind} {name}" for kind, name, _ in arguments)
         return (
@@ -232,16 +235,7 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")
 
     def c_compile_args(self, **_: object) -> list[str]:
-        flags: list[str] = theano.tensor.blas.ldflags(libs=False, flags=True)
-        return _COMPILE_ARGS + flags
-
-    def c_libraries(self, **_: object) -> list[str]:
-        libraries: list[str] = theano.tensor.blas.ldflags()
-        return libraries
-
-    def c_lib_dirs(self, **_: object) -> list[str]:
-        directories: list[str] = theano.tensor.blas.ldflags(libs=False, libs_dir=True)
-        return directories
+        return _COMPILE_ARGS
 
 
 class Gradient(NativeOp):

@@ -28,6 +28,7 @@ class Bernoulli(Output):
 
     def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the cross entropy, softplus(z) - x z with the probability sig(z)."""
+        from fdrnn.model.ops import softplus
         from fdrnn.model.toolchain import theano
 
         mean, variance = moments
@@ -35,7 +36,7 @@ class Bernoulli(Output):
         if variance is not None:
             one, eighth_pi = (T.constant(value, dtype=mean.dtype) for value in (1.0, math.pi / 8))
             z = mean / T.sqrt(one + eighth_pi * variance)
-        return T.sum(T.nnet.softplus(z) - symbols.target * z, axis=1)
+        return T.sum(softplus(z) - symbols.target * z, axis=1)
 
     def nll(self, activations: Built, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the cross entropy, fused with an affine layer in one native operation."""

@@ -58,14 +58,15 @@ class GaussianOutput(Output):
 
     def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the NLL in the units of the file."""
+        from fdrnn.model.ops import exponential, logarithm
         from fdrnn.model.toolchain import theano
 
         mean, variance = moments
         T = theano.tensor
         half, two_pi = (T.constant(value, dtype=mean.dtype) for value in (0.5, 2.0 * math.pi))
-        spread = T.exp(symbols.parameters[LOG_VARIANCE])
+        spread = exponential(symbols.parameters[LOG_VARIANCE])
         spread = spread if variance is None else variance + spread
-        logarithms = T.sum(T.log(two_pi * spread), axis=-1)
+        logarithms = T.sum(logarithm(two_pi * spread), axis=-1)
         squares = T.sum((symbols.target - mean) ** 2 / spread, axis=1)
         return half * (logarithms + squares) + symbols.scalars["log_scale"]
 

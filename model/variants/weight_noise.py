@@ -132,11 +132,10 @@ class FastWeightNoise(Variant):
         self, symbols: Symbols, state: State, noise: Mapping[str, Expression]
     ) -> Built:
         """Propagate mean and variance through both layers."""
-        from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct
-        from fdrnn.model.toolchain import theano
+        from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct, exponential
 
-        T, p = theano.tensor, symbols.parameters
-        variances = {mean: T.exp(p[name]) for mean, name in LOG_VARIANCES.items()}
+        p = symbols.parameters
+        variances = {mean: exponential(p[name]) for mean, name in LOG_VARIANCES.items()}
         mean, variance, *_ = GaussianWeightsLayer()(
             symbols.x, symbols.n_rows, *state, symbols.zeros,
             p["W_in"], variances["W_in"], p["W_rec"], variances["W_rec"], p["b_h"],
@@ -147,6 +146,7 @@ class FastWeightNoise(Variant):
 
 def divergence(parameters: Mapping[str, Expression]) -> Expression:
     """Build KL from the weights' distribution to the best prior, 0-d, in nats."""
+    from fdrnn.model.ops import exponential, logarithm
     from fdrnn.model.toolchain import theano
 
     T = theano.tensor
@@ -156,12 +156,12 @@ def divergence(parameters: Mapping[str, Expression]) -> Expression:
     half = T.constant(0.5, dtype=means[0].dtype)
     prior_mean = sum(T.sum(mean) for mean in means) / n_weights
     spread = sum(
-        T.sum(T.exp(logarithm) + (mean - prior_mean) ** 2)
-        for mean, logarithm in zip(means, logarithms, strict=True)
+        T.sum(exponential(log) + (mean - prior_mean) ** 2)
+        for mean, log in zip(means, logarithms, strict=True)
     )
     prior_variance = spread / n_weights
-    each = sum(T.sum(logarithm) for logarithm in logarithms)
-    return half * (n_weights * T.log(prior_variance) - each)
+    each = sum(T.sum(log) for log in logarithms)
+    return half * (n_weights * logarithm(prior_variance) - each)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,13 +190,13 @@ class WeightNoise(FastWeightNoise):
         self, symbols: Symbols, state: State, noise: Mapping[str, Expression]
     ) -> Built:
         """Run every chunk through its own draw of the weights."""
-        from fdrnn.model.ops import OwnWeightsLayer, OwnWeightsProduct
+        from fdrnn.model.ops import OwnWeightsLayer, OwnWeightsProduct, exponential
         from fdrnn.model.toolchain import theano
 
         T, p = theano.tensor, symbols.parameters
         half = T.constant(0.5, dtype=symbols.zeros.dtype)
         weights = {
-            mean: p[mean] + T.exp(half * p[name]) * noise[mean]
+            mean: p[mean] + exponential(half * p[name]) * noise[mean]
             for mean, name in LOG_VARIANCES.items()
         }
         mean = OwnWeightsLayer()(

@@ -70,3 +70,19 @@ def test_zero_gradient_leaves_the_parameters():
     loss, norm = step()
     assert (float(loss), float(norm)) == (0.0, 0.0)
     np.testing.assert_array_equal(values()["b"], start["b"])
+
+
+def test_a_norm_beyond_the_root_of_the_largest_float32():
+    large = T.fvector()
+    parameters = {"a": theano.shared(np.zeros(3, np.float32))}
+    state = OptimizerState(
+        {"a": theano.shared(np.zeros(3, np.float32))}, {"a": theano.shared(np.ones(3, np.float32))}
+    )
+    scalars = [T.constant(v, dtype="float32") for v in (0.5, 0.0, 0.9, 2.0)]
+    p = look_ahead(parameters, state, scalars[1])
+    norm, updates = rmsprop_nesterov((p["a"] * large).sum(), p, parameters, state, *scalars)
+    gradient = np.array([3e24, -4e24, 0], np.float32)
+    assert theano.function([large], norm, updates=updates)(gradient) == pytest.approx(5e24)
+    clipped = 2.0 / 5e24 * gradient.astype(np.float64)
+    step = 0.5 * clipped / np.sqrt(0.9 + 0.1 * clipped**2 + 1e-8)
+    np.testing.assert_allclose(parameters["a"].get_value(), -step, rtol=1e-6)

@@ -1,0 +1,38 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .digests import FILE, NETWORKS, SIZES, digest
+
+EXPECTED = json.loads(FILE.read_text())
+OTHER_BUILDS = {
+    "g++": "-O2 -DFDRNN_VECTOR_BYTES=16",
+    "clang++": "-O3",
+}
+
+
+@pytest.mark.parametrize("n_hidden", SIZES)
+@pytest.mark.parametrize(("variant", "output"), NETWORKS)
+def test_training_has_the_same_bits_as_everywhere(variant, output, n_hidden):
+    assert digest(variant, output, n_hidden) == EXPECTED[f"{variant} {output} {n_hidden}"]
+
+
+@pytest.mark.parametrize("compiler", OTHER_BUILDS)
+def test_other_compilers_and_vector_widths(compiler):
+    """Fast dropout alone, as it has to be compiled; `digests.py` does the others."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    flags = f"-fno-math-errno -ffp-contract=off -Wno-narrowing {OTHER_BUILDS[compiler]}"
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("digests.py")), "fast_dropout:bernoulli"],
+        env={**os.environ, "THEANO_FLAGS": f"cxx={compiler},gcc__cxxflags={flags}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("  same") == len(SIZES), done.stdout
