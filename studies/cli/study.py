@@ -1,4 +1,4 @@
-"""``fdrnn study``: create, watch, retry, list, export and import studies.
+"""``fdrnn study``: create, watch, retry, list, export, import and verify studies.
 
 What loads Optuna or SciPy is imported by the commands that need it: `status` does without.
 """
@@ -254,6 +254,39 @@ def import_(
         added = study.insert(store, name)
         already = "" if added else "; the store already holds it, equal in everything"
         typer.echo(f"store {store.shown}: {_contents(study, name or study.name)}{already}")
+
+
+@app.command()
+def verify(
+    study: Annotated[
+        str,
+        typer.Argument(metavar="FILE|STUDY", help="An exported study, or a study of the store."),
+    ],
+    trials: Annotated[
+        str | None,
+        option(
+            default=None,
+            metavar="K,...",
+            help="Trials to train again; by default that with the lowest validation NLL.",
+        ),
+    ],
+    every: Annotated[bool, option("--all", default=False, help="Train every trial again.")],
+    storage: Storage,
+    data_dir: DataDir,
+) -> None:
+    """Train trials again here and compare every number with what is stored.
+
+    Losses, gradient norms and test NLL must be the same to the last bit; spectral radii, which
+    NumPy's linear algebra computes, within a relative 1e-4. A line per trial says so, or names the
+    first epoch and quantity that differ, and by how much. Exit code 1 if any differs.
+
+    For example:
+
+        fdrnn study verify jsb.fdrnn.zip --trials 3,17
+    """
+    from fdrnn.studies.cli import verification
+
+    raise typer.Exit(verification.verify_study(study, trials, every, storage, data_dir))
 
 
 def _contents(study: PortableStudy, name: str) -> str:
