@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +111,7 @@ class Checkpoint:
         data
             The bytes.
         identity
-            The run.
+            The run, whose limits on epochs and patience may be others than it was written with.
         like
             A state of the run, whose arrays have the names and shapes to expect.
 
@@ -134,7 +135,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"the checkpoint is damaged ({shown(error)}); the run must restart"
             ) from error
-        if written != (_FORMAT, identity):
+        if (written[0], _without_limits(str(written[1]))) != (_FORMAT, _without_limits(identity)):
             raise CheckpointError(
                 f"the checkpoint is of run {shown(written[1])} (format {shown(written[0])}), "
                 f"not of {identity!r} (format {_FORMAT}); the run must restart"
@@ -155,6 +156,10 @@ class Checkpoint:
                 f"the checkpoint has an unknown member {shown(min(arrays))}; the run must restart"
             )
         return cls(progress=progress, **groups)
+
+
+def _without_limits(identity: str) -> str:
+    return re.sub(r"\b(max_epochs|patience)=\d+", r"\1", identity)
 
 
 _GROUPS = tuple(field.name for field in dataclasses.fields(Checkpoint) if field.name != "progress")

@@ -22,7 +22,6 @@ from fdrnn.reports.figures import (
 from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
-from fdrnn.reports.numbers.names import is_fixed
 from fdrnn.reports.numbers.table1 import Row, table1
 from fdrnn.reports.tables import claims, comparison, costs, nll_tables, table3
 from fdrnn.reports.tables.table2 import table2
@@ -124,7 +123,7 @@ def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | 
         yield gap.figure(evidence)
         yield from decomposition.figures(evidence)
     # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
-    if not is_fixed(evidence.space):
+    if not evidence.space.fixed:
         yield best_of_k.figure(evidence, plain)
         yield values.figure(evidence)
         yield importances.figure(evidence)

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.distributions import Choices, Distribution, FloatRange, IntRange, Value
+from fdrnn.search.design.halving import Halving, lowest, replay
 from fdrnn.search.design.space import (
     SPACES,
-    Choice,
+    Condition,
     Configuration,
     Parameter,
     Space,
@@ -64,12 +66,15 @@ if TYPE_CHECKING:
     from fdrnn.search.portable import PortableStudy, export_study, import_study
     from fdrnn.search.work.claiming import requeue_expired
     from fdrnn.search.work.creation import create_study
+    from fdrnn.search.work.estimate import CostEstimate, estimate_cost
     from fdrnn.search.work.pool import run_workers
     from fdrnn.search.work.training import Training, TrainingRun
     from fdrnn.search.work.worker import run_worker
 
 _LAZY = {
     "draw": "design.sampler",
+    "CostEstimate": "work.estimate",
+    "estimate_cost": "work.estimate",
     "Migration": "mirror.migration",
     "migrate": "mirror.migration",
     "Analysis": "models.analysis",
@@ -100,12 +105,18 @@ __all__ = [
     "SPACES",
     "TABLE_3",
     "Analysis",
-    "Choice",
+    "Choices",
+    "Condition",
     "Configuration",
+    "CostEstimate",
     "DefinitionError",
+    "Distribution",
     "EventKind",
     "FailedTrial",
+    "FloatRange",
     "ForeignStudyError",
+    "Halving",
+    "IntRange",
     "LeaseLostError",
     "Migration",
     "NoModelError",
@@ -130,6 +141,7 @@ __all__ = [
     "TrainingRun",
     "TrialState",
     "TroubledTrial",
+    "Value",
     "WorkerError",
     "WorkerEvent",
     "WorkerSettings",
@@ -141,6 +153,7 @@ __all__ = [
     "default_storage_url",
     "describe_machine",
     "draw",
+    "estimate_cost",
     "export_study",
     "find_store",
     "fitting_spaces",
@@ -148,9 +161,11 @@ __all__ = [
     "import_study",
     "is_comparison",
     "limit_blas_threads",
+    "lowest",
     "make_samples",
     "migrate",
     "open_store",
+    "replay",
     "requeue_expired",
     "run_worker",
     "run_workers",

@@ -3,8 +3,10 @@
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed``, ``output`` if it is not Bernoulli, and a table ``[training]``, whose keys are the fields
 of `fdrnn.model.settings.TrainingSettings`. A comparison has ``variants`` instead of ``variant``
-and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. The path of a data file
-is relative to the definition's folder. The project's own definitions are files of this package.
+and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. ``space`` may be a
+table (`fdrnn.search.design.space`), whose ``extends`` may be the path of another study file. The
+path of a data file or study file is relative to the definition's folder. The project's own
+definitions are files of this package.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ import unicodedata
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fdrnn import datasets
 from fdrnn.datasets import FdrnnError, FileError, MissingFileError, UnknownNameError, user_path
 from fdrnn.datasets.files import read_file
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
+from fdrnn.search.design.space import EXTENDS, Space
 from fdrnn.studies.errors import StudyFileError
 
 _SUFFIX = ".toml"
 _LARGEST_FILE = 2**20
+_SPACE = "space"
 
 
 def names() -> list[str]:
@@ -103,18 +108,22 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     """
     if is_path(name_or_path):
         path = user_path(name_or_path)
-        try:
-            content = read_file(path, limit_bytes=_LARGEST_FILE, what="study file")
-        except FileError as error:
-            known = "; `fdrnn study list` prints the names of fdrnn's own studies"
-            hint = known if isinstance(error, MissingFileError) else ""
-            raise StudyFileError(f"{error}{hint}") from error
-        return _read(content, str(path), _valid_name(path.name), path.parent)
+        content = _content(path)
+        return _read(content, str(path), _valid_name(path.name), path.parent, (path,))
     if name_or_path not in names():
         hint = f"or give the path of your own file, ending with {_SUFFIX}"
         raise UnknownNameError("study", name_or_path, names(), hint)
     file = f"{name_or_path}{_SUFFIX}"
     return _read((files("fdrnn.studies") / file).read_bytes(), file, name_or_path, Path())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path, limit_bytes=_LARGEST_FILE, what="study file")
+    except FileError as error:
+        known = "; `fdrnn study list` prints the names of fdrnn's own studies"
+        hint = known if isinstance(error, MissingFileError) else ""
+        raise StudyFileError(f"{error}{hint}") from error
 
 
 def _valid_name(file_name: str) -> str:
@@ -125,35 +134,67 @@ def _valid_name(file_name: str) -> str:
 
 
 def _read(
-    content: bytes, shown: str, default_name: str, folder: Path
+    content: bytes, shown: str, default_name: str, folder: Path, own: tuple[Path, ...] = ()
 ) -> tuple[StudyDefinition, ...]:
-    try:
-        # With or without a byte order mark.
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
-    try:
-        mapping = tomllib.loads(text)
-    # An integer of thousands of digits raises a ValueError that is not a TOMLDecodeError, lists
-    # nested thousands deep a RecursionError.
-    except (ValueError, RecursionError) as error:
-        raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
+    mapping = _parsed(content, shown)
     try:
         if is_comparison(mapping):
             definitions = compared_studies(mapping, default_name)
         else:
+            mapping = _with_extended_space(mapping, folder, own)
             definitions = (StudyDefinition.from_mapping(mapping, default_name),)
         return tuple(_with_data(definition, folder) for definition in definitions)
     except FdrnnError as error:
         raise StudyFileError(f"{shown}: {error}") from error
 
 
+def _with_extended_space(
+    mapping: dict[str, Any], folder: Path, chain: tuple[Path, ...]
+) -> dict[str, Any]:
+    """Return a definition whose space extends a `Space` where it extended a study file."""
+    space = mapping.get(_SPACE)
+    if not isinstance(space, dict):
+        return mapping
+    extended = space.get(EXTENDS)
+    if not isinstance(extended, str) or not is_path(extended):
+        return mapping
+    path = _relative(extended, folder)
+    known = [one.resolve() for one in chain]
+    if path.resolve() in known:
+        names = " -> ".join(str(one) for one in [*chain[known.index(path.resolve()) :], path])
+        raise StudyFileError(f"space.{EXTENDS} must not be circular, got {names}")
+    parsed = _parsed(_content(path), str(path))
+    other = _with_extended_space(parsed, path.parent, (*chain, path))
+    base = other.get(_SPACE)
+    if isinstance(base, str):
+        base = {EXTENDS: base}
+    if not isinstance(base, dict):
+        raise StudyFileError(f"space.{EXTENDS} must be a file with a space, got {path}")
+    return mapping | {_SPACE: space | {EXTENDS: Space.from_mapping(base, _valid_name(path.name))}}
+
+
+def _relative(named: str, folder: Path) -> Path:
+    return user_path(named) if named.startswith("~") else user_path(folder / named)
+
+
+def _parsed(content: bytes, shown: str) -> dict[str, Any]:
+    try:
+        # With or without a byte order mark.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
+    try:
+        return tomllib.loads(text)
+    # An integer of thousands of digits raises a ValueError that is not a TOMLDecodeError, lists
+    # nested thousands deep a RecursionError.
+    except (ValueError, RecursionError) as error:
+        raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
+
+
 def _with_data(definition: StudyDefinition, folder: Path) -> StudyDefinition:
     if datasets.is_path(definition.data):
         # Workers may start in any folder, so the store keeps the absolute path.
-        data = definition.data
-        path = user_path(data) if data.startswith("~") else user_path(folder / data)
-        return replace(definition, data=str(path))
+        return replace(definition, data=str(_relative(definition.data, folder)))
     if definition.data not in datasets.names():
         raise UnknownNameError(
             "data set in the key data", definition.data, datasets.names(), "or a file's path"

@@ -22,8 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from fdrnn.model import OUTPUTS, VARIANTS, recordable
-from fdrnn.search import SPACES
-from fdrnn.search.design.space import Parameter, fitting_spaces
+from fdrnn.search import SPACES, Halving, Parameter, Space, fitting_spaces
 
 _TYPES: Mapping[Any, str] = {
     bool: "true or false",
@@ -33,6 +32,8 @@ _TYPES: Mapping[Any, str] = {
     tuple[str, ...]: "list of texts",
     int | None: "integer or none",
     float | None: "number or none",
+    Space: "name of a space, or table",
+    Halving | None: "table",
 }
 
 
@@ -56,7 +57,7 @@ def _keys(settings: type[Any]) -> Iterator[str]:
     }
     types = get_type_hints(settings)
     for field in dataclasses.fields(settings):
-        if dataclasses.is_dataclass(types[field.name]):
+        if dataclasses.is_dataclass(types[field.name]) and types[field.name] not in _TYPES:
             continue  # a table of its own
         kind = _TYPES[types[field.name]]
         default = (
@@ -124,8 +125,10 @@ def _searched(spaces: Iterable[str]) -> list[str]:
 
 
 def _drawn(parameter: Parameter) -> tuple[str, str]:
-    values = ", ".join("no limit" if value is None else f"{value}" for value in parameter.choices)
-    condition = parameter.only_if
+    values = ", ".join(
+        "no limit" if value is None else f"{value}" for value in parameter.distribution.extremes
+    )
+    condition = parameter.when
     where = f" (only where ``{condition.parameter}`` is {condition.value})" if condition else ""
     return f"``{parameter.name}``", values + where
 

@@ -31,9 +31,10 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     trials
-        As `fdrnn.search.Study.trials` returns them. Only finished trials count as draws. Of equal
-        validation NLL the lower index is the better, as in `fdrnn.search.selected_trial`. A trial
-        without a finite validation or test NLL is never the outcome: it counts as a draw and
+        As `fdrnn.search.Study.trials` returns them. Finished and pruned trials count as draws;
+        those waiting, running, paused or failed do not. Of equal validation NLL the lower index is
+        the better, as in `fdrnn.search.selected_trial`. A trial without a finite validation NLL,
+        or without a test NLL, as the pruned are, is never the outcome: it counts as a draw and
         loses to every other.
 
     Returns
@@ -44,7 +45,7 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         one, exactly; and ``none``, the share of subsets that have none. Pooled test NLL in nats
         per predicted step. Empty if no trial has an outcome.
     """
-    finished = trials[trials["state"] == TrialState.FINISHED]
+    finished = trials[trials["state"].isin([TrialState.FINISHED, TrialState.PRUNED])]
     has_outcome = np.isfinite(finished["valid_nll"]) & np.isfinite(finished["test_nll_pooled"])
     ranked = finished[has_outcome].sort_values(["valid_nll", "config_index"])
     outcome = ranked["test_nll_pooled"].to_numpy(float)

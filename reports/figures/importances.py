@@ -10,7 +10,7 @@ from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import TARGET_QUANTILE, importance, n_repetitions, n_shuffles
-from fdrnn.reports.numbers.names import LABELS
+from fdrnn.reports.numbers.names import label
 
 
 def figure(evidence: Evidence) -> Figure | None:
@@ -20,7 +20,7 @@ def figure(evidence: Evidence) -> Figure | None:
         return None
     n = len(evidence.finished)
     above = table[table["importance"] > table["chance"]]
-    ranking = ", ".join(LABELS[name] for name in above["parameter"])
+    ranking = ", ".join(label(name) for name in above["parameter"])
     finding = (
         f"Above the chance level: {ranking}."
         if len(above)
@@ -41,7 +41,7 @@ def figure(evidence: Evidence) -> Figure | None:
         alt=(
             "Bar chart of the importance of hyperparameters, largest first: "
             + ", ".join(
-                f"{LABELS[name]} {share:.2f}"
+                f"{label(name)} {share:.2f}"
                 for name, share in zip(table["parameter"], table["importance"], strict=True)
             )
             + f". {finding}"
@@ -58,7 +58,7 @@ def _draw(table: pd.DataFrame) -> Drawing:
     axes.vlines(
         table["chance"], y - 0.42, y + 0.42, color=style.VERMILLION, linewidth=1.6, label="chance"
     )
-    axes.set_yticks(y, [LABELS[name] for name in table["parameter"]])
+    axes.set_yticks(y, [label(name) for name in table["parameter"]])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (share)")
     axes.set_xlim(left=0)

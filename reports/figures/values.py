@@ -12,7 +12,15 @@ from matplotlib.figure import Figure as Drawing
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import LABELS, choice_index, having, value_text
+from fdrnn.reports.numbers.names import (
+    having,
+    is_logarithmic,
+    is_range,
+    label,
+    part_index,
+    parts,
+    value_text,
+)
 from fdrnn.search.design.space import Parameter
 
 _N_COLUMNS = 4
@@ -27,13 +35,15 @@ def panel(evidence: Evidence, parameter: Parameter) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``position``, the index of the trial's value among the parameter's choices;
+        ``position``, the index of the trial's value among the parameter's choices or parts
+        (`fdrnn.reports.numbers.names.parts`); ``value``, itself where these are parts of a range;
         ``valid_nll``, infinite where it has none; ``diverged`` and ``config_index``.
     """
     finished = having(evidence.finished, parameter)
     return pd.DataFrame(
         {
-            "position": [choice_index(parameter, value) for value in finished[parameter.name]],
+            "position": [part_index(parameter, value) for value in finished[parameter.name]],
+            **({"value": finished[parameter.name].to_numpy(float)} if is_range(parameter) else {}),
             "valid_nll": finished["valid_nll"].fillna(np.inf).to_numpy(float),
             "diverged": finished["diverged"].to_numpy(bool),
             "config_index": finished["config_index"].to_numpy(np.int64),
@@ -52,12 +62,14 @@ def figure(evidence: Evidence) -> Figure | None:
         return None
     n_finished, n_diverged = len(evidence.finished), evidence.n_diverged
     lowest = float(evidence.best["valid_nll"])
+    has_range = any(map(is_range, evidence.space.parameters))
+    ranges = " (of a range between two ticks)" if has_range else ""
     return Figure(
         name=f"{evidence.name}-values",
         title="Validation NLL against every hyperparameter",
         caption=(
-            f"A dot per finished trial ({n_finished}), a bar at the median of each value, a "
-            "trial without a finite NLL counting as above all others and no bar drawn above the "
+            f"A dot per finished trial ({n_finished}), a bar at the median of each value{ranges}, "
+            "a trial without a finite NLL counting as above all others and no bar drawn above the "
             f"axis, the selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
@@ -97,9 +109,17 @@ def _draw(evidence: Evidence, lowest: float) -> Drawing:
 def _draw_panel(
     axes: Axes, parameter: Parameter, points: pd.DataFrame, selected: int | None, top: float
 ) -> None:
-    # Spread by the golden ratio: neighbours in the order of the draws lie apart.
-    spread = _JITTER * (2 * ((points["config_index"] * _GOLDEN) % 1.0) - 1)
-    x, y = (points["position"] + spread).to_numpy(float), points["valid_nll"].to_numpy(float)
+    ranged, found = is_range(parameter), parts(parameter)
+    if ranged:
+        x = points["value"].to_numpy(float)
+        left, right = np.array([(one.low, one.high) for one in found], float).T
+    else:
+        # Spread by the golden ratio: neighbours in the order of the draws lie apart.
+        spread = _JITTER * (2 * ((points["config_index"] * _GOLDEN) % 1.0) - 1)
+        x = (points["position"] + spread).to_numpy(float)
+        left = np.arange(len(found)) - 0.38
+        right = left + 0.76
+    y = points["valid_nll"].to_numpy(float)
     diverged = points["diverged"].to_numpy(bool)
     inside, chosen = y <= top, (points["config_index"] == selected).to_numpy(bool)
     style.dots(axes, x[inside & ~chosen], y[inside & ~chosen], style.GREY)
@@ -120,14 +140,22 @@ def _draw_panel(
         )
     middle = medians(points)
     middle = middle[middle <= top]
-    left, right = middle.index - 0.38, middle.index + 0.38
-    axes.hlines(middle, left, right, color=style.INK, linewidth=1.0)
+    at = middle.index.to_numpy(int)
+    axes.hlines(middle, left[at], right[at], color=style.INK, linewidth=1.0)
     axes.plot(x[chosen], y[chosen], "o", color=style.SELECTED, markersize=5, zorder=4)
-    axes.set_title(LABELS[parameter.name], fontsize=7, fontweight="normal")
-    ticks = [value_text(parameter.name, choice) for choice in parameter.choices]
+    axes.set_title(label(parameter.name), fontsize=7, fontweight="normal")
+    if ranged:
+        positions = [*left, right[-1]]
+        ticks = [value_text(parameter.name, end) for end in positions]
+        axes.set_xscale("log" if is_logarithmic(parameter) else "linear")
+        axes.minorticks_off()
+    else:
+        positions = [float(position) for position in range(len(found))]
+        ticks = [one.text for one in found]
+        axes.set_xlim(-0.6, len(ticks) - 0.4)
     crowded = sum(map(len, ticks)) > 24
     axes.set_xticks(
-        range(len(ticks)),
+        positions,
         ticks,
         rotation=40 if crowded else 0,
         ha="right" if crowded else "center",
@@ -135,4 +163,3 @@ def _draw_panel(
         fontsize=6,
     )
     axes.tick_params(axis="x", length=0)
-    axes.set_xlim(-0.6, len(ticks) - 0.4)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fdrnn.datasets import DataDescription
 from fdrnn.reports.numbers.bootstrap import Intervals, test_nll_intervals
-from fdrnn.search import SPACES, Samples, Study, StudyDefinition, TrialState, selected_trial
+from fdrnn.search import Samples, Study, StudyDefinition, TrialState, selected_trial
 from fdrnn.search.design.space import Space
 
 
@@ -51,7 +51,7 @@ class Evidence:
     @property
     def space(self) -> Space:
         """The space that its configurations are drawn from."""
-        return SPACES[self.definition.space]
+        return self.definition.space
 
     @property
     def records_test_nll(self) -> bool:
@@ -84,6 +84,19 @@ class Evidence:
     def n_diverged(self) -> int:
         """Number of finished trials that diverged."""
         return int(self.finished["diverged"].astype(bool).sum())
+
+    @property
+    def n_pruned(self) -> int:
+        """Number of trials that halving pruned."""
+        return int((self.trials["state"] == TrialState.PRUNED).sum())
+
+    @cached_property
+    def repeats(self) -> pd.DataFrame:
+        """The finished repeats of the selected configuration, as `fdrnn.search.Study.repeats`."""
+        if not self.definition.repeats or self.selected is None:
+            return self.trials.iloc[:0]
+        repeats = self.study.repeats()
+        return repeats[repeats["state"] == TrialState.FINISHED]
 
     @cached_property
     def sequences(self) -> pd.DataFrame:

@@ -29,7 +29,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import choice_index
+from fdrnn.reports.numbers.names import drawn_value
+from fdrnn.search import Choices
 
 TARGET_QUANTILE = 0.25
 """Share of trials that are "the best"."""
@@ -136,14 +137,17 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
     """Return the finished trials as Optuna knows them."""
     space = evidence.space
     distributions: dict[str, BaseDistribution] = {
-        one.name: _Choices(one.choices) for one in space.parameters
+        one.name: _Choices(one.distribution.values)
+        if isinstance(one.distribution, Choices)
+        else one.distribution.optuna()
+        for one in space.parameters
     }
     trials = []
     for row in evidence.finished.to_dict("records"):
         params = {
-            one.name: one.choices[choice_index(one, row[one.name])]
+            one.name: drawn_value(one.distribution, row[one.name])
             for one in space.parameters
-            if one.only_if is None or row[one.only_if.parameter] == one.only_if.value
+            if one.when is None or row[one.when.parameter] == one.when.value
         }
         drawn = {name: distributions[name] for name in params}
         # Every evaluation has its own order, which is used instead of the value.

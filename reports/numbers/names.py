@@ -1,13 +1,16 @@
-"""Hyperparameters as reports name and print them."""
+"""Parameters of a space as reports name, print and group them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from fdrnn.search.design.space import Choice, Parameter, Space
+from fdrnn.search.design.distributions import DIGEST_BITS, Choices, Distribution, IntRange, Value
+from fdrnn.search.design.space import Parameter
 
 LABELS = {
     "n_hidden": "hidden units",
@@ -24,12 +27,35 @@ LABELS = {
     "max_incoming": "incoming connections (nu)",
     "weight_decay": "weight decay",
     "sigma2_noise": "sigma^2 of the weight noise",
+    "batch_size": "chunks per minibatch",
+    "chunk_length": "frames of a chunk",
+    "clip_norm": "gradient norm at most",
+    "init_scale": "reading of sigma^2",
+    "step_rate_decay": "step rate: factor per epoch",
+    "parameter_average": "average of parameters: decay",
+    "patience": "patience in epochs",
 }
-"""Names of the hyperparameters: those of Table 2 in its order, then those of other variants."""
+"""Names of the parameters: Table 2's in its order, other variants', then training settings."""
+
+_SIGNIFICANT = 4
+_N_PARTS = 4
+_MOST_VALUES = 10
+
+
+def label(name: str) -> str:
+    """Return what a report calls a parameter; a plug-in's by its own name."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names in the order of `LABELS`, then the others as they come."""
+    given = list(dict.fromkeys(names))
+    known = [name for name in LABELS if name in given]
+    return known + [name for name in given if name not in LABELS]
 
 
 def value_text(name: str, value: object) -> str:
-    """Return a hyperparameter's value as the paper prints it.
+    """Return a parameter's value as the paper prints it, numbers to four significant digits.
 
     Parameters
     ----------
@@ -40,40 +66,95 @@ def value_text(name: str, value: object) -> str:
     """
     if isinstance(value, bool) or name == "fast_dropout_final_layer":
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     if _is_missing(value):
         return "no limit" if name == "max_incoming" else "-"
-    return np.format_float_positional(float(value), trim="-")  # type: ignore[arg-type]
+    number = float(value)  # type: ignore[arg-type]
+    digits = None if number.is_integer() else _SIGNIFICANT
+    return np.format_float_positional(number, precision=digits, fractional=False, trim="-")
 
 
-def occurring(space: Space) -> list[Parameter]:
-    """Return the parameters of a space that some configuration has."""
-    by_name = {one.name: one for one in space.parameters}
-    return [
-        one
-        for one in space.parameters
-        if one.only_if is None or one.only_if.value in by_name[one.only_if.parameter].choices
-    ]
-
-
-def is_fixed(space: Space) -> bool:
-    """Return whether a space has only one configuration, such as a column of Table 3."""
-    return all(len(one.choices) == 1 for one in occurring(space))
+def range_text(parameter: Parameter) -> str:
+    """Return a range as one line; empty for choices."""
+    return "" if isinstance(parameter.distribution, Choices) else str(parameter.distribution)
 
 
 def having(trials: pd.DataFrame, parameter: Parameter) -> pd.DataFrame:
     """Return the trials whose configuration has a parameter: all, or those of its condition."""
-    condition = parameter.only_if
+    condition = parameter.when
     return trials if condition is None else trials[trials[condition.parameter] == condition.value]
 
 
-def choice_index(parameter: Parameter, value: object) -> int:
-    """Return the position of a value of a frame of trials among a parameter's choices."""
-    return next(i for i, choice in enumerate(parameter.choices) if _is_choice(value, choice))
+@dataclass(frozen=True)
+class Part:
+    """A value of a parameter, or a quarter of a range by its probability.
+
+    Attributes
+    ----------
+    text
+        As printed.
+    low, high
+        Its ends, both included, of a range; equal for a value. None for a choice.
+    """
+
+    text: str
+    low: float | None = None
+    high: float | None = None
 
 
-def _is_choice(value: object, choice: Choice) -> bool:
+def parts(parameter: Parameter) -> tuple[Part, ...]:
+    """Return a parameter's choices, the values of a short range, or the parts of a long one."""
+    name, distribution = parameter.name, parameter.distribution
+    if isinstance(distribution, Choices):
+        return tuple(Part(value_text(name, value)) for value in distribution.values)
+    if isinstance(distribution, IntRange):
+        values = range(distribution.low, distribution.high + 1, distribution.step)
+        if len(values) <= _MOST_VALUES:
+            return tuple(Part(value_text(name, value), value, value) for value in values)
+    quarters = (2**DIGEST_BITS * part // _N_PARTS for part in range(_N_PARTS))
+    # One that a narrow range repeats would be empty.
+    lows = sorted({float(distribution.value(digest)) for digest in quarters})
+    step = distribution.step or 0
+    ends = [*(after - step for after in lows[1:]), float(distribution.high)]
+    return tuple(
+        Part(f"{value_text(name, low)} to {value_text(name, high)}", low, high)
+        for low, high in zip(lows, ends, strict=True)
+    )
+
+
+def is_range(parameter: Parameter) -> bool:
+    """Return whether the `parts` of a parameter are parts of a range and not single values."""
+    return any(part.low != part.high for part in parts(parameter))
+
+
+def is_logarithmic(parameter: Parameter) -> bool:
+    """Return whether a parameter's logarithm is uniform."""
+    return not isinstance(parameter.distribution, Choices) and parameter.distribution.log
+
+
+def part_index(parameter: Parameter, value: object) -> int:
+    """Return the position among a parameter's `parts` of a value of a frame of trials."""
+    distribution = parameter.distribution
+    if isinstance(distribution, Choices):
+        return next(i for i, one in enumerate(distribution.values) if _is_choice(value, one))
+    lows = [part.low for part in parts(parameter)]
+    return max(i for i, low in enumerate(lows) if low <= float(value))  # type: ignore[arg-type,operator]
+
+
+def drawn_value(distribution: Distribution, value: object) -> Value:
+    """Return the value of a distribution that a frame of trials has as another type."""
+    if isinstance(distribution, Choices):
+        return next(one for one in distribution.values if _is_choice(value, one))
+    number = float(value)  # type: ignore[arg-type]
+    return int(number) if isinstance(distribution, IntRange) else number
+
+
+def _is_choice(value: object, choice: Value) -> bool:
     if choice is None or _is_missing(value):
         return choice is None and _is_missing(value)
+    if isinstance(choice, str):
+        return value == choice
     return float(value) == float(choice)  # type: ignore[arg-type]
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.reports.numbers.bootstrap import Interval, test_nll_intervals
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.names import label
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.search import StudyDefinition, TrialState
 
@@ -50,6 +51,11 @@ class Row:
     trials_planned, trials_finished, trials_diverged, trials_failed
         Numbers of configurations drawn, of finished trials (including diverged ones), of those
         that diverged, and of those that ended with a program error.
+    trials_pruned
+        Number of trials that halving pruned.
+    repeats, repeats_mean, repeats_deviation
+        Number of finished repeats of the selected configuration with further seeds, and mean and
+        standard deviation (of a sample) of their pooled test NLL.
     selected_trial
         Index (from 0) of the finished trial with the lowest finite validation NLL.
     best_epoch
@@ -97,11 +103,15 @@ class Row:
     cited_rnn_nade: float | None
     cited_deep_rnn: float | None
     note: str
+    trials_pruned: int = 0
+    repeats: int = 0
+    repeats_mean: float | None = None
+    repeats_deviation: float | None = None
 
     @property
     def trials_left(self) -> int:
         """Number of trials that are still to be trained."""
-        return self.trials_planned - self.trials_finished - self.trials_failed
+        return self.trials_planned - self.trials_finished - self.trials_pruned - self.trials_failed
 
 
 def table1(studies: Iterable[Evidence]) -> list[Row]:
@@ -130,13 +140,14 @@ def row(evidence: Evidence) -> Row:
     definition, best = evidence.definition, evidence.best
     published = TABLE_1.get(definition.data)
     intervals = evidence.intervals
+    repeated = evidence.repeats["test_nll_pooled"].astype("float64")
     return Row(
         data=definition.data,
         title=evidence.data.title,
         fingerprint=evidence.data.fingerprint,
         study=definition.name,
         variant=definition.variant,
-        space=definition.space,
+        space=definition.space.name,
         seed=definition.seed,
         padding=definition.training.padding,
         training="; ".join(_settings(definition)),
@@ -157,6 +168,10 @@ def row(evidence: Evidence) -> Row:
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
         note="; ".join(_notes(evidence)),
+        trials_pruned=evidence.n_pruned,
+        repeats=len(repeated),
+        repeats_mean=float(repeated.mean()) if len(repeated) else None,
+        repeats_deviation=float(repeated.std()) if len(repeated) > 1 else None,
     )
 
 
@@ -169,27 +184,34 @@ def _n_failed(evidence: Evidence) -> int:
     return int((evidence.trials["state"] == TrialState.FAILED).sum())
 
 
+_ALWAYS = ("batch_size", "patience", "max_epochs")
+
+
 def _settings(definition: StudyDefinition) -> Iterator[str]:
     training, usual = definition.training, TrainingSettings()
     if definition.output != DEFAULT_OUTPUT:
         yield f"output {OUTPUTS[definition.output].title}"
-    yield f"batch {training.batch_size}"
-    yield f"patience {training.patience}"
-    yield f"at most {training.max_epochs} epochs"
-    if training.chunk_length != usual.chunk_length:
-        yield f"chunks of {training.chunk_length}"
-    if training.clip_norm != usual.clip_norm:
-        yield f"gradient norm clipped at {training.clip_norm:g}"
-    if training.init_scale != usual.init_scale:
-        yield "sigma^2 read as a standard deviation"
-    if training.step_rate_decay != usual.step_rate_decay:
-        yield f"step rate times {training.step_rate_decay:g} an epoch"
-    if training.parameter_average != usual.parameter_average:
-        yield f"parameters averaged with decay {training.parameter_average:g}"
+    texts = {
+        "batch_size": f"batch {training.batch_size}",
+        "patience": f"patience {training.patience}",
+        "max_epochs": f"at most {training.max_epochs} epochs",
+        "chunk_length": f"chunks of {training.chunk_length}",
+        "clip_norm": f"gradient norm clipped at {training.clip_norm:g}",
+        "init_scale": "sigma^2 read as a standard deviation",
+        "step_rate_decay": f"step rate times {training.step_rate_decay:g} an epoch",
+        "parameter_average": f"parameters averaged with decay {training.parameter_average:g}",
+    }
+    for key, text in texts.items():
+        if key in definition.space.names:
+            yield f"{label(key)} drawn"
+        elif key in _ALWAYS or getattr(training, key) != getattr(usual, key):
+            yield text
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:
     n_planned, n_finished = len(evidence.trials), len(evidence.finished)
+    n_pruned = evidence.n_pruned
+    ended = "ended" if n_pruned else "finished"
     if evidence.data.note:
         yield evidence.data.note
     elif evidence.definition.data not in TABLE_1:
@@ -200,8 +222,10 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         yield "every finished trial diverged before it had a finite validation NLL"
     if n_failed := _n_failed(evidence):
         yield f"{n_failed} failed with a program error"
-    if 0 < n_finished < n_planned:
-        yield f"provisional: {n_finished} of {n_planned} trials have finished"
+    if n_pruned:
+        yield f"{n_planned} drawn, {n_finished} trained to the end, {n_pruned} pruned by halving"
+    if n_finished > 0 and n_finished + n_pruned < n_planned:
+        yield f"provisional: {n_finished + n_pruned} of {n_planned} trials have {ended}"
 
 
 def _beside(row: Row, plain: Sequence[Row], by_name: dict[str, Evidence]) -> Row:
@@ -245,6 +269,13 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
     An estimate has three columns: its name, then with ``_low`` and ``_high``.
     """
     table = pd.DataFrame(map(flat, rows))
+    # Of studies without halving and repeats these say nothing.
+    for used, columns in (
+        ("trials_pruned", ["trials_pruned"]),
+        ("repeats", ["repeats", "repeats_mean", "repeats_deviation"]),
+    ):
+        if not table[used].any():
+            table = table.drop(columns=columns)
     return table.astype({"selected_trial": "Int64", "best_epoch": "Int64"})
 
 

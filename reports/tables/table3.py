@@ -14,7 +14,7 @@ import pandas as pd
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import LABELS, is_fixed, value_text
+from fdrnn.reports.numbers.names import in_order, label, value_text
 from fdrnn.reports.numbers.text import MISSING
 from fdrnn.search import TABLE_3
 
@@ -41,9 +41,9 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
             del values["dropout_hidden_to_output"]
         columns["Paper: FD"] = values
     columns |= {_heading(one): _values(one) for one in studies}
-    names = [name for name in LABELS if any(name in one for one in columns.values())]
+    names = in_order(name for one in columns.values() for name in one)
     printed = {title: _cells(one, names) for title, one in columns.items()}
-    fixed = [one.name for one in studies if is_fixed(one.space)]
+    fixed = [one.name for one in studies if one.space.fixed]
     are_fixed = len(fixed) == len(studies)
     notes = [] if are_fixed else ["Selected by the validation NLL."]
     if fixed:
@@ -54,7 +54,7 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
         title=f"Table 3: {what}, {studies[0].data.title}",
         data=pd.DataFrame({"hyperparameter": names, **printed}),
         header=("Hyperparameter", *printed),
-        rows=tuple(zip((LABELS[name] for name in names), *printed.values(), strict=True)),
+        rows=tuple(zip((label(name) for name in names), *printed.values(), strict=True)),
         n_text=1,
         notes=(*notes, "A dash: the network has no such value."),
     )
@@ -63,7 +63,7 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
 def _heading(study: Evidence) -> str:
     variant = study.definition.variant
     network = "" if variant == "fast_dropout" else f", {VARIANTS[variant].title}"
-    return f"{study.name}{network}" + ("" if is_fixed(study.space) else f", trial {study.selected}")
+    return f"{study.name}{network}" + ("" if study.space.fixed else f", trial {study.selected}")
 
 
 def _values(study: Evidence) -> Mapping[str, object]:
@@ -71,9 +71,7 @@ def _values(study: Evidence) -> Mapping[str, object]:
     assert study.best is not None
     values = {one: study.best[one.name] for one in study.space.parameters}
     return {
-        one.name: value
-        for one, value in values.items()
-        if one.only_if is None or not pd.isna(value)
+        one.name: value for one, value in values.items() if one.when is None or not pd.isna(value)
     }
 
 

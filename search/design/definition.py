@@ -23,7 +23,10 @@ from fdrnn.model import (
     require_kind,
     require_padding,
 )
-from fdrnn.search.design.space import SPACES, fitting_spaces, hyperparameter_names
+from fdrnn.search.design.distributions import Value
+from fdrnn.search.design.halving import Halving
+from fdrnn.search.design.rules import require_space, split, typed
+from fdrnn.search.design.space import SPACES, Space
 from fdrnn.search.errors import DefinitionError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -31,6 +34,13 @@ _LARGEST_SEED = 2**63 - 1
 _MOST_TRIALS = 1_000_000
 _TABLE = "training"
 _OUTPUT = "output"
+_SPACE = "space"
+_HALVING = "halving"
+_REPEATS = "repeats"
+_MOST_REPEATS = 1000
+_OPTIONAL = (_OUTPUT, _HALVING, _REPEATS)
+_EXTENDABLE = ("n_trials", _REPEATS)
+_EXTENDABLE_TRAINING = ("max_epochs", "patience")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +56,8 @@ class StudyDefinition:
     variant
         A name of `fdrnn.model.VARIANTS`.
     space
-        A name of `fdrnn.search.design.space.SPACES` whose parameters are the variant's.
+        Distributions of the variant's hyperparameters, and of training settings if they are
+        searched.
     n_trials
         Configurations to draw, in 1 .. 1,000,000.
     seed
@@ -55,6 +66,11 @@ class StudyDefinition:
         The settings that all trials share.
     output
         A name of `fdrnn.model.OUTPUTS` that fits the data.
+    halving
+        When bad draws are pruned; None for never.
+    repeats
+        Further seeds with which the selected configuration is trained once the draws have ended,
+        at least 0.
 
     Raises
     ------
@@ -67,11 +83,13 @@ class StudyDefinition:
     name: str
     data: str
     variant: str
-    space: str
+    space: Space
     n_trials: int
     seed: int
     training: TrainingSettings = field(default_factory=TrainingSettings)
     output: str = DEFAULT_OUTPUT
+    halving: Halving | None = None
+    repeats: int = 0
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -83,11 +101,9 @@ class StudyDefinition:
             raise DefinitionError("data must name a data set or a file, got ''")
         if self.variant not in VARIANTS:
             raise UnknownNameError("variant", self.variant, VARIANTS)
-        if self.space not in SPACES:
-            raise UnknownNameError("space", self.space, SPACES)
         if self.output not in OUTPUTS:
             raise UnknownNameError("output", self.output, OUTPUTS)
-        self._require_fitting_space()
+        require_space(self.space, self.variant, self.training)
         if "decomposition" in self.training.record:
             try:
                 require_decomposition(self.variant)
@@ -108,23 +124,17 @@ class StudyDefinition:
             raise DefinitionError(
                 f"n_trials must be in 1 .. {_MOST_TRIALS}, got {shown(self.n_trials)}"
             )
+        if self.halving is not None and self.halving.rungs[-1] >= self.training.max_epochs:
+            raise DefinitionError(
+                f"halving.rungs must be below max_epochs ({self.training.max_epochs}), got "
+                f"{self.halving.rungs[-1]}"
+            )
+        if not 0 <= self.repeats <= _MOST_REPEATS:
+            raise DefinitionError(
+                f"repeats must be in 0 .. {_MOST_REPEATS}, got {shown(self.repeats)}"
+            )
         if not 0 <= self.seed <= _LARGEST_SEED:
             raise DefinitionError(f"seed must be in 0 .. {_LARGEST_SEED}, got {shown(self.seed)}")
-
-    def _require_fitting_space(self) -> None:
-        fitting = fitting_spaces(self.variant)
-        if self.space in fitting:
-            return
-        drawn, needed = set(SPACES[self.space].names), hyperparameter_names(self.variant)
-        faults = [
-            f"{self.space!r} {verb} {', '.join(sorted(names))}"
-            for verb, names in (("draws", drawn - needed), ("lacks", needed - drawn))
-            if names
-        ]
-        raise DefinitionError(
-            f"space must have the hyperparameters of variant {self.variant!r} "
-            f"({' or '.join(map(repr, fitting))} does), got {self.space!r}: {'; '.join(faults)}"
-        )
 
     def require_data(self, data: DataDescription) -> None:
         """Check that the output fits the data.
@@ -143,9 +153,10 @@ class StudyDefinition:
         Parameters
         ----------
         mapping
-            Keys ``name`` (optional), ``data``, ``variant``, ``space``, ``n_trials``, ``seed``,
-            ``output`` (optional), and ``training``, a mapping of `TrainingSettings` fields
-            (optional).
+            Keys ``name`` (optional), ``data``, ``variant``, ``space`` (a name of
+            `fdrnn.search.design.space.SPACES`, a mapping for `Space.from_mapping`, or a `Space`),
+            ``n_trials``, ``seed``; optional are ``output``, ``repeats``, ``training``, a mapping
+            of `TrainingSettings` fields, and ``halving``, a mapping for `Halving.from_mapping`.
         default_name
             The name if the mapping has none, for example the stem of the file.
 
@@ -161,25 +172,73 @@ class StudyDefinition:
         training = values.pop(_TABLE, {})
         if not isinstance(training, Mapping):
             raise DefinitionError(f"training must be a table, got {training!r}")
+        halving = values.pop(_HALVING, None)
         known = _types(cls)
-        del known[_TABLE]
-        _require_known(values, [*known, _TABLE], prefix="")
-        missing = [key for key in known if key not in values and key != _OUTPUT]
+        _require_known(values, known, prefix="")
+        missing = [key for key in known if key not in values and key not in {*_OPTIONAL, _TABLE}]
         if missing:
             raise DefinitionError(f"{missing[0]} is missing; a study definition must set it")
-        typed = _typed(values, known, prefix="")
-        typed_training = _typed_training(training)
-        return cls(**typed, training=typed_training)
+        space = values.pop(_SPACE)
+        simple = _typed(values, known, prefix="")
+        settings = _typed_training(training)
+        return cls(
+            **simple,
+            space=_space(space, simple["name"], simple["variant"]),
+            training=settings,
+            halving=None if halving is None else Halving.from_mapping(halving, settings.max_epochs),
+        )
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the mapping from which `from_mapping` reads an equal definition.
 
-        The default output has no key, as in definitions from before there were others.
+        Optional values that are not used have no key, as in definitions from before there were
+        any.
         """
-        mapping = dataclasses.asdict(self)
-        if self.output == DEFAULT_OUTPUT:
-            del mapping[_OUTPUT]
-        return mapping
+        mapping = dataclasses.asdict(self) | {_SPACE: self.space.to_mapping()}
+        if self.halving is not None:
+            mapping[_HALVING] = self.halving.to_mapping()
+        defaults = {_OUTPUT: DEFAULT_OUTPUT, _HALVING: None, _REPEATS: 0}
+        return {key: value for key, value in mapping.items() if defaults.get(key, ...) != value}
+
+    def split(self, drawn: Mapping[str, Value]) -> tuple[Any, TrainingSettings]:
+        """Return a configuration's hyperparameters and training settings.
+
+        Parameters
+        ----------
+        drawn
+            Values by name, as `fdrnn.search.design.sampler.draw` draws them.
+
+        Returns
+        -------
+        hyperparameters
+            An instance of the variant's class.
+        TrainingSettings
+            The study's with the values drawn.
+        """
+        return split(self.variant, self.training, drawn)
+
+    def extended_by(self, wanted: StudyDefinition) -> StudyDefinition:
+        """Return this definition with what another adds: trials, repeats, epochs, rungs.
+
+        Parameters
+        ----------
+        wanted
+            A definition that has no `differences` from this one.
+        """
+        training = dataclasses.replace(
+            self.training,
+            **{
+                key: max(getattr(self.training, key), getattr(wanted.training, key))
+                for key in _EXTENDABLE_TRAINING
+            },
+        )
+        return dataclasses.replace(
+            self,
+            n_trials=max(self.n_trials, wanted.n_trials),
+            repeats=max(self.repeats, wanted.repeats),
+            halving=wanted.halving,
+            training=training,
+        )
 
     def differences(self, stored: StudyDefinition) -> list[str]:
         """Return the differences between this definition and the one in the store.
@@ -192,21 +251,55 @@ class StudyDefinition:
         Returns
         -------
         list of str
-            ``"key: here X, in the store Y"`` per key; ``name`` and ``n_trials`` are not
-            compared, because another number of trials makes no other study.
+            ``"key: here X, in the store Y"`` per key. ``name``, ``n_trials`` and ``repeats`` are
+            not compared, nor what only adds: more epochs, more patience, a halving that prunes
+            none of the trials that continue. Of two spaces with one name each parameter that
+            differs is a key.
         """
         here, there = _flat(self), _flat(stored)
+        for key in _EXTENDABLE_TRAINING:
+            if getattr(self.training, key) > getattr(stored.training, key):
+                here[f"{_TABLE}.{key}"] = there[f"{_TABLE}.{key}"]
+        if stored.halving is not None and (
+            self.halving is None or self.halving.extends(stored.halving)
+        ):
+            here[_HALVING] = there[_HALVING]
+        if self.space.parameters == stored.space.parameters:
+            here[_SPACE] = there[_SPACE]
+        elif self.space.name == stored.space.name:
+            here |= _flat_space(self.space)
+            there |= _flat_space(stored.space)
         return [
-            f"{key}: here {here[key]!r}, in the store {there[key]!r}"
-            for key in here
-            if key not in {"name", "n_trials"} and here[key] != there[key]
+            f"{key}: here {here.get(key)!r}, in the store {there.get(key)!r}"
+            for key in dict.fromkeys([*here, *there])
+            if key not in {"name", *_EXTENDABLE} and here.get(key) != there.get(key)
         ]
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:
-    mapping = dataclasses.asdict(definition)
+    halving = None if definition.halving is None else definition.halving.to_mapping()
+    mapping = dataclasses.asdict(definition) | {
+        _SPACE: definition.space.name,
+        _HALVING: halving,
+    }
     training = mapping.pop(_TABLE)
     return mapping | {f"{_TABLE}.{key}": value for key, value in training.items()}
+
+
+def _flat_space(space: Space) -> dict[str, Any]:
+    return {f"{_SPACE}.{one.name}": one.to_data() for one in space.parameters}
+
+
+def _space(value: object, name: str, variant: str) -> Space:
+    if isinstance(value, str):
+        if value not in SPACES:
+            raise UnknownNameError("space", value, SPACES)
+        return SPACES[value]
+    if isinstance(value, Mapping):
+        value = Space.from_mapping(value, name)
+    if not isinstance(value, Space):
+        raise DefinitionError(f"space must be a space's name or a table, got {shown(value)}")
+    return typed(value, variant) if variant in VARIANTS else value
 
 
 def _types(cls: type[Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ are computed in integer arithmetic, floats as exact fractions that are rounded o
 decimal arithmetic of a fixed precision, whose ``ln`` and ``exp`` are correctly rounded. The C
 library's mathematical functions, which differ from machine to machine, have no part in it.
 """
+# ruff: noqa: PLC0415 - whoever only reads spaces needs no Optuna
 
 from __future__ import annotations
 
@@ -13,18 +14,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import Trial
+from typing import TYPE_CHECKING, Any
 
 from fdrnn.datasets.errors import shown
 from fdrnn.search.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
 
 Value = bool | int | float | str | None
 """A value of a parameter; None is "no limit" for ``max_incoming``."""
@@ -100,12 +97,18 @@ class Choices:
 
     def optuna(self) -> BaseDistribution:
         """Return Optuna's distribution of these values."""
+        from optuna.distributions import CategoricalDistribution
+
         return CategoricalDistribution(self.values)
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Have an Optuna trial draw the parameter."""
         value: Value = trial.suggest_categorical(name, self.values)
         return value
+
+    def __str__(self) -> str:
+        """Return the values as one line."""
+        return ", ".join(NONE if value is None else f"{value}" for value in self.values)
 
     def to_data(self) -> Any:
         """Return the TOML or JSON form: a list, or the value itself where there is only one."""
@@ -191,12 +194,18 @@ class IntRange:
 
     def optuna(self) -> BaseDistribution:
         """Return Optuna's distribution, without the step if logarithmic: it has no such."""
+        from optuna.distributions import IntDistribution
+
         return IntDistribution(self.low, self.high, self.log, 1 if self.log else self.step)
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Have an Optuna trial draw the parameter."""
         step = 1 if self.log else self.step
         return trial.suggest_int(name, self.low, self.high, step=step, log=self.log)
+
+    def __str__(self) -> str:
+        """Return the range as one line."""
+        return _range_text(self.low, self.high, self.log, None if self.step == 1 else self.step)
 
     def to_data(self) -> Any:
         """Return the TOML or JSON form."""
@@ -284,11 +293,17 @@ class FloatRange:
 
     def optuna(self) -> BaseDistribution:
         """Return Optuna's distribution."""
+        from optuna.distributions import FloatDistribution
+
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
     def suggest(self, trial: Trial, name: str) -> Value:
         """Have an Optuna trial draw the parameter."""
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    def __str__(self) -> str:
+        """Return the range as one line."""
+        return _range_text(self.low, self.high, self.log, self.step)
 
     def to_data(self) -> Any:
         """Return the TOML or JSON form."""
@@ -354,6 +369,11 @@ def distribution_of(data: Any) -> Distribution:
 def _range_data(kind: str, low: float, high: float, log: bool, step: float | None) -> Any:
     data: dict[str, Any] = {kind: [low, high]}
     return data | ({"log": True} if log else {}) | ({} if step is None else {"step": step})
+
+
+def _range_text(low: float, high: float, log: bool, step: float | None) -> str:
+    scale = ", logarithmic" if log else ""
+    return f"{low:.10g} to {high:.10g}{scale}" + ("" if step is None else f", step {step:g}")
 
 
 def _as_float(value: Any) -> Any:

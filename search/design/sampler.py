@@ -1,9 +1,9 @@
 """Draws as functions of the study's seed, the configuration and the parameter's name alone.
 
-The value of parameter ``name`` in configuration ``k`` is ``choices[floor(u * len(choices))]``,
-where u in [0, 1) is the SHA-256 of ``"seed/k/name"`` read as a binary fraction. Studies with one
-seed therefore share the values of the parameters they have in common, whatever their number of
-trials, their other parameters and the workers that train them.
+The value of parameter ``name`` in configuration ``k`` is what its distribution makes of the
+SHA-256 of ``"seed/k/name"`` (`fdrnn.search.design.distributions`). Studies with one seed therefore
+share the values of the parameters they have in common, whatever their number of trials, their
+other parameters and the workers that train them.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
-from fdrnn.search.design.space import Choice, Configuration, Space
+from fdrnn.search.design.distributions import DIGEST_BITS, Value
+from fdrnn.search.design.space import Configuration, Space
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 _TRAINING_SEED = "training seed"
-_DIGEST_BITS = 256
 _SEED_BITS = 31
 
 
@@ -34,7 +34,12 @@ def _digest(study_seed: int, index: int, name: str) -> int:
 
 def training_seed(study_seed: int, index: int) -> int:
     """Return the seed in [0, 2**31) with which configuration `index` is trained."""
-    return _digest(study_seed, index, _TRAINING_SEED) >> (_DIGEST_BITS - _SEED_BITS)
+    return _digest(study_seed, index, _TRAINING_SEED) >> (DIGEST_BITS - _SEED_BITS)
+
+
+def repeat_seed(study_seed: int, index: int, repeat: int) -> int:
+    """Return the seed in [0, 2**31) of repeat `repeat`, from 1, of configuration `index`."""
+    return _digest(study_seed, index, f"repeat {repeat}") >> (DIGEST_BITS - _SEED_BITS)
 
 
 class ConfigurationSampler(BaseSampler):
@@ -42,11 +47,15 @@ class ConfigurationSampler(BaseSampler):
 
     Parameters
     ----------
+    space
+        The space, by whose distributions parameters are drawn: Optuna's know no steps on a
+        logarithmic range.
     study_seed
         Seed of the study.
     """
 
-    def __init__(self, study_seed: int) -> None:
+    def __init__(self, space: Space, study_seed: int) -> None:
+        self._space = space
         self._study_seed = study_seed
 
     def infer_relative_search_space(
@@ -67,20 +76,16 @@ class ConfigurationSampler(BaseSampler):
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
-    ) -> Choice:
-        """Draw one of the choices of a categorical parameter.
+    ) -> Value:
+        """Draw a parameter of the space.
 
         Raises
         ------
-        TypeError
-            If the distribution is not categorical.
+        KeyError
+            If the space has no such parameter.
         """
-        if not isinstance(param_distribution, CategoricalDistribution):
-            raise TypeError(f"{param_name} must be categorical, got {param_distribution}")
-        choices: tuple[Any, ...] = param_distribution.choices
-        position = _digest(self._study_seed, trial.number, param_name) * len(choices)
-        value: Choice = choices[position >> _DIGEST_BITS]
-        return value
+        digest = _digest(self._study_seed, trial.number, param_name)
+        return self._space[param_name].distribution.value(digest)
 
 
 def draw(space: Space, study_seed: int, indices: Iterable[int]) -> list[Configuration]:
@@ -108,17 +113,16 @@ def draw(space: Space, study_seed: int, indices: Iterable[int]) -> list[Configur
     True
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    scratch = optuna.create_study(sampler=ConfigurationSampler(study_seed))
+    scratch = optuna.create_study(sampler=ConfigurationSampler(space, study_seed))
     wanted = list(indices)
     drawn = [_suggest(space, scratch.ask()) for _ in range(max(wanted, default=-1) + 1)]
     return [Configuration(k, training_seed(study_seed, k), drawn[k]) for k in wanted]
 
 
-def _suggest(space: Space, trial: optuna.Trial) -> dict[str, Choice]:
-    values: dict[str, Choice] = {}
+def _suggest(space: Space, trial: optuna.Trial) -> dict[str, Value]:
+    values: dict[str, Value] = {}
     for parameter in space.parameters:
-        condition = parameter.only_if
-        if condition is None or values.get(condition.parameter) == condition.value:
-            value: Any = trial.suggest_categorical(parameter.name, parameter.choices)
-            values[parameter.name] = value
+        condition = parameter.when
+        if condition is None or condition.holds(values):
+            values[parameter.name] = parameter.distribution.suggest(trial, parameter.name)
     return values

@@ -1,8 +1,16 @@
 """Search spaces as data: Table 2 of the paper and its relatives for other hyperparameters.
 
-Each parameter is uniform over its listed values and has the name of the field of the variant's
-hyperparameters that it sets. Parameters with equal names and values have equal draws in every
-space, so that studies are paired draw by draw.
+Each parameter has a distribution and the name of the field that it sets: of the variant's
+hyperparameters, or of the training settings. Parameters with equal names and distributions have
+equal draws in every space, so that studies are paired draw by draw.
+
+A study file names one of `SPACES` or has its own table, which `Space.from_mapping` reads::
+
+    [space]
+    extends = "table2-wide"
+    n_hidden = { int = [64, 512], log = true, step = 8 }
+    momentum = 0.99
+    dropout_hidden_to_output = { choices = [0.0, 0.2], when = { fast_dropout_final_layer = true } }
 """
 
 from __future__ import annotations
@@ -10,12 +18,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
+from typing import Any
 
+from fdrnn.datasets.errors import UnknownNameError, shown
 from fdrnn.model import VARIANTS, FastDropoutHyperparameters
+from fdrnn.search.design.distributions import Choices, Distribution, Value, distribution_of
 from fdrnn.search.design.table3 import TABLE_3
+from fdrnn.search.errors import DefinitionError
 
-Choice = bool | int | float | None
-"""A value of a hyperparameter; None is "no limit" for ``max_incoming``."""
+NAME = "name"
+EXTENDS = "extends"
+_WHEN = "when"
 
 
 @dataclass(frozen=True)
@@ -31,32 +44,39 @@ class Condition:
     """
 
     parameter: str
-    value: Choice
+    value: Value
+
+    def holds(self, values: Mapping[str, Value]) -> bool:
+        """Return whether a configuration's values, by name, fulfil it."""
+        return self.parameter in values and values[self.parameter] == self.value
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyperparameter and the values it is drawn from.
+    """A parameter of a search.
 
     Attributes
     ----------
     name
-        Field of the hyperparameters that it sets.
-    choices
-        Its values, equally likely, each listed once.
-    only_if
+        Field of the hyperparameters or training settings that it sets.
+    distribution
+        The distribution of its values.
+    when
         The condition under which it is drawn; None for always. A configuration lacks it elsewhere.
     """
 
     name: str
-    choices: tuple[Choice, ...]
-    only_if: Condition | None = None
+    distribution: Distribution
+    when: Condition | None = None
 
-    def __post_init__(self) -> None:
-        if not self.choices or len(set(self.choices)) != len(self.choices):
-            raise ValueError(
-                f"{self.name}: choices must be distinct and at least one, got {self.choices}"
-            )
+    def to_data(self) -> Any:
+        """Return the TOML or JSON form."""
+        data = self.distribution.to_data()
+        if self.when is None:
+            return data
+        if isinstance(self.distribution, Choices):
+            data = {"choices": list(self.distribution.values)}
+        return data | {_WHEN: {self.when.parameter: self.when.value}}
 
 
 @dataclass(frozen=True)
@@ -66,13 +86,13 @@ class Space:
     Attributes
     ----------
     name
-        As in a study definition.
+        What reports call it.
     parameters
         Distinct names; a condition names a parameter before it.
 
     Raises
     ------
-    ValueError
+    DefinitionError
         If a name is listed twice, or a condition names no parameter before it.
     """
 
@@ -83,12 +103,12 @@ class Space:
         seen: set[str] = set()
         for parameter in self.parameters:
             if parameter.name in seen:
-                raise ValueError(f"space {self.name}: {parameter.name} is listed twice")
-            condition = parameter.only_if
+                raise DefinitionError(f"space.{parameter.name} is defined twice")
+            condition = parameter.when
             if condition is not None and condition.parameter not in seen:
-                raise ValueError(
-                    f"space {self.name}: the condition of {parameter.name} must name a "
-                    f"parameter before it, got {condition.parameter!r}"
+                raise DefinitionError(
+                    f"space.{parameter.name}: when must name a parameter before it, got "
+                    f"{shown(condition.parameter)}"
                 )
             seen.add(parameter.name)
 
@@ -96,6 +116,91 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """Return the names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        """Return the parameter of a name; KeyError if there is none."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
+
+    @property
+    def drawn(self) -> tuple[Parameter, ...]:
+        """The parameters that some configuration has: those whose condition can hold."""
+        return tuple(
+            one
+            for one in self.parameters
+            if one.when is None or one.when.value in self[one.when.parameter].distribution
+        )
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is one configuration alone, such as a column of Table 3."""
+        return all(one.distribution.fixed for one in self.drawn)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], default_name: str = "") -> Space:
+        """Read a space from parsed TOML or JSON.
+
+        Parameters
+        ----------
+        mapping
+            By parameter what `fdrnn.search.design.distributions.distribution_of` reads, with the
+            key ``when`` where the parameter has a condition. Two keys are no parameters:
+            ``name``, and ``extends``, the name of one of `SPACES` or a `Space`, whose parameters
+            are kept unless the mapping has them, too; such a one keeps its place and, unless the
+            mapping has another, its condition.
+        default_name
+            Name where the mapping has none.
+
+        Raises
+        ------
+        DefinitionError
+            If a value breaks a rule of its distribution, or a condition is not one.
+        UnknownNameError
+            If there is no space to extend.
+        """
+        values = dict(mapping)
+        name = values.pop(NAME, default_name)
+        if not isinstance(name, str) or not name:
+            raise DefinitionError(f"space.{NAME} must be a text, got {shown(name)}")
+        extended = values.pop(EXTENDS, None)
+        kept = () if extended is None else _named(extended).parameters
+        parameters = {one.name: one for one in kept}
+        for key, data in values.items():
+            try:
+                parameters[key] = _parameter(key, data, parameters.get(key))
+            except DefinitionError as error:
+                raise DefinitionError(f"space.{key}: {error}") from error
+        return cls(name, tuple(parameters.values()))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the mapping from which `from_mapping` makes an equal space."""
+        return {NAME: self.name} | {one.name: one.to_data() for one in self.parameters}
+
+
+def _named(extended: object) -> Space:
+    if isinstance(extended, Space):
+        return extended
+    if not isinstance(extended, str):
+        raise DefinitionError(f"space.{EXTENDS} must be a text, got {shown(extended)}")
+    if extended not in SPACES:
+        raise UnknownNameError("space", extended, SPACES, f"the value of space.{EXTENDS}")
+    return SPACES[extended]
+
+
+def _parameter(name: str, data: Any, replaced: Parameter | None) -> Parameter:
+    if not isinstance(data, Mapping) or _WHEN not in data:
+        condition = None if replaced is None else replaced.when
+        return Parameter(name, distribution_of(data), condition)
+    values = dict(data)
+    when = values.pop(_WHEN)
+    if not isinstance(when, Mapping) or len(when) != 1:
+        raise DefinitionError(f"{_WHEN} must name one parameter and its value, got {shown(when)}")
+    ((parameter, value),) = when.items()
+    if not isinstance(value, bool | int | float | str | None):
+        raise DefinitionError(f"{_WHEN}.{parameter} must be a single value, got {shown(value)}")
+    return Parameter(name, distribution_of(values), Condition(parameter, value))
 
 
 @dataclass(frozen=True)
@@ -114,28 +219,32 @@ class Configuration:
 
     index: int
     seed: int
-    hyperparameters: dict[str, Choice]
+    hyperparameters: dict[str, Value]
+
+
+def _choices(name: str, *values: Value) -> Parameter:
+    return Parameter(name, Choices(values))
 
 
 _TABLE_2 = Space(
     "table2",
     (
-        Parameter("n_hidden", (200, 400, 600)),
-        Parameter("dropout_input", (0.0, 0.1, 0.2)),
-        Parameter("dropout_hidden_to_hidden", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)),
-        Parameter("fast_dropout_final_layer", (True, False)),
+        _choices("n_hidden", 200, 400, 600),
+        _choices("dropout_input", 0.0, 0.1, 0.2),
+        _choices("dropout_hidden_to_hidden", 0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+        _choices("fast_dropout_final_layer", True, False),
         Parameter(
             "dropout_hidden_to_output",
-            (0.0, 0.2, 0.5),
-            only_if=Condition("fast_dropout_final_layer", True),
+            Choices((0.0, 0.2, 0.5)),
+            when=Condition("fast_dropout_final_layer", True),
         ),
-        Parameter("step_rate", (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)),
-        Parameter("momentum", (0.0, 0.9, 0.95, 0.99, 0.995)),
-        Parameter("decay", (0.8, 0.9)),
-        Parameter("sigma2_rec_out", (0.1, 0.01, 0.001, 0.0001)),
-        Parameter("sigma2_in", (0.1, 0.01, 0.001, 0.0001)),
-        Parameter("spectral_radius", (1.0, 1.05, 1.1, 1.2)),
-        Parameter("max_incoming", (15, 25, 35, 50, None)),
+        _choices("step_rate", 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001),
+        _choices("momentum", 0.0, 0.9, 0.95, 0.99, 0.995),
+        _choices("decay", 0.8, 0.9),
+        _choices("sigma2_rec_out", 0.1, 0.01, 0.001, 0.0001),
+        _choices("sigma2_in", 0.1, 0.01, 0.001, 0.0001),
+        _choices("spectral_radius", 1.0, 1.05, 1.1, 1.2),
+        _choices("max_incoming", 15, 25, 35, 50, None),
     ),
 )
 
@@ -153,7 +262,7 @@ _DROPOUT = frozenset(
 _TABLE_2_WIDE = Space(
     "table2-wide",
     tuple(
-        replace(parameter, choices=tuple(tenths / 10 for tenths in range(10)))
+        _choices(parameter.name, *(tenths / 10 for tenths in range(10)))
         if parameter.name == "dropout_hidden_to_hidden"
         else parameter
         for parameter in _TABLE_2.parameters
@@ -172,15 +281,12 @@ def _plain_and(name: str, *more: Parameter) -> Space:
 
 def _always(name: str) -> Parameter:
     """Return a parameter of Table 2 without its condition."""
-    (parameter,) = (p for p in _TABLE_2.parameters if p.name == name)
-    return replace(parameter, only_if=None)
+    return replace(_TABLE_2[name], when=None)
 
 
 # A Gaussian prior of variance s^2 on the weights is weight_decay = 1 / (2 s^2 n) for n predicted
 # steps: with the 10^4 or so of JSB Chorales these are s^2 from 0.005 to 5.
-_WEIGHT_DECAY = _plain_and(
-    "weight-decay", Parameter("weight_decay", (0.01, 0.001, 0.0001, 0.00001))
-)
+_WEIGHT_DECAY = _plain_and("weight-decay", _choices("weight_decay", 0.01, 0.001, 0.0001, 0.00001))
 
 _NONRECURRENT_DROPOUT = _plain_and(
     "nonrecurrent-dropout", _always("dropout_input"), _always("dropout_hidden_to_output")
@@ -197,12 +303,15 @@ _DROPOUT_EVERYWHERE = _plain_and(
 # the four is rescaled or made sparse, so that Table 2's largest variance, 0.1, would begin with
 # matrices of a spectral radius of 3 to 5: gradients of 1e24 at the first minibatch of JSB Chorales.
 _SINGLE_MATRIX = frozenset({"spectral_radius", "max_incoming"})
-_OF_LSTM = {"n_hidden": (100, 200, 300), "sigma2_rec_out": (0.01, 0.001, 0.0001)}
+_OF_LSTM = {
+    "n_hidden": _choices("n_hidden", 100, 200, 300),
+    "sigma2_rec_out": _choices("sigma2_rec_out", 0.01, 0.001, 0.0001),
+}
 
 _LSTM_FAST_DROPOUT = Space(
     "lstm-fast-dropout",
     tuple(
-        replace(parameter, choices=_OF_LSTM.get(parameter.name, parameter.choices))
+        _OF_LSTM.get(parameter.name, parameter)
         for parameter in _TABLE_2.parameters
         if parameter.name not in _SINGLE_MATRIX
     ),
@@ -219,7 +328,7 @@ _LSTM = Space(
 # radius 1.4 to 2.4 to W_rec: gradients that explode at the first minibatch. 0.000001 is next to no
 # noise.
 _WEIGHT_NOISE = _plain_and(
-    "weight-noise", Parameter("sigma2_noise", (0.001, 0.0001, 0.00001, 0.000001))
+    "weight-noise", _choices("sigma2_noise", 0.001, 0.0001, 0.00001, 0.000001)
 )
 
 
@@ -229,8 +338,8 @@ def _column_of_table_3(data: str, chosen: FastDropoutHyperparameters) -> Space:
         tuple(
             # The rate of a final layer without fast dropout is never drawn.
             parameter
-            if parameter.only_if is not None and not chosen.fast_dropout_final_layer
-            else replace(parameter, choices=(getattr(chosen, parameter.name),))
+            if parameter.when is not None and not chosen.fast_dropout_final_layer
+            else replace(parameter, distribution=Choices((getattr(chosen, parameter.name),)))
             for parameter in _TABLE_2.parameters
         ),
     )
@@ -255,7 +364,21 @@ SPACES: Mapping[str, Space] = MappingProxyType(
         )
     }
 )
-"""The spaces that a study can name; of those for one variant the usual one is first."""
+"""The spaces that a study can name; of those for one variant the usual one comes first.
+
+A name means the same space for ever: studies made before stores held spaces have the name alone.
+"""
+
+
+def with_space(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored definition that has its space instead of the space's name.
+
+    Until schema version 2 a store had the name alone. An unknown name is left as it is.
+    """
+    named = definition.get("space")
+    if not isinstance(named, str) or named not in SPACES:
+        return dict(definition)
+    return {**definition, "space": SPACES[named].to_mapping()}
 
 
 def hyperparameter_names(variant: str) -> set[str]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, OptunaError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -27,7 +27,6 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import EpochRecord
-from fdrnn.search.design.space import SPACES
 from fdrnn.search.errors import StoreError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, store_error_kind
@@ -150,10 +149,22 @@ def _is_of_a_missing_table(reason: BaseException) -> bool:
     return "no such table" in str(reason) or getattr(reason, "sqlstate", "") == _UNDEFINED_TABLE
 
 
+def _is_repeat(config_index: int) -> bool:
+    # Optuna would take the best of them for the study's best trial.
+    return config_index < 0
+
+
+_ENDS = {
+    TrialState.FINISHED: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
 def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
     trial = mirrored.get(row.config_index)
-    # A failed trial of Optuna cannot run again: a retried one is mirrored as a new trial.
-    return trial is None or (trial.state == OptunaState.FAIL and row.state != TrialState.FAILED)
+    # An ended trial of Optuna cannot run again: a retried or extended one is a new trial there.
+    return trial is None or (trial.state.is_finished() and trial.state != _ENDS.get(row.state))
 
 
 def _outcome(row: Any) -> dict[str, Any]:
@@ -227,6 +238,8 @@ class Mirror:
 
     def claimed(self, config_index: int) -> None:
         """Show a trial as running."""
+        if _is_repeat(config_index):
+            return
         self._pending, self._reported_at = None, -math.inf
         with self._tolerated(config_index):
             if config_index not in self._trial_ids:
@@ -241,22 +254,32 @@ class Mirror:
 
     def report(self, config_index: int, record: EpochRecord) -> None:
         """Report an epoch's validation NLL, unless another was reported just before."""
+        if _is_repeat(config_index):
+            return
         self._pending = record
         if time.monotonic() - self._reported_at >= _REPORT_INTERVAL_S:
             self._report_pending(config_index)
 
     def waiting(self, config_index: int) -> None:
         """Report the last epoch and show a trial as waiting again."""
+        if _is_repeat(config_index):
+            return
         self._report_pending(config_index)
         with self._tolerated(config_index):
             self._set_state(config_index, OptunaState.WAITING)
 
     def ended(self, config_index: int) -> None:
-        """Report the last epoch and show a trial as finished or failed, as its row says."""
+        """Report the last epoch and show a trial as finished, pruned or failed, as its row says."""
+        if _is_repeat(config_index):
+            return
         self._report_pending(config_index)
         with self._tolerated(config_index):
-            (row,) = self._rows(_TRIALS.config_index == config_index)
-            self._end(row)
+            for row in self._rows(_TRIALS.config_index == config_index):
+                if row.state.ended:
+                    self._end(row)
+                else:
+                    # The study was extended while the trial ended.
+                    self._set_state(config_index, OptunaState.WAITING)
 
     def _report_pending(self, config_index: int) -> None:
         record, self._pending = self._pending, None
@@ -298,26 +321,27 @@ class Mirror:
     def _rows(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
         query = (
             sa.select(tables.trials)
-            .where(_TRIALS.study_id == self._study.study_id, *conditions)
+            .where(_TRIALS.study_id == self._study.study_id, _TRIALS.repeat_of.is_(None))
+            .where(*conditions)
             .order_by(_TRIALS.config_index)
         )
         with self._database.read() as connection:
             return list(connection.execute(query))
 
     def _create_trial(self, optuna_study_id: int, row: Any) -> None:
-        space = SPACES[self._study.definition.space]
         distributions: dict[str, BaseDistribution] = {
-            parameter.name: CategoricalDistribution(parameter.choices)
-            for parameter in space.parameters
+            parameter.name: parameter.distribution.optuna()
+            for parameter in self._study.definition.space.parameters
             if parameter.name in row.hyperparameters
         }
         ended: dict[str, Any] = {"state": OptunaState.WAITING}
         attributes = {CONFIG_INDEX: row.config_index}
         if row.state.ended:
             # Whole and in one transaction: single reports would take one each.
-            ended = {"state": OptunaState.FAIL, "intermediate_values": self._curve(row)}
+            ended = {"state": _ENDS[row.state], "intermediate_values": self._curve(row)}
         if row.state == TrialState.FINISHED:
-            ended |= {"state": OptunaState.COMPLETE, "value": row.valid_nll}
+            ended["value"] = row.valid_nll
+        if row.state in {TrialState.FINISHED, TrialState.PRUNED}:
             attributes |= _outcome(row)
         trial = create_trial(
             params=row.hyperparameters,
@@ -355,4 +379,5 @@ class Mirror:
         # A finished trial's attributes can no longer be set.
         for key, value in _outcome(row).items():
             self._storage.set_trial_user_attr(trial_id, key, value)
-        self._storage.set_trial_state_values(trial_id, OptunaState.COMPLETE, [row.valid_nll])
+        values = [row.valid_nll] if row.state == TrialState.FINISHED else None
+        self._storage.set_trial_state_values(trial_id, _ENDS[row.state], values)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import Dataset, in_units, standardised
-from fdrnn.model import VARIANTS
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import code_version
 from fdrnn.search.store.samples import SampleOrigin, Samples
@@ -139,9 +138,9 @@ def make_samples(
             f"the sequence ({len(whole)}), got {n_given}"
         )
     definition = model.study.definition
-    hyperparameters = VARIANTS[definition.variant].hyperparameters(**model.hyperparameters)
+    hyperparameters, settings = definition.split(model.hyperparameters)
     compiled = network(definition.variant, definition.output)
-    compiled.configure(hyperparameters, hyperparameters.step_rate, definition.training.clip_norm)
+    compiled.configure(hyperparameters, hyperparameters.step_rate, settings.clip_norm)
     compiled.set_parameters(model.parameters)
     seen = standardised(dataset).test[sequence][:n_steps]
     drawn = sample(compiled, seen[:n_given], n_steps, seed)

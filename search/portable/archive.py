@@ -24,7 +24,7 @@ from fdrnn.datasets.files import GIB, size_shown
 from fdrnn.search.errors import PortableFileError
 
 FORMAT = "fdrnn-study"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of the archive and of the tables in it; a newer one is refused."""
 
 SIZE_LIMIT = GIB

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import shown
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import SPACES, Space
+from fdrnn.search.design.space import Space
 from fdrnn.search.portable.codec import KEY, Row, carried, short_name
 from fdrnn.search.store import tables
 from fdrnn.search.store.rules import checked
@@ -20,7 +20,8 @@ STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if colum
 """The columns of a study's own row that a file has beside the name."""
 
 _DATA_TYPES = {"title": str, "note": str, "n_features": int, "fingerprint": str, "kind": str}
-_AT_REST = (TrialState.WAITING, TrialState.FINISHED, TrialState.FAILED)
+_AT_REST = tuple(state for state in TrialState if state != TrialState.RUNNING)
+_WITH_RESULT = (TrialState.FINISHED, TrialState.PRUNED)
 
 
 def key_of(table: sa.Table, row: Row) -> tuple[Any, ...]:
@@ -59,11 +60,14 @@ def require_a_study(
     definition.require_data(_description(study["data"]))
     trials = rows[tables.trials]
     indices = [trial[KEY] for trial in trials]
-    if indices != list(range(definition.n_trials)):
+    draws = [trial[KEY] for trial in trials if trial["repeat_of"] is None]
+    if draws != list(range(definition.n_trials)):
         raise ValueError(f"trials must be 0 to {definition.n_trials - 1}, each once and in order")
+    if not all(trial[KEY] < 0 or trial["repeat_of"] is None for trial in trials):
+        raise ValueError("repeats must have negative numbers")
     for trial in trials:
         try:
-            _require_a_trial(trial, SPACES[definition.space])
+            _require_a_trial(trial, definition.space)
         except ValueError as error:
             raise ValueError(f"trial {trial[KEY]}: {error}") from error
     for table, some in rows.items():
@@ -87,17 +91,16 @@ def _require_a_trial(trial: Row, space: Space) -> None:
         raise ValueError(f"state must be {', '.join(_AT_REST)}, got {trial['state']!r}")
     drawn = trial["hyperparameters"]
     for parameter in space.parameters:
-        condition = parameter.only_if
-        wanted = condition is None or drawn.get(condition.parameter) == condition.value
+        wanted = parameter.when is None or parameter.when.holds(drawn)
         if wanted != (parameter.name in drawn):
             raise ValueError(f"{parameter.name} is {'missing' if wanted else 'not to be drawn'}")
-    choices = {parameter.name: parameter.choices for parameter in space.parameters}
     for name, value in drawn.items():
-        # 1 equals True.
-        if (type(value), value) not in [(type(one), one) for one in choices.get(name, ())]:
+        if name not in space.names or value not in space[name].distribution:
             raise ValueError(f"{shown(name)} = {shown(value)} is not in the study's space")
     n_epochs, best_epoch = trial["n_epochs"], trial["best_epoch"]
-    if (trial["state"] == TrialState.FINISHED) != (n_epochs is not None):
-        raise ValueError(f"n_epochs must be set exactly if the trial is finished, got {n_epochs}")
+    if (trial["state"] in _WITH_RESULT) != (n_epochs is not None):
+        raise ValueError(
+            f"n_epochs must be set exactly if the trial is finished or pruned, got {n_epochs}"
+        )
     if (best_epoch or 0) > (n_epochs or 0):
         raise ValueError(f"best_epoch must be at most n_epochs ({n_epochs}), got {best_epoch}")

@@ -30,6 +30,8 @@ KEY = "config_index"
 
 _LOCAL = {"trial_id", "study_id", "lease_renewed", "lease_expires"}
 _ARRAY_TYPE = {"dtype", "shape"}
+_LATER = {"rung": 0, "cohort": 0, "repeat_of": None}
+"""Columns that files of format version 1 lack, with the values of a study from before them."""
 
 
 def short_name(table: sa.Table) -> str:
@@ -85,13 +87,17 @@ def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
     name = _lines_name(table)
     columns = _written(table)
     header, *lines = (json.loads(line) for line in _content(members, name).splitlines())
+    later = {column.name: _LATER[column.name] for column in columns if column.name in _LATER}
+    if later.keys() & set(header):
+        later = {}
+    columns = [column for column in columns if column.name not in later]
     expected = [column.name for column in columns]
     if header != expected:
         raise ValueError(f"{name} must have the columns {', '.join(expected)}, got {shown(header)}")
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
-            rows.append(dict(_values(columns, line, members)))
+            rows.append(later | dict(_values(columns, line, members)))
         except ValueError as error:
             raise ValueError(f"{name}, line {number}: {error}") from error
     return rows

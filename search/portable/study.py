@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from fdrnn.datasets import user_path
 from fdrnn.datasets.errors import FdrnnError
 from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.space import with_space
 from fdrnn.search.errors import PortableFileError, StoreError, StudyConflictError
 from fdrnn.search.machine import code_version
 from fdrnn.search.mirror.optuna_tables import Mirror
@@ -46,7 +47,8 @@ class PortableStudy:
     name
         Its name in the store that it comes from.
     weights, checkpoints
-        Whether it has trained parameters, and the states of trials that have not finished.
+        Whether trained parameters, and states from which trials resume, are in it; the states of
+        ended trials, from which more epochs extend them, only with both.
     study
         Its row of `fdrnn.search.store.tables.studies` without keys; the definition lacks the name.
     rows
@@ -84,6 +86,12 @@ class PortableStudy:
             rows = {table: _read(connection, table, study.study_id) for table in included}
         row["definition"] = {k: v for k, v in row["definition"].items() if k != "name"}
         n_epochs = len(rows[tables.epochs])
+        if checkpoints and not weights:
+            # The last state of an ended trial is as large as its parameters several times over.
+            ended = {trial[KEY] for trial in rows[tables.trials] if trial["state"].ended}
+            rows[tables.checkpoints] = [
+                row for row in rows[tables.checkpoints] if row[KEY] not in ended
+            ]
         _requeue(rows)
         return cls(
             name=study.name,
@@ -116,11 +124,13 @@ class PortableStudy:
                 manifest[key] for key in ("study", "weights", "checkpoints")
             )
             rows = {table: decode(table, members) for table in _included(weights, checkpoints)}
+            own = json.loads(members[_STUDY])
+            own["definition"] = with_space(dict(own["definition"]))
             study = cls(
                 name=name,
                 weights=weights,
                 checkpoints=checkpoints,
-                study=json.loads(members[_STUDY]),
+                study=own,
                 rows=rows,
             )
             require_a_study(study.definition, study.study, rows)
@@ -197,6 +207,23 @@ class PortableStudy:
     def definition(self) -> StudyDefinition:
         """Return the definition, with the name in the file."""
         return StudyDefinition.from_mapping({"name": self.name, **self.study["definition"]})
+
+    def curves(self) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
+        """Return the validation NLL and seconds of each epoch of the finished draws, by index."""
+        finished = [
+            trial[KEY]
+            for trial in self.rows[tables.trials]
+            if trial["state"] == TrialState.FINISHED and trial["repeat_of"] is None
+        ]
+        column = self.definition.training.valid_nll_column
+        curves: dict[int, list[float]] = {index: [] for index in finished}
+        seconds: dict[int, list[float]] = {index: [] for index in finished}
+        for row in self.rows[tables.epochs]:
+            if row[KEY] in curves:
+                nll = row[column]
+                curves[row[KEY]].append(math.nan if nll is None else nll)
+                seconds[row[KEY]].append(row["seconds"] or 0.0)
+        return curves, seconds
 
     @property
     def counts(self) -> Counter[str]:
@@ -342,7 +369,8 @@ def _requeue(rows: dict[sa.Table, list[Row]]) -> None:
                 trial["stalls"] = max(trial["stalls"] - 1, 0)
             if trial[KEY] not in begun:
                 trial["machine"] = None
-            trial |= {"state": TrialState.WAITING, **_NOBODY}
+            if trial["state"] != TrialState.PAUSED or trial[KEY] not in begun:
+                trial |= {"state": TrialState.WAITING, **_NOBODY}
             last_epoch[trial[KEY]] = begun.get(trial[KEY], 0)
     for table in _CURVES:
         rows[table] = [

@@ -7,7 +7,9 @@ A plain estimate from the times in the store, recomputed at every read:
   finished trials longer than e had left at epoch e, on average; where none was longer, as many as
   the patience allows, and never more than to the most epochs;
 - before any trial has finished, each is assumed to reach the most epochs, at its own seconds per
-  epoch or the average of the others': a bound rather than an expectation.
+  epoch or the average of the others': a bound rather than an expectation;
+- under halving a trial trains to its next rung, and beyond each further rung with the probability
+  `Halving.keep`.
 
 The workers that train a trial now end it, and each then claims the next one that waits; the last
 one to end is the time left. Compilation, the test set's evaluation and idle workers are not
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from fdrnn.search.design.halving import Halving
 from fdrnn.search.store.tables import TrialState
 
 
@@ -38,12 +41,15 @@ class TrialTime:
         Epochs trained.
     seconds
         Sum of their wall times.
+    rung
+        Rungs of the study's halving that it has passed.
     """
 
     state: TrialState
     leased: bool
     n_epochs: int
     seconds: float
+    rung: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,9 @@ class TimeLeft:
     n_finished: int
 
 
-def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> TimeLeft | None:
+def time_left(
+    trials: Sequence[TrialTime], max_epochs: int, patience: int, halving: Halving | None = None
+) -> TimeLeft | None:
     """Estimate the time left of a study.
 
     Parameters
@@ -77,6 +85,8 @@ def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> Ti
         All its trials, in the order of claims.
     max_epochs, patience
         The study's, as in `TrainingSettings`.
+    halving
+        The study's; None without.
 
     Returns
     -------
@@ -109,6 +119,10 @@ def time_left(trials: Sequence[TrialTime], max_epochs: int, patience: int) -> Ti
     usual_rate = fmean(map(_rate, begun))
 
     def rest(trial: TrialTime) -> float:
+        if halving is not None and halving.next_rung(trial.rung) is not None:
+            rate = _rate(trial) if trial.n_epochs else usual_rate
+            n_expected = halving.expected_epochs(trial.rung, max_epochs)
+            return rate * max(n_expected - trial.n_epochs, 0.0)
         if not finished:
             rate = _rate(trial) if trial.n_epochs else usual_rate
             return rate * (max_epochs - trial.n_epochs)

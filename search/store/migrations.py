@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
+from fdrnn.search.design.space import with_space
 from fdrnn.search.errors import StoreError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
@@ -92,5 +93,27 @@ def _from_1_to_2(operations: Operations) -> list[str]:
     ]
 
 
-_STEPS: Mapping[int, Callable[[Operations], list[str]]] = {1: _from_1_to_2}
+def _from_2_to_3(operations: Operations) -> list[str]:
+    connection = operations.get_bind()
+    studies = sa.table(
+        "fdrnn_studies", sa.column("study_id", sa.Integer), sa.column("definition", sa.JSON)
+    )
+    for study_id, definition in connection.execute(sa.select(studies)).all():
+        connection.execute(
+            studies.update()
+            .where(studies.c.study_id == study_id)
+            .values(definition=with_space(definition))
+        )
+    for name in ("rung", "cohort"):
+        operations.add_column(
+            "fdrnn_trials", sa.Column(name, sa.Integer, nullable=False, server_default="0")
+        )
+    operations.add_column("fdrnn_trials", sa.Column("repeat_of", sa.Integer))
+    return [
+        "studies: every definition has its space instead of the space's name",
+        "trials: columns rung and cohort, for halving, and repeat_of, for repeats",
+    ]
+
+
+_STEPS: Mapping[int, Callable[[Operations], list[str]]] = {1: _from_1_to_2, 2: _from_2_to_3}
 """The steps by the version that they start from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class RunningTrial:
     Attributes
     ----------
     config_index
-        Its configuration.
+        Its configuration; negative for a repeat.
+    repeat_of
+        The configuration that it repeats, None if it is no repeat.
     worker, host, pid
         The worker that trains it, its machine and process.
     attempt
@@ -37,6 +40,7 @@ class RunningTrial:
     """
 
     config_index: int
+    repeat_of: int | None = None
     worker: str
     host: str
     pid: int
@@ -94,13 +98,18 @@ class StudyProgress:
     study
         Name of the study.
     n_trials
-        Number of configurations, the sum of the four states.
-    waiting, running, finished, failed
+        Number of configurations, the sum of the six states.
+    waiting, running, paused, finished, pruned, failed
         Trials in each state.
     diverged
         Finished trials that diverged.
+    repeats_planned, repeats_left
+        Repeats of the selected configuration, and those that have not ended; none is planned
+        where no trial can be selected any more.
     running_trials, failed_trials, troubled_trials
         The running and failed trials, and those of any state that met trouble, in order.
+    worker_seconds
+        Wall time of all epochs in the store, repeats included.
     time_left
         See `fdrnn.search.store.forecast`; None if nothing is left or nothing is known.
     """
@@ -109,9 +118,14 @@ class StudyProgress:
     n_trials: int
     waiting: int
     running: int
+    paused: int = 0
     finished: int
+    pruned: int = 0
     failed: int
     diverged: int
+    repeats_planned: int = 0
+    repeats_left: int = 0
+    worker_seconds: float = 0.0
     running_trials: tuple[RunningTrial, ...]
     failed_trials: tuple[FailedTrial, ...]
     troubled_trials: tuple[TroubledTrial, ...]
@@ -119,27 +133,28 @@ class StudyProgress:
 
     @property
     def left(self) -> int:
-        """Return the number of trials that wait or run."""
-        return self.waiting + self.running
+        """Return the number of trials and repeats that have not ended."""
+        return self.waiting + self.running + self.paused + self.repeats_left
 
     @property
     def complete(self) -> bool:
-        """Return whether no trial waits or runs."""
+        """Return whether every trial and repeat has ended."""
         return not self.left
 
 
 def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> StudyProgress:
     """Return the progress of a study from its trials' rows, as `Study.progress` reads them."""
-    settings = definition.training
-    states = Counter(row.state for row in rows)
+    draws = [row for row in rows if row.repeat_of is None]
+    states = Counter(row.state for row in draws)
+    repeats_planned, repeats_left = _repeats(definition, draws, rows)
     return StudyProgress(
         study=definition.name,
-        n_trials=len(rows),
-        waiting=states[TrialState.WAITING],
-        running=states[TrialState.RUNNING],
-        finished=states[TrialState.FINISHED],
-        failed=states[TrialState.FAILED],
-        diverged=sum(bool(row.diverged) for row in rows),
+        n_trials=len(draws),
+        **{state.value: states[state] for state in TrialState},
+        diverged=sum(bool(row.diverged) for row in draws),
+        repeats_planned=repeats_planned,
+        repeats_left=repeats_left,
+        worker_seconds=sum(row.seconds for row in rows),
         running_trials=tuple(_running(row) for row in rows if row.state == TrialState.RUNNING),
         failed_trials=tuple(
             FailedTrial(row.config_index, row.error)
@@ -157,8 +172,45 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
             # A failed one's error says what ended its attempts.
             if row.trouble or (_past_stalls(row) and row.state != TrialState.FAILED)
         ),
-        time_left=time_left([_time(row) for row in rows], settings.max_epochs, settings.patience),
+        time_left=_time_left(definition, rows, repeats_left),
     )
+
+
+def _time_left(
+    definition: StudyDefinition, rows: Sequence[sa.Row[Any]], repeats_left: int
+) -> TimeLeft | None:
+    settings, halving = definition.training, definition.halving
+    n_waiting = sum(row.repeat_of is not None and not row.state.ended for row in rows)
+    repeat = TrialTime(
+        state=TrialState.WAITING,
+        leased=False,
+        n_epochs=0,
+        seconds=0.0,
+        rung=0 if halving is None else len(halving.rungs),
+    )
+    times = [_time(row) for row in rows] + [repeat] * (repeats_left - n_waiting)
+    return time_left(times, settings.max_epochs, settings.patience, halving)
+
+
+def _repeats(
+    definition: StudyDefinition, draws: Sequence[sa.Row[Any]], rows: Sequence[sa.Row[Any]]
+) -> tuple[int, int]:
+    selected = selected_row(draws)
+    if all(row.state.ended for row in draws) and selected is None:
+        return 0, 0
+    index = None if selected is None else selected.config_index
+    n_ended = sum(
+        row.state.ended for row in rows if row.repeat_of is not None and row.repeat_of == index
+    )
+    return definition.repeats, max(definition.repeats - n_ended, 0)
+
+
+def selected_row(draws: Sequence[sa.Row[Any]]) -> sa.Row[Any] | None:
+    """Return the finished trial with the lowest validation NLL, the first of several."""
+    finished = [
+        row for row in draws if row.state == TrialState.FINISHED and math.isfinite(row.valid_nll)
+    ]
+    return min(finished, key=lambda row: (row.valid_nll, row.config_index), default=None)
 
 
 def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:
@@ -171,7 +223,8 @@ def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress
     studies
         The studies; the whole lists no single trials and has no time left.
     """
-    counts = ("n_trials", "waiting", "running", "finished", "failed", "diverged")
+    counts = ("n_trials", *TrialState, "diverged", "repeats_planned", "repeats_left")
+    counts += ("worker_seconds",)
     return StudyProgress(
         study=name,
         **{count: sum(getattr(study, count) for study in studies) for count in counts},
@@ -185,6 +238,7 @@ def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress
 def _running(row: sa.Row[Any]) -> RunningTrial:
     return RunningTrial(
         config_index=row.config_index,
+        repeat_of=row.repeat_of,
         worker=row.worker,
         host=row.host,
         pid=row.pid,
@@ -208,4 +262,5 @@ def _time(row: sa.Row[Any]) -> TrialTime:
         leased=row.state == TrialState.RUNNING and row.lease_left_s > 0,
         n_epochs=row.n_trained,
         seconds=row.seconds,
+        rung=row.rung,
     )

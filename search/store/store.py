@@ -20,6 +20,7 @@ from fdrnn.search.errors import DefinitionError, ForeignStudyError, StoreError
 from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.extension import reopen_trials
 from fdrnn.search.store.study import Study
 
 
@@ -146,20 +147,37 @@ class Store:
             _insert_trials(connection, study_id, trials)
 
     def extend_study(
-        self, study_id: int, definition: StudyDefinition, trials: Iterable[Configuration]
+        self, study: Study, definition: StudyDefinition, trials: Iterable[Configuration]
     ) -> None:
-        """Replace a study's definition and add waiting trials, in one transaction."""
+        """Replace a study's definition, add waiting trials and reopen those that it trains further.
+
+        All is one transaction.
+
+        Parameters
+        ----------
+        study
+            The study.
+        definition
+            Its definition with what is added (`StudyDefinition.extended_by`).
+        trials
+            The configurations to add.
+        """
         with self.database.write() as connection:
             connection.execute(
                 tables.studies.update()
-                .where(tables.studies.c.study_id == study_id)
+                .where(tables.studies.c.study_id == study.study_id)
                 .values(definition=definition.to_mapping())
             )
-            _insert_trials(connection, study_id, trials)
+            reopen_trials(connection, study.study_id, study.definition, definition)
+            last = sa.select(sa.func.max(tables.trials.c.cohort)).where(
+                tables.trials.c.study_id == study.study_id
+            )
+            cohort = 1 + (connection.scalar(last) or 0)
+            _insert_trials(connection, study.study_id, trials, cohort)
 
 
 def _insert_trials(
-    connection: sa.Connection, study_id: int, trials: Iterable[Configuration]
+    connection: sa.Connection, study_id: int, trials: Iterable[Configuration], cohort: int = 0
 ) -> None:
     rows = [
         {
@@ -167,10 +185,12 @@ def _insert_trials(
             "config_index": trial.index,
             "seed": trial.seed,
             "hyperparameters": trial.hyperparameters,
+            "cohort": cohort,
         }
         for trial in trials
     ]
-    connection.execute(tables.trials.insert(), rows)
+    if rows:
+        connection.execute(tables.trials.insert(), rows)
 
 
 def open_store(storage: str, *, create: bool = False) -> Store:

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import SPACES, Choice, Parameter
+from fdrnn.search.design.distributions import Value
+from fdrnn.search.design.space import Parameter
 from fdrnn.search.errors import NoModelError, StudyConflictError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
@@ -66,7 +67,7 @@ class StoredTrial:
 
     config_index: int
     seed: int
-    hyperparameters: dict[str, Choice]
+    hyperparameters: dict[str, Value]
     state: TrialState
     best_epoch: int | None
     valid_nll: float | None
@@ -119,27 +120,45 @@ class Study:
                 f"{self.data.fingerprint[:12]}...; check --data-dir"
             )
 
-    def trials(self) -> pd.DataFrame:
-        """Return the trials of the study, one row per configuration, by index.
+    def repeats(self) -> pd.DataFrame:
+        """Return the trials that repeat the selected configuration with further seeds.
 
         Returns
         -------
         pandas.DataFrame
-            Columns ``config_index``; ``state`` (waiting, running, finished or failed);
-            ``diverged`` (bool, false unless finished); a column per parameter of the study's
-            space, where a missing value means that the parameter was not drawn
-            (``dropout_hidden_to_output``) or no limit (``max_incoming``); ``n_epochs`` (so far, in
-            the store); ``best_epoch``, ``valid_nll`` (under the study's padding rule),
-            ``valid_nll_counted`` and ``valid_nll_masked`` of finished trials; ``test_nll_pooled``
-            (over all steps of all sequences) and ``test_nll_sequence_mean`` (mean over sequences
-            of each one's mean); ``seconds`` of training; ``seed``; ``worker``, ``host`` and
-            ``machine`` that finished or train it; ``error``, the traceback of a failed trial.
+            As `trials` returns; ``config_index`` is negative. Empty where no trial is selected.
 
         Raises
         ------
         StoreError
             If the store cannot be read.
         """
+        return self._trials(_TRIALS.repeat_of == self.selected)
+
+    def trials(self) -> pd.DataFrame:
+        """Return the trials of the study, one row per configuration, by index.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``config_index``; ``state`` (a `TrialState`); ``diverged`` (bool, false unless
+            finished); a column per parameter of the study's space, where a missing value means
+            that the parameter was not drawn (``dropout_hidden_to_output``) or no limit
+            (``max_incoming``); ``n_epochs`` (so far, in the store); ``best_epoch``, ``valid_nll``
+            (under the study's padding rule), ``valid_nll_counted`` and ``valid_nll_masked`` of
+            finished and pruned trials; ``test_nll_pooled`` (over all steps of all sequences) and
+            ``test_nll_sequence_mean`` (mean over sequences of each one's mean); ``seconds`` of
+            training; ``seed``; ``worker``, ``host`` and ``machine`` that finished or train it;
+            ``error``, the traceback of a failed trial.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        return self._trials(_TRIALS.repeat_of.is_(None))
+
+    def _trials(self, which: sa.ColumnElement[bool]) -> pd.DataFrame:
         sequences = tables.test_sequences.c
         pooled = sa.func.sum(sequences.nll_sum) / sa.func.sum(sequences.n_steps)
         sequence_mean = sa.func.avg(sequences.nll_sum / sequences.n_steps)
@@ -169,13 +188,13 @@ class Study:
             )
             .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
             .outerjoin(tested, tested.c.trial_id == _TRIALS.trial_id)
-            .where(_TRIALS.study_id == self.study_id)
+            .where(_TRIALS.study_id == self.study_id, which)
             .order_by(_TRIALS.config_index)
         )
         table = self._frame(query)
         drawn = table.pop("hyperparameters")
         first = list(table.columns).index("n_epochs")
-        for offset, parameter in enumerate(SPACES[self.definition.space].parameters):
+        for offset, parameter in enumerate(self.definition.space.parameters):
             values = [values.get(parameter.name) for values in drawn]
             table.insert(first + offset, parameter.name, _column(values, parameter))
         return table.astype(_DTYPES)
@@ -350,18 +369,21 @@ class Study:
         StoreError
             If the store cannot be written.
         """
-        failed = self._is_ours() & (_TRIALS.state == TrialState.FAILED)
+        ours = _TRIALS.study_id == self.study_id
+        failed = ours & (_TRIALS.state == TrialState.FAILED)
         waiting = {"state": TrialState.WAITING, "error": None, "finished_at": None, "stalls": 0}
         with self.database.write() as connection:
             return connection.execute(tables.trials.update().where(failed).values(waiting)).rowcount
 
     def _is_ours(self, config_index: int | None = None) -> sa.ColumnElement[bool]:
         ours = _TRIALS.study_id == self.study_id
-        return ours if config_index is None else ours & (_TRIALS.config_index == config_index)
+        if config_index is not None:
+            return ours & (_TRIALS.config_index == config_index)
+        return ours & _TRIALS.repeat_of.is_(None)
 
     def _trial_ids(self) -> sa.Select[tuple[int]]:
         # Within the study: a store of many studies is not read whole for each of them.
-        return sa.select(_TRIALS.trial_id).where(self._is_ours())
+        return sa.select(_TRIALS.trial_id).where(_TRIALS.study_id == self.study_id)
 
     def _trained(self) -> sa.Subquery:
         epochs = tables.epochs.c
@@ -440,8 +462,10 @@ def _column(values: list[Any], parameter: Parameter) -> pd.Series[Any]:
 
 def _dtype(parameter: Parameter) -> str:
     # A column's type follows from the space, not from the rows there happen to be.
-    kinds = {type(choice) for choice in parameter.choices}
-    if parameter.only_if is None and len(kinds) == 1:
+    kinds = {type(value) for value in parameter.distribution.extremes}
+    if str in kinds:
+        return "object"
+    if parameter.when is None and len(kinds) == 1:
         return _KINDS.get(kinds.pop(), "float64")
     return "float64"
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import shown
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of these tables; a store of another version is refused."""
 
 
@@ -26,18 +26,21 @@ class TrialState(StrEnum):
     Transitions: a worker claims a waiting trial; renews its lease while it runs; releases it when
     the worker stops, so that it waits again; finishes it; or fails it after a program error. A
     running trial whose lease has expired is requeued: it waits again. A user retries failed
-    trials: they wait again. A trial that diverged is finished.
+    trials: they wait again. A trial that diverged is finished. Under halving a trial pauses at a
+    rung; once all have reached it, the paused ones wait again or are pruned.
     """
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     FINISHED = "finished"
+    PRUNED = "pruned"
     FAILED = "failed"
 
     @property
     def ended(self) -> bool:
-        """Return whether nothing is left to train: the trial is finished or failed."""
-        return self in {TrialState.FINISHED, TrialState.FAILED}
+        """Return whether nothing is left to train: the trial is finished, pruned or failed."""
+        return self in {TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED}
 
 
 class Number(sa.types.TypeDecorator[float]):
@@ -131,6 +134,12 @@ trials = sa.Table(
     # A line per kind of machine that trained it; with several the last bits may differ.
     sa.Column("machine", sa.Text),
     sa.Column("error", sa.Text),
+    # Rungs of the study's halving that the trial has passed.
+    sa.Column("rung", sa.Integer, nullable=False, default=0, server_default="0"),
+    # Trials are compared at a rung with those that were drawn with them.
+    sa.Column("cohort", sa.Integer, nullable=False, default=0, server_default="0"),
+    # Of a repeat the configuration that it trains with another seed; its own index is negative.
+    sa.Column("repeat_of", sa.Integer),
     sa.UniqueConstraint("study_id", "config_index"),
 )
 

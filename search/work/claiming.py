@@ -18,10 +18,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s, up_since_s
 from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.lease import NO_LEASE, WAITING_AGAIN, Lease
+from fdrnn.search.work.rungs import settle
 
 MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial fails."""
@@ -85,8 +87,10 @@ def claim(
     """Claim the first trial that waits or whose lease has expired.
 
     A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
-    fails instead, and the next one is checked. No lease counts as expired until the database
-    server has been up for its length, so that live workers can renew theirs first.
+    fails instead, and the next one is checked. Where no trial can be claimed, the decision that is
+    due is taken (`fdrnn.search.work.rungs`), after which one may wait. No lease counts as expired
+    until the database server has been up for its length, so that live workers can renew theirs
+    first.
 
     Parameters
     ----------
@@ -121,6 +125,8 @@ def claim(
         while True:
             row = connection.execute(first).one_or_none()
             if row is None:
+                if settle(connection, study_id):
+                    continue
                 return None
             if row.stalls < MOST_STALLS:
                 break
@@ -146,6 +152,9 @@ def claim(
                 checkpoints.c.trial_id == row.trial_id
             )
         ).one_or_none()
+        definition = connection.execute(
+            sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
+        ).scalar_one()
         epoch = checkpoint.epoch if checkpoint else 0
         # Epochs after the checkpoint are trained again and would be stored twice.
         for table in (tables.epochs, tables.measurements):
@@ -159,6 +168,8 @@ def claim(
         seed=row.seed,
         hyperparameters=row.hyperparameters,
         attempt=attempt,
+        definition=StudyDefinition.from_mapping(definition),
+        rung=row.rung,
         epoch=epoch,
         checkpoint=checkpoint.state if checkpoint else None,
         lease_s=lease_s,
@@ -220,12 +231,12 @@ def requeue_expired(database: Database, study_id: int) -> int:
 
 
 def seconds_to_expiry(database: Database, study_id: int) -> float | None:
-    """Return the seconds until `claim` may find a trial; None if none waits or runs.
+    """Return the seconds until `claim` may find a trial; None if none waits, pauses or runs.
 
-    It is 0 if one waits, though another worker may be claiming it just now, and negative if a
-    lease has expired.
+    It is 0 if one waits, though another worker may be claiming it just now, or if the trials that
+    pause wait for no other, and negative if a lease has expired.
     """
-    left = (TrialState.WAITING, TrialState.RUNNING)
+    left = (TrialState.WAITING, TrialState.PAUSED, TrialState.RUNNING)
     query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), _settled_s() - now_s()).where(
         _TRIALS.study_id == study_id, _TRIALS.state.in_(left)
     )
@@ -234,5 +245,6 @@ def seconds_to_expiry(database: Database, study_id: int) -> float | None:
     left_s = [
         0.0 if state == TrialState.WAITING else max(expiry_s, settled_s)
         for state, expiry_s, settled_s in rows
+        if state != TrialState.PAUSED
     ]
-    return min(left_s, default=None)
+    return min(left_s, default=0.0 if rows else None)

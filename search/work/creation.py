@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fdrnn.datasets import DataDescription
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.sampler import draw
-from fdrnn.search.design.space import SPACES, Configuration
+from fdrnn.search.design.space import Configuration
 from fdrnn.search.errors import StudyConflictError
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store.store import Store
@@ -41,13 +39,14 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     OutputMismatchError
         If the definition's output does not fit the data.
     StudyConflictError
-        If the study differs from the one in the store in anything but more trials.
+        If the study differs from the one in the store in more than what extends it
+        (`StudyDefinition.differences`), or repeats are added to a study of failed trials.
     StoreError
         If the store fails.
     """
     definition.require_data(data)
     study = store.find(definition.name)
-    if study is None or definition.n_trials > study.definition.n_trials:
+    if study is None or _extension(study, definition) != study.definition:
         with store.database.exclusive():
             _create_or_extend(store, definition, data)
         study = store.study(definition.name)
@@ -63,15 +62,32 @@ def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescr
         store.add_study(definition, data, _draw(definition, first=0))
         return
     _require_same(store, definition, data, study)
-    n_drawn = study.definition.n_trials
-    if definition.n_trials > n_drawn:
-        extended = replace(study.definition, n_trials=definition.n_trials)
-        store.extend_study(study.study_id, extended, _draw(extended, first=n_drawn))
+    extended = _extension(study, definition)
+    if extended.repeats > study.definition.repeats:
+        _require_repeatable(study)
+    if extended != study.definition:
+        store.extend_study(study, extended, _draw(extended, first=study.definition.n_trials))
+
+
+def _require_repeatable(study: Study) -> None:
+    progress = study.progress()
+    if progress.complete and study.selected is None:
+        raise StudyConflictError(
+            f"study {study.name!r} has no trial to repeat: of {progress.n_trials} trials "
+            f"{progress.failed} failed and {progress.diverged} diverged; `fdrnn study retry "
+            f"{study.name}` retries those that failed"
+        )
+
+
+def _extension(study: Study, wanted: StudyDefinition) -> StudyDefinition:
+    if wanted.differences(study.definition):
+        return study.definition
+    return study.definition.extended_by(wanted)
 
 
 def _draw(definition: StudyDefinition, first: int) -> list[Configuration]:
     indices = range(first, definition.n_trials)
-    return draw(SPACES[definition.space], definition.seed, indices)
+    return draw(definition.space, definition.seed, indices)
 
 
 def _require_same(

@@ -14,6 +14,8 @@ class EventKind(StrEnum):
     """The worker claimed a trial, which resumes after `epoch` epochs."""
     EPOCH = "epoch"
     """An epoch was finished."""
+    PAUSED = "paused"
+    """A trial pauses at a rung of the study's halving, after `epoch` epochs."""
     FINISHED = "finished"
     """A trial is finished; `text` is ``"diverged"`` if it diverged."""
     FAILED = "failed"

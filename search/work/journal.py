@@ -154,6 +154,8 @@ class TrialJournal:
         StoreError
             If the store fails with an error that does not pass.
         """
+        if not result.diverged:
+            self._checkpoint_last_epoch()
 
         def write() -> None:
             self._lease.finish(result, describe_machine())
@@ -174,6 +176,16 @@ class TrialJournal:
             self._checkpoint_last_epoch()
             return self._end(self._releasing)
         return self._end(lambda: self._release(trouble))
+
+    def pause(self) -> bool:
+        """Make the trial pause with its last epoch as the checkpoint; as `finish` otherwise."""
+        self._checkpoint_last_epoch()
+
+        def write() -> None:
+            self._lease.pause()
+            self._mirror.waiting(self._lease.config_index)
+
+        return self._end(write)
 
     def fail(self, error: str) -> bool:
         """Fail the trial with a program error's traceback; returns and raises as `finish` does."""

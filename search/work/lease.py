@@ -15,9 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fdrnn.model import EpochRecord, TrialResult
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.extension import NO_RESULT, is_continued
 from fdrnn.search.store.tables import TrialState
 
 NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
@@ -59,6 +61,10 @@ class Lease:
         The drawn values by name.
     attempt
         The number of this claim, from 1.
+    definition
+        The study's definition at the claim.
+    rung
+        Rungs of the study's halving that the trial has passed.
     epoch
         The epoch of the checkpoint, 0 without one.
     checkpoint
@@ -73,9 +79,15 @@ class Lease:
     seed: int
     hyperparameters: dict[str, Any]
     attempt: int
+    definition: StudyDefinition
+    rung: int
     epoch: int
     checkpoint: bytes | None
     lease_s: float
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return tables.trials.c.trial_id == self.trial_id
 
     @contextmanager
     def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
@@ -174,8 +186,15 @@ class Lease:
         with self._fenced(**values, **WAITING_AGAIN):
             pass
 
+    def pause(self) -> None:
+        """Make the trial pause at its rung, where its checkpoint has been written."""
+        with self._fenced(stalls=0, **(WAITING_AGAIN | {"state": TrialState.PAUSED})):
+            pass
+
     def finish(self, result: TrialResult, machine: str) -> None:
-        """Write the result, its test sequences and best parameters; delete the checkpoint.
+        """Write the result, its test sequences and best parameters.
+
+        The last checkpoint stays, unless the run diverged: more epochs extend the study from it.
 
         Parameters
         ----------
@@ -195,7 +214,12 @@ class Lease:
             if connection is None:
                 return
             self._add_machine(connection, machine)
-            self._delete(connection, tables.checkpoints)
+            if self._is_extended(connection, result):
+                released = WAITING_AGAIN | NO_RESULT
+                connection.execute(tables.trials.update().where(self._mine).values(released))
+                return
+            if result.diverged:
+                self._delete(connection, tables.checkpoints)
             sequences = (
                 {"sequence_index": index, "nll_sum": float(nll_sum), "n_steps": int(n_steps)}
                 for index, (nll_sum, n_steps) in enumerate(
@@ -207,6 +231,12 @@ class Lease:
             )
             self._insert(connection, tables.test_sequences, sequences)
             self._insert(connection, tables.parameters, arrays)
+
+    def _is_extended(self, connection: sa.Connection, result: TrialResult) -> bool:
+        # A study may be extended while its trials run under the definition of their claim.
+        study = sa.select(tables.studies.c.definition).join(tables.trials).where(self._mine)
+        now = StudyDefinition.from_mapping(connection.execute(study).scalar_one())
+        return is_continued(result, self.hyperparameters, self.definition, now)
 
     def fail(self, error: str) -> None:
         """Record the traceback of a program error and fail the trial."""

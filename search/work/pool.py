@@ -46,6 +46,7 @@ def run_workers(
     on_event: OnEvent = lambda event: None,
     on_stop: Callable[[], None] = lambda: None,
     settings: WorkerSettings | None = None,
+    most_s: float | None = None,
 ) -> bool:
     """Train studies with several processes until no trial of them waits or runs.
 
@@ -75,11 +76,13 @@ def run_workers(
         Called when the first signal asks for a stop.
     settings
         The settings of the workers; None for the defaults.
+    most_s
+        Seconds after which the workers are stopped as by a first signal; None for never.
 
     Returns
     -------
     bool
-        Whether the workers were stopped by a signal.
+        Whether the workers were stopped, by a signal or after `most_s`.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def run_workers(
         # A server's connections are for the workers.
         store.close()
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
-        with _on_signals(pool.request_stop):
+        with _on_signals(pool.request_stop), _after(most_s, pool.end_time):
             pool.run()
     finally:
         store.close()
@@ -161,6 +164,11 @@ class _Pool:
                 child.process.kill()
             else:
                 child.process.terminate()
+
+    def end_time(self) -> None:
+        # A second request kills, which is for the user to make.
+        if not self.stop_requests:
+            self.request_stop()
 
     def run(self) -> None:
         try:
@@ -253,6 +261,20 @@ def _exit(code: int | None) -> str:
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _after(seconds: float | None, call: Callable[[], None]) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

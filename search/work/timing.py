@@ -10,7 +10,8 @@ from pathlib import Path
 from fdrnn.datasets import Dataset
 from fdrnn.model import FastDropoutHyperparameters, TrainingSettings
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import Choice
+from fdrnn.search.design.distributions import Value
+from fdrnn.search.design.space import SPACES
 from fdrnn.search.store.store import open_store
 from fdrnn.search.work.creation import create_study
 from fdrnn.search.work.events import EventKind, WorkerEvent
@@ -47,7 +48,7 @@ def time_store(
     """Time the store in a study of one trial, trained in this process in a temporary store."""
 
     def make_trainer(
-        data: Dataset, definition: StudyDefinition, drawn: dict[str, Choice], seed: int
+        data: Dataset, definition: StudyDefinition, drawn: dict[str, Value], seed: int
     ) -> TrainingRun:
         from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano
 
@@ -65,7 +66,7 @@ def time_store(
         name="benchmark",
         data=dataset.name,
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=1,
         seed=0,
         training=TrainingSettings(max_epochs=n_epochs, patience=n_epochs),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fdrnn.datasets import Dataset, load
-from fdrnn.model import VARIANTS, EpochRecord, TrialResult
+from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import Choice
+from fdrnn.search.design.distributions import Value
 
 if TYPE_CHECKING:
     from fdrnn.model.trainer import Trainer
@@ -51,28 +51,21 @@ class TrainingRun(Protocol):
 LoadDataset = Callable[[str, Path | None], Dataset]
 """Loads a data set by its name or path, from the folder of data files if there is one."""
 
-MakeTrainer = Callable[[Dataset, StudyDefinition, dict[str, Choice], int], TrainingRun]
-"""Creates a trainer of the data set, the study, a trial's hyperparameters and its seed."""
+MakeTrainer = Callable[[Dataset, StudyDefinition, dict[str, Value], int], TrainingRun]
+"""Creates a trainer of the data set, the study, a trial's drawn values and its seed."""
 
 
 def make_trainer(
     dataset: Dataset,
     definition: StudyDefinition,
-    hyperparameters: dict[str, Choice],
+    hyperparameters: dict[str, Value],
     seed: int,
 ) -> Trainer:
     """Return the trainer of a trial: a network of the study's variant in Theano."""
     from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano, which only workers need
 
-    variant = VARIANTS[definition.variant]
-    return trainer.Trainer(
-        dataset,
-        variant.name,
-        variant.hyperparameters(**hyperparameters),  # type: ignore[arg-type]
-        definition.training,
-        seed,
-        definition.output,
-    )
+    values, settings = definition.split(hyperparameters)
+    return trainer.Trainer(dataset, definition.variant, values, settings, seed, definition.output)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ another worker has claimed the trial, training stops at once and the last checkp
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import traceback
@@ -127,6 +128,13 @@ class _LoadedStudy:
 class _Claimed:
     study: _LoadedStudy
     lease: Lease
+
+    @property
+    def pause_at(self) -> float:
+        """Return the epoch of the trial's next rung, infinity if there is none."""
+        halving = self.lease.definition.halving
+        rung = None if halving is None else halving.next_rung(self.lease.rung)
+        return math.inf if rung is None else rung
 
 
 class _Worker:
@@ -282,8 +290,9 @@ class _Worker:
             self.report(EventKind.CLAIMED, claimed)
             trainer = self.restored_trainer(claimed)
             journal.attach(trainer)
+            pause_at = claimed.pause_at
             with contextlib.suppress(TrainingInterrupted):
-                while not trainer.finished and not interrupted():
+                while not (trainer.finished or trainer.epoch >= pause_at or interrupted()):
                     record = trainer.run_epoch(interrupted)
                     journal.add(record)
                     self.troubles = 0
@@ -304,6 +313,8 @@ class _Worker:
             if result is not None and journal.finish(result):
                 text = "diverged" if result.diverged else ""
                 self.report(EventKind.FINISHED, claimed, trainer, text=text)
+            elif result is None and trainer.epoch >= pause_at and journal.pause():
+                self.report(EventKind.PAUSED, claimed, trainer)
             elif journal.release():
                 self.report(EventKind.RELEASED, claimed, trainer)
 
@@ -326,7 +337,7 @@ class _Worker:
 
         def fresh() -> TrainingRun:
             make = self.settings.training.make_trainer
-            return make(loaded.dataset, loaded.study.definition, lease.hyperparameters, lease.seed)
+            return make(loaded.dataset, lease.definition, lease.hyperparameters, lease.seed)
 
         trainer = fresh()
         if lease.checkpoint is None:

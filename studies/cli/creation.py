@@ -25,15 +25,21 @@ Definitions = tuple[StudyDefinition, ...]
 """Of one study, or of all studies of a comparison."""
 
 
-def requested(study: str, trials: int | None, epochs: int | None, name: str | None) -> Definitions:
+def requested(
+    study: str,
+    trials: int | None,
+    epochs: int | None,
+    name: str | None,
+    repeats: int | None = None,
+) -> Definitions:
     """Return the definition of a study, or those of a comparison, as options change them.
 
     Parameters
     ----------
     study
         Name or path of the definition.
-    trials, epochs, name
-        What replaces ``n_trials``, ``max_epochs`` and the name; None for nothing.
+    trials, epochs, name, repeats
+        What replaces ``n_trials``, ``max_epochs``, the name and ``repeats``; None for nothing.
     """
 
     def changed(definition: StudyDefinition) -> StudyDefinition:
@@ -42,6 +48,8 @@ def requested(study: str, trials: int | None, epochs: int | None, name: str | No
         if epochs is not None:
             training = replace(definition.training, max_epochs=epochs)
             definition = replace(definition, training=training)
+        if repeats is not None:
+            definition = replace(definition, repeats=repeats)
         if name is not None:
             compared = comparison_of(definition) is not None
             new = study_name(name, definition.variant) if compared else name

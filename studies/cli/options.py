@@ -232,6 +232,22 @@ Trials = Annotated[
 Epochs = Annotated[
     int | None, number(least=1, help="Most epochs of a trial, instead of max_epochs.")
 ]
+Repeats = Annotated[
+    int | None,
+    number(
+        least=1,
+        help="Further seeds of the selected configuration, instead of repeats; a larger number "
+        "extends a study of the store.",
+    ),
+]
+MaxHours = Annotated[
+    float | None,
+    number(
+        least=0.001,
+        metavar="HOURS",
+        help="Stop cleanly after so many hours, as Ctrl-C does; the same command resumes.",
+    ),
+]
 Name = Annotated[
     str | None,
     option(metavar="NAME", help="Name of the study in the store, instead of the definition's."),

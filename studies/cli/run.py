@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -31,8 +33,10 @@ from fdrnn.studies.cli.options import (
     DataDir,
     Epochs,
     Lease,
+    MaxHours,
     Name,
     Output,
+    Repeats,
     Storage,
     StoredStudies,
     StudySources,
@@ -42,7 +46,7 @@ from fdrnn.studies.cli.options import (
     number,
 )
 from fdrnn.studies.cli.report import report_results
-from fdrnn.studies.cli.status_view import summary_line
+from fdrnn.studies.cli.status_view import summary_line, time_left_line
 from fdrnn.studies.errors import OptionError
 
 app = commands()
@@ -53,6 +57,8 @@ def run(
     studies: StudySources,
     trials: Trials,
     epochs: Epochs,
+    repeats: Repeats,
+    max_hours: MaxHours,
     workers: Annotated[
         int | None,
         number(least=1, help="Worker processes; by default as many as the cores have room for."),
@@ -85,13 +91,14 @@ def run(
         raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
     with remembered_interrupts():
         # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
-        requests = [requested(study, trials, epochs, name) for study in studies]
+        requests = [requested(study, trials, epochs, name, repeats) for study in studies]
         _require_toolchain()
         require_writable(output)
         store = create(requests, storage, data_dir)
     settings = WorkerSettings(
         threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
     )
+    deadline = _deadline(max_hours)
     codes = [
         _train(
             store,
@@ -100,6 +107,7 @@ def run(
             workers,
             settings,
             data_dir,
+            deadline,
         )
         for definitions in requests
     ]
@@ -114,6 +122,7 @@ def worker(
     threads: Threads,
     lease: Lease,
     checkpoint_every: CheckpointEvery,
+    max_hours: MaxHours,
     storage: Storage,
     data_dir: DataDir,
 ) -> None:
@@ -140,7 +149,12 @@ def worker(
     settings = WorkerSettings(
         threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
     )
-    raise typer.Exit(_train(store, studies, storage, workers, settings, data_dir))
+    deadline = _deadline(max_hours)
+    raise typer.Exit(_train(store, studies, storage, workers, settings, data_dir, deadline))
+
+
+def _deadline(max_hours: float | None) -> float:
+    return math.inf if max_hours is None else time.monotonic() + 3600 * max_hours
 
 
 def _train(
@@ -150,6 +164,7 @@ def _train(
     n_workers: int | None,
     settings: WorkerSettings,
     data_dir: Path | None,
+    deadline: float,
 ) -> int:
     """Train a study, or those of a comparison, and return the exit code."""
     first = studies[0].definition
@@ -180,7 +195,12 @@ def _train(
                 on_event=display.show,
                 on_stop=display.stopping,
                 settings=settings,
+                most_s=None if deadline == math.inf else max(deadline - time.monotonic(), 0.0),
             )
+        if interrupted and time.monotonic() >= deadline:
+            done = progress()
+            left = "" if done.complete else f"; {time_left_line(done, first.training.max_epochs)}"
+            typer.echo(f"fdrnn: --max-hours are over: {summary_line(done)}{left}", err=True)
         if interrupted:
             # At once: the store may be what the user waits for.
             raise KeyboardInterrupt

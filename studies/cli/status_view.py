@@ -96,12 +96,17 @@ def _counts_of(progress: StudyProgress) -> str:
     others = [
         f"{count} {state}"
         for count, state in (
+            (progress.pruned, "pruned"),
             (progress.running, "running"),
+            (progress.paused, "paused"),
             (progress.waiting, "waiting"),
             (progress.failed, "failed"),
         )
         if count
     ]
+    if progress.repeats_planned:
+        n_ended = progress.repeats_planned - progress.repeats_left
+        others.append(f"{n_ended} of {progress.repeats_planned} repeats ended")
     done = f"{progress.finished} of {progress.n_trials} trials finished{diverged}"
     return ", ".join([done, *others])
 
@@ -175,8 +180,8 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
     yield Text(summary_line(progress), style="bold")
     yield Text(
         f"data {definition.data}, variant {definition.variant}{output}, "
-        f"space {definition.space}, seed {definition.seed}, at most {settings.max_epochs} epochs, "
-        f"patience {settings.patience}, padding {settings.padding}; created with fdrnn "
+        f"space {definition.space.name}, seed {definition.seed}, at most {settings.max_epochs} "
+        f"epochs, patience {settings.patience}, padding {settings.padding}; created with fdrnn "
         f"{study.code_version} on {study.created_at:%Y-%m-%d %H:%M} UTC"
     )
     best = status.best
@@ -187,6 +192,10 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
         )
     if not progress.complete:
         yield Text(time_left_line(progress, settings.max_epochs))
+    if progress.worker_seconds:
+        left = progress.time_left
+        expected = "" if left is None else f", {duration(left.worker_seconds)} expected"
+        yield Text(f"worker time: {duration(progress.worker_seconds)} spent{expected}")
     if progress.running_trials:
         yield make_table(
             ("trial", "worker", "host", "attempt", "epoch", "best NLL", "lease age"),
@@ -212,9 +221,10 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``; ``n_trials`` and the counts ``waiting``, ``running``, ``finished``, ``failed``
-        and (of the finished) ``diverged``; ``complete``; ``best``, null or ``config_index``,
-        ``best_epoch`` and ``valid_nll`` of the selected trial;
+        ``name``; ``n_trials`` and the counts ``waiting``, ``running``, ``paused``,
+        ``finished``, ``pruned``, ``failed`` and (of the finished) ``diverged``;
+        ``repeats_planned``, ``repeats_left``, ``worker_seconds``; ``complete``; ``best``, null or
+        ``config_index``, ``best_epoch`` and ``valid_nll`` of the selected trial;
         ``running_trials``, ``failed_trials`` and ``troubled_trials``, lists of
         `fdrnn.search.RunningTrial`, `FailedTrial` and `TroubledTrial`; ``time_left``, a
         `fdrnn.search.TimeLeft` or null; ``definition``, as in the study's file; ``created_at``
@@ -237,7 +247,9 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
 def _running_row(trial: RunningTrial, max_epochs: int) -> tuple[str, ...]:
     expired = trial.lease_left_s < 0
     return (
-        str(trial.config_index),
+        str(trial.config_index)
+        if trial.repeat_of is None
+        else f"{trial.repeat_of}, repeat {-trial.config_index}",
         trial.worker,
         trial.host,
         str(trial.attempt),

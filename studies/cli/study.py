@@ -30,6 +30,7 @@ from fdrnn.studies.cli.options import (
     Trials,
     commands,
     interval,
+    number,
     on_command_line,
     option,
     require_watch,
@@ -85,7 +86,8 @@ def status(
     workers that run now. The store is only read.
 
     Keys of the JSON: store, time, and studies (or error, while --watch cannot read the store),
-    each with name, n_trials, waiting, running, finished, failed, diverged, complete, best,
+    each with name, n_trials, waiting, running, paused, finished, pruned, failed, diverged,
+    repeats_planned, repeats_left, worker_seconds, complete, best,
     running_trials, failed_trials, troubled_trials, time_left, definition, created_at and
     code_version. NaN is null, infinities are the texts inf and -inf.
 
@@ -114,6 +116,57 @@ def status(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     raise typer.Exit(any(status.progress.failed for status in statuses))
+
+
+@app.command()
+def preview(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="Name or path of a definition.",
+            default_factory=lambda: None,
+            show_default=False,
+        ),
+    ],
+    from_file: Annotated[
+        Path | None,
+        option(
+            "--from",
+            metavar="FILE",
+            help="An exported study of finished trials: replay the study's halving on it, or that "
+            "of --first and --keep.",
+        ),
+    ],
+    first: Annotated[
+        int | None,
+        number(least=1, help="First rung of the replay; by default a sixteenth of the epochs."),
+    ],
+    keep: Annotated[
+        float,
+        option(default=0.5, metavar="SHARE", help="Share of trials that continue in the replay."),
+    ],
+    data_dir: DataDir,
+) -> None:
+    """Print a study's space, ten draws and its cost on this machine, without a store.
+
+    Examples
+    --------
+        fdrnn study preview my-study.toml
+
+        fdrnn study preview --from jsb.fdrnn.zip --first 25 --keep 0.5
+    """
+    from fdrnn.studies.cli import preview as previews
+
+    if from_file is None:
+        if study is None:
+            raise OptionError("name a STUDY, or an exported study by --from")
+        previews.preview_study(study, data_dir)
+        return
+    halving = None if study is None else catalogue.find(study).halving
+    if study is not None and halving is None:
+        raise OptionError(f"study {study} must have a table [halving] to replay")
+    previews.preview_halving(from_file, halving, first, keep)
 
 
 @app.command()
@@ -157,7 +210,7 @@ def _row(name: str) -> tuple[str, ...]:
         name,
         first.data,
         f"{n} variants" if compared else first.variant,
-        "-" if compared else first.space,
+        "-" if compared else first.space.name,
         f"{n} x {first.n_trials}" if compared else str(first.n_trials),
         str(first.training.max_epochs),
     )

@@ -16,7 +16,7 @@ from typing import Any
 from chaos.outcome import Outcome
 from chaos.stores import empty_store
 from fdrnn.datasets import DataDescription
-from fdrnn.search import StudyDefinition, create_study, open_store
+from fdrnn.search import SPACES, StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
 
@@ -32,7 +32,7 @@ def definition(n_trials: int) -> StudyDefinition:
         name="many",
         data="made-up",
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=n_trials,
         seed=1,
     )

@@ -244,3 +244,20 @@ def test_the_test_nll_is_measured_where_a_study_asks_for_it():
     assert [record.measurements for record in unmeasured] == [{}] * len(records)
     assert [r.train_nll for r in unmeasured] == [r.train_nll for r in records]
     assert silent.result().test_nll_pooled == trainer.result().test_nll_pooled
+
+
+@pytest.mark.parametrize(
+    "short", [{"max_epochs": 3}, {"patience": 1}], ids=["max_epochs", "patience"]
+)
+def test_a_run_that_ended_at_a_limit_resumes_under_a_higher_one(short):
+    unsteady = dataclasses.replace(HYPERPARAMETERS, step_rate=1.0)
+    settings = dataclasses.replace(SETTINGS, max_epochs=10, patience=10)
+    ended, before = trained(dataclasses.replace(settings, **short), unsteady)
+    expected, records = trained(settings, unsteady)
+    assert len(before) < len(records)
+    extended = Trainer(DATASET, "fast_dropout", unsteady, settings, 1)
+    extended.restore(ended.state())
+    while not extended.finished:
+        before.append(extended.run_epoch())
+    assert without_times(before) == without_times(records)
+    assert_same_result(extended.result(), expected.result())

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from fdrnn.datasets import load
 from fdrnn.model import TrainingSettings
-from fdrnn.search import PortableStudy, StudyDefinition, create_study, open_store, run_workers
+from fdrnn.search import (
+    SPACES,
+    PortableStudy,
+    StudyDefinition,
+    create_study,
+    open_store,
+    run_workers,
+)
 
 FOLDER = Path(__file__).parent / "golden"
 TRAINING = TrainingSettings(max_epochs=10, record=("test_nll",))
@@ -34,7 +41,7 @@ def main() -> None:
                 name=name,
                 data="jsb",
                 variant=variant,
-                space=space,
+                space=SPACES[space],
                 n_trials=8,
                 seed=2013,
                 training=TRAINING,

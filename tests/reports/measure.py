@@ -37,11 +37,11 @@ def make_store(path: Path, n_studies: int, n_trials: int, n_epochs: int) -> None
             name=f"study-{index:03}",
             data="jsb",
             variant="plain" if plain else "fast_dropout",
-            space="table2-plain" if plain else "table2",
+            space=SPACES["table2-plain" if plain else "table2"],
             n_trials=n_trials,
             seed=index // 2,
         )
-        configurations = draw(SPACES[definition.space], definition.seed, range(n_trials))
+        configurations = draw(definition.space, definition.seed, range(n_trials))
         store.add_study(definition, data, configurations)
         _finish(store, definition.name, n_epochs, np.random.default_rng(index))
     store.close()

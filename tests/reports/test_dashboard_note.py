@@ -14,7 +14,7 @@ from fdrnn.datasets import DataDescription
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.reports.dashboard_note import DashboardPage, dashboard_page
 from fdrnn.reports.numbers.evidence import read
-from fdrnn.search import Store, StudyDefinition, create_study, open_store
+from fdrnn.search import SPACES, Store, StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 
 JSB = DataDescription(
@@ -35,7 +35,7 @@ def create(store: Store, data: str = "jsb", variant: str = "fast_dropout") -> No
         name="mine",
         data=data,
         variant=variant,
-        space="table2-plain" if variant == "plain" else "table2",
+        space=SPACES["table2-plain" if variant == "plain" else "table2"],
         n_trials=3,
         seed=2013,
     )

@@ -21,7 +21,7 @@ from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers.findings import Findings, read_evidence
 from fdrnn.reports.report import build
-from fdrnn.search import SampleOrigin, Samples, Store, create_study, open_store
+from fdrnn.search import SPACES, SampleOrigin, Samples, Store, create_study, open_store
 from fdrnn.search.store import tables
 
 
@@ -173,7 +173,7 @@ def test_without_a_compiler_figure_1_alone_is_missing(
 def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "fixed.sqlite3"), create=True)
     stored = golden.study("golden-fd")
-    definition = replace(stored.definition, name="fixed", space="table3-jsb", n_trials=1)
+    definition = replace(stored.definition, name="fixed", space=SPACES["table3-jsb"], n_trials=1)
     create_study(store, definition, stored.data)
     _set(store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1)
     report = built(store)

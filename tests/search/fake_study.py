@@ -23,7 +23,7 @@ from fdrnn.model import (
     TrainingSettings,
     TrialResult,
 )
-from fdrnn.search import StudyDefinition, Training, WorkerSettings
+from fdrnn.search import SPACES, StudyDefinition, Training, WorkerSettings
 
 EPOCH_S = "FAKE_EPOCH_S"
 """Environment variable: seconds that an epoch takes, for tests that disturb one."""
@@ -139,7 +139,7 @@ def definition(name: str = "noise", n_trials: int = 6, n_epochs: int = 4) -> Stu
         name=name,
         data="noise",
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=n_trials,
         seed=7,
         training=TrainingSettings(max_epochs=n_epochs),

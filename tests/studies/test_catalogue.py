@@ -14,7 +14,7 @@ import pytest
 from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import DEFAULT_OUTPUT, VARIANTS
-from fdrnn.search import TABLE_3
+from fdrnn.search import SPACES, TABLE_3
 from fdrnn.studies.catalogue import find, find_all, names
 from fdrnn.studies.errors import StudyFileError
 
@@ -73,14 +73,14 @@ def test_every_other_variant_has_a_study_paired_with_fast_dropout_s(variant: str
 @pytest.mark.parametrize("name", data_names())
 def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
     fd, plain = find(name), find(f"{name}-plain")
-    assert (fd.name, fd.data, fd.variant, fd.space) == (name, name, "fast_dropout", "table2")
-    assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
+    assert (fd.name, fd.data, fd.variant, fd.space.name) == (name, name, "fast_dropout", "table2")
+    assert replace(fd, name=plain.name, variant="plain", space=SPACES["table2-plain"]) == plain
 
 
 @pytest.mark.parametrize("name", TABLE_3)
 def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     wide = find(f"{name}-wide")
-    assert replace(find(name), name=wide.name, space="table2-wide") == wide
+    assert replace(find(name), name=wide.name, space=SPACES["table2-wide"]) == wide
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -99,7 +99,7 @@ def test_the_unscented_study_differs_in_its_output_alone() -> None:
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
     fd, plain = find("figure2-fd"), find("figure2-plain")
-    assert replace(fd, name=plain.name, variant="plain", space="table2-plain") == plain
+    assert replace(fd, name=plain.name, variant="plain", space=SPACES["table2-plain"]) == plain
     assert fd.training.record == ("test_nll",)
     assert fd.data == "jsb"
     assert fd.seed == find("jsb").seed
@@ -134,7 +134,7 @@ def test_one_of_the_authors_quirks_is_trained_on_table_3_s_column_too() -> None:
 def test_table_3_is_trained_by_both_cells(data: str) -> None:
     fd, authors = find(f"table3-{data}"), find(f"table3-{data}-authors")
     assert replace(fd, name=authors.name, variant="authors_cell") == authors
-    assert (fd.variant, fd.data, fd.space, fd.n_trials) == (
+    assert (fd.variant, fd.data, fd.space.name, fd.n_trials) == (
         "fast_dropout",
         data,
         f"table3-{data}",
@@ -278,3 +278,48 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         find(str(path))
     with pytest.raises(StudyFileError, match="is a directory"):
         find(f"{tmp_path}/")
+
+
+def write_space(folder: Path, name: str, extends: str) -> str:
+    text = VALID.replace('space = "table2"\n', "")
+    path = folder / f"{name}.toml"
+    path.write_text(f'{text}[space]\nextends = "{extends}"\nmomentum = 0.5\n')
+    return str(path)
+
+
+def test_a_space_extends_one_of_another_study_file(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    write_space(tmp_path / "far", "first", "table2-wide")
+    write_space(tmp_path / "far", "second", "./first.toml")
+    space = find(write_space(tmp_path, "third", "far/second.toml")).space
+    assert space.name == "third"
+    expected = SPACES["table2-wide"]
+    changed = [one.name for one in space.parameters if one not in expected.parameters]
+    assert changed == ["momentum"]
+    assert space["momentum"].to_data() == 0.5
+
+
+def test_a_space_extends_that_of_a_file_that_names_one(tmp_path: Path) -> None:
+    (tmp_path / "named.toml").write_text(VALID)
+    space = find(write_space(tmp_path, "own", "named.toml")).space
+    assert space["decay"] == SPACES["table2"]["decay"]
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("own.toml", r"own.toml: space.extends must not be circular, got .*own.toml -> .*own.toml"),
+        ("other.toml", r"must not be circular, got .*own.toml -> .*other.toml -> .*own.toml"),
+        ("lost.toml", r"lost.toml.*`fdrnn study list` prints the names"),
+        ("compared.toml", r"space.extends must be a file with a space, got .*compared.toml"),
+        ("broken.toml", r"broken.toml: not valid TOML"),
+        ("tabel2", r"unknown space 'tabel2'; did you mean 'table2'"),
+    ],
+)
+def test_a_space_that_extends_none_is_refused(tmp_path: Path, extends: str, message: str) -> None:
+    write_space(tmp_path, "other", "own.toml")
+    (tmp_path / "compared.toml").write_text(VALID.replace('space = "table2"', 'variants = "all"'))
+    (tmp_path / "broken.toml").write_text("=")
+    with pytest.raises(StudyFileError, match=message) as raised:
+        find(write_space(tmp_path, "own", extends))
+    assert "\n" not in str(raised.value)

@@ -16,7 +16,7 @@ from typer.testing import Result
 import fdrnn.model.network  # noqa: F401
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
-from fdrnn.search import StudyDefinition, create_study, open_store, run_worker
+from fdrnn.search import SPACES, StudyDefinition, create_study, open_store, run_worker
 from fdrnn.search.store import tables
 
 Run = Callable[..., Result]
@@ -47,7 +47,8 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         write_npz(path, data)
         definition = StudyDefinition(
-            name=name, data=str(path), variant="fast_dropout", space="table2", n_trials=2, seed=1,
+            name=name, data=str(path), variant="fast_dropout", space=SPACES["table2"],
+            n_trials=2, seed=1,
             training=TrainingSettings(batch_size=2, chunk_length=10, max_epochs=1),
         )  # fmt: skip
         create_study(store, definition, data.description)

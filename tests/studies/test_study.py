@@ -22,6 +22,7 @@ from typer.testing import Result
 from fdrnn.datasets import DataDescription
 from fdrnn.model import EpochRecord, TrainingSettings, TrialResult
 from fdrnn.search import (
+    SPACES,
     Store,
     StoreError,
     StudyDefinition,
@@ -79,7 +80,7 @@ def make(store: Store, name: str = "noise", n_trials: int = 5) -> list[Lease]:
         name=name,
         data="noise",
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=n_trials,
         seed=7,
         training=TrainingSettings(max_epochs=20),

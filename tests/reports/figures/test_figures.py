@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from fdrnn.reports.figures import cost, figure2, gap, learning, values
 from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.search import SPACES, Store
+from fdrnn.search import Store
 
 
 def lines(axes: Axes, label: str) -> list[Line2D]:
@@ -89,14 +89,14 @@ def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
     figure = values.figure(fd)
     assert figure is not None
     drawing = drawn(figure.draw)
-    space = SPACES[fd.definition.space]
+    space = fd.space
     visible = [axes for axes in drawing.axes if axes.get_visible()]
     assert len(visible) == len(space.parameters)
     top = visible[0].get_ylim()[1]
     for axes, parameter in zip(visible, space.parameters, strict=True):
         finished = fd.finished
-        if parameter.only_if is not None:
-            finished = finished[finished[parameter.only_if.parameter] == parameter.only_if.value]
+        if parameter.when is not None:
+            finished = finished[finished[parameter.when.parameter] == parameter.when.value]
         shown = [line for line in axes.lines if line.get_marker() == "o"]
         points = np.concatenate([line.get_xydata() for line in shown])
         expected = finished[finished["valid_nll"] <= top]
@@ -105,7 +105,7 @@ def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
             x = points[points[:, 1] == row["valid_nll"], 0]
             value = row[parameter.name]
             missing = isinstance(value, float) and math.isnan(value)
-            choice = parameter.choices.index(None if missing else value)
+            choice = parameter.distribution.extremes.index(None if missing else value)
             assert np.abs(x - choice).min() < 0.3
         (rug,) = (line for line in axes.lines if line.get_marker() == "x")
         assert len(rug.get_xdata()) == finished["diverged"].sum()

@@ -8,7 +8,7 @@ from fdrnn.reports.numbers.names import value_text
 from fdrnn.search.design.space import SPACES
 
 PARAMETERS = {
-    (space, parameter.name): parameter.choices
+    (space, parameter.name): parameter.distribution.extremes
     for space, one in SPACES.items()
     for parameter in one.parameters
 }

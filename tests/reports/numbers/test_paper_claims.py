@@ -18,7 +18,7 @@ from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.statements import Statement
 from fdrnn.reports.tables.claims import table as claims_table
 from fdrnn.search import StudyDefinition
-from fdrnn.search.design.space import fitting_spaces
+from fdrnn.search.design.space import SPACES, fitting_spaces
 
 N = 4
 EPOCHS = 5
@@ -35,7 +35,7 @@ def make(fd: Evidence) -> Any:
             name=f"c.{variant}",
             data="jsb",
             variant=variant,
-            space=fitting_spaces(variant)[0],
+            space=SPACES[fitting_spaces(variant)[0]],
             n_trials=N,
             seed=1,
             training=TrainingSettings(record=record),

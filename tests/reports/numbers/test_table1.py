@@ -16,7 +16,7 @@ from fdrnn.datasets import DataDescription
 from fdrnn.model import TrainingSettings
 from fdrnn.reports.numbers import table1
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.search import Study, StudyDefinition
+from fdrnn.search import SPACES, Study, StudyDefinition
 from fdrnn.search.store.database import Database
 
 WAITING: dict[str, object] = {"state": "waiting"}
@@ -57,7 +57,7 @@ def definition(data: str = "jsb", variant: str = "fast_dropout", name: str = "")
         name=name or "study",
         data=data,
         variant=variant,
-        space="table2-plain" if variant == "plain" else "table2",
+        space=SPACES["table2-plain" if variant == "plain" else "table2"],
         n_trials=4,
         seed=7,
     )

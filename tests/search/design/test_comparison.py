@@ -20,7 +20,6 @@ from fdrnn.search import (
     run_worker,
 )
 from fdrnn.search.design.comparison import compared_studies, comparison_of
-from fdrnn.search.design.space import SPACES
 
 MAPPING: dict[str, Any] = {
     "data": "noise",
@@ -38,7 +37,7 @@ def test_studies_differ_in_variant_space_and_what_they_can_record_alone() -> Non
         "mine.fast_dropout_sampled",
         "mine.weight_decay",
     ]
-    assert [study.space for study in (plain, sampled, decay)] == [
+    assert [study.space.name for study in (plain, sampled, decay)] == [
         "table2-plain",
         "table2",
         "weight-decay",
@@ -51,7 +50,7 @@ def test_studies_differ_in_variant_space_and_what_they_can_record_alone() -> Non
 def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
     studies = compared_studies({**MAPPING, "variants": "all"}, "mine")
     assert [study.variant for study in studies] == list(VARIANTS)
-    drawn = [draw(SPACES[study.space], study.seed, range(3)) for study in studies]
+    drawn = [draw(study.space, study.seed, range(3)) for study in studies]
     for k in range(3):
         assert len({one[k].seed for one in drawn}) == 1
         assert len({one[k].hyperparameters["step_rate"] for one in drawn}) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from fdrnn.datasets.errors import FdrnnError, UnknownNameError
 from fdrnn.model import TrainingSettings
-from fdrnn.search import DefinitionError, StudyDefinition
+from fdrnn.search import SPACES, DefinitionError, StudyDefinition
 
 TOML = """
 data = "jsb"
@@ -35,7 +35,7 @@ def test_a_definition_is_read_from_toml() -> None:
         name="jsb",
         data="jsb",
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=32,
         seed=2013,
         training=TrainingSettings(batch_size=27, clip_norm=200.0, padding="masked"),
@@ -60,7 +60,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sead": 1}, r"unknown key sead; did you mean seed\? \(known: name, data, .*training\)"),
+        ({"sead": 1}, r"unknown key sead; did you mean seed\? \(known: name, data, .*repeats\)"),
         (
             {"training": {"batchsize": 1}},
             r"unknown key training.batchsize; did you mean",

@@ -44,9 +44,10 @@ def database(url: str, fake: ModuleType) -> Iterator[Database]:
     upgrade_mirror_tables(database)
     definition = fake.definition(n_trials=3, n_epochs=N_EPOCHS)
     mapping = definition.to_mapping()
-    # A key that came later.
+    # A key and a value that came later.
     del mapping["training"]["record"]
-    drawn = draw(SPACES[definition.space], definition.seed, range(3))
+    mapping["space"] = definition.space.name
+    drawn = draw(definition.space, definition.seed, range(3))
     statements = (HERE / f"schema_1_{database.engine.dialect.name}.sql").read_text()
 
     with database.write() as connection:
@@ -149,8 +150,12 @@ def test_a_study_goes_on_after_its_migration(
         open_store(url)
     done = migrate(url)
     assert (done.before, done.after) == (1, tables.SCHEMA_VERSION)
-    assert len(done.changes) == 3
+    assert len(done.changes) == 5
     store = open_store(url)
+    assert store.study("noise").definition == fake.definition(n_trials=3, n_epochs=N_EPOCHS)
+    with store.database.read() as connection:
+        stored = connection.scalar(sa.select(tables.studies.c.definition))
+    assert stored["space"] == SPACES["table2"].to_mapping()
     before = store.study("noise").trials()
     assert before["state"].tolist() == ["finished", "running", "waiting"]
     assert before["n_epochs"].tolist() == [4, 3, 0]

@@ -43,7 +43,7 @@ def test_waiting_trials_show_their_configurations(mirror: Mirror, url: str) -> N
             if parameter.name in trial.params:
                 distribution = trial.distributions[parameter.name]
                 assert isinstance(distribution, optuna.distributions.CategoricalDistribution)
-                assert distribution.choices == parameter.choices
+                assert distribution == parameter.distribution.optuna()
 
 
 def test_a_trial_is_followed_from_its_start_to_its_end(

@@ -11,6 +11,7 @@ from fdrnn.datasets import Dataset, write_npz
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import DecompositionError, TrainingSettings
 from fdrnn.search import (
+    SPACES,
     NoModelError,
     Store,
     StudyConflictError,
@@ -54,7 +55,7 @@ def made(store: Store, tmp_path: Path, variant: str = "fast_dropout", space: str
         name="mine",
         data=str(path),
         variant=variant,
-        space=space,
+        space=SPACES[space],
         n_trials=2,
         seed=1,
         training=TrainingSettings(max_epochs=2, chunk_length=9),

@@ -15,6 +15,7 @@ from fdrnn.datasets import DataDescription, Dataset, load
 from fdrnn.datasets.errors import FdrnnError, UnknownNameError
 from fdrnn.model import OutputMismatchError, TrainingSettings
 from fdrnn.search import (
+    SPACES,
     DefinitionError,
     StudyDefinition,
     Training,
@@ -29,7 +30,7 @@ from fdrnn.search.store import tables
 
 MASKED = TrainingSettings(padding="masked", max_epochs=2, batch_size=50)
 DEFINITION = StudyDefinition(
-    name="mine", data="waves", variant="fast_dropout", space="table2", n_trials=1, seed=0
+    name="mine", data="waves", variant="fast_dropout", space=SPACES["table2"], n_trials=1, seed=0
 )
 OF_WAVES = dataclasses.replace(DEFINITION, output="gaussian", training=MASKED)
 

@@ -14,6 +14,7 @@ from fdrnn.datasets import Dataset, write_npz
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import TrainingSettings
 from fdrnn.search import (
+    SPACES,
     NoModelError,
     Samples,
     Store,
@@ -56,7 +57,7 @@ def trained(
         name="noise",
         data=noise.name,
         variant=variant,
-        space="table2-plain" if variant == "plain" else "table2",
+        space=SPACES["table2-plain" if variant == "plain" else "table2"],
         n_trials=2,
         seed=1,
         training=TrainingSettings(batch_size=2, chunk_length=10, max_epochs=2),

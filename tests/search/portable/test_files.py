@@ -26,6 +26,7 @@ from fdrnn.search import (
     import_study,
     open_store,
 )
+from fdrnn.search.portable import FORMAT_VERSION
 from fdrnn.search.store import tables
 
 
@@ -63,7 +64,7 @@ def rewritten(path: Path, change: Callable[[dict[str, bytes], dict[str, Any]], N
 
 
 def _newer_format(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
-    manifest["format_version"] = 2
+    manifest["format_version"] = FORMAT_VERSION + 1
 
 
 def _newer_schema(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
@@ -93,7 +94,7 @@ def _missing_altogether(members: dict[str, bytes], manifest: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_newer_format, "has format version 2, this fdrnn reads versions up to 1; a newer fdrnn"),
+        (_newer_format, "has format version 3, this fdrnn reads versions up to 2; a newer fdrnn"),
         (_newer_schema, "has schema version .*; a newer fdrnn"),
         (_another_format, "is no exported study"),
         (_no_members, "manifest is incomplete"),

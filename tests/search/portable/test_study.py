@@ -176,7 +176,7 @@ def test_the_file_is_read_without_fdrnn(store: Store, fake: ModuleType, tmp_path
         columns, *rows = map(json.loads, archive.read("epochs.jsonl").splitlines())
         weights = np.load(io.BytesIO(archive.read("parameters/0/W_rec.npy")))
     assert manifest["study"] == "noise"
-    assert (manifest["format_version"], manifest["schema_version"]) == (1, tables.SCHEMA_VERSION)
+    assert (manifest["format_version"], manifest["schema_version"]) == (2, tables.SCHEMA_VERSION)
     first = dict(zip(columns, rows[0], strict=True))
     assert first["train_nll"] == fake.record(1, 1).train_nll
     hard = dict(zip(columns, rows[3], strict=True))

@@ -45,7 +45,7 @@ def test_more_trials_extend_and_fewer_are_refused(store: Store, fake: ModuleType
 
 def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(), replace(fake.DATA, fingerprint="f" * 64))
-    other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=5))
+    other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=3))
     with pytest.raises(StudyConflictError) as caught:
         create_study(store, other, replace(fake.DATA, fingerprint="0" * 64))
     line = str(caught.value)
@@ -53,7 +53,7 @@ def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType
     for said in (
         "study 'noise'",
         "seed: here 8, in the store 7",
-        "training.max_epochs: here 5, in the store 4",
+        "training.max_epochs: here 3, in the store 4",
         "contents of data set 'noise': here 000000000000..., in the store ffffffffffff...",
         "--name",
         "--storage",
@@ -65,7 +65,7 @@ def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType
 
 def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition("fd"), fake.DATA)
-    plain = replace(fake.definition("plain"), variant="plain", space="table2-plain")
+    plain = replace(fake.definition("plain"), variant="plain", space=SPACES["table2-plain"])
     create_study(store, plain, fake.DATA)
     common = [*SPACES["table2-plain"].names, "seed"]
     assert store.study("fd").trials()[common].equals(store.study("plain").trials()[common])

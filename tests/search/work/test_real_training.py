@@ -11,6 +11,7 @@ import pytest
 from fdrnn.datasets import Dataset, write_npz
 from fdrnn.model import TrainingSettings
 from fdrnn.search import (
+    SPACES,
     EventKind,
     StudyDefinition,
     WorkerEvent,
@@ -34,7 +35,7 @@ def test_a_study_stopped_at_every_epoch_has_the_bits_of_an_undisturbed_one(tmp_p
         name="noise",
         data=str(data),
         variant="fast_dropout",
-        space="table2",
+        space=SPACES["table2"],
         n_trials=2,
         seed=1,
         training=TrainingSettings(batch_size=2, chunk_length=10, max_epochs=3),

@@ -1,0 +1,206 @@
+"""What a variant's hyperparameters and the training settings allow of a space's values."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_type_hints
+
+from fdrnn.datasets.errors import shown
+from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.search.design.distributions import Choices, FloatRange, IntRange, Value
+from fdrnn.search.design.space import (
+    Condition,
+    Parameter,
+    Space,
+    fitting_spaces,
+    hyperparameter_names,
+)
+from fdrnn.search.errors import DefinitionError
+
+SEARCHABLE = (
+    "batch_size",
+    "patience",
+    "chunk_length",
+    "clip_norm",
+    "init_scale",
+    "step_rate_decay",
+    "parameter_average",
+)
+"""Training settings that a space may draw; the others decide what is compared."""
+
+_TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+
+
+def split(
+    variant: str, training: TrainingSettings, drawn: Mapping[str, Value]
+) -> tuple[Any, TrainingSettings]:
+    """Return the hyperparameters and the training settings of a configuration.
+
+    Parameters
+    ----------
+    variant
+        A name of `fdrnn.model.VARIANTS`.
+    training
+        The study's settings, for what is not drawn.
+    drawn
+        Values by name.
+
+    Returns
+    -------
+    hyperparameters
+        An instance of the variant's class.
+    TrainingSettings
+        With the values drawn.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+    """
+    needed = hyperparameter_names(variant)
+    settings: dict[str, Any] = {key: drawn[key] for key in drawn if key not in needed}
+    hyperparameters: dict[str, Any] = {key: drawn[key] for key in drawn if key in needed}
+    return (
+        VARIANTS[variant].hyperparameters(**hyperparameters),
+        dataclasses.replace(training, **settings),
+    )
+
+
+def typed(space: Space, variant: str) -> Space:
+    """Return a space whose integers are floats where the variant's values are floats.
+
+    A study file may write 1 for 1.0.
+    """
+    types = _types(variant)
+    return Space(space.name, tuple(_typed(one, types) for one in space.parameters))
+
+
+def require_space(space: Space, variant: str, training: TrainingSettings) -> None:
+    """Check that a space draws a variant's hyperparameters, of their types and ranges.
+
+    Both ends of a range and every choice are checked.
+
+    Parameters
+    ----------
+    space
+        The space.
+    variant
+        A name of `fdrnn.model.VARIANTS`.
+    training
+        The settings that are the same for every trial.
+
+    Raises
+    ------
+    DefinitionError
+        If it lacks a hyperparameter, draws what is neither one nor in `SEARCHABLE`, or has a
+        value that breaks its rule; the line names key, value and rule.
+    """
+    _require_names(space, variant)
+    types = _types(variant)
+    for parameter in space.parameters:
+        _require_types(parameter, types[parameter.name])
+        if parameter.when is not None:
+            condition = Parameter(f"{parameter.name}.when", Choices((parameter.when.value,)))
+            _require_types(condition, types[parameter.when.parameter])
+    needed = [
+        field.name
+        for field in dataclasses.fields(VARIANTS[variant].hyperparameters)
+        if field.default is dataclasses.MISSING
+    ]
+    for values in _examples(space):
+        for name in needed:
+            if name not in values:
+                raise DefinitionError(
+                    f"space.{name} must not have a condition: variant {variant!r} needs it in "
+                    "every configuration"
+                )
+        try:
+            split(variant, training, values)
+        except ValueError as error:
+            raise DefinitionError(f"space.{error}") from error
+
+
+def _require_names(space: Space, variant: str) -> None:
+    drawn, needed = set(space.names), hyperparameter_names(variant)
+    settings = {field.name for field in dataclasses.fields(TrainingSettings)}
+    for name in space.names:
+        if name in settings - needed and name not in SEARCHABLE:
+            raise DefinitionError(
+                f"space.{name}: it decides what is compared and cannot be drawn; settings that "
+                f"can are {', '.join(SEARCHABLE)}"
+            )
+    unknown, missing = sorted(drawn - needed - set(SEARCHABLE)), sorted(needed - drawn)
+    if not unknown and not missing:
+        return
+    faults = [f"{space.name!r} draws {', '.join(unknown)}"] if unknown else []
+    faults += [f"{space.name!r} lacks {', '.join(missing)}"] if missing else []
+    nearest = [
+        f"did you mean {guess} by {shown(name)}?"
+        for name in unknown
+        for guess in difflib.get_close_matches(name, needed | set(SEARCHABLE), n=1)
+    ]
+    raise DefinitionError(
+        f"space must have the hyperparameters of variant {variant!r} "
+        f"({' or '.join(map(repr, fitting_spaces(variant)))} does), got {space.name!r}: "
+        f"{'; '.join([*faults, *nearest])}"
+    )
+
+
+def _types(variant: str) -> dict[str, tuple[type, ...]]:
+    """Return the types of a variant's hyperparameters and of the settings in `SEARCHABLE`."""
+    settings = get_type_hints(TrainingSettings)
+    hints = {name: settings[name] for name in SEARCHABLE}
+    hints |= get_type_hints(VARIANTS[variant].hyperparameters)
+    return {name: get_args(hint) or (hint,) for name, hint in hints.items()}
+
+
+def _typed(parameter: Parameter, types: Mapping[str, tuple[type, ...]]) -> Parameter:
+    distribution, condition = parameter.distribution, parameter.when
+    if float in types.get(parameter.name, ()) and isinstance(distribution, Choices):
+        distribution = Choices(tuple(map(_as_float, distribution.values)))
+    if condition is not None and float in types.get(condition.parameter, ()):
+        condition = Condition(condition.parameter, _as_float(condition.value))
+    return Parameter(parameter.name, distribution, condition)
+
+
+def _as_float(value: Value) -> Value:
+    return float(value) if type(value) is int else value
+
+
+def _require_types(parameter: Parameter, types: tuple[type, ...]) -> None:
+    distribution = parameter.distribution
+    known = " or ".join(name for kind, name in _TYPE_NAMES.items() if kind in types)
+    if isinstance(distribution, Choices):
+        for value in distribution.values:
+            if type(value) not in types:
+                raise DefinitionError(f"space.{parameter.name} must be {known}, got {shown(value)}")
+        return
+    for kind, needed in ((IntRange, int), (FloatRange, float)):
+        if isinstance(distribution, kind) and needed not in types:
+            raise DefinitionError(
+                f"space.{parameter.name} must be {known}, got a range of {needed.__name__}"
+            )
+
+
+def _examples(space: Space) -> Iterator[dict[str, Value]]:
+    """Yield configurations that have each choice and both ends of each range once."""
+    for parameter in space.parameters:
+        given: dict[str, Value] = {}
+        condition = parameter.when
+        while condition is not None:
+            given.setdefault(condition.parameter, condition.value)
+            condition = space[condition.parameter].when
+        for value in parameter.distribution.extremes:
+            yield _example(space, given | {parameter.name: value})
+
+
+def _example(space: Space, given: Mapping[str, Value]) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for parameter in space.parameters:
+        condition = parameter.when
+        if condition is None or condition.holds(values):
+            value = parameter.distribution.extremes[0]
+            values[parameter.name] = given.get(parameter.name, value)
+    return values

@@ -1,0 +1,193 @@
+"""What happens to a study's trials between the claims: decisions of halving, and repeats.
+
+Whoever finds no trial to claim takes the decision that is due, in the transaction of the claim and
+under a lock on the study's row. It depends on the curves in the store alone (`Halving`), so that
+any number of workers, on any machines, after any crash, come to the same. A decision is never
+revoked: a trial that comes to a rung later, because a user retried it or the study was extended,
+is ranked among all that have reached the rung and continues if it is among the best of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.halving import lowest
+from fdrnn.search.design.sampler import repeat_seed
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import now_s
+from fdrnn.search.store.progress import selected_row
+from fdrnn.search.store.tables import TrialState
+
+_TRIALS = tables.trials.c
+_EPOCHS = tables.epochs.c
+
+
+def settle(connection: sa.Connection, study_id: int) -> bool:
+    """Take the decisions of halving that are due and add the repeats that are due.
+
+    Parameters
+    ----------
+    connection
+        A transaction that writes.
+    study_id
+        The study, of which no trial waits.
+
+    Returns
+    -------
+    bool
+        Whether anything was changed, so that a trial may wait now.
+    """
+    study = sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
+    definition = StudyDefinition.from_mapping(
+        connection.execute(study.with_for_update()).scalar_one()
+    )
+    # Not before the lock: another worker may just have decided.
+    draws = connection.execute(
+        sa.select(tables.trials)
+        .where(_TRIALS.study_id == study_id, _TRIALS.repeat_of.is_(None))
+        .order_by(_TRIALS.config_index)
+    ).all()
+    return _decide(connection, definition, draws) or _add_repeats(
+        connection, study_id, definition, draws
+    )
+
+
+def _decide(
+    connection: sa.Connection, definition: StudyDefinition, draws: Sequence[sa.Row[Any]]
+) -> bool:
+    if definition.halving is None:
+        # The study was extended by leaving out its halving.
+        paused = [trial for trial in draws if trial.state == TrialState.PAUSED]
+        for trial in paused:
+            _update(connection, trial, state=TrialState.WAITING)
+        return bool(paused)
+    cohorts: dict[int, list[sa.Row[Any]]] = defaultdict(list)
+    for trial in draws:
+        cohorts[trial.cohort].append(trial)
+    return any(_decide_cohort(connection, definition, cohort) for cohort in cohorts.values())
+
+
+def _decide_cohort(
+    connection: sa.Connection, definition: StudyDefinition, cohort: Sequence[sa.Row[Any]]
+) -> bool:
+    """Decide the lowest rung at which trials of a cohort pause; return whether there was one."""
+    assert definition.halving is not None
+    paused = [trial for trial in cohort if trial.state == TrialState.PAUSED]
+    if not paused:
+        return False
+    rung = min(trial.rung for trial in paused)
+    if any(not t.state.ended and t.state != TrialState.PAUSED and t.rung <= rung for t in cohort):
+        return False
+    reached = [trial for trial in cohort if trial.rung >= rung]
+    curves = _curves(connection, definition, reached, definition.halving.rungs[rung])
+    failed = {trial.config_index for trial in reached if trial.state == TrialState.FAILED}
+    kept = set(
+        definition.halving.survivors(
+            {t.config_index: lowest(_nlls(curves[t.trial_id])) for t in reached}
+        )
+    )
+    for trial in reached:
+        if trial.rung > rung:
+            continue
+        if trial.config_index not in kept:
+            if trial.state == TrialState.PAUSED:
+                _prune(connection, definition, trial, curves[trial.trial_id])
+        elif trial.config_index not in failed:
+            # One that has ended before the rung stays in the comparison at the next.
+            state = TrialState.WAITING if trial.state == TrialState.PAUSED else trial.state
+            _update(connection, trial, rung=rung + 1, state=state)
+    return True
+
+
+def _curves(
+    connection: sa.Connection,
+    definition: StudyDefinition,
+    trials: Sequence[sa.Row[Any]],
+    last_epoch: int,
+) -> dict[int, list[Any]]:
+    column = _EPOCHS[definition.training.valid_nll_column]
+    query = (
+        sa.select(
+            _EPOCHS.trial_id,
+            _EPOCHS.epoch,
+            column.label("valid_nll"),
+            _EPOCHS.valid_nll_counted,
+            _EPOCHS.valid_nll_masked,
+        )
+        .where(_EPOCHS.trial_id.in_([trial.trial_id for trial in trials]))
+        .where(_EPOCHS.epoch <= last_epoch)
+        .order_by(_EPOCHS.trial_id, _EPOCHS.epoch)
+    )
+    curves: dict[int, list[Any]] = {trial.trial_id: [] for trial in trials}
+    for row in connection.execute(query):
+        curves[row.trial_id].append(row)
+    return curves
+
+
+def _nlls(curve: Sequence[sa.Row[Any]]) -> list[float]:
+    return [epoch.valid_nll for epoch in curve]
+
+
+def _prune(
+    connection: sa.Connection,
+    definition: StudyDefinition,
+    trial: sa.Row[Any],
+    curve: Sequence[sa.Row[Any]],
+) -> None:
+    lowest_nll = lowest(_nlls(curve))
+    at_best = (epoch for epoch in curve if epoch.valid_nll == lowest_nll < math.inf)
+    best = next(at_best, None)
+    _update(
+        connection,
+        trial,
+        state=TrialState.PRUNED,
+        finished_at=now_s(),
+        n_epochs=len(curve),
+        best_epoch=0 if best is None else best.epoch,
+        valid_nll=lowest_nll,
+        valid_nll_counted=None if best is None else best.valid_nll_counted,
+        valid_nll_masked=None if best is None else best.valid_nll_masked,
+    )
+
+
+def _update(connection: sa.Connection, trial: sa.Row[Any], **values: Any) -> None:
+    connection.execute(
+        tables.trials.update().where(_TRIALS.trial_id == trial.trial_id).values(**values)
+    )
+
+
+def _add_repeats(
+    connection: sa.Connection,
+    study_id: int,
+    definition: StudyDefinition,
+    draws: Sequence[sa.Row[Any]],
+) -> bool:
+    if not definition.repeats or not all(trial.state.ended for trial in draws):
+        return False
+    selected = selected_row(draws)
+    if selected is None:
+        return False
+    ours = _TRIALS.study_id == study_id
+    repeats = ours & (_TRIALS.repeat_of == selected.config_index)
+    n_there = connection.scalar(sa.select(sa.func.count()).where(repeats)) or 0
+    first = -1 + (connection.scalar(sa.select(sa.func.min(_TRIALS.config_index)).where(ours)) or 0)
+    rows = [
+        {
+            "study_id": study_id,
+            "config_index": min(first, -1) - number,
+            "seed": repeat_seed(definition.seed, selected.config_index, n_there + number + 1),
+            "hyperparameters": selected.hyperparameters,
+            "rung": len(definition.halving.rungs) if definition.halving else 0,
+            "repeat_of": selected.config_index,
+        }
+        for number in range(definition.repeats - n_there)
+    ]
+    if rows:
+        connection.execute(tables.trials.insert(), rows)
+    return bool(rows)

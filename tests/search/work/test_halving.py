@@ -1,0 +1,298 @@
+"""Halving, repeats and extensions of studies of fake trials, whose curves are known beforehand."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState as OptunaState
+
+from fdrnn.model import TrainingSettings
+from fdrnn.search import (
+    PortableStudy,
+    Store,
+    StudyConflictError,
+    StudyDefinition,
+    create_study,
+    open_store,
+    run_worker,
+)
+from fdrnn.search.design.halving import Halving, lowest, replay
+from fdrnn.search.design.sampler import repeat_seed
+from fdrnn.search.store.tables import TrialState
+from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
+
+Start = Callable[..., subprocess.Popen[str]]
+
+N_EPOCHS = 8
+HALVING = Halving((1, 2, 4), keep=0.5)
+
+
+@pytest.fixture
+def definition(fake: ModuleType) -> StudyDefinition:
+    plain: StudyDefinition = fake.definition(n_trials=9, n_epochs=N_EPOCHS)
+    return replace(plain, halving=HALVING)
+
+
+def curve(fake: ModuleType, seed: int, n_epochs: int) -> list[float]:
+    return [fake.record(seed, epoch).valid_nll_counted for epoch in range(1, n_epochs + 1)]
+
+
+def assert_as_replayed(
+    store: Store, fake: ModuleType, halving: Halving = HALVING, n_epochs: int = N_EPOCHS
+) -> None:
+    trials = store.study("noise").trials()
+    curves = {row.config_index: curve(fake, row.seed, n_epochs) for row in trials.itertuples()}
+    expected = replay(halving, curves)
+    assert dict(zip(trials["config_index"], trials["n_epochs"], strict=True)) == expected.n_epochs
+    for row in trials.itertuples():
+        continued = row.config_index in expected.continued
+        assert row.state == (TrialState.FINISHED if continued else TrialState.PRUNED)
+        trained = curves[row.config_index][: row.n_epochs]
+        assert row.valid_nll == lowest(trained)
+        assert row.best_epoch == 1 + trained.index(row.valid_nll)
+        assert pd.isna(row.test_nll_pooled) == (not continued)
+
+
+def test_bad_draws_are_pruned_as_a_replay_says(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, definition, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert_as_replayed(store, fake)
+    progress = store.study("noise").progress()
+    assert progress.complete
+    assert (progress.finished, progress.pruned, progress.paused) == (2, 7, 0)
+    assert store.study("noise").selected in {
+        row.config_index
+        for row in store.study("noise").trials().itertuples()
+        if row.state == TrialState.FINISHED
+    }
+
+
+@pytest.mark.parametrize("n_workers", [2, 8])
+def test_any_number_of_workers_decides_alike_through_kills(
+    store: Store,
+    url: str,
+    fake: ModuleType,
+    definition: StudyDefinition,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    n_workers: int,
+) -> None:
+    monkeypatch.setenv(fake.EPOCH_S, "0.05")
+    create_study(store, definition, fake.DATA)
+    pool = start("run_script.py", url, n_workers, 1.0)
+    assert pool.stdout is not None
+    generator = random.Random(n_workers)
+    left_to_kill = 2
+    for line in pool.stdout:
+        worker, kind, *_ = line.split("|")
+        if kind == "paused" and left_to_kill and generator.random() < 0.3:
+            os.kill(int(worker), signal.SIGKILL)
+            left_to_kill -= 1
+    assert pool.wait(timeout=60) == 0
+    assert_as_replayed(store, fake)
+
+
+def test_a_rung_waits_for_the_lease_of_a_dead_worker(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    study = create_study(store, replace(definition, n_trials=3), fake.DATA)
+    dead = WorkerIdentity("dead", "host", 1)
+    assert claim(store.database, study.study_id, dead, 600.0) is not None
+    begun = time.monotonic()
+
+    def stop() -> bool:
+        return time.monotonic() - begun > 3.0
+
+    run_worker(url, "noise", settings=fake.settings(), stop=stop)
+    progress = study.progress()
+    assert (progress.paused, progress.running, progress.pruned) == (2, 1, 0)
+    expire(store.database, "dead")
+    run_worker(url, "noise", settings=fake.settings())
+    assert_as_replayed(store, fake)
+
+
+def test_trials_that_extend_a_study_are_compared_with_each_other(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, definition, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    before = store.study("noise").trials()
+    create_study(store, replace(definition, n_trials=15), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    after = store.study("noise").trials()
+    pd.testing.assert_frame_equal(after[:9], before)
+    added = after[9:]
+    curves = {row.config_index: curve(fake, row.seed, N_EPOCHS) for row in added.itertuples()}
+    expected = replay(HALVING, curves)
+    assert dict(zip(added["config_index"], added["n_epochs"], strict=True)) == expected.n_epochs
+
+
+def test_more_epochs_extend_trials_that_ended_at_their_limit(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    short = fake.definition(n_trials=3, n_epochs=3)
+    create_study(store, short, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    longer = replace(short, training=TrainingSettings(max_epochs=5))
+    study = create_study(store, longer, fake.DATA)
+    diverged = study.trials()["diverged"]
+    assert study.progress().waiting == (~diverged).sum() > 0
+    claimed: list[int] = []
+    run_worker(
+        url,
+        "noise",
+        settings=fake.settings(),
+        on_event=lambda event: claimed.append(event.epoch) if event.kind == "claimed" else None,
+    )
+    assert claimed == [3] * (~diverged).sum()
+    for row in study.trials().itertuples():
+        expected = fake.result(row.seed, 3 if row.diverged else 5)
+        assert (row.n_epochs, row.valid_nll) == (expected.n_epochs, expected.valid_nll)
+    assert study.definition.training.max_epochs == 5
+    # A smaller number is another study; the same one changes nothing.
+    assert create_study(store, longer, fake.DATA).progress().complete
+
+
+def test_a_wider_halving_reconsiders_the_pruned(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, definition, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    continued = set(store.study("noise").trials().query("state == 'finished'")["config_index"])
+    wide = replace(definition, halving=Halving(HALVING.rungs, keep=0.8))
+    create_study(store, wide, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    trials = store.study("noise").trials()
+    finished = set(trials.query("state == 'finished'")["config_index"])
+    curves = {row.config_index: curve(fake, row.seed, N_EPOCHS) for row in trials.itertuples()}
+    assert wide.halving is not None
+    assert finished == continued | set(replay(wide.halving, curves).continued)
+    create_study(store, replace(definition, halving=None), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert set(store.study("noise").trials()["n_epochs"]) == {N_EPOCHS}
+    assert store.study("noise").progress().finished == 9
+
+
+def test_repeats_train_the_selected_configuration_with_further_seeds(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    repeated = replace(definition, repeats=3)
+    study = create_study(store, repeated, fake.DATA)
+    assert study.progress().repeats_left == 3
+    run_worker(url, "noise", settings=fake.settings())
+    assert_as_replayed(store, fake)
+    selected = study.selected
+    assert selected is not None
+    repeats = study.repeats().sort_values("config_index", ascending=False)
+    assert repeats["config_index"].tolist() == [-1, -2, -3]
+    assert repeats["seed"].tolist() == [repeat_seed(7, selected, r) for r in (1, 2, 3)]
+    trials = study.trials()
+    names = list(definition.space.names)
+    for _, repeat in repeats.iterrows():
+        pd.testing.assert_series_equal(
+            repeat[names], trials.loc[selected, names], check_names=False
+        )
+        assert repeat["valid_nll"] == fake.result(repeat["seed"], N_EPOCHS).valid_nll
+    assert len(study.curves()["config_index"].unique()) == 9
+    progress = study.progress()
+    assert (progress.repeats_planned, progress.repeats_left, progress.n_trials) == (3, 0, 9)
+    create_study(store, replace(definition, repeats=4), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert len(study.repeats()) == 4
+
+
+def test_a_study_with_halving_and_repeats_travels(
+    store: Store, other: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, replace(definition, repeats=2), fake.DATA)
+    n_paused = 0
+
+    def stop() -> bool:
+        return n_paused >= 4
+
+    def count(event: object) -> None:
+        nonlocal n_paused
+        n_paused += event.kind == "paused"  # type: ignore[attr-defined]
+
+    run_worker(url, "noise", settings=fake.settings(), stop=stop, on_event=count)
+    portable = PortableStudy.from_study(store.study("noise"))
+    assert portable.counts[TrialState.PAUSED] >= 4
+    portable.insert(other)
+    run_worker(other.database.url, "noise", settings=fake.settings())
+    assert_as_replayed(other, fake)
+    assert len(other.study("noise").repeats()) == 2
+    done = PortableStudy.from_study(other.study("noise"))
+    done.insert(store, "copy")
+    assert PortableStudy.from_study(store.study("copy")).rows == done.rows
+
+
+def test_a_failed_trial_that_is_retried_is_ranked_among_all(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    study = create_study(store, definition, fake.DATA)
+    lease = claim(store.database, study.study_id, WorkerIdentity("a", "b", 1), 60.0)
+    assert lease is not None
+    lease.fail("Traceback")
+    run_worker(url, "noise", settings=fake.settings())
+    assert study.progress().failed == 1
+    assert study.retry_failed() == 1
+    run_worker(url, "noise", settings=fake.settings())
+    trials = study.trials()
+    assert study.progress().complete
+    curves = {row.config_index: curve(fake, row.seed, N_EPOCHS) for row in trials.itertuples()}
+    continued = replay(HALVING, curves).continued
+    finished = set(trials.query("state == 'finished'")["config_index"])
+    assert finished >= set(continued)
+    assert (0 in finished) == (0 in continued)
+
+
+def test_repeats_of_a_study_of_failed_trials_are_refused(
+    store: Store, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    one = replace(definition, n_trials=1)
+    study = create_study(store, one, fake.DATA)
+    lease = claim(store.database, study.study_id, WorkerIdentity("a", "b", 1), 60.0)
+    assert lease is not None
+    lease.fail("Traceback")
+    with pytest.raises(StudyConflictError, match="has no trial to repeat: of 1 trials 1 failed"):
+        create_study(store, replace(one, repeats=2), fake.DATA)
+    assert store.study("noise").definition.repeats == 0
+
+
+def test_a_definition_keeps_its_halving_and_repeats(
+    store: Store, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    wanted = replace(definition, repeats=2)
+    create_study(store, wanted, fake.DATA)
+    reopened = open_store(store.database.url)
+    assert reopened.study("noise").definition == wanted
+    reopened.close()
+
+
+def test_optuna_shows_the_pruned_as_pruned_and_no_repeats(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, replace(definition, repeats=1), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    create_study(store, replace(definition, repeats=1), fake.DATA)
+    shown = optuna.load_study(study_name="noise", storage=url).trials
+    states = Counter(trial.state for trial in shown)
+    assert states == {OptunaState.PRUNED: 7, OptunaState.COMPLETE: 2}
+    trials = store.study("noise").trials()
+    for trial in shown:
+        row = trials.loc[trial.user_attrs["config_index"]]
+        assert trial.user_attrs["n_epochs"] == row["n_epochs"]
+        assert min(trial.intermediate_values.values()) >= row["valid_nll"]

@@ -1,0 +1,81 @@
+"""``fdrnn study preview``: a space, its draws, its cost, and halving replayed on a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from fdrnn.search import Halving, PortableStudy, replay
+
+Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
+
+GOLDEN = Path(__file__).parents[1] / "reports" / "golden" / "golden-fd.fdrnn.zip"
+OWN = """\
+data = "{data}"
+variant = "plain"
+n_trials = 6
+seed = 3
+repeats = 2
+
+[space]
+extends = "table2-plain"
+n_hidden = {{ int = [8, 32], log = true, step = 8 }}
+step_rate = {{ float = [1e-4, 1e-2], log = true }}
+momentum = 0.9
+
+[training]
+batch_size = 2
+max_epochs = 8
+
+[halving]
+first = 2
+"""
+
+
+def test_a_study_is_shown_without_a_store(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN.format(data=noise))
+    result = fdrnn("study", "preview", "own.toml")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    rows = [line.split() for line in lines]
+    assert ["n_hidden", "8", "to", "32,", "logarithmic,", "step", "8"] in rows
+    assert ["momentum", "0.9"] in rows
+    assert ["momentum", *["0.9"] * 10] in rows
+    assert "Halving: 0.5 of the trials continue after epochs 2, 4" in lines
+    # 2 epochs of each trial, half of them 2 more, a quarter 4 more; and two repeats.
+    assert "; 40 epochs in all" in lines[-1]
+    assert sorted(path.name for path in tmp_path.glob("*.sqlite3")) == []
+
+
+def test_halving_is_replayed_on_an_exported_study(fdrnn: Run) -> None:
+    result = fdrnn("study", "preview", "--from", GOLDEN, "--first", 2, "--keep", 0.25)
+    assert result.exit_code == 0, result.output
+    portable = PortableStudy.read(GOLDEN)
+    max_epochs = portable.definition.training.max_epochs
+    curves, _ = portable.curves()
+    expected = replay(Halving.from_mapping({"first": 2, "keep": 0.25}, max_epochs), curves)
+    (row,) = [line.split() for line in result.stdout.splitlines() if "with halving" in line]
+    assert str(sum(expected.n_epochs.values())) in row
+    assert f"({len(expected.continued)}" in row
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name a STUDY, or an exported study by --from"),
+        (("--from", GOLDEN, "--keep", 1), r"halving.keep must be in \(0, 1\), got 1.0"),
+        (("--from", GOLDEN, "--first", 1000), "halving.first must be at least 1 and below max"),
+        (("jsb", "--from", GOLDEN), r"study jsb must have a table \[halving\] to replay"),
+        (("--from", "lost.zip"), "lost.zip"),
+        (("jbs",), "unknown study 'jbs'; did you mean 'jsb'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    error_line: ErrorLine, arguments: tuple[object, ...], message: str
+) -> None:
+    assert re.search(message, error_line("study", "preview", *arguments))
