@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fdrnn.datasets import bach, melody, waves
+from fdrnn.datasets import bach, melody, plugins, waves
 from fdrnn.datasets.benchmarks import BENCHMARKS, LOWEST_PIANO_NOTE, Benchmark, BenchmarkFile
 from fdrnn.datasets.cache import data_directory
 from fdrnn.datasets.dataset import Dataset
@@ -29,6 +29,7 @@ from fdrnn.datasets.errors import MissingFileError, UnknownNameError
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
 from fdrnn.datasets.files import is_file, user_path
 from fdrnn.datasets.formats import SUFFIXES, read_dataset
+from fdrnn.datasets.plugins import DataSource, Registry, load_data
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,19 @@ class _Made(Protocol):
 _MADE: Mapping[str, _Made] = {made.NAME: made for made in (bach, melody, waves)}
 
 
+_PLUGINS: Registry[DataSource] = Registry(plugins.DATA, {}, DataSource)
+
+
 def names() -> tuple[str, ...]:
-    """Return the names of the known data sets."""
-    return (*_MADE, *BENCHMARKS)
+    """Return the names of the known data sets: the project's, then those of plug-ins."""
+    own = (*_MADE, *BENCHMARKS)
+    return (*own, *(name for name in _PLUGINS if name not in own))
+
+
+def package(name: str) -> str | None:
+    """Return the package and version of the plug-in that a data set is from, None if of none."""
+    own = name in _MADE or name in BENCHMARKS
+    return None if own else _PLUGINS.package(name)
 
 
 def is_path(name_or_path: str) -> bool:
@@ -129,6 +140,8 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         return read_dataset(path, name=name_or_path, title=path.name)
     if name_or_path in _MADE:
         return _MADE[name_or_path].make(progress=progress)
+    if package(name_or_path) is not None:
+        return load_data(_PLUGINS, name_or_path)
     benchmark = _benchmark(name_or_path, f"or give the path of a {', '.join(SUFFIXES)} file")
     folder = _named_folder(data_dir)
     if folder is None:
@@ -168,6 +181,9 @@ def fetch(name: str, *, progress: bool = False) -> Path | None:
     if name in _MADE:
         _MADE[name].make(progress=progress)
         return _MADE[name].cached_path()
+    if package(name) is not None:
+        load_data(_PLUGINS, name)
+        return None
     return data_directory() / fetch_benchmark(_benchmark(name), progress=progress).name
 
 
@@ -198,6 +214,10 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     for benchmark in BENCHMARKS.values():
         origin, path = _origin(benchmark, folder)
         known.append(KnownDataset(benchmark.name, benchmark.title, origin, path))
+    known += [
+        KnownDataset(name, f"of package {package(name)}", "package", None)
+        for name in names()[len(known) :]
+    ]
     return tuple(known)
 
 

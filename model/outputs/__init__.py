@@ -7,10 +7,10 @@ every output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
 
+from fdrnn.datasets import plugins
+from fdrnn.datasets.plugins import Registry
 from fdrnn.model.errors import OutputMismatchError
 from fdrnn.model.outputs.base import Output
 
@@ -19,10 +19,12 @@ _REGISTRY = ("bernoulli", "gaussian", "softmax_sampled", "softmax_unscented")
 DEFAULT_OUTPUT = _REGISTRY[0]
 """The paper's output."""
 
-OUTPUTS: Mapping[str, Output] = MappingProxyType(
-    {name: import_module(f"{__name__}.{name}").OUTPUT for name in _REGISTRY}
+OUTPUTS: Registry[Output] = Registry(
+    plugins.OUTPUTS,
+    {name: import_module(f"{__name__}.{name}").OUTPUT for name in _REGISTRY},
+    Output,  # type: ignore[type-abstract]
 )
-"""The outputs by name, in the order of the registry."""
+"""The outputs by name, in the order of the registry, then those of plug-ins."""
 
 
 def require_kind(output: str, kind: str, data: str) -> None:
@@ -44,7 +46,7 @@ def require_kind(output: str, kind: str, data: str) -> None:
     """
     if OUTPUTS[output].kind == kind:
         return
-    fitting = " or ".join(repr(name) for name, other in OUTPUTS.items() if other.kind == kind)
+    fitting = " or ".join(repr(name) for name, other in OUTPUTS.own.items() if other.kind == kind)
     raise OutputMismatchError(
         f"output must fit the data: {output!r} predicts {OUTPUTS[output].kind} data, and "
         f"{data!r} is {kind}; output {fitting} fits it"

@@ -8,10 +8,10 @@ its label in `fdrnn.reports.numbers.names`, and its study definition in `fdrnn.s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
 
+from fdrnn.datasets import plugins
+from fdrnn.datasets.plugins import Registry
 from fdrnn.model.errors import DecompositionError
 from fdrnn.model.settings import RECORDABLE
 from fdrnn.model.variants.base import Variant
@@ -34,13 +34,15 @@ _MODULES = {
 }
 """The module of each variant; reports list variants in this order."""
 
-VARIANTS: Mapping[str, Variant] = MappingProxyType(
+VARIANTS: Registry[Variant] = Registry(
+    plugins.VARIANTS,
     {
         name: import_module(f"{__name__}.{module}").VARIANTS[name]
         for name, module in _MODULES.items()
-    }
+    },
+    Variant,  # type: ignore[type-abstract]
 )
-"""The variants by name, in the order of the registry."""
+"""The variants by name, in the order of the registry, then those of plug-ins."""
 
 
 def require_decomposition(variant: str) -> None:
@@ -52,7 +54,7 @@ def require_decomposition(variant: str) -> None:
         If its layers pass no variances on.
     """
     if not VARIANTS[variant].decomposes:
-        able = ", ".join(name for name, other in VARIANTS.items() if other.decomposes)
+        able = ", ".join(name for name, other in VARIANTS.own.items() if other.decomposes)
         raise DecompositionError(
             "variant must pass variances on, or draws of them, for its gradient to have a "
             f"regulariser's part ({able}), got {variant!r}"

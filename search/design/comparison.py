@@ -83,7 +83,7 @@ def comparison_studies(comparison: str) -> list[str]:
 
 def _variants(value: object) -> list[str]:
     if value == ALL:
-        return list(VARIANTS)
+        return list(VARIANTS.own)
     if not (isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value)):
         raise DefinitionError(f"{KEY} must be {ALL!r} or a list of variants, got {value!r}")
     for variant in value:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets import DataDescription
-from fdrnn.datasets.errors import UnknownNameError, shown
+from fdrnn.datasets.errors import UnknownNameError, one_line, shown
+from fdrnn.datasets.sources import package as data_package
 from fdrnn.model import (
     DEFAULT_OUTPUT,
     OUTPUTS,
@@ -38,6 +39,7 @@ _SPACE = "space"
 _HALVING = "halving"
 _REPEATS = "repeats"
 _MOST_REPEATS = 1000
+_PLUGINS = "plugins"
 _OPTIONAL = (_OUTPUT, _HALVING, _REPEATS)
 _EXTENDABLE = ("n_trials", _REPEATS)
 _EXTENDABLE_TRAINING = ("max_epochs", "patience")
@@ -111,7 +113,7 @@ class StudyDefinition:
                 raise DefinitionError(f"training.record has 'decomposition': {error}") from error
         unable = set(self.training.record) - set(recordable(self.variant))
         if unable:
-            able = [name for name in VARIANTS if unable <= set(recordable(name))]
+            able = [name for name in VARIANTS.own if unable <= set(recordable(name))]
             raise DefinitionError(
                 f"training.record must be what the variant can record ({', '.join(able)} records "
                 f"{', '.join(sorted(unable))}), got variant {self.variant!r}"
@@ -157,6 +159,7 @@ class StudyDefinition:
             `fdrnn.search.design.space.SPACES`, a mapping for `Space.from_mapping`, or a `Space`),
             ``n_trials``, ``seed``; optional are ``output``, ``repeats``, ``training``, a mapping
             of `TrainingSettings` fields, and ``halving``, a mapping for `Halving.from_mapping`.
+            A store adds ``plugins``: the packages that provide the variant, output or data.
         default_name
             The name if the mapping has none, for example the stem of the file.
 
@@ -173,6 +176,7 @@ class StudyDefinition:
         if not isinstance(training, Mapping):
             raise DefinitionError(f"training must be a table, got {training!r}")
         halving = values.pop(_HALVING, None)
+        packages = values.pop(_PLUGINS, None) or {}
         known = _types(cls)
         _require_known(values, known, prefix="")
         missing = [key for key in known if key not in values and key not in {*_OPTIONAL, _TABLE}]
@@ -180,6 +184,7 @@ class StudyDefinition:
             raise DefinitionError(f"{missing[0]} is missing; a study definition must set it")
         space = values.pop(_SPACE)
         simple = _typed(values, known, prefix="")
+        _require_packages(simple, packages)
         settings = _typed_training(training)
         return cls(
             **simple,
@@ -197,7 +202,8 @@ class StudyDefinition:
         mapping = dataclasses.asdict(self) | {_SPACE: self.space.to_mapping()}
         if self.halving is not None:
             mapping[_HALVING] = self.halving.to_mapping()
-        defaults = {_OUTPUT: DEFAULT_OUTPUT, _HALVING: None, _REPEATS: 0}
+        mapping[_PLUGINS] = _packages(self) or None
+        defaults = {_PLUGINS: None, _OUTPUT: DEFAULT_OUTPUT, _HALVING: None, _REPEATS: 0}
         return {key: value for key, value in mapping.items() if defaults.get(key, ...) != value}
 
     def split(self, drawn: Mapping[str, Value]) -> tuple[Any, TrainingSettings]:
@@ -274,6 +280,27 @@ class StudyDefinition:
             for key in dict.fromkeys([*here, *there])
             if key not in {"name", *_EXTENDABLE} and here.get(key) != there.get(key)
         ]
+
+
+def _packages(definition: StudyDefinition) -> dict[str, str]:
+    found = {
+        "variant": VARIANTS.package(definition.variant),
+        _OUTPUT: OUTPUTS.package(definition.output),
+        "data": data_package(definition.data),
+    }
+    return {key: package for key, package in found.items() if package is not None}
+
+
+def _require_packages(values: Mapping[str, Any], packages: object) -> None:
+    """Check that the plug-ins of a stored definition are installed."""
+    if not isinstance(packages, Mapping):
+        raise DefinitionError(f"{_PLUGINS} must be a table, got {shown(packages)}")
+    for key, registry in (("variant", VARIANTS), (_OUTPUT, OUTPUTS)):
+        if key in packages and values.get(key) not in registry:
+            raise DefinitionError(
+                f"{key} {shown(values.get(key))} is a plug-in of package "
+                f"{one_line(str(packages[key]))}, which is not installed here; install it"
+            )
 
 
 def _flat(definition: StudyDefinition) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.datasets.plugins import PluginError
 from fdrnn.search.design.comparison import comparison_studies
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Configuration
@@ -66,7 +67,7 @@ class Store:
             return None
         try:
             definition = StudyDefinition.from_mapping(row.definition)
-        except (DefinitionError, UnknownNameError) as error:
+        except (DefinitionError, UnknownNameError, PluginError) as error:
             raise ForeignStudyError(
                 f"study {name!r} in store {self.shown} was created by another fdrnn "
                 f"({row.code_version}) that knows more: {error}; install that one, or name the "

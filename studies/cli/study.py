@@ -6,11 +6,16 @@ What loads Optuna or SciPy is imported by the commands that need it: `status` do
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fdrnn.datasets import describe
+from fdrnn.datasets.plugins import PluginError, Registry
+from fdrnn.datasets.sources import package
+from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.search import (
     StoreError,
     open_store,
@@ -182,8 +187,22 @@ def retry(study: StoredStudies, storage: Storage) -> None:
 
 
 @app.command("list")
-def list_(context: typer.Context, storage: Storage) -> None:
+def list_(
+    context: typer.Context,
+    variants: Annotated[
+        bool,
+        option(
+            "--variants",
+            default=False,
+            help="List variants, outputs and data sets instead, with the packages of plug-ins.",
+        ),
+    ],
+    storage: Storage,
+) -> None:
     """List the definitions that fdrnn has and the studies of the store."""
+    if variants:
+        print_table(("kind", "name", "title", "package"), list(_registered()))
+        return
     typer.echo("Study definitions that `fdrnn run` knows by name:")
     print_table(
         ("study", "data", "variant", "space", "trials", "most epochs"),
@@ -200,6 +219,19 @@ def list_(context: typer.Context, storage: Storage) -> None:
     typer.echo(f"\nIn store {store.shown}:")
     for study in readable_studies(store):
         typer.echo(f"  {summary_line(study.progress())}")
+
+
+def _registered() -> Iterator[tuple[str, str, str, str]]:
+    registries: tuple[tuple[str, Registry[Any]], ...] = (("variant", VARIANTS), ("output", OUTPUTS))
+    for kind, registry in registries:
+        for name in registry:
+            try:
+                title = registry[name].title
+            except PluginError as error:
+                title = str(error)
+            yield kind, name, title, registry.package(name) or "fdrnn"
+    for known in describe():
+        yield "data", known.name, known.title, package(known.name) or "fdrnn"
 
 
 def _row(name: str) -> tuple[str, ...]:

@@ -1,0 +1,125 @@
+"""Variants, outputs and data sets of other packages, found by their entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fdrnn import datasets
+from fdrnn.datasets import plugins
+from fdrnn.datasets.plugins import PluginError
+from fdrnn.model import OUTPUTS, VARIANTS
+from fdrnn.search import DefinitionError, StudyDefinition
+
+Install = Callable[[str, str], None]
+
+SOURCE = """\
+from fdrnn.datasets import load
+from fdrnn.datasets.plugins import DataSource
+from fdrnn.model.variants.plain import VARIANTS
+from dataclasses import replace
+
+good = replace(VARIANTS["plain"], name="good", title="good RNN")
+misnamed = replace(VARIANTS["plain"], name="other", title="other RNN")
+waves = DataSource("Waves again", lambda: load("waves"), note="of a plug-in")
+failing = DataSource("Failing", lambda: 1 / 0)
+empty = DataSource("Empty", dict)
+"""
+ENTRY_POINTS = """\
+[fdrnn.variants]
+good = brought:good
+misnamed = brought:misnamed
+wrong = brought:waves
+broken = broken_module:VARIANT
+plain = brought:good
+
+[fdrnn.data]
+again = brought:waves
+failing = brought:failing
+empty = brought:empty
+"""
+
+
+@pytest.fixture(autouse=True)
+def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "brought.py").write_text(SOURCE)
+    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no such luck')\n")
+    about = tmp_path / "brought-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    for cached in (plugins._entry_points, plugins._load):
+        cached.cache_clear()
+    yield
+    for cached in (plugins._entry_points, plugins._load):
+        cached.cache_clear()
+
+
+def definition(**changes: object) -> StudyDefinition:
+    mapping = {
+        "data": "again", "output": "gaussian", "variant": "good", "space": "table2-plain",
+        "n_trials": 1, "seed": 0,
+    }  # fmt: skip
+    return StudyDefinition.from_mapping(mapping | changes, "mine")
+
+
+def test_a_plugin_stands_beside_the_projects_own() -> None:
+    assert VARIANTS["good"].title == "good RNN"
+    assert VARIANTS["plain"].title == "plain RNN"
+    assert list(VARIANTS)[-4:] == ["broken", "good", "misnamed", "wrong"]
+    assert len(VARIANTS) == len(VARIANTS.own) + 4
+    assert (VARIANTS.package("good"), VARIANTS.package("plain")) == ("brought 1.2", None)
+    assert "good" not in OUTPUTS
+
+
+def test_a_data_set_of_a_plugin_is_loaded_by_its_name() -> None:
+    loaded = datasets.load("again")
+    assert (loaded.name, loaded.title, loaded.note) == ("again", "Waves again", "of a plug-in")
+    assert loaded.fingerprint == datasets.load("waves").fingerprint
+    assert "again" in datasets.names()
+    known = {one.name: one.title for one in datasets.describe()}
+    assert known["again"] == "of package brought 1.2"
+
+
+def test_a_stored_definition_names_the_packages() -> None:
+    stored = definition().to_mapping()
+    assert stored["plugins"] == {"variant": "brought 1.2", "data": "brought 1.2"}
+    assert StudyDefinition.from_mapping(stored) == definition()
+    with pytest.raises(
+        DefinitionError, match=r"variant 'gone' is a plug-in of package lost 3.0, which is not"
+    ):
+        StudyDefinition.from_mapping(
+            stored | {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (
+            "broken",
+            "'broken' of package brought 1.2 cannot be imported: RuntimeError: no such luck",
+        ),
+        ("wrong", "'wrong' of package brought 1.2 must be a Variant, got .* from brought:waves"),
+        ("misnamed", "'misnamed' .* must have the name of its entry point, got 'other'"),
+    ],
+)
+def test_a_broken_variant_is_one_line(variant: str, message: str) -> None:
+    with pytest.raises(PluginError, match=message) as raised:
+        definition(variant=variant)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("failing", "'failing' of package brought 1.2 cannot load its data: ZeroDivisionError"),
+        ("empty", "'empty' of package brought 1.2 must load a Dataset, got {}"),
+    ],
+)
+def test_broken_data_are_one_line(name: str, message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        datasets.load(name)
