@@ -119,7 +119,10 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
         )
     answer = f"{evidence.name}: {_answer(own, target, words)}"
     bias = ""
-    if len(evidence.finished) < len(evidence.trials):
+    pruned = ""
+    if evidence.n_pruned:
+        pruned = f" The {evidence.n_pruned} pruned trials count as draws, too, that never win."
+    if len(evidence.ranked) < len(evidence.trials):
         bias = (
             f" Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
             "first: the curve will change."
@@ -132,7 +135,7 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
             "k of the finished trials: the exact mean over all subsets of size k, and the band "
             "from the 10 % to the 90 % quantile. Near the last k most subsets share their best "
             "trial, so that the band narrows there by construction. Diverged trials count as "
-            f"draws; unfinished and failed ones do not.{bias} The axis ends at the "
+            f"draws; unfinished and failed ones do not.{pruned}{bias} The axis ends at the "
             "highest mean (of two networks, the lower one's) or at the paper's number; lines and "
             "bands above it are cut off."
         ),

@@ -18,7 +18,8 @@ def figure(evidence: Evidence) -> Figure | None:
     table = importance(evidence)
     if table is None:
         return None
-    n = len(evidence.finished)
+    n = len(evidence.ranked)
+    kind = "finished and pruned" if evidence.n_pruned else "finished"
     above = table[table["importance"] > table["chance"]]
     ranking = ", ".join(label(name) for name in above["parameter"])
     finding = (
@@ -30,7 +31,7 @@ def figure(evidence: Evidence) -> Figure | None:
         name=f"{evidence.name}-importance",
         title="Which hyperparameters matter",
         caption=(
-            f"{finding} Importance for being among the best {TARGET_QUANTILE:.0%} of {n} finished "
+            f"{finding} Importance for being among the best {TARGET_QUANTILE:.0%} of {n} {kind} "
             "trials by validation NLL (Optuna's conditional PED-ANOVA, as shares of the sum). "
             "Lines: 5 % to 95 % quantile over bootstrap samples of the trials; ticks: chance "
             "level, from shuffles of the trials' order: where none matters, a bar of any "

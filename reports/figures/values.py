@@ -30,7 +30,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def panel(evidence: Evidence, parameter: Parameter) -> pd.DataFrame:
-    """Return the points of a hyperparameter's panel: a row per finished trial that has it.
+    """Return the points of a hyperparameter's panel: a row per ranked trial that has it.
 
     Returns
     -------
@@ -39,14 +39,14 @@ def panel(evidence: Evidence, parameter: Parameter) -> pd.DataFrame:
         (`fdrnn.reports.numbers.names.parts`); ``value``, itself where these are parts of a range;
         ``valid_nll``, infinite where it has none; ``diverged`` and ``config_index``.
     """
-    finished = having(evidence.finished, parameter)
+    ranked = having(evidence.ranked, parameter)
     return pd.DataFrame(
         {
-            "position": [part_index(parameter, value) for value in finished[parameter.name]],
-            **({"value": finished[parameter.name].to_numpy(float)} if is_range(parameter) else {}),
-            "valid_nll": finished["valid_nll"].fillna(np.inf).to_numpy(float),
-            "diverged": finished["diverged"].to_numpy(bool),
-            "config_index": finished["config_index"].to_numpy(np.int64),
+            "position": [part_index(parameter, value) for value in ranked[parameter.name]],
+            **({"value": ranked[parameter.name].to_numpy(float)} if is_range(parameter) else {}),
+            "valid_nll": ranked["valid_nll"].fillna(np.inf).to_numpy(float),
+            "diverged": ranked["diverged"].to_numpy(bool),
+            "config_index": ranked["config_index"].to_numpy(np.int64),
         }
     )
 
@@ -60,7 +60,8 @@ def figure(evidence: Evidence) -> Figure | None:
     """Return the figure of a study; None without a finite validation NLL."""
     if evidence.best is None:
         return None
-    n_finished, n_diverged = len(evidence.finished), evidence.n_diverged
+    n_ranked, n_diverged = len(evidence.ranked), evidence.n_diverged
+    pruned = " or pruned" if evidence.n_pruned else ""
     lowest = float(evidence.best["valid_nll"])
     has_range = any(map(is_range, evidence.space.parameters))
     ranges = " (of a range between two ticks)" if has_range else ""
@@ -68,16 +69,16 @@ def figure(evidence: Evidence) -> Figure | None:
         name=f"{evidence.name}-values",
         title="Validation NLL against every hyperparameter",
         caption=(
-            f"A dot per finished trial ({n_finished}), a bar at the median of each value{ranges}, "
-            "a trial without a finite NLL counting as above all others and no bar drawn above the "
-            f"axis, the selected trial {evidence.selected} larger. "
+            f"A dot per finished{pruned} trial ({n_ranked}), a bar at the median of each "
+            f"value{ranges}, a trial without a finite NLL counting as above all others and no bar "
+            f"drawn above the axis, the selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
             f"it. The axis ends at {style.nll_top_words('lowest NLL', _HEADROOM)}; a triangle "
             "stands for a trial beyond."
         ),
         alt=(
-            f"Panels, one per hyperparameter, of the validation NLL of {n_finished} finished "
+            f"Panels, one per hyperparameter, of the validation NLL of {n_ranked} finished{pruned} "
             f"trials against its value; {n_diverged} diverged. The lowest is {lowest:.2f}, trial "
             f"{evidence.selected}."
         ),

@@ -85,6 +85,15 @@ class Evidence:
         """Number of finished trials that diverged."""
         return int(self.finished["diverged"].astype(bool).sum())
 
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """The finished and pruned trials, which a lowest validation NLL ranks.
+
+        Whatever continued past a rung was below what was pruned there.
+        """
+        states = (TrialState.FINISHED, TrialState.PRUNED)
+        return self.trials[self.trials["state"].isin(states)]
+
     @property
     def n_pruned(self) -> int:
         """Number of trials that halving pruned."""

@@ -74,8 +74,8 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
     Parameters
     ----------
     evidence
-        The study. Its finished trials are ordered by validation NLL; those without a finite one
-        come last.
+        The study. Its finished and pruned trials are ordered by validation NLL; those without a
+        finite one come last.
 
     Returns
     -------
@@ -84,10 +84,9 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
         parameters; ``low`` and ``high``, the 5 % and 95 % quantile over bootstrap samples of the
         trials; ``chance``, the level that the share of any hyperparameter passes in 5 % of
         shuffles. One that no trial has drawn has a share of 0. None with fewer than
-        `LEAST_TRIALS` finished trials or where none of them has a finite validation NLL.
+        `LEAST_TRIALS` such trials or where none of them has a finite validation NLL.
     """
-    finished = evidence.finished
-    if len(finished) < LEAST_TRIALS or evidence.selected is None:
+    if len(evidence.ranked) < LEAST_TRIALS or evidence.selected is None:
         return None
     names = list(evidence.space.names)
     trials, order = _trials(evidence), _order(evidence)
@@ -129,12 +128,12 @@ def shares(evidence: Evidence) -> dict[str, float]:
 
 
 def _order(evidence: Evidence) -> npt.NDArray[np.float64]:
-    ranks = evidence.finished["valid_nll"].rank(method="first", na_option="bottom")
+    ranks = evidence.ranked["valid_nll"].rank(method="first", na_option="bottom")
     return ranks.to_numpy(float)
 
 
 def _trials(evidence: Evidence) -> list[FrozenTrial]:
-    """Return the finished trials as Optuna knows them."""
+    """Return the finished and pruned trials as Optuna knows them."""
     space = evidence.space
     distributions: dict[str, BaseDistribution] = {
         one.name: _Choices(one.distribution.values)
@@ -143,7 +142,7 @@ def _trials(evidence: Evidence) -> list[FrozenTrial]:
         for one in space.parameters
     }
     trials = []
-    for row in evidence.finished.to_dict("records"):
+    for row in evidence.ranked.to_dict("records"):
         params = {
             one.name: drawn_value(one.distribution, row[one.name])
             for one in space.parameters

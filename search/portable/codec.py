@@ -88,7 +88,7 @@ def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
     columns = _written(table)
     header, *lines = (json.loads(line) for line in _content(members, name).splitlines())
     later = {column.name: _LATER[column.name] for column in columns if column.name in _LATER}
-    if later.keys() & set(header):
+    if isinstance(header, list) and any(name in header for name in later):
         later = {}
     columns = [column for column in columns if column.name not in later]
     expected = [column.name for column in columns]

@@ -11,7 +11,12 @@ from fdrnn.datasets.errors import shown
 from fdrnn.search.store.tables import Number, Object, TrialState
 
 _LARGEST = 2**31 - 1
-_RANGES = {"seed": (0, 2**63 - 1), "epoch": (1, _LARGEST)}
+# A repeat has a negative number.
+_RANGES = {
+    "seed": (0, 2**63 - 1),
+    "epoch": (1, _LARGEST),
+    "config_index": (-_LARGEST, _LARGEST),
+}
 _TIMES_S = (0.0, 1e11)
 _KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 

@@ -375,6 +375,43 @@ class Study:
         with self.database.write() as connection:
             return connection.execute(tables.trials.update().where(failed).values(waiting)).rowcount
 
+    def last_states(self) -> tuple[int, int]:
+        """Return the number and bytes of the last states of finished and pruned trials.
+
+        A higher limit on epochs or patience, or a wider halving, resumes trials from them.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        kept = tables.checkpoints.c
+        query = sa.select(sa.func.count(), sa.func.sum(sa.func.length(kept.state))).where(
+            kept.trial_id.in_(self._ended())
+        )
+        with self.database.read() as connection:
+            number, n_bytes = connection.execute(query).one()
+        return int(number), int(n_bytes or 0)
+
+    def drop_last_states(self) -> None:
+        """Delete the last states of finished and pruned trials.
+
+        An extension trains such trials from the start.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written.
+        """
+        with self.database.write() as connection:
+            connection.execute(
+                tables.checkpoints.delete().where(tables.checkpoints.c.trial_id.in_(self._ended()))
+            )
+
+    def _ended(self) -> sa.Select[tuple[int]]:
+        # A failed one is retried from its last state.
+        return self._trial_ids().where(_TRIALS.state.in_((TrialState.FINISHED, TrialState.PRUNED)))
+
     def _is_ours(self, config_index: int | None = None) -> sa.ColumnElement[bool]:
         ours = _TRIALS.study_id == self.study_id
         if config_index is not None:

@@ -35,7 +35,7 @@ COMMANDS = {
         "Serve optuna-dashboard on the store: live curves in a web browser.",
     ),
     "study": ("study", "Create, watch, export and import studies."),
-    "store": ("store", "Migrate a store of an earlier fdrnn."),
+    "store": ("store", "Migrate a store of an earlier fdrnn; drop what it no longer needs."),
     "data": ("data", "List, fetch and show data sets."),
 }
 """Module and summary of each command."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from fdrnn.search import migrate as migrate_store
-from fdrnn.studies.cli.options import Storage, commands
+from fdrnn.search import open_store
+from fdrnn.studies.cli.options import AnyStudies, Storage, commands, option
+from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.cli.units import file_size
 
-app = commands("Migrate a store of an earlier fdrnn.")
+app = commands("Migrate a store of an earlier fdrnn; drop what it no longer needs.")
 
 
 @app.command()
@@ -26,3 +31,33 @@ def migrate(storage: Storage) -> None:
     typer.echo(f"store {done.store}: schema version {done.before} -> {done.after}")
     for change in done.changes:
         typer.echo(f"  {change}")
+
+
+@app.command()
+def prune(
+    studies: AnyStudies,
+    dry_run: Annotated[
+        bool, option("--dry-run", default=False, help="Only print what would be dropped.")
+    ],
+    storage: Storage,
+) -> None:
+    """Drop the last states of finished and pruned trials, which only an extension needs.
+
+    With them, more epochs or patience, or a wider halving, resume such trials; without them they
+    are trained from the start. Results, curves and trained parameters stay. SQLite reuses the
+    space; `VACUUM` gives it back.
+
+    For example:
+
+        fdrnn store prune --dry-run
+
+        fdrnn store prune jsb
+    """
+    store = open_store(storage)
+    rows = []
+    for study in store.studies(studies):
+        number, n_bytes = study.last_states()
+        rows.append((study.name, str(number), file_size(n_bytes)))
+        if not dry_run:
+            study.drop_last_states()
+    print_table(("study", "last states", "size" if dry_run else "size, dropped"), rows, n_text=1)

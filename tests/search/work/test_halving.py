@@ -166,6 +166,23 @@ def test_more_epochs_extend_trials_that_ended_at_their_limit(
     assert create_study(store, longer, fake.DATA).progress().complete
 
 
+def test_dropped_last_states_are_trained_anew(store: Store, url: str, fake: ModuleType) -> None:
+    short = fake.definition(n_trials=2, n_epochs=3)
+    study = create_study(store, short, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    n_kept = (~study.trials()["diverged"]).sum()
+    assert study.last_states()[0] == n_kept > 0
+    assert study.last_states()[1] > 0
+    study.drop_last_states()
+    assert study.last_states() == (0, 0)
+    create_study(store, replace(short, training=TrainingSettings(max_epochs=5)), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    for row in study.trials().itertuples():
+        assert row.n_epochs == (3 if row.diverged else 5)
+        expected = fake.result(row.seed, row.n_epochs)
+        assert row.valid_nll == expected.valid_nll
+
+
 def test_a_wider_halving_reconsiders_the_pruned(
     store: Store, url: str, fake: ModuleType, definition: StudyDefinition
 ) -> None:
