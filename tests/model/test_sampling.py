@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_bits(fast):
 
 @pytest.mark.parametrize(("n_given", "n_steps"), [(0, 5), (6, 5)])
 def test_frames_to_begin_with(fast, n_given, n_steps):
-    with pytest.raises(ValueError, match=f"1 to {n_steps} must be given, got {n_given}"):
+    with pytest.raises(ValueError, match=f"must be 1 to {n_steps}, got {n_given}"):
         sample(fast, music(n_given), n_steps, seed=0)
 
 
