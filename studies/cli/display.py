@@ -93,6 +93,7 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
 
 
 _TEXTS = {
+    EventKind.PAUSED: "{trial} paused at a rung after epoch {epoch}",
     EventKind.FAILED: "{trial} failed",
     EventKind.RELEASED: "{trial} released after epoch {epoch}",
     EventKind.TROUBLE: "{trial} released because of trouble with this machine",
@@ -107,7 +108,9 @@ _TEXTS = {
 
 
 def _trial(event: WorkerEvent) -> str:
-    return f"{event.study} trial {event.config_index}".lstrip()
+    index = event.config_index
+    which = f"repeat {-index}" if index is not None and index < 0 else f"trial {index}"
+    return f"{event.study} {which}".lstrip()
 
 
 def _nll(value: float) -> str:

@@ -216,7 +216,7 @@ def test_a_data_file_is_looked_for_beside_the_definition(
         (VALID + "[training]\nbatch_size = 0\n", r"batch_size.*at least 1.*0"),
         (VALID + '[training]\npadding = "none"\n', r"padding.*counted.*none"),
         (VALID.replace("n_trials = 5\n", ""), r"n_trials"),
-        (VALID.replace("5", "0"), r"n_trials.*at least 1.*0"),
+        (VALID.replace("5", "0"), r"n_trials must be in 1 .*got 0"),
         (VALID.replace("5", "true"), r"n_trials.*integer.*True"),
         (VALID.replace('"table2"', '"table2-plain"'), r"space.*table2"),
         (VALID.replace('"fast_dropout"', '"fast_dropuot"'), r"fast_dropuot.*fast_dropout"),

@@ -167,7 +167,7 @@ def test_more_epochs_extend_trials_that_ended_at_their_limit(
 
 
 def test_dropped_last_states_are_trained_anew(store: Store, url: str, fake: ModuleType) -> None:
-    short = fake.definition(n_trials=2, n_epochs=3)
+    short = fake.definition(n_trials=3, n_epochs=3)
     study = create_study(store, short, fake.DATA)
     run_worker(url, "noise", settings=fake.settings())
     n_kept = (~study.trials()["diverged"]).sum()
