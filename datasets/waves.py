@@ -1,7 +1,7 @@
 r"""``waves``: noisy oscillations of two columns in different units; real data without a download.
 
-Every sequence has a period P ~ U(8, 40) steps, a phase f ~ U(0, 2 pi) and an amplitude
-A ~ U(0.5, 1.5) of its own. With w = 2 pi t / P + f and independent Gaussian noise, frame t is
+Every sequence has a period P ~ U(8, 40) steps, a phase f ~ U(0, 2 pi) and its own amplitude
+A ~ U(0.5, 1.5). With w = 2 pi t / P + f and independent Gaussian noise, frame t is
 
 .. math:: (A \sin w + 0.1\, e_1, \quad 20 + 5 \tanh(3 A \cos w) + 0.5\, e_2)
 

@@ -1,7 +1,7 @@
 """Configure and import Theano with its compiler, in this one place.
 
 Theano reads its configuration once, at its first import, and then searches for a BLAS
-unless it is told that there is none. Every module that needs it therefore takes it from here::
+unless its flags say that there is none. Every module that needs it therefore takes it from here::
 
     from fdrnn.model.toolchain import theano
 

@@ -88,7 +88,7 @@ class PostgresServer:
     password
         Of the superuser; it holds characters that a URL must quote.
     secret
-        The part of the password that stands in a URL as it is: what to search a text for.
+        The part of the password that a URL shows as it is: what to search a text for.
 
     Raises
     ------

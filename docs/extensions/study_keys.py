@@ -58,7 +58,7 @@ def _keys(settings: type[Any]) -> Iterator[str]:
     types = get_type_hints(settings)
     for field in dataclasses.fields(settings):
         if dataclasses.is_dataclass(types[field.name]) and types[field.name] not in _TYPES:
-            continue  # a table of its own
+            continue  # a separate table
         kind = _TYPES[types[field.name]]
         default = (
             "" if field.default is dataclasses.MISSING else f", default ``{_toml(field.default)}``"

@@ -4,7 +4,7 @@
  * is one that IEEE 754 rounds correctly, and what is fused is written so. Compilers must not fuse
  * more (-ffp-contract=off), nor reorder sums.
  *
- * Single precision, that of training, has polynomials of its own; double precision, that of tests,
+ * Single precision, that of training, has its own polynomials; double precision, that of tests,
  * takes the C library's functions. Error bounds are in units in the last place (ulp). NaN stays.
  */
 #include <cmath>

@@ -2,7 +2,7 @@
 
 ``fast_dropout`` has the paper's equations. ``authors_cell`` has two quirks of the authors'
 library: its recurrent mean took the drop rate for p_keep (the variance did not), and its tanh was
-2 sig(a) - 1 = tanh(a / 2); ``authors_mean`` has the first alone, so that the two can be told apart.
+2 sig(a) - 1 = tanh(a / 2); ``authors_mean`` has the first alone, so that the two can be separated.
 ``fast_dropout_wang_manning`` has the variance of Wang and Manning 2013 (the paper's footnote 1),
 V[a] = p_keep (1 - p_keep) mean^2 W^2, which ignores the variances of the incoming units; with all
 rates 0 it is an ordinary network. ``rectifier`` has rectified linear units, whose moments are

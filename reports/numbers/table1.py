@@ -134,7 +134,7 @@ def table1(studies: Iterable[Evidence]) -> list[Row]:
 def row(evidence: Evidence) -> Row:
     """Return a study's row, without a counterpart.
 
-    A study without a finished trial that has a finite validation NLL gets no numbers of its own,
+    A study without a finished trial that has a finite validation NLL gets no numbers,
     and a note that says why.
     """
     definition, best = evidence.definition, evidence.best

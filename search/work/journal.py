@@ -1,4 +1,4 @@
-"""All writes of a running trial, in a thread of its own.
+"""All writes of a running trial, in a separate thread.
 
 Training never waits for the store: epochs are collected and written in batches, with
 checkpoints at intervals, and every write renews the trial's lease. During an outage they stay

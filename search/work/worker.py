@@ -1,6 +1,6 @@
 """A worker: claims waiting trials of one or more studies and trains them until none is left.
 
-A worker never creates trials. All writes of a trial go through a thread of its own
+A worker never creates trials. All writes of a trial go through a separate thread
 (`fdrnn.search.work.journal`), so that training continues during an outage of the store. When
 another worker has claimed the trial, training stops at once and the last checkpoint stays.
 """

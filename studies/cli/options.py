@@ -43,7 +43,7 @@ class _Default:
 
 
 def option(*names: str, default: object = None, **settings: Any) -> Any:
-    """Return an option with a default of its own, for ``Annotated``.
+    """Return an option with its own default, for ``Annotated``.
 
     Parameters
     ----------

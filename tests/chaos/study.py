@@ -62,7 +62,7 @@ def fdrnn(*arguments: object) -> list[str]:
 
 @dataclass
 class Workers:
-    """A command ``fdrnn worker`` in a process group of its own, started again if it ends.
+    """A command ``fdrnn worker`` in a separate process group, started again if it ends.
 
     Attributes
     ----------

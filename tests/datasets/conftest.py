@@ -1,4 +1,4 @@
-"""Every test has a cache of its own; Bach's chorales are read once."""
+"""Every test has its own cache; Bach's chorales are read once."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_the_cached_set_is_the_one_first_made_and_needs_no_music21(
 
 @pytest.fixture
 def few_scores(monkeypatch):
-    """Make the set of its first 12 scores, in a cache of its own."""
+    """Make the set of its first 12 scores, in a separate cache."""
     from fdrnn.datasets import bach  # noqa: PLC0415 - the module that is changed here
 
     names = bach._names()[:12]

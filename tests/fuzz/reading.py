@@ -1,4 +1,4 @@
-"""Reading files in a process of its own, which may die, with time and memory measured.
+"""Reading files in a separate process, which may die, with time and memory measured.
 
 ``python -m fuzz.reading READER`` reads paths from standard input and writes an outcome each.
 """

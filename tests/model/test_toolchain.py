@@ -82,7 +82,7 @@ def test_flags_of_the_user_are_named_where_compilation_fails(tmp_path):
 
 
 def test_training_never_turns_into_double_precision():
-    # In a process of its own: the tests of the model lift the flag.
+    # In a separate process: the tests of the model lift the flag.
     code = (
         "from fdrnn.model.toolchain import theano\n"
         "try: theano.tensor.dmatrix()\n"

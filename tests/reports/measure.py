@@ -3,7 +3,7 @@
     python tests/reports/measure.py --studies 4 --trials 32 --epochs 300
 
 The store is made in a temporary folder and not counted. The report is written by ``fdrnn report``
-in a process of its own, whose wall time, CPU time and largest resident memory are printed.
+in a separate process, whose wall time, CPU time and largest resident memory are printed.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _finish(store: Store, study: str, n_epochs: int, random: np.random.Generator
 
 
 def measure(n_studies: int, n_trials: int, n_epochs: int) -> None:
-    """Make a store, report it in a process of its own, print what that took."""
+    """Make a store, report it in a separate process, print what that took."""
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store.sqlite3"
         make_store(store, n_studies, n_trials, n_epochs)

@@ -1,4 +1,4 @@
-"""What optuna-dashboard is told of studies that have got so far."""
+"""What optuna-dashboard shows of studies in each state."""
 
 from __future__ import annotations
 

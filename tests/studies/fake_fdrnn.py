@@ -21,7 +21,7 @@ LOG_LEVEL = "FAKE_LOG_LEVEL"
 
 if LOG_LEVEL in os.environ:
     logging.basicConfig(level=os.environ[LOG_LEVEL], force=True)
-    # SQLAlchemy sets a level of its own.
+    # SQLAlchemy sets its own level.
     logging.getLogger("sqlalchemy").setLevel(os.environ[LOG_LEVEL])
 
 

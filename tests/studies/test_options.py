@@ -212,7 +212,7 @@ def test_a_run_shows_its_password_to_nobody(
     for part in ("fake_fdrnn", "spawn_main"):
         assert any(part in line for line in lines)
     assert postgres.secret not in "".join(lines)
-    # What the libraries log at this level is there, and nothing of it tells the password.
+    # What the libraries log at this level is there, and none of it shows the password.
     for library in ("sqlalchemy.pool", "sqlalchemy.engine"):
         assert f"DEBUG:{library}" in log or f"INFO:{library}" in log
     assert postgres.secret not in out + log

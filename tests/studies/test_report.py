@@ -1,4 +1,4 @@
-"""``fdrnn report``: exports, watching, and what is told in one line."""
+"""``fdrnn report``: exports, watching, and errors in one line."""
 
 from __future__ import annotations
 

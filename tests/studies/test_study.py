@@ -201,7 +201,7 @@ def test_without_a_study_all_of_the_store(fdrnn: Run, store: Store) -> None:
     assert first == (
         "4 studies, 1 complete: 1 of 6 trials finished, 3 running, 1 waiting, 1 failed"
     )
-    # Nothing more is told of a study that nothing happens in.
+    # Nothing more is printed for a study in which nothing happens.
     assert lines[:3] == [
         "",
         "study one: 1 of 1 trials finished; lowest validation NLL 8.125",

@@ -111,7 +111,7 @@ def test_every_variant_has_every_output(variant, output):
 
 @pytest.mark.parametrize("output", NEW)
 def test_an_ordinary_final_layer_ignores_variances(output):
-    """Its loss is the ordinary one of the hidden means, which no rate of its own changes."""
+    """Its loss is the ordinary one of the hidden means, which none of its rates changes."""
     case = TrainingCase("fast_dropout", [1, 1, 1], n_features=3, n_hidden=4, output=output)
     rates = case.hyperparameters
     oracle = NumpyNetwork(

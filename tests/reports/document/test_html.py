@@ -132,7 +132,7 @@ def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool)
         )
     )
     assert (background, ink) == expected
-    # The ink of a figure follows the theme: its lightest or darkest opaque pixel tells.
+    # The ink of a figure follows the theme: its lightest or darkest opaque pixel shows it.
     lightest = browser_page.evaluate(
         """
         (async () => {

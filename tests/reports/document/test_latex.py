@@ -81,7 +81,7 @@ def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> Non
 
 
 def typeset(body: str, tmp_path: Path) -> str:
-    """Return what LaTeX tells of a document of the article class."""
+    """Return LaTeX's log of a document of the article class."""
     (tmp_path / "t.tex").write_text(
         "\\documentclass{article}\\usepackage{array,booktabs}"
         f"\\begin{{document}}{body}\\end{{document}}"

@@ -17,7 +17,7 @@ CONTENTS = "fdrnn-report-contents.txt"
 
 
 def report(*names: str, fails: bool = False) -> Report:
-    """A report with an attachment of each name in a study of its own."""
+    """A report with an attachment of each name in a separate study."""
 
     def studies() -> Iterator[Section]:
         for name in names:

@@ -1,4 +1,4 @@
-"""Comparisons: which studies belong together, and their table, by plain Python of its own."""
+"""Comparisons: which studies belong together, and their table, by separate plain Python."""
 
 from __future__ import annotations
 

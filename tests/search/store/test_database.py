@@ -137,7 +137,7 @@ def test_the_clock_is_the_databases_in_seconds_since_1970(url: str) -> None:
         first = connection.scalar(sa.select(now_s()))
         assert first == pytest.approx(time.time(), abs=2.0)
         time.sleep(0.01)
-        # It goes on within a transaction.
+        # It continues within a transaction.
         assert connection.scalar(sa.select(now_s())) > first
 
 
