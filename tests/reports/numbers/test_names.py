@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from fdrnn.reports.numbers.names import value_text
-from fdrnn.search.design.space import SPACES
+from fdrnn.reports.numbers.names import (
+    drawn_value,
+    in_order,
+    is_range,
+    label,
+    part_index,
+    parts,
+    range_text,
+    value_text,
+)
+from fdrnn.search import SPACES, Choices, FloatRange, IntRange, Parameter, Space, draw
 
 PARAMETERS = {
     (space, parameter.name): parameter.distribution.extremes
@@ -22,3 +31,50 @@ def test_every_choice_is_printed_as_itself(space: str, name: str) -> None:
     for text, choice in zip(printed, choices, strict=True):
         if not isinstance(choice, bool) and choice is not None and text not in {"yes", "no"}:
             assert float(text) == choice
+
+
+RANGES = [
+    Parameter("step_rate", FloatRange(1e-4, 1e-2, log=True)),
+    Parameter("dropout_input", FloatRange(0.0, 0.95)),
+    Parameter("dropout_input", FloatRange(0.0, 0.95, step=0.05)),
+    Parameter("n_hidden", IntRange(64, 512, log=True, step=8)),
+    Parameter("n_hidden", IntRange(1, 1000)),
+]
+
+
+@pytest.mark.parametrize("parameter", RANGES, ids=lambda one: str(one.distribution))
+def test_a_range_has_parts_that_are_about_as_likely(parameter: Parameter) -> None:
+    found = parts(parameter)
+    space = Space("own", (parameter,))
+    drawn = [one.hyperparameters[parameter.name] for one in draw(space, 5, range(400))]
+    indices = [part_index(parameter, value) for value in drawn]
+    assert len(found) == 4
+    assert is_range(parameter)
+    for index, part in enumerate(found):
+        assert 60 <= indices.count(index) <= 140
+        values = [value for value, at in zip(drawn, indices, strict=True) if at == index]
+        assert part.low is not None
+        assert part.high is not None
+        assert all(part.low - 1e-9 <= value <= part.high + 1e-9 for value in values)
+    for value in drawn:
+        assert drawn_value(parameter.distribution, float(value)) == value
+
+
+def test_a_short_range_and_choices_have_their_values() -> None:
+    short = Parameter("n_hidden", IntRange(16, 64, step=8))
+    assert [part.text for part in parts(short)] == ["16", "24", "32", "40", "48", "56", "64"]
+    assert not is_range(short)
+    assert [part_index(short, value) for value in (16, 40.0, 64)] == [0, 3, 6]
+    scale = Parameter("init_scale", Choices(("variance", "std")))
+    assert [part.text for part in parts(scale)] == ["variance", "std"]
+    assert part_index(scale, "std") == 1
+
+
+def test_ranges_and_names_are_printed() -> None:
+    assert range_text(RANGES[0]) == "0.0001 to 0.01, logarithmic"
+    assert range_text(RANGES[3]) == "64 to 512, logarithmic, step 8"
+    assert range_text(Parameter("decay", Choices((0.9,)))) == ""
+    assert value_text("step_rate", 0.0004115963241404068) == "0.0004116"
+    assert label("batch_size") == "chunks per minibatch"
+    assert label("a_plugins_own") == "a plugins own"
+    assert in_order(["own", "decay", "n_hidden"]) == ["n_hidden", "decay", "own"]
