@@ -23,7 +23,8 @@ from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.table1 import Row, table1
-from fdrnn.reports.tables import claims, comparison, costs, nll_tables, table3
+from fdrnn.reports.tables import claims, comparison, costs, table3
+from fdrnn.reports.tables import table1 as table1_tables
 from fdrnn.reports.tables.table2 import table2
 
 
@@ -43,7 +44,7 @@ def build(findings: Findings, *, figures: bool = True, of_exports: bool = False)
     return Report(
         title=f"Report on {_count(len(findings.rows))}",
         used=tuple(f"{row.study}: {_used(row)}" for row in findings.rows),
-        rules=nll_tables.RULES,
+        rules=table1_tables.RULES,
         missing=tuple(missing(findings, hindrance, of_exports=of_exports)),
         overview=tuple(_overview(findings, figures=figures, figure1_too=not hindrance)),
         studies=lambda: (_study(findings, row, figures=figures) for row in findings.rows),
@@ -57,7 +58,7 @@ def _count(n_studies: int) -> str:
 
 def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterator[Section]:
     studies = list(findings.studies.values())
-    results = (*nll_tables.tables(findings.rows), costs.table(studies))
+    results = (*table1_tables.tables(findings.rows), costs.table(studies))
     yield Section(anchor="results", title="Results", artefacts=results)
     for one in findings.comparisons:
         yield _section(

@@ -9,7 +9,7 @@ from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Attachment, Table
 from fdrnn.reports.numbers.comparison import Comparison, draws, frame
 from fdrnn.reports.numbers.text import number
-from fdrnn.reports.tables.nll_tables import RULES
+from fdrnn.reports.tables.table1 import RULES
 
 
 def table(comparison: Comparison) -> Table:

@@ -17,7 +17,7 @@ from fdrnn.reports.artefacts import Table
 from fdrnn.reports.document import markdown
 from fdrnn.reports.document.writing import PAGE, write_report, write_tables
 from fdrnn.reports.numbers.findings import Findings, read_evidence
-from fdrnn.reports.tables import claims, comparison, nll_tables
+from fdrnn.reports.tables import claims, comparison, table1
 from fdrnn.search import (
     Store,
     StoreUnavailableError,
@@ -141,7 +141,7 @@ def print_results(findings: Findings) -> list[Table]:
     A terminal that is wide enough for the tables shows rendered Markdown; others and a pipe get
     the Markdown itself.
     """
-    tables = list(nll_tables.tables(findings.rows))
+    tables = list(table1.tables(findings.rows))
     for compared in findings.comparisons:
         tables += [comparison.table(compared), claims.table(compared)]
     text = markdown.document("Results", tables)

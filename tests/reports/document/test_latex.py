@@ -15,7 +15,7 @@ from fdrnn.reports.artefacts import Table
 from fdrnn.reports.document import latex
 from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.findings import read_evidence
-from fdrnn.reports.tables import claims, comparison, nll_tables, table2, table3
+from fdrnn.reports.tables import claims, comparison, table1, table2, table3
 from fdrnn.search import Store
 
 AWKWARD = '\\ 95 % & $x_1$ #2 {a} ~ ^ " < > [b]'
@@ -71,7 +71,7 @@ def test_the_tables_of_a_report_fit_a_page(golden: Store, tmp_path: Path) -> Non
     studies = list(findings.studies.values())
     compared = Comparison("golden", {one.definition.variant: one for one in studies})
     tables = [
-        *nll_tables.tables(findings.rows),
+        *table1.tables(findings.rows),
         *table3.tables(studies),
         *map(table2.table2, studies),
         comparison.table(compared),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fdrnn.reports.document import markdown
 from fdrnn.reports.numbers.table1 import Estimate, Row
-from fdrnn.reports.tables import nll_tables
+from fdrnn.reports.tables import table1
 
 ROW = Row(
     data="jsb",
@@ -71,7 +71,7 @@ PLAIN = replace(
 def parsed(rows: list[Row]) -> list[list[dict[str, str]]]:
     """Parse the Markdown tables into rows by header."""
     found = []
-    for block in markdown.document("Results", nll_tables.tables(rows)).split("\n\n"):
+    for block in markdown.document("Results", table1.tables(rows)).split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         if lines:
             cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
@@ -105,16 +105,16 @@ def test_fd_and_plain_stand_beside_the_paper_s_numbers() -> None:
 
 
 def test_the_intervals_of_both_averages_are_told() -> None:
-    table = nll_tables.tables([ROW])[1]
+    table = table1.tables([ROW])[1]
     assert table.data["best_epoch"].tolist() == [93]
     assert table.rows[0][5:] == ("8.15", "7.95 to 8.35", "8.10", "7.91 to 8.30")
 
 
 def test_that_one_sequence_has_no_interval_is_told() -> None:
     alone = replace(EMPTY, selected_trial=1, test_nll_pooled=Estimate(value=8.0))
-    notes = nll_tables.tables([ROW, alone])[1].notes
+    notes = table1.tables([ROW, alone])[1].notes
     assert notes[-1] == "No interval for bach: it takes two test sequences."
-    assert "No interval" not in "".join(nll_tables.tables([ROW, EMPTY])[1].notes)
+    assert "No interval" not in "".join(table1.tables([ROW, EMPTY])[1].notes)
 
 
 def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
@@ -126,15 +126,15 @@ def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None
     quick = replace(PLAIN, study="a-quick", trials_planned=2, trials_finished=2)
     (first, second), _, _ = parsed([ROW, quick, PLAIN])
     assert (first["Study"], second["Study"]) == ("jsb", "a-quick")
-    notes = nll_tables.tables([ROW, quick, PLAIN])[0].notes
+    notes = table1.tables([ROW, quick, PLAIN])[0].notes
     assert notes[-1] == "Plain of jsb: jsb-plain, 32 of 32 trials."
     known = replace(ROW, minus_plain=Estimate(value=-0.753, low=-0.8, high=-0.701))
-    notes = nll_tables.tables([known, PLAIN])[0].notes
+    notes = table1.tables([known, PLAIN])[0].notes
     assert notes[-1] == (
         "Plain of jsb: jsb-plain, 32 of 32 trials; pooled, jsb minus plain is -0.75 "
         "(95 %: -0.80 to -0.70)."
     )
-    notes = nll_tables.tables([replace(ROW, plain_study="a-quick"), quick])[0].notes
+    notes = table1.tables([replace(ROW, plain_study="a-quick"), quick])[0].notes
     assert notes[-1].startswith("Plain of jsb: a-quick, 2 of 2 trials; jsb has 32, and")
 
 
@@ -143,11 +143,11 @@ def test_missing_numbers_are_dashes_and_the_note_is_told() -> None:
     assert results[0]["Ours: plain"] == "-"
     assert results[1]["Ours"] == "-"
     assert results[1]["Paper: FD"] == "-"
-    assert nll_tables.tables([ROW, EMPTY])[2].notes == ("bach: not the benchmark.",)
+    assert table1.tables([ROW, EMPTY])[2].notes == ("bach: not the benchmark.",)
 
 
 def test_the_averages_and_the_selection_are_told() -> None:
-    notes = " ".join(nll_tables.tables([ROW])[0].notes)
+    notes = " ".join(table1.tables([ROW])[0].notes)
     assert "lowest validation NLL" in notes
     assert "Pooled" in notes
     assert "* are cited" in notes
