@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from fdrnn.datasets import plugins
 from fdrnn.studies.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,8 @@ DOCUMENTS = [
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 _OBJECT = re.compile(r"`+~?(fdrnn(?:\.\w+)+)(?:\(\))?`+")
-_STORE = "fdrnn.sqlite3"  # a file
+# Names like those of objects: the default store's file, the groups of plug-ins' entry points.
+_OTHERS = {"fdrnn.sqlite3", plugins.VARIANTS, plugins.OUTPUTS, plugins.DATA}
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _PATH = re.compile(r"`((?:datasets|model|search|reports|studies|tests|docs)/[\w./-]*?)`")
 _COMMAND = re.compile(r"(?:^|&& |; do |bin/|dashboard |worker )fdrnn( [^#|&;\n]*)", re.MULTILINE)
@@ -72,7 +74,7 @@ def test_docstrings_and_comments_name_objects_that_exist(package: str) -> None:
         for path in SOURCES
         if path.relative_to(ROOT).parts[0] == package
         for name in _OBJECT.findall(path.read_text())
-        if name != _STORE and not exists(name)
+        if name not in _OTHERS and not exists(name)
     }
     assert not wrong, wrong
 
@@ -80,7 +82,7 @@ def test_docstrings_and_comments_name_objects_that_exist(package: str) -> None:
 @named
 def test_documents_name_objects_and_files_that_exist(document: Path) -> None:
     text = document.read_text()
-    wrong = [name for name in _OBJECT.findall(text) if name != _STORE and not exists(name)]
+    wrong = [name for name in _OBJECT.findall(text) if name not in _OTHERS and not exists(name)]
     wrong += [path for path in _PATH.findall(text) if not (ROOT / path).exists()]
     wrong += [
         link
