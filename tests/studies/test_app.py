@@ -210,8 +210,8 @@ def test_create_extend_and_conflict(
     before = store.study("mine").trials()
     assert len(before) == 3
 
-    line = error_line("study", "create", study_file, "--epochs", "5")
-    assert "training.max_epochs: here 5, in the store 4" in line
+    line = error_line("study", "create", study_file, "--epochs", "3")
+    assert "training.max_epochs: here 3, in the store 4" in line
     assert "--name" in line
     assert "--storage" in line
 
@@ -273,13 +273,16 @@ def test_a_store_is_migrated(
             "DROP TABLE fdrnn_samples",
             "DROP TABLE fdrnn_measurements",
             "ALTER TABLE fdrnn_trials DROP COLUMN stalls",
-            "ALTER TABLE fdrnn_trials DROP COLUMN trouble",
+            *(
+                f"ALTER TABLE fdrnn_trials DROP COLUMN {name}"
+                for name in ("trouble", "rung", "cohort", "repeat_of")
+            ),
         ):
             connection.exec_driver_sql(statement)
     assert "`fdrnn store migrate` upgrades it" in error_line("study", "status", "mine")
     told = fdrnn("store", "migrate")
     assert told.exit_code == 0
-    assert "schema version 1 -> 2\n  trials: columns stalls and trouble" in told.stdout
+    assert "schema version 1 -> 3\n  trials: columns stalls and trouble" in told.stdout
     assert fdrnn("study", "status", "mine").exit_code == 0
 
 

@@ -224,9 +224,8 @@ def test_of_several_plain_counterparts_the_one_with_as_many_trials_of_table_2() 
     jsb = waiting(definition(name="jsb"), 32)
     plain = waiting(plain_study, 32)
     quick = waiting(replace(plain_study, name="a-quick"), 2)
-    elsewhere = replace(plain_study, name="b-other")
-    # No other space has the parameters of plain networks alone yet.
-    object.__setattr__(elsewhere, "space", "weight-decay")
+    own_space = replace(plain_study.space, name="own")
+    elsewhere = replace(plain_study, name="b-other", space=own_space)
     other_space = waiting(elsewhere, 32)
     rows = by_name(jsb, quick, other_space, plain)
     assert list(rows) == ["jsb", "a-quick", "b-other", "jsb-plain"]
