@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fdrnn.datasets.errors import shown
+
 PADDING_RULES = ("counted", "masked")
 INIT_SCALES = ("variance", "std")
 RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 """The optional measurements of an epoch."""
 
+
+LARGEST_COUNT = 10**6
+"""The largest number of epochs, of a minibatch's chunks, of a chunk's frames, of units."""
 
 LARGEST_CLIP_NORM = 1e38
 """The largest clipping norm, which single precision can represent; it clips nothing."""
@@ -18,7 +23,13 @@ LARGEST_CLIP_NORM = 1e38
 def require(holds: bool, key: str, value: object, rule: str) -> None:
     """Raise ValueError with key, rule and value unless the rule holds."""
     if not holds:
-        raise ValueError(f"{key} must be {rule}, got {value!r}")
+        raise ValueError(f"{key} must be {rule}, got {shown(value)}")
+
+
+def require_count(key: str, value: int, least: int) -> None:
+    """Raise ValueError unless a count is between its least value and `LARGEST_COUNT`."""
+    require(value >= least, key, value, f"at least {least}")
+    require(value <= LARGEST_COUNT, key, value, f"at most {LARGEST_COUNT}")
 
 
 def require_positive(key: str, value: float) -> None:
@@ -63,7 +74,7 @@ class CommonHyperparameters:
     sigma2_in: float
 
     def __post_init__(self) -> None:
-        require(self.n_hidden >= 1, "n_hidden", self.n_hidden, "at least 1")
+        require_count("n_hidden", self.n_hidden, 1)
         require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
         require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
         for key in ("step_rate", "sigma2_rec_out", "sigma2_in"):
@@ -186,7 +197,7 @@ class TrainingSettings:
         for key, least in (
             ("batch_size", 1), ("patience", 1), ("max_epochs", 1), ("chunk_length", 2)
         ):  # fmt: skip
-            require(getattr(self, key) >= least, key, getattr(self, key), f"at least {least}")
+            require_count(key, getattr(self, key), least)
         for key, allowed in (("padding", PADDING_RULES), ("init_scale", INIT_SCALES)):
             require(getattr(self, key) in allowed, key, getattr(self, key), " or ".join(allowed))
         norm, decay, average = self.clip_norm, self.step_rate_decay, self.parameter_average

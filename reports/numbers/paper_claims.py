@@ -199,6 +199,9 @@ def _squared_radius(comparison: Comparison) -> _Judged:
     if not ratios:
         return "No trial has finished undiverged."
     above = pd.Series({name: int((one > 1 + _TOLERANCE).sum()) for name, one in ratios.items()})
+    n_trials = sum(len(member.trials) for member in comparison.members.values())
+    without = n_trials - len(ratios)
+    left_out = f" {without} of {n_trials} trials are left out: diverged, or not finished."
     worst = max(ratios, key=lambda name: (ratios[name].max(), name))
     return above == 0, (
         "Rule: after no epoch of a trial, of any variant, rho(W^2) by rho(W)^2 is above 1 by "
@@ -206,6 +209,7 @@ def _squared_radius(comparison: Comparison) -> _Judged:
         f"{sum(map(len, ratios.values()))} epochs; largest ratio {ratios[worst].max():.3g} "
         f"({worst}). It is no theorem: [[1, -1], [1, -1]] has "
         "rho(W) = 0 and rho(W^2) = 2; what holds is rho(W^2) <= rho(|W|)^2."
+        + (left_out if without else "")
     )
 
 

@@ -166,6 +166,14 @@ def _url_of_file(name: str) -> str:
             f"{path} must hold the store's URL and nothing else, for example "
             "postgresql://USER:PASSWORD@HOST/DATABASE"
         )
+    from fdrnn.search.store.database import holds_secret  # noqa: PLC0415 - as above
+
+    if path.stat().st_mode & 0o077 and holds_secret(text):
+        typer.echo(
+            f"fdrnn: warning: other users of this machine can read the password in {path}; "
+            f"`chmod 600 {path}` prevents it",
+            err=True,
+        )
     return text
 
 

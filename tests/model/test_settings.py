@@ -23,6 +23,7 @@ VALID = {
     ("key", "value"),
     [
         ("n_hidden", 0),
+        ("n_hidden", 10**7),
         ("step_rate", 0.0),
         ("step_rate", float("inf")),
         ("momentum", 1.0),

@@ -78,6 +78,19 @@ def test_the_url_stands_in_a_file(
     assert open_store(url).study_names() == ["mine"]
 
 
+def test_a_password_that_other_users_can_read_is_warned_of(
+    fdrnn: Run, study_file: Path, address: Path
+) -> None:
+    address.write_text("postgresql://ada:secret@127.0.0.1:1/b\n")
+    address.chmod(0o644)
+    result = fdrnn("study", "create", study_file, "--storage", "@address")
+    assert "other users of this machine can read the password" in result.stderr
+    assert "secret" not in result.stderr
+    address.chmod(0o600)
+    result = fdrnn("study", "create", study_file, "--storage", "@address")
+    assert "warning" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -149,7 +162,7 @@ def test_a_folder_is_no_file_of_a_url(error_line: ErrorLine, tmp_path: Path) -> 
         (lambda url: url.replace("//fdrnn:", "//fdrnn:wrong"), "password authentication failed"),
         (lambda url: url.replace("127.0.0.1", "no-such-host.invalid"), "no-such-host.invalid"),
         (lambda url: f"{url}x", 'database "postgresx" does not exist'),
-        (lambda url: f"{url}?sslmode=wrong", 'invalid sslmode value: "wrong"'),
+        (lambda url: f"{url}?sslmode=wrong", 'invalid sslmode value: "***"'),
         (lambda url: f"{url}?no_such=option", 'invalid connection option "no_such"'),
     ],
 )
@@ -245,6 +258,7 @@ def test_a_dashboard_outlives_an_outage_and_tells_it_once(
 ) -> None:
     with PostgresServer() as server:
         address.write_text(server.url(server.create_database()))
+        address.chmod(0o600)
         storage = ["--storage", f"@{address}"]
         assert fdrnn("study", "create", study_file, *storage).exit_code == 0
         dashboard = start("dashboard", "--port", "0", *storage)

@@ -193,6 +193,13 @@ def test_the_squared_radius_is_judged_in_every_trial_of_every_variant(make: Any)
     found = judged(make(columns), "rho of the elementwise square")
     assert found.verdict == "holds in 7 of 8 trials"
     assert "after 1 of 40 epochs; largest ratio 1.1 (c.plain, trial 0)" in found.evidence
+    assert "left out" not in found.evidence
+
+
+def test_the_squared_radius_counts_the_trials_that_diverged(make: Any) -> None:
+    found = judged(make({"plain": {}, "lstm": {}}, diverged=(0,)), "rho of the elementwise square")
+    assert found.verdict == "holds in all 6 trials"
+    assert "2 of 8 trials are left out: diverged, or not finished." in found.evidence
 
 
 def test_what_is_missing_is_said(make: Any) -> None:

@@ -77,6 +77,11 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
         ({"name": "../jsb"}, "name must be .*, got '../jsb'"),
         ({"training": 3}, "training must be a table, got 3"),
         ({"training": {"batch_size": 0}}, "training.batch_size must be at least 1, got 0"),
+        (
+            {"training": {"batch_size": 10**31}},
+            "training.batch_size must be at most 1000000, got 10",
+        ),
+        ({"max_epochs": 3}, r"unknown key max_epochs; did you mean training.max_epochs\?"),
         ({"training": {"batch_size": 1.0}}, "training.batch_size must be an integer, got 1.0"),
         ({"training": {"clip_norm": 10**400}}, "training.clip_norm is too large for a number"),
         ({"training": {"clip_norm": True}}, "training.clip_norm must be a number, got True"),
