@@ -40,6 +40,7 @@ CONFIG_INDEX = "config_index"
 
 # The one that Optuna reads before all others.
 _FIRST_TABLE = "version_info"
+_VERSION = sa.table("alembic_version", sa.column("version_num"))
 # SQLSTATE of a missing table.
 _UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
@@ -102,8 +103,12 @@ def upgrade_mirror_tables(database: Database) -> list[str]:
 
 
 def _has_tables(database: Database) -> bool:
+    # The row that Optuna writes last: while another process creates the tables, some are there,
+    # and Optuna's storage would write that row a second time.
     with database.read() as connection:
-        return sa.inspect(connection).has_table(_FIRST_TABLE)
+        if not {_FIRST_TABLE, _VERSION.name} <= set(sa.inspect(connection).get_table_names()):
+            return False
+        return connection.scalar(sa.select(_VERSION.c.version_num)) is not None
 
 
 def _open_storage(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from types import ModuleType
 
@@ -214,3 +215,23 @@ def test_trials_that_ended_before_optuna_knew_of_them_are_shown_whole(
     assert trials[0].user_attrs["n_epochs"] == 100
     assert len(trials[0].intermediate_values) == 20
     assert [trial.user_attrs["config_index"] for trial in trials] == [0, 1, 2]
+
+
+def test_tables_that_another_process_is_creating_are_waited_for(
+    mirror: Mirror, store: Store
+) -> None:
+    # Optuna writes its version last: until then the tables are not complete.
+    version = sa.table("alembic_version", sa.column("version_num"))
+    with store.database.write() as connection:
+        written = connection.scalar(sa.select(version.c.version_num))
+        connection.execute(version.delete())
+    second = threading.Thread(target=Mirror, args=(store.study("noise"),))
+    with store.database.exclusive():
+        second.start()
+        second.join(1.0)
+        assert second.is_alive()
+        with store.database.write() as connection:
+            connection.execute(version.insert().values(version_num=written))
+    second.join()
+    with store.database.read() as connection:
+        assert connection.scalars(sa.select(version.c.version_num)).all() == [written]
