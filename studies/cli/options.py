@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -151,6 +152,12 @@ def storage_url(context: typer.Context, parameter: typer.CallbackParam, value: s
     return value
 
 
+def _others_can_read(path: Path) -> bool:
+    # The secrets of a container are root's, and whoever owns them not its user.
+    is_own = path.stat().st_uid == os.getuid()
+    return is_own and bool(path.stat().st_mode & 0o077 and path.parent.stat().st_mode & 0o011)
+
+
 def _url_of_file(name: str) -> str:
     # Neither the name nor the file's text is shown where it may be a URL with a password.
     if "://" in name:
@@ -168,7 +175,7 @@ def _url_of_file(name: str) -> str:
         )
     from fdrnn.search.store.database import holds_secret  # noqa: PLC0415 - as above
 
-    if path.stat().st_mode & 0o077 and holds_secret(text):
+    if _others_can_read(path) and holds_secret(text):
         typer.echo(
             f"fdrnn: warning: other users of this machine can read the password in {path}; "
             f"`chmod 600 {path}` prevents it",

@@ -83,6 +83,10 @@ def test_a_password_that_other_users_can_read_is_warned_of(
 ) -> None:
     address.write_text("postgresql://ada:secret@127.0.0.1:1/b\n")
     address.chmod(0o644)
+    address.parent.chmod(0o700)
+    result = fdrnn("study", "create", study_file, "--storage", "@address")
+    assert "warning" not in result.stderr
+    address.parent.chmod(0o755)
     result = fdrnn("study", "create", study_file, "--storage", "@address")
     assert "other users of this machine can read the password" in result.stderr
     assert "secret" not in result.stderr
@@ -258,7 +262,6 @@ def test_a_dashboard_outlives_an_outage_and_tells_it_once(
 ) -> None:
     with PostgresServer() as server:
         address.write_text(server.url(server.create_database()))
-        address.chmod(0o600)
         storage = ["--storage", f"@{address}"]
         assert fdrnn("study", "create", study_file, *storage).exit_code == 0
         dashboard = start("dashboard", "--port", "0", *storage)

@@ -113,7 +113,7 @@ def test_columns_that_are_no_notes_have_no_midi(fdrnn: Run, url: str) -> None:
     ("arguments", "expected"),
     [
         (("--trial", "2"), "unknown trial '2'; study 'notes' has trials 0 to 1"),
-        (("--sequence", "2"), "--sequence must be in 0 .. 1 for the test split, got 2"),
+        (("--sequence", "2"), "--sequence must be at most 1 for the test split, got 2"),
         (("--sequence", "-1"), "got -1"),
         (("--steps", "0"), "--steps must be at least 1, got 0"),
         (("--given", "0"), "--given must be at least 1, got 0"),
