@@ -29,7 +29,7 @@ def limit_blas_threads(n_threads: int) -> None:
 
 
 def describe_machine() -> str:
-    """Return what a result's last bits depend on: the CPU's model and each loaded BLAS.
+    """Return what the last bits of spectral radii depend on: the CPU and each loaded BLAS.
 
     Returns
     -------

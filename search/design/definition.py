@@ -350,9 +350,9 @@ def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str)
     known = list(known)
     for key in values:
         if key not in known:
-            inner = [f"{_TABLE}.{name}" for name in _types(TrainingSettings)] if not prefix else []
-            nearest = [name for name in inner if name == f"{_TABLE}.{key}"]
-            nearest += [prefix + name for name in difflib.get_close_matches(key, known, n=1)]
+            nearest = [prefix + name for name in difflib.get_close_matches(key, known, n=1)]
+            if not prefix and key in _types(TrainingSettings):
+                nearest = [f"{_TABLE}.{key}"]
             guess = f"; did you mean {nearest[0]}?" if nearest else ""
             raise DefinitionError(f"unknown key {prefix}{key}{guess} (known: {', '.join(known)})")
 

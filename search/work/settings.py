@@ -9,7 +9,7 @@ from fdrnn.search.work.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """Settings of a worker; only `threads` changes a result, in its last bits.
+    """Settings of a worker; only `threads` changes a number: last bits of spectral radii.
 
     Attributes
     ----------

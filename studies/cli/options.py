@@ -272,8 +272,8 @@ Threads = Annotated[
     number(
         least=1,
         default=1,
-        help="Threads of each worker's linear algebra. One worker a core with one thread each is "
-        "fastest; another number changes the last bits of the results.",
+        help="Threads of NumPy's linear algebra in each worker, for the recorded spectral radii, "
+        "whose last bits they may change. Training uses one.",
     ),
 ]
 Lease = Annotated[
