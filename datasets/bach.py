@@ -7,7 +7,7 @@ must not be compared with published ones.
 Recipe (version `RECIPE`):
 
 1. The chorales that ``music21.corpus.chorales.Iterator`` lists, each name once, in alphabetical
-   order, as music21 parses them. A chorale is kept if its score has four parts.
+   order. A chorale is kept if its score has four parts.
 2. Each is transposed by -6 to 5 semitones, so that the key that music21's analysis finds (by the
    profiles of Aarden 2003) becomes C major or A minor.
 3. At each quarter note from the beginning, a frame holds the notes that sound: those that have
@@ -21,9 +21,10 @@ Recipe (version `RECIPE`):
 Chorales that are merely alike stay: two settings of one tune may be in different splits and
 have up to 72 % of their frames in common.
 
-Parsing takes about a minute of processor time, on every core. The result is kept in the cache
-for each music21 version and recipe; if the cached file is damaged, a warning is logged and the
-chorales are parsed again.
+Most scores are MusicXML, read here for notes alone: music21's own parser, which builds everything
+that a printed score has, takes a minute for what takes seconds. The result is kept in the cache for
+each music21 version and recipe; if the cached file is damaged, a warning is logged and the chorales
+are parsed again.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ import hashlib
 import importlib.metadata
 import logging
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
+import re
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -58,10 +60,8 @@ _N_PARTS = 4
 _STEP_QUARTERS = 1.0
 _SPLIT_OF_REMAINDER = ("train", "train", "train", "valid", "test")
 
-_A = 9
-
-# Lines of a parser that are no piano-roll.
-_OTHER, _FAILED = "other", "failed: "
+_SCORE = re.compile(r"[^/]+xml")
+_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 _log = logging.getLogger(__name__)
 
@@ -100,9 +100,12 @@ def cached_path() -> Path:
 
 
 def _make(progress: bool) -> Dataset:
+    from tqdm import tqdm  # noqa: PLC0415 - needed once per cache
+
     splits: dict[str, list[npt.NDArray[np.uint8]]] = {split: [] for split in SPLITS}
     seen = set()
-    for name, roll in _rolls(_names(), progress):
+    for name in tqdm(_names(), "reading Bach chorales", unit="score", disable=not progress):
+        roll = _roll(name)
         if roll is not None and roll.tobytes() not in seen:
             seen.add(roll.tobytes())
             splits[split_of(name)].append(roll)
@@ -124,64 +127,19 @@ def _names() -> list[str]:
     return sorted(set(corpus.chorales.Iterator(returnType="filename")))
 
 
-def _rolls(names: list[str], progress: bool) -> Iterator[tuple[str, npt.NDArray[np.uint8] | None]]:
-    """Yield each chorale's name and piano-roll, None if it has not four parts."""
-    from tqdm import tqdm  # noqa: PLC0415 - needed once per cache
+def _roll(name: str) -> npt.NDArray[np.uint8] | None:
+    """Return a chorale's piano-roll, None if it has not four parts."""
+    from music21 import corpus  # noqa: PLC0415 - as in _names
 
-    n_parsers = min(len(os.sched_getaffinity(0)), len(names))
-    # Not multiprocessing, which would import the caller's script again. With -P, as here, no
-    # module in the current directory hides one of the library.
-    command = [sys.executable, "-P", "-c", f"from {__name__} import _parse; _parse()"]
-    parsers = [
-        subprocess.Popen(
-            [*command, *names[index::n_parsers]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for index in range(n_parsers)
-    ]
     try:
-        shown = tqdm(names, desc="reading Bach chorales", unit="score", disable=not progress)
-        for index, name in enumerate(shown):
-            line = cast("IO[str]", parsers[index % n_parsers].stdout).readline().rstrip("\n")
-            if not line or line.startswith(_FAILED):
-                reason = line.removeprefix(_FAILED) or "its process ended"
-                raise DataError(f"music21 cannot read its score {name}: {reason}; install it again")
-            yield name, _unpacked(line)
-    finally:
-        for parser in parsers:
-            parser.kill()
-            parser.communicate()
-
-
-def _parse() -> None:
-    """Write a line for each chorale named in the arguments; the whole of a parser's process."""
-    from music21 import converter, corpus  # noqa: PLC0415 - as in _names
-
-    lines, sys.stdout = sys.stdout, sys.stderr
-    for name in sys.argv[1:]:
-        try:
-            found = corpus.getWork(name)
-            path = found[0] if isinstance(found, list) else found
-            # Without music21's own cache of pickles, which takes a third of the time.
-            score: Any = converter.parse(path, forceSource=True, storePickle=False)
-            four = len(score.parts) == _N_PARTS
-            line = _packed(sample(notes_of(score), transposition(score))) if four else _OTHER
-        except Exception as error:  # music21 raises anything
-            line = f"{_FAILED}{error_line(error)}"
-        print(line, file=lines, flush=True)
-
-
-def _packed(roll: npt.NDArray[np.uint8]) -> str:
-    return np.packbits(roll).tobytes().hex()
-
-
-def _unpacked(line: str) -> npt.NDArray[np.uint8] | None:
-    if line == _OTHER:
-        return None
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(line), np.uint8))
-    return bits.reshape(-1, N_PIANO_NOTES)
+        found = corpus.getWork(name)
+        parts = read_parts(Path(found[0] if isinstance(found, list) else found))
+        notes = [note for part in parts for note in part]
+        return sample(notes, transposition(notes)) if len(parts) == _N_PARTS else None
+    except Exception as error:  # music21 raises anything
+        raise DataError(
+            f"music21's score {name} cannot be read: {error_line(error)}; install it again"
+        ) from error
 
 
 class Note(NamedTuple):
@@ -195,20 +153,71 @@ class Note(NamedTuple):
         MIDI number of the pitch, 60 for middle C.
     """
 
-    onset: float | Fraction
-    duration: float | Fraction
+    onset: Fraction
+    duration: Fraction
     midi: int
 
 
-def notes_of(score: Any) -> list[Note]:
-    """Return the notes of all parts of a music21 score; grace notes, which take no time, not."""
+def read_parts(path: Path) -> list[list[Note]]:
+    """Read the notes of each part of a score.
+
+    What a piano-roll has no use for is ignored: ties, which make no difference, repetitions, and
+    grace notes, which take no time. A measure is as long as the notes and rests in it.
+
+    Parameters
+    ----------
+    path
+        A file of MusicXML, ``.xml`` or compressed ``.mxl``, or any other that music21 parses.
+    """
+    if path.suffix not in {".mxl", ".xml"}:
+        from music21 import converter  # noqa: PLC0415 - as in _names
+
+        # Without music21's own cache of pickles.
+        score: Any = converter.parse(path, forceSource=True, storePickle=False)
+        return [_parsed_notes(part) for part in score.parts]
+    if path.suffix == ".mxl":
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(next(name for name in archive.namelist() if _SCORE.fullmatch(name)))
+    else:
+        text = path.read_bytes()
+    return [_notes_of(part) for part in ElementTree.fromstring(text).iter("part")]
+
+
+def _parsed_notes(part: Any) -> list[Note]:
     return [
-        Note(element.offset, element.quarterLength, pitch.midi)
-        for part in score.parts
+        Note(Fraction(element.offset), Fraction(element.quarterLength), pitch.midi)
         for element in part.flatten().notes
         if not element.duration.isGrace
         for pitch in element.pitches
     ]
+
+
+def _notes_of(part: ElementTree.Element) -> list[Note]:
+    notes: list[Note] = []
+    divisions, measure_begin = 1, Fraction(0)
+    for measure in part.iter("measure"):
+        onset = following = end = measure_begin
+        for element in measure:
+            divisions = int(element.findtext("divisions", divisions))
+            duration = Fraction(element.findtext("duration", "0")) / divisions
+            if element.tag == "backup":
+                following -= duration
+            elif element.tag == "forward":
+                following += duration
+            elif element.tag == "note":
+                if element.find("chord") is None:
+                    onset, following = following, following + duration
+                pitch = element.find("pitch")
+                if pitch is not None and duration:
+                    notes.append(Note(onset, duration, _midi(pitch)))
+            end = max(end, following)
+        measure_begin = end
+    return notes
+
+
+def _midi(pitch: ElementTree.Element) -> int:
+    step = _SEMITONES[pitch.findtext("step", "")] + int(pitch.findtext("alter", "0"))
+    return 12 * (int(pitch.findtext("octave", "")) + 1) + step
 
 
 def split_of(name: str) -> str:
@@ -217,11 +226,20 @@ def split_of(name: str) -> str:
     return _SPLIT_OF_REMAINDER[number % len(_SPLIT_OF_REMAINDER)]
 
 
-def transposition(score: Any) -> int:
-    """Return the semitones, -6 to 5, that carry a music21 score to C major or A minor."""
-    key = score.analyze("key")
-    target = 0 if key.mode == "major" else _A
-    return int((target - key.tonic.pitchClass + 6) % 12 - 6)
+def transposition(notes: Iterable[Note]) -> int:
+    """Return the semitones, -6 to 5, that carry notes to C major or A minor."""
+    from music21 import note, stream  # noqa: PLC0415 - as in _names
+    from music21.analysis import discrete  # noqa: PLC0415
+
+    # The analysis depends on the time that each pitch class sounds, and on nothing else.
+    lengths: defaultdict[int, Fraction] = defaultdict(Fraction)
+    for one in notes:
+        lengths[one.midi % 12] += one.duration
+    sounding = [note.Note(60 + pitch, quarterLength=length) for pitch, length in lengths.items()]
+    profiles: Any = discrete.AardenEssen
+    (tonic, mode, _), _ = profiles().process(stream.Stream(sounding))
+    target = _SEMITONES["C" if mode == "major" else "A"]
+    return int((target - tonic.pitchClass + 6) % 12 - 6)
 
 
 def sample(notes: Iterable[Note], semitones: int = 0) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bach_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Dataset]]:
+def bach_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     """A cache directory that holds Bach's chorales, and the data set as first made."""
     directory = tmp_path_factory.mktemp("bach-cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FDRNN_CACHE_DIR", str(directory))
-        yield directory, load("bach")
+        return directory, load("bach")
 
 
 @pytest.fixture
