@@ -89,6 +89,25 @@ class TroubledTrial:
     trouble: str | None
 
 
+@dataclass(frozen=True)
+class SelectedTrial:
+    """The finished trial with the lowest validation NLL.
+
+    Attributes
+    ----------
+    config_index
+        Its configuration.
+    best_epoch
+        The epoch with its lowest validation NLL.
+    valid_nll
+        The validation NLL there.
+    """
+
+    config_index: int
+    best_epoch: int
+    valid_nll: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyProgress:
     """The progress of a study: counts by state, trials that need attention, the time left.
@@ -103,6 +122,8 @@ class StudyProgress:
         Trials in each state.
     diverged
         Finished trials that diverged.
+    selected
+        The selected trial; None before one has finished.
     repeats_planned, repeats_left
         Repeats of the selected configuration, and those that have not ended; none is planned
         where no trial can be selected any more.
@@ -123,6 +144,7 @@ class StudyProgress:
     pruned: int = 0
     failed: int
     diverged: int
+    selected: SelectedTrial | None = None
     repeats_planned: int = 0
     repeats_left: int = 0
     worker_seconds: float = 0.0
@@ -146,12 +168,15 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
     """Return the progress of a study from its trials' rows, as `Study.progress` reads them."""
     draws = [row for row in rows if row.repeat_of is None]
     states = Counter(row.state for row in draws)
-    repeats_planned, repeats_left = _repeats(definition, draws, rows)
+    selected = selected_row(draws)
+    repeats_planned, repeats_left = _repeats(definition, draws, rows, selected)
     return StudyProgress(
         study=definition.name,
         n_trials=len(draws),
         **{state.value: states[state] for state in TrialState},
         diverged=sum(bool(row.diverged) for row in draws),
+        selected=selected
+        and SelectedTrial(selected.config_index, selected.best_epoch, selected.valid_nll),
         repeats_planned=repeats_planned,
         repeats_left=repeats_left,
         worker_seconds=sum(row.seconds for row in rows),
@@ -193,9 +218,11 @@ def _time_left(
 
 
 def _repeats(
-    definition: StudyDefinition, draws: Sequence[sa.Row[Any]], rows: Sequence[sa.Row[Any]]
+    definition: StudyDefinition,
+    draws: Sequence[sa.Row[Any]],
+    rows: Sequence[sa.Row[Any]],
+    selected: sa.Row[Any] | None,
 ) -> tuple[int, int]:
-    selected = selected_row(draws)
     if all(row.state.ended for row in draws) and selected is None:
         return 0, 0
     index = None if selected is None else selected.config_index
@@ -221,7 +248,7 @@ def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress
     name
         The name of the whole.
     studies
-        The studies; the whole lists no single trials and has no time left.
+        The studies; the whole has no single trials and no time left.
     """
     counts = ("n_trials", *TrialState, "diverged", "repeats_planned", "repeats_left")
     counts += ("worker_seconds",)

@@ -14,15 +14,12 @@ from rich.text import Text
 from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.search import (
     RunningTrial,
-    StoredTrial,
     Study,
     StudyProgress,
     total_progress,
 )
 from fdrnn.studies.cli.tables import make_table
 from fdrnn.studies.cli.units import duration
-
-_BEST = ("config_index", "best_epoch", "valid_nll")
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,10 @@ class StudyStatus:
         The study.
     progress
         Its trials.
-    best
-        The selected one, None before one has finished.
     """
 
     study: Study
     progress: StudyProgress
-    best: StoredTrial | None
 
     @classmethod
     def read(cls, study: Study) -> StudyStatus:
@@ -52,9 +46,7 @@ class StudyStatus:
         StoreError
             If the store cannot be read.
         """
-        index = study.selected
-        best = None if index is None else study.trial(index)
-        return cls(study, study.progress(), best)
+        return cls(study, study.progress())
 
 
 def summary_line(progress: StudyProgress) -> str:
@@ -161,8 +153,9 @@ def status_blocks(
         if several and not (short and short_before):
             yield Text("")
         if short:
-            best = f"; lowest validation NLL {status.best.valid_nll:.3f}" if status.best else ""
-            yield Text(f"{summary_line(status.progress)}{best}")
+            best = status.progress.selected
+            lowest = f"; lowest validation NLL {best.valid_nll:.3f}" if best else ""
+            yield Text(f"{summary_line(status.progress)}{lowest}")
         else:
             yield from _whole_blocks(status, whole_errors=whole_errors)
         short_before = short
@@ -184,7 +177,7 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
         f"epochs, patience {settings.patience}, padding {settings.padding}; created with fdrnn "
         f"{study.code_version} on {study.created_at:%Y-%m-%d %H:%M} UTC"
     )
-    best = status.best
+    best = progress.selected
     if best is not None:
         yield Text(
             f"lowest validation NLL: {best.valid_nll:.3f}, trial {best.config_index}, epoch "
@@ -231,12 +224,13 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
         (ISO 8601, UTC) and ``code_version``. NaN is null, infinities are ``"inf"`` and ``"-inf"``.
     """
     counts = dataclasses.asdict(status.progress)
+    best = counts.pop("selected")
     definition = status.study.definition.to_mapping()
     mapping = {
         "name": counts.pop("study"),
         **counts,
         "complete": status.progress.complete,
-        "best": status.best and {key: getattr(status.best, key) for key in _BEST},
+        "best": best,
         "definition": definition,
         "created_at": status.study.created_at.isoformat(),
         "code_version": status.study.code_version,
