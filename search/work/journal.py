@@ -87,7 +87,7 @@ class TrialJournal:
         self._records: list[EpochRecord] = []
         self._last_epoch = self._checkpointed_epoch = lease.epoch
         self._checkpoint: bytes | None = None
-        self._written_at = time.monotonic()
+        self._written_at = _now_s()
         self._checkpointed_at = -math.inf
         self._ending: Callable[[], None] | None = None
         # One object, by which `_end` recognizes it.
@@ -128,7 +128,7 @@ class TrialJournal:
     def add(self, record: EpochRecord) -> None:
         """Add the epoch that the trainer has just finished."""
         assert self._trainer is not None
-        now = time.monotonic()
+        now = _now_s()
         due = now - self._checkpointed_at >= self._checkpoint_interval_s
         state = self._trainer.state() if due else None
         with self._changed:
@@ -200,10 +200,10 @@ class TrialJournal:
         with self._changed:
             self._ending = self._ending or write
             self._changed.notify_all()
-            begun = time.monotonic()
+            begun = _now_s()
             while not self._over:
                 self._changed.wait(_POLL_S)
-                if self._stop() and time.monotonic() - begun > STOP_PATIENCE_S:
+                if self._stop() and _now_s() - begun > STOP_PATIENCE_S:
                     return False
         if self._error is not None:
             raise self._error
@@ -217,7 +217,7 @@ class TrialJournal:
     def _set_checkpoint(self, state: bytes) -> None:
         self._checkpoint = state
         self._checkpointed_epoch = self._last_epoch
-        self._checkpointed_at = time.monotonic()
+        self._checkpointed_at = _now_s()
 
     def _checkpoint_last_epoch(self) -> None:
         trainer, epoch = self._trainer, self._last_epoch
@@ -255,12 +255,12 @@ class TrialJournal:
         if self._ending is not None or self._checkpoint is not None:
             return 0.0
         interval_s = self._write_interval_s if self._records else self._renew_interval_s
-        return self._written_at + min(interval_s, self._renew_interval_s) - time.monotonic()
+        return self._written_at + min(interval_s, self._renew_interval_s) - _now_s()
 
     def _check_stop(self) -> None:
         if self._ending is not None or not self._stop():
             return
-        now = time.monotonic()
+        now = _now_s()
         self._stop_seen_at = self._stop_seen_at or now
         if now - self._stop_seen_at >= STOP_PATIENCE_S:
             self._checkpoint_last_epoch()
@@ -286,7 +286,7 @@ class TrialJournal:
                 self._over = True
             else:
                 self._lease.renew()
-            self._written_at = time.monotonic()
+            self._written_at = _now_s()
         except StoreUnavailableError as error:
             self._pause(self._watch.missed(error))
             return
@@ -299,11 +299,15 @@ class TrialJournal:
                 self._checkpoint = None
 
     def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._abandoned and (left := until - time.monotonic()) > 0:
+        until = _now_s() + seconds
+        while not self._abandoned and (left := until - _now_s()) > 0:
             if self._ending is not None and self._stop():
                 # Little time is left to reconnect.
                 left = min(left, _POLL_S)
-                until = time.monotonic()
+                until = _now_s()
             self._wait(left)
             self._check_stop()
+
+
+def _now_s() -> float:
+    return time.monotonic()

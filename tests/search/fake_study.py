@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 from fdrnn.datasets import Dataset
 from fdrnn.model import (
@@ -23,10 +24,18 @@ from fdrnn.model import (
     TrainingSettings,
     TrialResult,
 )
-from fdrnn.search import SPACES, StudyDefinition, Training, WorkerSettings
+from fdrnn.search import SPACES, Store, StudyDefinition, Training, WorkerSettings
+from fdrnn.search.store import tables
 
 EPOCH_S = "FAKE_EPOCH_S"
 """Environment variable: seconds that an epoch takes, for tests that disturb one."""
+
+
+def elapse(store: Store, seconds: float) -> None:
+    """Let time pass for every lease of a store: it expires `seconds` earlier."""
+    expires = tables.trials.c.lease_expires
+    with store.database.write() as connection:
+        connection.execute(sa.update(tables.trials).values(lease_expires=expires - seconds))
 
 
 def number(seed: int, epoch: int, name: str) -> float:
