@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from optuna_dashboard import wsgi
 from fdrnn.search import StoreError, open_store
 from fdrnn.search.mirror.optuna_tables import may_change_mirror, open_mirror
 from fdrnn.search.store.database import Database
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.options import Storage, commands, number, option
 from fdrnn.studies.errors import DashboardError
 
@@ -102,11 +104,10 @@ def dashboard(
         raise DashboardError(
             f"cannot serve on {host} port {port}: {error.strerror}; choose another --host or --port"
         ) from error
-    typer.echo(
-        f"Dashboard of store {store.shown}: http://{host}:{server.server_port}/ (Ctrl-C ends it)",
-        err=True,
-    )
-    with server, suppress(KeyboardInterrupt):
+    ends = (signal.SIGINT, signal.SIGTERM)
+    address = f"http://{host}:{server.server_port}/"
+    with suppress(KeyboardInterrupt), server, remembered_interrupts(*ends):
+        typer.echo(f"Dashboard of store {store.shown}: {address} (Ctrl-C ends it)", err=True)
         server.serve_forever()
 
 

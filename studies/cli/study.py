@@ -6,6 +6,7 @@ What loads Optuna or SciPy is imported by the commands that need it: `status` do
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.options import (
     AnyStudies,
     DataDir,
@@ -113,8 +115,10 @@ def status(
             store.close()
 
     statuses = read()
+    ends = (signal.SIGINT, signal.SIGTERM)
+    shown = Database(storage).shown
     try:
-        with view(Database(storage).shown, watched=watch, as_json=as_json) as viewer:
+        with remembered_interrupts(*ends), view(shown, watched=watch, as_json=as_json) as viewer:
             viewer.show(statuses)
             if watch:
                 statuses = follow(statuses, read, viewer, every)

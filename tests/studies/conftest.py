@@ -27,6 +27,14 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def _sigint_ignored() -> Iterator[None]:
+    """Ignore SIGINT, as a script's background does; processes started meanwhile inherit it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def fdrnn() -> Callable[..., Result]:
     """Run the command line in this process."""
 

@@ -221,7 +221,9 @@ def test_nobody_is_superuser_through_the_network(
         assert row == (False,)
 
 
-def test_it_ends_without_a_traceback(reader: str, start: Start) -> None:
+@pytest.mark.usefixtures("_sigint_ignored")
+@pytest.mark.parametrize("end_signal", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_without_a_traceback(reader: str, start: Start, end_signal: signal.Signals) -> None:
     process = start("dashboard", "--port", "0", "--host", "0.0.0.0", "--storage", reader)
     assert process.stderr is not None
     warning = process.stderr.readline()
@@ -230,7 +232,7 @@ def test_it_ends_without_a_traceback(reader: str, start: Start) -> None:
     port = re.search(r":(\d+)/", told.partition("http://")[2])
     assert port is not None, told
     assert request(f"http://127.0.0.1:{port[1]}/api/studies/1", "DELETE") == 403
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, end_signal)
     _, log = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert log == ""

@@ -307,8 +307,10 @@ def test_watching_on_a_pipe_is_a_line_of_json_each_time(
     assert process.wait(20) == 0
 
 
-def test_watching_on_a_terminal_refreshes_in_place_until_ctrl_c(
-    store: Store,
+@pytest.mark.usefixtures("_sigint_ignored")
+@pytest.mark.parametrize("end_signal", [signal.SIGINT, signal.SIGTERM])
+def test_watching_on_a_terminal_refreshes_in_place_until_a_signal(
+    store: Store, end_signal: signal.Signals
 ) -> None:
     make(store, n_trials=1)
     terminal, end = pty.openpty()
@@ -325,7 +327,7 @@ def test_watching_on_a_terminal_refreshes_in_place_until_ctrl_c(
     deadline = time.monotonic() + 60
     while seen.count(b"Ctrl-C ends the display alone") < 3 and time.monotonic() < deadline:
         seen += os.read(terminal, 65536)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end_signal)
     while True:
         try:
             seen += os.read(terminal, 65536)
