@@ -110,9 +110,19 @@ def compilation() -> Iterator[None]:
     except Exception as error:
         raise ToolchainError(
             f"the network cannot be compiled: {_first_line(error)}; check the compiler "
-            f"{theano.config.cxx!r} and the free space of {theano.config.base_compiledir}"
-            f"{_user_flags()}"
+            f"{theano.config.cxx!r}{_need_of_threads()} and the free space of "
+            f"{theano.config.base_compiledir}{_user_flags()}"
         ) from error
+
+
+def thread_flags() -> list[str]:
+    """Return the compiler's flags for the threads that OMP_NUM_THREADS asks for, if any."""
+    n_threads = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0].strip()
+    return [] if n_threads in ("", "1") else ["-fopenmp"]
+
+
+def _need_of_threads() -> str:
+    return " (it must have OpenMP for more than one thread)" if thread_flags() else ""
 
 
 def _user_flags() -> str:
@@ -187,6 +197,11 @@ def _source_version(op: Any, **_: object) -> tuple[Any, ...]:
     digest = hashlib.sha256("".join(op.func_codes).encode()).hexdigest()
     params = getattr(op, "params_type", None)
     return (digest, params.c_code_cache_version()) if params else (digest,)
+
+
+def compiler_version() -> str:
+    """Return the compiler and its version, for example ``"g++ 12"``."""
+    return f"{Path(theano.config.cxx).name} {theano.configdefaults.gcc_version_str}"
 
 
 theano = _import_theano()

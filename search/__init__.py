@@ -41,7 +41,7 @@ from fdrnn.search.errors import (
     StudyConflictError,
     WorkerError,
 )
-from fdrnn.search.machine import code_version, describe_machine, limit_blas_threads, usable_cores
+from fdrnn.search.machine import code_version, describe_machine, limit_threads, usable_cores
 from fdrnn.search.store.database import default_storage_url, holds_secret
 from fdrnn.search.store.forecast import TimeLeft
 from fdrnn.search.store.progress import (
@@ -160,7 +160,7 @@ __all__ = [
     "holds_secret",
     "import_study",
     "is_comparison",
-    "limit_blas_threads",
+    "limit_threads",
     "lowest",
     "make_samples",
     "migrate",

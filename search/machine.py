@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from pathlib import Path
 
 import threadpoolctl
 
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _CPU_MODEL_KEY = "model name"
 
 
@@ -18,24 +19,27 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def limit_blas_threads(n_threads: int) -> None:
-    """Limit this process's linear algebra to a number of threads.
+def limit_threads(n_threads: int) -> None:
+    """Limit this process's training to a number of threads, and NumPy's linear algebra to one.
 
-    Loaded libraries are limited directly, those that are loaded later by the environment.
+    Neither changes a bit. Loaded libraries are limited directly, those that are loaded later, and
+    how `fdrnn.model` compiles, by the environment.
     """
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(n_threads)))
-    os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL" if n_threads == 1 else "INTEL"
-    threadpoolctl.threadpool_limits(n_threads, user_api="blas")
+    os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    threadpoolctl.threadpool_limits({"blas": 1, "openmp": n_threads})
 
 
 def describe_machine() -> str:
-    """Return what the last bits of spectral radii depend on: the CPU and each loaded BLAS.
+    """Return the CPU, the compiler and each loaded BLAS.
+
+    The last bits of spectral radii depend on the CPU and the BLAS, no other number on any of them.
 
     Returns
     -------
     str
-        For example ``"AMD EPYC 7B13; openblas 0.3.34 Zen, 1 thread"``, followed by the user's
-        THEANO_FLAGS, if any.
+        For example ``"AMD EPYC 7B13; g++ 12; openblas 0.3.34 Zen, 1 thread"``, followed by the
+        user's THEANO_FLAGS, if any; no compiler in a process that has not compiled.
     """
     libraries = {
         " ".join(
@@ -49,8 +53,18 @@ def describe_machine() -> str:
     }
     flags = os.environ.get("THEANO_FLAGS")
     return "; ".join(
-        [_cpu_model(), *sorted(libraries), *([f"THEANO_FLAGS={flags}"] if flags else [])]
+        [
+            _cpu_model(),
+            *_compiler(),
+            *sorted(libraries),
+            *([f"THEANO_FLAGS={flags}"] if flags else []),
+        ]
     )
+
+
+def _compiler() -> list[str]:
+    toolchain = sys.modules.get("fdrnn.model.toolchain")
+    return [toolchain.compiler_version()] if toolchain else []
 
 
 def _cpu_model() -> str:

@@ -15,8 +15,11 @@
  *
  * B is packed once and multiplied often: into panels of two vectors of columns (the last one has
  * three where vectors are left over), whose rows follow each other in memory. A tile of C, some
- * rows by one panel, stays in registers.
+ * rows by one panel, stays in registers. Compiled with OpenMP, threads share the columns of C.
  */
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 namespace fdrnn {
 
 #ifndef FDRNN_VECTOR_BYTES
@@ -60,6 +63,10 @@ constexpr int tile_rows(int vectors) {
 }
 /* With fewer rows than these in a panel, multiply-adds wait for each other: two panels then. */
 const int FULL_ROWS = 4;
+/* Multiply-adds for which it takes another thread: many times what their meeting costs. */
+#ifndef FDRNN_THREAD_WORK
+#define FDRNN_THREAD_WORK 200000
+#endif
 /* Part of a panel that stays in the first-level cache. */
 const npy_intp INNER_BYTES = 49152;
 
@@ -208,23 +215,24 @@ inline void pack(npy_intp K, npy_intp n, const real *__restrict B, npy_intp inne
     }
 }
 
-/* C (rows, n) = or += A (rows, K) B for a packed B; A and C as in `tile`. */
+/* The columns of the vectors `v` to `end` of `packed_product`. */
 template <typename real>
-inline void packed_product(npy_intp rows, npy_intp n, npy_intp K, const real *A,
-                           npy_intp row_step, npy_intp inner_step, const real *B, bool add,
-                           real *C, npy_intp ldc) {
-    const npy_intp L = Vector<real>::lanes, vectors = vectors_of<real>(n);
+inline void product_columns(npy_intp v, npy_intp end, npy_intp rows, npy_intp n, npy_intp K,
+                            const real *A, npy_intp row_step, npy_intp inner_step, const real *B,
+                            bool add, real *C, npy_intp ldc) {
+    const npy_intp L = Vector<real>::lanes, vectors = vectors_of<real>(n), begin = v;
     const npy_intp most = INNER_BYTES / (PANEL * FDRNN_VECTOR_BYTES);
     npy_intp k = 0;
     for (npy_intp parts = K < 1 ? 1 : (K + most - 1) / most; parts > 0; --parts) {
         const npy_intp depth = (K - k) / parts;
         const real *a = A + k * inner_step;
         const bool sum = add || k > 0;
-        for (npy_intp v = 0, width; v < vectors; v += width) {
+        v = begin;
+        for (npy_intp width; v < end; v += width) {
             width = panel_vectors(vectors, v);
             const npy_intp j = v * L, left = n - j;
             const real *b = B + j * K + k * width * L;
-            if (rows < FULL_ROWS && vectors - v >= 2 * PANEL && vectors - v != 2 * PANEL + 1) {
+            if (rows < FULL_ROWS && end - v >= 2 * PANEL && vectors - v != 2 * PANEL + 1) {
                 width = 2 * PANEL;
                 tiles<FULL_ROWS - 1, 2, PANEL>(rows, left < width * L ? left : width * L, depth,
                                                a, row_step, inner_step, b, PANEL * L * K, sum,
@@ -242,6 +250,33 @@ inline void packed_product(npy_intp rows, npy_intp n, npy_intp K, const real *A,
             }
         }
         k += depth;
+    }
+}
+
+/* Threads for a product of so many multiply-adds that can be cut into `most` parts. */
+inline int threads_for(npy_intp multiply_adds, npy_intp most) {
+#ifdef _OPENMP
+    const npy_intp useful = multiply_adds / FDRNN_THREAD_WORK;
+    const npy_intp limit = useful < most ? useful : most, threads = omp_get_max_threads();
+    return omp_in_parallel() || limit < 2 ? 1 : (int)(threads < limit ? threads : limit);
+#else
+    (void)multiply_adds, (void)most;
+    return 1;
+#endif
+}
+
+/* C (rows, n) = or += A (rows, K) B for a packed B; A and C as in `tile`. */
+template <typename real>
+inline void packed_product(npy_intp rows, npy_intp n, npy_intp K, const real *A,
+                           npy_intp row_step, npy_intp inner_step, const real *B, bool add,
+                           real *C, npy_intp ldc) {
+    const npy_intp vectors = vectors_of<real>(n), panels = vectors > 1 ? vectors / PANEL : 1;
+    const int threads = threads_for(rows * n * K, panels);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int part = 0; part < threads; ++part) {
+        const npy_intp last = part + 1 == threads ? vectors : (part + 1) * panels / threads * PANEL;
+        product_columns(part * panels / threads * PANEL, last, rows, n, K, A, row_step, inner_step,
+                        B, add, C, ldc);
     }
 }
 
@@ -263,14 +298,16 @@ inline void product_of_transposed(npy_intp m, npy_intp n, npy_intp K, const real
                                   const real *B, npy_intp ldb, bool add, real *C, npy_intp ldc,
                                   real *workspace) {
     constexpr npy_intp most = tile_rows(PANEL);
-    real strip[GRADIENT_ROWS * most];
+    const npy_intp parts = (m + most - 1) / most;
+    const int threads = threads_for(m * n * GRADIENT_ROWS, parts);
     for (npy_intp k = 0; k == 0 || k < K; k += GRADIENT_ROWS) {
         const npy_intp depth = K - k < GRADIENT_ROWS ? K - k : GRADIENT_ROWS;
         pack(depth, n, B + k * ldb, ldb, (npy_intp)1, [](real x) { return x; }, workspace);
-        npy_intp i = 0;
-        for (npy_intp parts = (m + most - 1) / most; parts > 0; --parts) {
-            const npy_intp rows = (m - i) / parts;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+        for (npy_intp part = 0; part < parts; ++part) {
+            const npy_intp i = part * m / parts, rows = (part + 1) * m / parts - i;
             const real *a = A + k * lda + i;
+            real strip[GRADIENT_ROWS * most];
             if (i + most <= m) /* of a constant size: one or two moves */
                 for (npy_intp d = 0; d < depth; ++d)
                     memcpy(strip + d * most, a + d * lda, most * sizeof(real));
@@ -279,7 +316,6 @@ inline void product_of_transposed(npy_intp m, npy_intp n, npy_intp K, const real
                     memcpy(strip + d * most, a + d * lda, rows * sizeof(real));
             packed_product(rows, n, depth, strip, (npy_intp)1, most, workspace, add || k > 0,
                            C + i * ldc, ldc);
-            i += rows;
         }
     }
 }

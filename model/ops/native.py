@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fdrnn.model.errors import ToolchainError
-from fdrnn.model.toolchain import theano
+from fdrnn.model.toolchain import theano, thread_flags
 
 T = theano.tensor
 Variable = Any
@@ -235,7 +235,7 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")
 
     def c_compile_args(self, **_: object) -> list[str]:
-        return _COMPILE_ARGS
+        return [*_COMPILE_ARGS, *thread_flags()]
 
 
 class Gradient(NativeOp):

@@ -9,7 +9,7 @@ from fdrnn.search.work.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """Settings of a worker; only `threads` changes a number: last bits of spectral radii.
+    """Settings of a worker, none of which changes a number.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class WorkerSettings:
     wait_s
         Largest number of seconds between two reads of the other workers' trials.
     threads
-        Threads of the linear algebra, at least 1.
+        Threads of the matrix products, at least 1.
     training
         The functions that load data and create trainers.
 

@@ -24,7 +24,7 @@ from fdrnn.search.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from fdrnn.search.machine import limit_blas_threads
+from fdrnn.search.machine import limit_threads
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.store.study import Study
@@ -60,7 +60,7 @@ def run_worker(
 
     The studies are trained in the given order: the next one begins when no trial of those before
     it waits. While other workers' trials run, the worker waits for them to end, or claims them
-    when their leases expire. The process keeps to the settings' number of BLAS threads.
+    when their leases expire. The process keeps to the settings' number of threads.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def run_worker(
         If the machine's trouble released trials `MOST_TROUBLES` times in a row.
     """
     settings = settings or WorkerSettings()
-    limit_blas_threads(settings.threads)
+    limit_threads(settings.threads)
     names = (studies,) if isinstance(studies, str) else tuple(studies)
     _Worker(store_url, names, data_dir, stop, on_event, settings, patient).work()
 

@@ -9,7 +9,7 @@ import typer
 from fdrnn.datasets.files import write_atomically
 from fdrnn.search import Analysis, open_store
 from fdrnn.search import analyze as analyze_model
-from fdrnn.search.machine import limit_blas_threads
+from fdrnn.search.machine import limit_threads
 from fdrnn.studies.cli.options import DataDir, Output, Storage, StoredStudy, Trial, commands
 from fdrnn.studies.cli.tables import print_table
 
@@ -39,7 +39,7 @@ def analyze(
 
         fdrnn analyze jsb --trial 5
     """
-    limit_blas_threads(1)
+    limit_threads(1)
     analysis = analyze_model(open_store(storage).study(study), trial, data_dir)
     typer.echo(f"study {study}, trial {analysis.config_index}, after epoch {analysis.epoch}")
     rows = [

@@ -18,7 +18,7 @@ from fdrnn.model.timing.processes import CompileTimes, TrialCost, run_trials, ti
 from fdrnn.model.timing.rounds import Timing
 from fdrnn.model.timing.step import start
 from fdrnn.model.timing.steps import StepTimes, VariantTimes, time_step, time_variants
-from fdrnn.search.machine import describe_machine, limit_blas_threads, usable_cores
+from fdrnn.search.machine import describe_machine, limit_threads, usable_cores
 from fdrnn.search.work.timing import StoreCost, time_store
 from fdrnn.studies.cli.options import DataDir, commands, number, option
 from fdrnn.studies.cli.tables import print_table
@@ -101,7 +101,7 @@ def bench(
     compilation, memory, and one worker beside one per core. Takes about ten minutes; use the
     machine for nothing else.
     """
-    limit_blas_threads(1)
+    limit_threads(1)
     if variants:
         _run_variants(rounds, quick, as_json)
         return

@@ -272,8 +272,8 @@ Threads = Annotated[
     number(
         least=1,
         default=1,
-        help="Threads of NumPy's linear algebra in each worker, for the recorded spectral radii, "
-        "whose last bits they may change. Training uses one.",
+        help="Threads of each worker's matrix products; no bit depends on them. One worker per "
+        "core with one thread each trains a study faster.",
     ),
 ]
 Lease = Annotated[

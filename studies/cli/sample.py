@@ -20,7 +20,7 @@ from fdrnn.search import (
     open_store,
     stored_model,
 )
-from fdrnn.search.machine import limit_blas_threads
+from fdrnn.search.machine import limit_threads
 from fdrnn.studies.cli.options import (
     DataDir,
     Output,
@@ -78,7 +78,7 @@ def sample(
     dataset = load(model.study.definition.data, data_dir, progress=sys.stderr.isatty())
     _require_sequence(dataset, sequence, given)
     # As a worker's default, so that the last bits are those of the test NLL.
-    limit_blas_threads(1)
+    limit_threads(1)
     samples = make_samples(
         model, dataset, sequence=sequence, n_steps=steps, n_given=given, seed=seed
     )

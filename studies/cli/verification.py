@@ -11,7 +11,7 @@ import typer
 
 from fdrnn.search import Store, open_store
 from fdrnn.search.errors import NoModelError
-from fdrnn.search.machine import limit_blas_threads
+from fdrnn.search.machine import limit_threads
 from fdrnn.search.models.verification import Verification, verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
@@ -44,7 +44,7 @@ def verify_study(
     """
     if every and trials is not None:
         raise OptionError("--all and --trials exclude each other; leave one out")
-    limit_blas_threads(1)
+    limit_threads(1)
     with _store_of(source, storage) as (store, name):
         study = store.study(name)
         if every:

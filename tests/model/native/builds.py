@@ -32,6 +32,7 @@ def _has(instructions: str) -> bool:
 BUILDS = {
     "g++ -O3": ("g++", "-O3", "-march=native"),
     "g++ -O2, 16 bytes": ("g++", "-O2", "-march=native", "-DFDRNN_VECTOR_BYTES=16"),
+    "g++ -O2, threads": ("g++", "-O2", "-march=native", "-fopenmp", "-DFDRNN_THREAD_WORK=9"),
     "clang++ -O3": ("clang++", "-O3", "-march=native"),
     "clang++ -O2, 16 bytes": ("clang++", "-O2", "-march=native", "-DFDRNN_VECTOR_BYTES=16"),
 }
