@@ -1,4 +1,4 @@
-"""The training step in eager PyTorch.
+"""The training step in PyTorch, eager or with the recurrence's step compiled.
 
 The layers are the equations of the paper by PyTorch's operations, the gradient is by autograd,
 the update is that of `fdrnn.model.optimizer` in place. The products that do not
@@ -27,10 +27,16 @@ def _tanh_moments(a: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch
     return 2 * first - 1, 4 * torch.clamp(second - first**2, min=0)
 
 
-def eager_step(
-    hyperparameters: FastDropoutHyperparameters, parameters: Parameters, batch: Batch
+def torch_step(
+    hyperparameters: FastDropoutHyperparameters,
+    parameters: Parameters,
+    batch: Batch,
+    compiled: bool = False,
 ) -> Callable[[], tuple[float, float]]:
-    """Return a function that makes one update and returns loss and gradient norm."""
+    """Return a function that makes one update and returns loss and gradient norm.
+
+    The whole loop over time is too long to compile; one step of it, ``compiled``, is not.
+    """
     torch.set_num_threads(1)
     p = {name: torch.tensor(value, requires_grad=True) for name, value in parameters.items()}
     velocity = {name: torch.zeros_like(value) for name, value in p.items()}
@@ -41,6 +47,20 @@ def eager_step(
     p_hidden = 1 - hyperparameters.dropout_hidden_to_hidden
     p_out = 1 - (hyperparameters.dropout_hidden_to_output or 0.0)
 
+    def recur(
+        drive_mean: torch.Tensor,
+        drive_variance: torch.Tensor,
+        mean: torch.Tensor,
+        variance: torch.Tensor,
+        weights: torch.Tensor,
+        squared: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        a = drive_mean + (p_hidden * mean) @ weights
+        noise = p_hidden * (1 - p_hidden) * mean**2 + p_hidden * variance
+        return _tanh_moments(a, drive_variance + noise @ squared)
+
+    cell = torch.compile(recur) if compiled else recur
+
     def loss_of() -> torch.Tensor:
         drive_mean = (p_in * x) @ p["W_in"] + p["b_h"]
         drive_variance = (p_in * (1 - p_in) * x**2) @ p["W_in"] ** 2
@@ -49,9 +69,9 @@ def eager_step(
         variance = torch.zeros_like(mean)
         means, variances = [], []
         for t in range(n_steps):
-            a = drive_mean[t] + (p_hidden * mean) @ p["W_rec"]
-            noise = p_hidden * (1 - p_hidden) * mean**2 + p_hidden * variance
-            mean, variance = _tanh_moments(a, drive_variance[t] + noise @ squared)
+            mean, variance = cell(
+                drive_mean[t], drive_variance[t], mean, variance, p["W_rec"], squared
+            )
             means.append(mean)
             variances.append(variance)
         hidden, spread = torch.stack(means), torch.stack(variances)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -29,15 +30,15 @@ class StepTimes:
     ----------
     batch_size, n_hidden
         Its size.
-    products, kernel, step, eager
+    products, kernel, step, eager, compiled
         Wall times of the matrix products alone by OpenBLAS, of the same by the operations' own
-        kernel, of the step, and of PyTorch's eager step; None without PyTorch.
+        kernel, of the step, and of PyTorch's, eager and by `torch.compile`; None without PyTorch.
     floor_ratio, kernel_ratio
         Step by products, and by those of the kernel.
     peak_share
         Rate of the step's products, as if it did nothing else, by the core's highest rate of
         fused multiply-adds.
-    eager_ratio
+    eager_ratio, compiled_ratio
         PyTorch divided by step.
     """
 
@@ -47,10 +48,12 @@ class StepTimes:
     kernel: Timing
     step: Timing
     eager: Timing | None
+    compiled: Timing | None
     floor_ratio: float
     kernel_ratio: float
     peak_share: float
     eager_ratio: float | None
+    compiled_ratio: float | None
 
 
 def has_torch() -> bool:
@@ -68,40 +71,50 @@ def time_step(batch_size: int, n_hidden: int, n_rounds: int) -> StepTimes:
     """
     hyperparameters, parameters = start(n_hidden, N_FEATURES)
     batch = random_batch(batch_size, N_STEPS, N_FEATURES)
-    calls: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], Any]] = {
         "products": training_step_products(batch_size, n_hidden, N_STEPS, N_FEATURES),
         "kernel": training_step_products(batch_size, n_hidden, N_STEPS, N_FEATURES, ours=True),
         "peak": run_peak,
     }
     step = training_step(hyperparameters, parameters, batch)
     if has_torch():
-        from fdrnn.model.timing.eager import eager_step  # noqa: PLC0415 - an extra
+        from fdrnn.model.timing.eager import torch_step  # noqa: PLC0415 - an extra
 
-        eager = eager_step(hyperparameters, parameters, batch)
+        for name in ("eager", "compiled"):
+            calls[name] = torch_step(hyperparameters, parameters, batch, name == "compiled")
         for _ in range(_CHECKED_UPDATES):
-            ours, theirs = step(), eager()
-            if not np.allclose(ours, theirs, rtol=_TOLERANCE):
-                raise RuntimeError(
-                    f"loss and gradient norm must agree to a relative {_TOLERANCE}: "
-                    f"ours {ours}, PyTorch's {theirs}"
-                )
-        calls["eager"] = eager
+            ours = step()
+            for name in ("eager", "compiled"):
+                theirs = calls[name]()
+                if not np.allclose(ours, theirs, rtol=_TOLERANCE):
+                    raise RuntimeError(
+                        f"loss and gradient norm must agree to a relative {_TOLERANCE}: "
+                        f"ours {ours}, PyTorch's ({name}) {theirs}"
+                    )
     calls["step"] = step
     seconds = interleave(calls, n_rounds)
-    has_eager = "eager" in seconds
+
+    def timing_of(name: str) -> Timing | None:
+        return summarize(seconds[name]) if name in seconds else None
+
+    def to_step(name: str) -> float | None:
+        return ratio(seconds[name], seconds["step"]) if name in seconds else None
+
     return StepTimes(
         batch_size=batch_size,
         n_hidden=n_hidden,
         products=summarize(seconds["products"]),
         kernel=summarize(seconds["kernel"]),
         step=summarize(seconds["step"]),
-        eager=summarize(seconds["eager"]) if has_eager else None,
+        eager=timing_of("eager"),
+        compiled=timing_of("compiled"),
         floor_ratio=ratio(seconds["step"], seconds["products"]),
         kernel_ratio=ratio(seconds["step"], seconds["kernel"]),
         peak_share=ratio(seconds["peak"], seconds["step"])
         * operations(batch_size, n_hidden, N_STEPS, N_FEATURES)
         / peak_operations(),
-        eager_ratio=ratio(seconds["eager"], seconds["step"]) if has_eager else None,
+        eager_ratio=to_step("eager"),
+        compiled_ratio=to_step("compiled"),
     )
 
 
@@ -135,7 +148,7 @@ class VariantTimes:
 def time_variants(batch_size: int, n_hidden: int, n_rounds: int) -> list[VariantTimes]:
     """Time every variant of the registry in interleaved rounds."""
     batch = random_batch(batch_size, N_STEPS, N_FEATURES)
-    calls: dict[str, Callable[[], object]] = {}
+    calls: dict[str, Callable[[], Any]] = {}
     for name, variant in VARIANTS.own.items():
         hyperparameters = replace(variant.typical, n_hidden=n_hidden)
         parameters = variant.initial_parameters(hyperparameters, N_FEATURES, "variance", seed=0)

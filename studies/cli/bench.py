@@ -218,7 +218,9 @@ def _print(result: Benchmark) -> None:
             "step/kernel",
             "share of peak",
             "PyTorch eager",
-            "PyTorch/step",
+            "eager/step",
+            "torch.compile",
+            "compiled/step",
         ),
         [
             (
@@ -232,6 +234,8 @@ def _print(result: Benchmark) -> None:
                 _ratio(step.peak_share),
                 _ms(step.eager),
                 _ratio(step.eager_ratio),
+                _ms(step.compiled),
+                _ratio(step.compiled_ratio),
             )
             for step in result.steps
         ],

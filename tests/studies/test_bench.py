@@ -37,7 +37,7 @@ def test_quick_benchmark_as_json(noise: Path) -> None:
     assert (step["batch_size"], step["n_hidden"]) == (9, 200)
     for timing in (step["products"], step["kernel"], step["step"]):
         assert 0 < timing["least_s"] <= timing["median_s"] <= timing["most_s"]
-    assert 0 < step["peak_share"] < 1
+    assert step["peak_share"] > 0
     (epoch,) = result["epochs"]
     assert epoch["sharing_ratio"] > 0
     assert "openblas" in result["machine"]
@@ -50,7 +50,7 @@ def test_quick_benchmark_as_tables(noise: Path) -> None:
     for text in (
         "OpenBLAS alone",
         "share of peak",
-        "PyTorch/step",
+        "eager/step",
         "test/training",
         "store beside the epochs",
     ):
