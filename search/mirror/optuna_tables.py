@@ -2,8 +2,9 @@
 
 Nothing is read back from the mirror. Where it misses something, because a process was killed or
 the database was unavailable between our write and Optuna's, `Mirror.sync` repairs it; every study
-that is created or trained begins with it. A trial shows its validation NLL under the study's
-padding rule, never a test NLL.
+that is created or trained begins with it. A trial's value, and its value at every epoch, is its
+validation NLL under the study's padding rule; its test NLL is an attribute, by which Optuna selects
+nothing. A long study shows every n-th epoch, so that it has at most `MOST_POINTS` of them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution
@@ -27,7 +27,9 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import EpochRecord
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import StoreError
+from fdrnn.search.mirror import rows
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, store_error_kind
 from fdrnn.search.store.study import Study
@@ -38,13 +40,15 @@ _log = logging.getLogger(__name__)
 CONFIG_INDEX = "config_index"
 """User attribute by which a trial of Optuna is one of ours."""
 
+MOST_POINTS = 50_000
+"""Epochs of all trials of a study that the dashboard shows."""
+
 # The one that Optuna reads before all others.
 _FIRST_TABLE = "version_info"
 _VERSION = sa.table("alembic_version", sa.column("version_num"))
 # SQLSTATE of a missing table.
 _UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
-_REPAIRED_POINTS = 20
 _TRIALS = tables.trials.c
 
 
@@ -172,8 +176,13 @@ def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
     return trial is None or (trial.state.is_finished() and trial.state != _ENDS.get(row.state))
 
 
-def _outcome(row: Any) -> dict[str, Any]:
-    return {key: getattr(row, key) for key in ("diverged", "n_epochs", "best_epoch")}
+def _stopped_by(row: Any, definition: StudyDefinition) -> str:
+    """Return what ended a trial that has finished or was pruned."""
+    if row.state == TrialState.PRUNED:
+        return "halving"
+    if row.diverged:
+        return "divergence"
+    return "max_epochs" if row.n_epochs >= definition.training.max_epochs else "patience"
 
 
 class Mirror:
@@ -202,7 +211,7 @@ class Mirror:
         self._storage = open_mirror(self._database)
         self._valid_nll = study.definition.training.valid_nll_column
         self._trial_ids: dict[int, int] = {}
-        self._pending: EpochRecord | None = None
+        self._pending: list[EpochRecord] = []
         self._reported_at = -math.inf
 
     def sync(self) -> None:
@@ -215,6 +224,7 @@ class Mirror:
         """
         with _translated(self._database):
             optuna_study_id = self._optuna_study_id()
+            self._describe(optuna_study_id)
             mirrored = self._mirrored(optuna_study_id)
             if any(_is_missing(row, mirrored) for row in self._rows()):
                 with self._database.exclusive():
@@ -245,7 +255,7 @@ class Mirror:
         """Show a trial as running."""
         if _is_repeat(config_index):
             return
-        self._pending, self._reported_at = None, -math.inf
+        self._pending, self._reported_at = [], -math.inf
         with self._tolerated(config_index):
             if config_index not in self._trial_ids:
                 # The study has been extended since.
@@ -256,17 +266,19 @@ class Mirror:
                 # It had failed and was retried: it needs a new trial of Optuna.
                 self.sync()
                 self._set_state(config_index, OptunaState.RUNNING)
+            (row,) = self._rows(_TRIALS.config_index == config_index)
+            self._write(config_index, {}, {"worker": row.worker})
 
-    def report(self, config_index: int, record: EpochRecord) -> None:
-        """Report an epoch's validation NLL, unless another was reported just before."""
+    def report(self, config_index: int, records: Sequence[EpochRecord]) -> None:
+        """Report epochs' validation NLL, at once or with those that follow within seconds."""
         if _is_repeat(config_index):
             return
-        self._pending = record
+        self._pending += records
         if time.monotonic() - self._reported_at >= _REPORT_INTERVAL_S:
             self._report_pending(config_index)
 
     def waiting(self, config_index: int) -> None:
-        """Report the last epoch and show a trial as waiting again."""
+        """Report the last epochs and show a trial as waiting again."""
         if _is_repeat(config_index):
             return
         self._report_pending(config_index)
@@ -274,7 +286,7 @@ class Mirror:
             self._set_state(config_index, OptunaState.WAITING)
 
     def ended(self, config_index: int) -> None:
-        """Report the last epoch and show a trial as finished, pruned or failed, as its row says."""
+        """Report the last epochs and show how a trial ended, as its row says."""
         if _is_repeat(config_index):
             return
         self._report_pending(config_index)
@@ -287,13 +299,43 @@ class Mirror:
                     self._set_state(config_index, OptunaState.WAITING)
 
     def _report_pending(self, config_index: int) -> None:
-        record, self._pending = self._pending, None
-        if record is not None:
+        records, self._pending = self._pending, []
+        if records:
             with self._tolerated(config_index):
-                self._storage.set_trial_intermediate_value(
-                    self._trial_ids[config_index], record.epoch, getattr(record, self._valid_nll)
-                )
+                curve = {record.epoch: getattr(record, self._valid_nll) for record in records}
+                self._write(config_index, curve, {})
             self._reported_at = time.monotonic()
+
+    def _write(
+        self, config_index: int, curve: Mapping[int, float], attributes: Mapping[str, Any]
+    ) -> None:
+        definition = self._study.definition
+        n_epochs = definition.n_trials * definition.training.max_epochs
+        every = math.ceil(n_epochs / MOST_POINTS)
+        shown = {epoch: curve[epoch] for epoch in curve if epoch == 1 or epoch % every == 0}
+        with self._database.write() as connection:
+            rows.write_trial(connection, self._trial_ids[config_index], shown, attributes)
+
+    def _describe(self, optuna_study_id: int) -> None:
+        """Set what defines the study as attributes, by the keys of its definition."""
+        studies, study = tables.studies.c, self._study
+        stored = sa.select(studies.definition).where(studies.study_id == study.study_id)
+        # Read again, because the study may have been extended since.
+        with self._database.read() as connection:
+            definition = dict(connection.execute(stored).scalar_one())
+        del definition["name"]
+        training = definition.pop("training")
+        attributes = {
+            **definition,
+            "data": study.data.title,
+            "data fingerprint": study.data.fingerprint,
+            "space": study.definition.space.name,
+            **training,
+            "fdrnn": study.code_version,
+        }
+        if not attributes.items() <= self._storage.get_study_user_attrs(optuna_study_id).items():
+            with self._database.write() as connection:
+                rows.set_study_attributes(connection, optuna_study_id, attributes)
 
     def _set_state(self, config_index: int, state: OptunaState) -> None:
         self._storage.set_trial_state_values(self._trial_ids[config_index], state)
@@ -339,20 +381,12 @@ class Mirror:
             for parameter in self._study.definition.space.parameters
             if parameter.name in row.hyperparameters
         }
-        ended: dict[str, Any] = {"state": OptunaState.WAITING}
-        attributes = {CONFIG_INDEX: row.config_index}
-        if row.state.ended:
-            # Whole and in one transaction: single reports would take one each.
-            ended = {"state": _ENDS[row.state], "intermediate_values": self._curve(row)}
-        if row.state == TrialState.FINISHED:
-            ended["value"] = row.valid_nll
-        if row.state in {TrialState.FINISHED, TrialState.PRUNED}:
-            attributes |= _outcome(row)
+        # One that has ended is ended by `_repair`, which writes its epochs in one statement.
         trial = create_trial(
+            state=OptunaState.WAITING,
             params=row.hyperparameters,
             distributions=distributions,
-            user_attrs=attributes,
-            **ended,
+            user_attrs={CONFIG_INDEX: row.config_index},
         )
         self._storage.create_new_trial(optuna_study_id, trial)
 
@@ -365,15 +399,36 @@ class Mirror:
         )
         with self._database.read() as connection:
             curve = connection.execute(query).all()
-        shown = np.linspace(0, len(curve) - 1, min(_REPAIRED_POINTS, len(curve)))
-        return {curve[at].epoch: curve[at][1] for at in shown.round().astype(int)}
+        return {row.epoch: row[1] for row in curve}
+
+    def _outcome(self, row: Any) -> dict[str, Any]:
+        epochs, sequences = tables.epochs.c, tables.test_sequences.c
+        of_trial = epochs.trial_id == row.trial_id
+        n_steps = sa.func.sum(sequences.n_steps)
+        numbers = {
+            "train_nll": sa.select(epochs.train_nll).where(
+                of_trial, epochs.epoch == row.best_epoch
+            ),
+            "seconds_per_epoch": sa.select(sa.func.avg(epochs.seconds)).where(of_trial),
+            "test_nll": sa.select(sa.func.sum(sequences.nll_sum) / n_steps).where(
+                sequences.trial_id == row.trial_id, sequences.n_steps > 0
+            ),
+        }
+        with self._database.read() as connection:
+            found = {name: connection.scalar(query) for name, query in numbers.items()}
+        return {
+            "diverged": row.diverged,
+            "n_epochs": row.n_epochs,
+            "best_epoch": row.best_epoch,
+            "stopped_by": _stopped_by(row, self._study.definition),
+            "worker": row.worker,
+            **{name: value for name, value in found.items() if value is not None},
+        }
 
     def _repair(self, row: Any) -> None:
-        trial_id = self._trial_ids[row.config_index]
         # Another process may end it at the same time.
         with contextlib.suppress(UpdateFinishedTrialError):
-            for epoch, value in self._curve(row).items():
-                self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+            self._write(row.config_index, self._curve(row), {})
             self._end(row)
 
     def _end(self, row: Any) -> None:
@@ -381,8 +436,6 @@ class Mirror:
         if row.state == TrialState.FAILED:
             self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
             return
-        # A finished trial's attributes can no longer be set.
-        for key, value in _outcome(row).items():
-            self._storage.set_trial_user_attr(trial_id, key, value)
+        self._write(row.config_index, {}, self._outcome(row))
         values = [row.valid_nll] if row.state == TrialState.FINISHED else None
         self._storage.set_trial_state_values(trial_id, _ENDS[row.state], values)

@@ -280,7 +280,7 @@ class TrialJournal:
                 self._lease.write(records, checkpoint, describe_machine() if checkpoint else None)
                 self._forget(records, checkpoint)
                 if records:
-                    self._mirror.report(self._lease.config_index, records[-1])
+                    self._mirror.report(self._lease.config_index, records)
             elif ending is not None:
                 ending()
                 self._over = True

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from fdrnn.search import SPACES, Store, StoreError, create_study, draw
-from fdrnn.search.mirror.optuna_tables import Mirror, optuna_error
+from fdrnn.search import SPACES, Store, StoreError, code_version, create_study, draw
+from fdrnn.search.mirror.optuna_tables import MOST_POINTS, Mirror, optuna_error
 from fdrnn.search.work.claiming import claim, this_worker
 from fdrnn.search.work.lease import Lease
 
@@ -53,15 +53,17 @@ def test_a_trial_is_followed_from_its_start_to_its_end(
     lease = claimed(store)
     mirror.claimed(0)
     assert shown(url)[0].state == TrialState.RUNNING
+    assert shown(url)[0].user_attrs["worker"] == this_worker().name
     for epoch in range(1, 11):
-        mirror.report(0, fake.record(1, epoch))
+        mirror.report(0, [fake.record(1, epoch)])
     # The first at once, the others came within 5 seconds.
     assert list(shown(url)[0].intermediate_values) == [1]
     mirror.waiting(0)
     assert shown(url)[0].state == TrialState.WAITING
-    assert list(shown(url)[0].intermediate_values) == [1, 10]
+    assert list(shown(url)[0].intermediate_values) == list(range(1, 11))
     mirror.claimed(0)
-    mirror.report(0, fake.record(1, 11))
+    mirror.report(0, [fake.record(1, 11)])
+    lease.write([fake.record(1, epoch) for epoch in range(1, 12)])
     lease.finish(fake.result(1, 11), "some CPU")
     mirror.ended(0)
     trial = shown(url)[0]
@@ -69,15 +71,46 @@ def test_a_trial_is_followed_from_its_start_to_its_end(
     assert trial.state == TrialState.COMPLETE
     assert trial.value == result.valid_nll
     assert trial.intermediate_values == {
-        epoch: fake.record(1, epoch).valid_nll_counted for epoch in (1, 10, 11)
+        epoch: fake.record(1, epoch).valid_nll_counted for epoch in range(1, 12)
     }
-    # A test NLL has no place among what Optuna could select by.
     assert trial.user_attrs == {
         "config_index": 0,
         "diverged": result.diverged,
         "n_epochs": 11,
         "best_epoch": result.best_epoch,
+        "stopped_by": "max_epochs",
+        "worker": this_worker().name,
+        "train_nll": fake.record(1, result.best_epoch).train_nll,
+        "seconds_per_epoch": 0.25,
+        "test_nll": pytest.approx(result.test_nll_pooled),
     }
+
+
+def test_the_study_shows_what_defines_it(
+    mirror: Mirror, store: Store, url: str, fake: ModuleType
+) -> None:
+    definition = fake.definition(n_trials=3)
+
+    def attributes() -> dict[str, object]:
+        return optuna.load_study(study_name="noise", storage=url).user_attrs
+
+    before = attributes()
+    training = {"max_epochs": 4, "padding": "counted", "batch_size": 27, "record": []}
+    expected = {"data": "Noise", "variant": "fast_dropout", "space": "table2", "seed": 7}
+    assert before.items() >= (expected | training | {"n_trials": 3}).items()
+    assert before["fdrnn"] == code_version()
+    create_study(store, replace(definition, n_trials=5), fake.DATA)
+    # A worker that knows the study as it was does not change it back.
+    mirror.sync()
+    assert attributes() == before | {"n_trials": 5}
+
+
+def test_a_long_study_shows_every_nth_epoch(store: Store, url: str, fake: ModuleType) -> None:
+    definition = fake.definition(n_trials=1, n_epochs=3 * MOST_POINTS)
+    made = Mirror(create_study(store, definition, fake.DATA))
+    made.sync()
+    made.report(0, [fake.record(1, epoch) for epoch in range(1, 11)])
+    assert list(shown(url)[0].intermediate_values) == [1, 3, 6, 9]
 
 
 def test_a_trial_without_a_finite_nll_is_complete_and_infinite(
@@ -85,7 +118,7 @@ def test_a_trial_without_a_finite_nll_is_complete_and_infinite(
 ) -> None:
     lease = claimed(store)
     mirror.claimed(0)
-    mirror.report(0, replace(fake.record(1, 1), valid_nll_counted=math.inf))
+    mirror.report(0, [replace(fake.record(1, 1), valid_nll_counted=math.inf)])
     lease.finish(replace(fake.result(1, 1), valid_nll=math.inf, diverged=True), "some CPU")
     mirror.ended(0)
     trial = shown(url)[0]
@@ -111,11 +144,9 @@ def test_what_was_missed_is_made_up_for(
         TrialState.WAITING,
     ]
     assert trials[0].value == fake.result(1, 100).valid_nll
-    points = trials[0].intermediate_values
-    assert len(points) == 20
-    assert {1, 100} <= set(points)
-    for epoch, value in points.items():
-        assert value == fake.record(1, epoch).valid_nll_counted
+    assert trials[0].intermediate_values == {
+        epoch: fake.record(1, epoch).valid_nll_counted for epoch in range(1, 101)
+    }
     mirror.sync()
     assert shown(url) == trials
 
@@ -163,7 +194,7 @@ def test_a_failing_mirror_does_not_stop_a_worker(
 ) -> None:
     optuna.delete_study(study_name="noise", storage=url)
     mirror.claimed(0)
-    mirror.report(0, fake.record(1, 1))
+    mirror.report(0, [fake.record(1, 1)])
     mirror.waiting(0)
     assert "trial 0 is not up to date in Optuna" in caplog.text
 
@@ -213,7 +244,7 @@ def test_trials_that_ended_before_optuna_knew_of_them_are_shown_whole(
     assert trials[0].value == math.inf
     assert trials[0].user_attrs["diverged"] is True
     assert trials[0].user_attrs["n_epochs"] == 100
-    assert len(trials[0].intermediate_values) == 20
+    assert len(trials[0].intermediate_values) == 100
     assert [trial.user_attrs["config_index"] for trial in trials] == [0, 1, 2]
 
 
