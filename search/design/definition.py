@@ -45,6 +45,15 @@ _EXTENDABLE = ("n_trials", _REPEATS)
 _EXTENDABLE_TRAINING = ("max_epochs", "patience")
 
 
+def require_name(name: str) -> None:
+    """Raise DefinitionError unless a text is a valid name of a study."""
+    if not _NAME.fullmatch(name):
+        raise DefinitionError(
+            "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin "
+            f"with a letter or digit, got {name!r}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyDefinition:
     """The definition of a study: data, variant, space, number of trials, seed, training.
@@ -94,11 +103,7 @@ class StudyDefinition:
     repeats: int = 0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise DefinitionError(
-                "name must be 1 to 100 letters, digits, dots, dashes or underscores and begin "
-                f"with a letter or digit, got {self.name!r}"
-            )
+        require_name(self.name)
         if not self.data:
             raise DefinitionError("data must name a data set or a file, got ''")
         if self.variant not in VARIANTS:

@@ -1,4 +1,4 @@
-"""``fdrnn study``: create, watch, retry, list, export, import and verify studies.
+"""``fdrnn study``: create, watch, retry, rename, delete, list, export, import, verify studies.
 
 What loads Optuna or SciPy is imported by the commands that need it: `status` does without.
 """
@@ -7,6 +7,7 @@ What loads Optuna or SciPy is imported by the commands that need it: `status` do
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,7 @@ from fdrnn.search import (
     StoreError,
     open_store,
 )
-from fdrnn.search.design.comparison import comparison_of
+from fdrnn.search.design.comparison import comparison_of, study_name
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
@@ -31,6 +32,7 @@ from fdrnn.studies.cli.options import (
     DataDir,
     Epochs,
     Name,
+    Seed,
     Storage,
     StoredStudies,
     StudySource,
@@ -60,6 +62,7 @@ def create(
     study: StudySource,
     trials: Trials,
     epochs: Epochs,
+    seed: Seed,
     name: Name,
     storage: Storage,
     data_dir: DataDir,
@@ -71,7 +74,7 @@ def create(
     """
     from fdrnn.studies.cli import creation
 
-    creation.create([creation.requested(study, trials, epochs, name)], storage, data_dir)
+    creation.create([creation.requested(study, trials, epochs, name, seed=seed)], storage, data_dir)
 
 
 @app.command()
@@ -188,6 +191,76 @@ def retry(study: StoredStudies, storage: Storage) -> None:
         n_trials += stored.retry_failed()
         requeue_expired(stored.database, stored.study_id)
     typer.echo(f"{n_trials} failed trials of study {study} are waiting; `fdrnn run` trains them")
+
+
+@app.command()
+def rename(
+    study: StoredStudies,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    storage: Storage,
+) -> None:
+    """Rename a study or comparison of the store, while no worker trains it.
+
+    A study of a file is found by the file's name: rename the file, too, or give --name.
+
+    For example:
+
+        fdrnn study rename jsb jsb-first-try
+    """
+    from fdrnn.search.work.administration import rename_studies
+
+    store = open_store(storage)
+    studies = store.studies([study])
+    compared = studies[0].name != study
+    rename_studies(
+        store,
+        [
+            (stored, study_name(name, stored.definition.variant) if compared else name)
+            for stored in studies
+        ],
+    )
+    typer.echo(f"store {store.shown}: {study} is now {name}")
+
+
+@app.command()
+def delete(
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Studies or comparisons of the store."),
+    ],
+    yes: Annotated[bool, option("--yes", default=False, help="Do not ask.")],
+    storage: Storage,
+) -> None:
+    """Delete studies with their trials, results and weights, while no worker trains them.
+
+    Asks first. `fdrnn study export` keeps a copy in a file.
+
+    For example:
+
+        fdrnn study delete jsb-first-try
+    """
+    from fdrnn.search.work.administration import delete_studies
+
+    store = open_store(storage)
+    chosen = store.studies(studies)
+    for stored in chosen:
+        typer.echo(f"  {summary_line(stored.progress())}")
+    if not yes:
+        many = "study" if len(chosen) == 1 else "studies"
+        _require_consent(f"Delete {len(chosen)} {many} from store {store.shown}?")
+    delete_studies(store, chosen)
+    typer.echo(f"store {store.shown}: deleted {', '.join(stored.name for stored in chosen)}")
+
+
+def _require_consent(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise OptionError("the command asks on a terminal; elsewhere add --yes")
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if not agreed:
+        raise typer.Exit
 
 
 @app.command("list")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -431,3 +433,64 @@ def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: 
     assert store.study("noise").trials()["state"].tolist() == ["failed", "running"]
     assert fdrnn("study", "retry", "noise").exit_code == 0
     assert store.study("noise").trials()["state"].tolist() == ["waiting", "waiting"]
+
+
+def test_a_study_is_renamed(fdrnn: Run, error_line: ErrorLine, store: Store) -> None:
+    make(store, n_trials=1)[0].release()
+    result = fdrnn("study", "rename", "noise", "first-try")
+    assert result.exit_code == 0, result.output
+    assert store.study_names() == ["first-try"]
+    assert "unknown study 'noise'" in error_line("study", "rename", "noise", "again")
+    assert "name must be 1 to 100 letters" in error_line("study", "rename", "first-try", "a/b")
+
+
+def test_a_comparison_is_renamed_with_its_studies(fdrnn: Run, store: Store) -> None:
+    for name in ("pair.fast_dropout", "pair2.fast_dropout"):
+        make(store, name, n_trials=1)[0].release()
+    assert fdrnn("study", "rename", "pair", "couple").exit_code == 0
+    assert store.study_names() == ["couple.fast_dropout", "pair2.fast_dropout"]
+
+
+def test_deleting_asks_and_says_what(fdrnn: Run, error_line: ErrorLine, store: Store) -> None:
+    (lease,) = make(store, n_trials=1)
+    make(store, "other", n_trials=1)[0].release()
+    refused = fdrnn("study", "delete", "noise", "--yes")
+    assert refused.exit_code == 2
+    assert "is being trained by ada-4711; stop these workers" in refused.stderr
+    lease.finish(RESULT, "some CPU")
+    asked = fdrnn("study", "delete", "noise")
+    assert asked.exit_code == 2
+    assert "the command asks on a terminal; elsewhere add --yes" in asked.stderr
+    assert store.study_names() == ["noise", "other"]
+    result = fdrnn("study", "delete", "noise", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "noise: 1 of 1 trials finished" in result.stdout
+    assert store.study_names() == ["other"]
+    assert "unknown study 'noise'" in error_line("study", "delete", "noise", "--yes")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", []), ("n\n", ["noise"]), ("\x03", ["noise"])])
+def test_deleting_obeys_the_answer(store: Store, answer: str, left: list[str]) -> None:
+    make(store, n_trials=1)[0].release()
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fdrnn.studies.cli", "study", "delete", "noise"],
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(end, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - takes no lock
+    )
+    os.close(end)
+    assert process.stdout is not None
+    asked = ""
+    while not asked.endswith("?"):
+        asked += process.stdout.read(1)
+    assert "Delete 1 study from store" in asked
+    os.write(terminal, answer.encode())
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == (130 if answer == "\x03" else 0), log
+    assert "Traceback" not in log
+    assert store.study_names() == left
+    os.close(terminal)

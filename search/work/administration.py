@@ -1,0 +1,103 @@
+"""Studies renamed and deleted, in our tables and Optuna's in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from fdrnn.search.design.definition import require_name
+from fdrnn.search.errors import StudyConflictError
+from fdrnn.search.mirror import rows
+from fdrnn.search.store import tables
+from fdrnn.search.store.database import now_s
+from fdrnn.search.store.store import Store
+from fdrnn.search.store.study import Study
+from fdrnn.search.store.tables import TrialState
+
+_STUDIES, _TRIALS = tables.studies.c, tables.trials.c
+
+
+def delete_studies(store: Store, studies: Sequence[Study]) -> None:
+    """Delete studies with all their trials; nothing is deleted if one cannot be.
+
+    SQLite keeps the space for later rows; its `VACUUM` returns it to the file system.
+
+    Parameters
+    ----------
+    store
+        The store.
+    studies
+        Studies of it.
+
+    Raises
+    ------
+    StudyConflictError
+        If a worker has a trial of a study under a lease that has not expired.
+    StoreError
+        If the store cannot be written.
+    """
+    with store.database.exclusive(), store.database.write() as connection:
+        for study in studies:
+            _require_idle(connection, store, study)
+            rows.delete_study(connection, study.name)
+            connection.execute(tables.studies.delete().where(_STUDIES.study_id == study.study_id))
+
+
+def rename_studies(store: Store, names: Sequence[tuple[Study, str]]) -> None:
+    """Rename studies; none is renamed if one cannot be.
+
+    Parameters
+    ----------
+    store
+        The store.
+    names
+        Studies of it, each with its new name.
+
+    Raises
+    ------
+    DefinitionError
+        If a name is not valid for a study.
+    StudyConflictError
+        If there is a study of a new name, or a worker has a trial of a study under a lease that
+        has not expired.
+    StoreError
+        If the store cannot be written.
+    """
+    for _, name in names:
+        require_name(name)
+    try:
+        with store.database.exclusive(), store.database.write() as connection:
+            for study, name in names:
+                _require_idle(connection, store, study)
+                row = _STUDIES.study_id == study.study_id
+                definition = connection.execute(sa.select(_STUDIES.definition).where(row))
+                values = {"name": name, "definition": {**definition.scalar_one(), "name": name}}
+                connection.execute(tables.studies.update().where(row).values(values))
+                rows.rename_study(connection, study.name, name)
+    except sa.exc.IntegrityError as error:
+        raise StudyConflictError(
+            f"store {store.shown} already has a study {' or '.join(name for _, name in names)}; "
+            "choose another name"
+        ) from error
+
+
+def _require_idle(connection: sa.Connection, store: Store, study: Study) -> None:
+    # Locked, so that no worker claims one of them before the end of the transaction.
+    trials = connection.execute(
+        sa.select(
+            _TRIALS.worker,
+            ((_TRIALS.state == TrialState.RUNNING) & (_TRIALS.lease_expires > now_s())).label(
+                "alive"
+            ),
+        )
+        .where(_TRIALS.study_id == study.study_id)
+        .with_for_update()
+    )
+    workers = sorted({str(trial.worker) for trial in trials if trial.alive})
+    if workers:
+        raise StudyConflictError(
+            f"study {study.name!r} in store {store.shown} is being trained by "
+            f"{', '.join(workers)}; stop these workers, or wait until the leases of dead ones "
+            "expire"
+        )

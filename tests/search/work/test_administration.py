@@ -1,0 +1,97 @@
+"""Studies renamed and deleted, in our tables and Optuna's."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from filled_study import everything, fill
+
+from fdrnn.search import DefinitionError, Store, StudyConflictError, create_study
+from fdrnn.search.mirror.notes import update_note
+from fdrnn.search.mirror.optuna_tables import Mirror
+from fdrnn.search.work.administration import delete_studies, rename_studies
+from fdrnn.search.work.claiming import claim, expire, this_worker
+
+
+def rows(store: Store) -> dict[str, int]:
+    """The number of rows of every table, ours and Optuna's."""
+    metadata = sa.MetaData()
+    with store.database.read() as connection:
+        metadata.reflect(connection)
+        return {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for name, table in metadata.tables.items()
+        }
+
+
+def test_a_deleted_study_leaves_no_row(store: Store, url: str, fake: ModuleType) -> None:
+    create_study(store, fake.definition("bystander", n_trials=2), fake.DATA)
+    before, bystander = rows(store), everything(store, "bystander")
+    fill(store, fake)
+    expire(store.database, "ada-1")
+    study = store.study("noise")
+    Mirror(study).sync()
+    update_note(study, "a note\n", {"figure": "{}"})
+    filled = rows(store)
+    assert filled["fdrnn_samples"] > before["fdrnn_samples"]
+    assert filled["trial_intermediate_values"] > before["trial_intermediate_values"]
+    delete_studies(store, [study])
+    assert rows(store) == before
+    assert everything(store, "bystander") == bystander
+    # The name is free again, in both.
+    create_study(store, fake.definition(n_trials=1), fake.DATA)
+    assert len(optuna.load_study(study_name="noise", storage=url).trials) == 1
+
+
+def test_a_renamed_study_is_the_same_study(store: Store, url: str, fake: ModuleType) -> None:
+    fill(store, fake)
+    expire(store.database, "ada-1")
+    study = store.study("noise")
+    before = everything(store, "noise")
+    shown = optuna.load_study(study_name="noise", storage=url).trials
+    rename_studies(store, [(study, "silence")])
+    assert store.study_names() == ["silence", "bystander"]
+    renamed = store.study("silence")
+    assert renamed.definition.name == "silence"
+    after = everything(store, "silence")
+    assert after["study"][0] == before["study"][0] | {"name": "silence"}
+    assert {**after, "study": None} == {**before, "study": None}
+    assert optuna.load_study(study_name="silence", storage=url).trials == shown
+    with pytest.raises(KeyError):
+        optuna.load_study(study_name="noise", storage=url)
+
+
+@pytest.mark.parametrize("change", ["delete", "rename"])
+def test_a_study_in_training_is_left_alone(store: Store, fake: ModuleType, change: str) -> None:
+    study = create_study(store, fake.definition(n_trials=2), fake.DATA)
+    other = create_study(store, fake.definition("other", n_trials=1), fake.DATA)
+    assert claim(store.database, study.study_id, this_worker(), 60.0) is not None
+    before = everything(store, "noise"), everything(store, "other")
+
+    def apply() -> None:
+        if change == "delete":
+            delete_studies(store, [other, study])
+        else:
+            rename_studies(store, [(other, "another"), (study, "silence")])
+
+    with pytest.raises(StudyConflictError, match=f"trained by {this_worker().name}; stop"):
+        apply()
+    assert (everything(store, "noise"), everything(store, "other")) == before
+    expire(store.database, this_worker().name)
+    apply()
+    assert "noise" not in store.study_names()
+
+
+def test_names_that_cannot_be_given(store: Store, url: str, fake: ModuleType) -> None:
+    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
+    create_study(store, fake.definition("other", n_trials=1), fake.DATA)
+    optuna.create_study(study_name="theirs", storage=url)
+    for name in ("other", "theirs"):
+        with pytest.raises(StudyConflictError, match=f"already has a study {name}"):
+            rename_studies(store, [(study, name)])
+    with pytest.raises(DefinitionError, match="name must be 1 to 100 letters"):
+        rename_studies(store, [(study, "a b")])
+    assert store.study_names() == ["noise", "other"]
