@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from fdrnn.search.design.sampler import draw
     from fdrnn.search.mirror.migration import Migration, migrate
     from fdrnn.search.models.analysis import Analysis, analyze
+    from fdrnn.search.models.evaluation import evaluate
     from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
     from fdrnn.search.portable import PortableStudy, export_study, import_study
     from fdrnn.search.work.claiming import requeue_expired
@@ -79,6 +80,7 @@ _LAZY = {
     "migrate": "mirror.migration",
     "Analysis": "models.analysis",
     "analyze": "models.analysis",
+    "evaluate": "models.evaluation",
     "StoredModel": "models.predictions",
     "make_samples": "models.predictions",
     "stored_model": "models.predictions",
@@ -154,6 +156,7 @@ __all__ = [
     "describe_machine",
     "draw",
     "estimate_cost",
+    "evaluate",
     "export_study",
     "find_store",
     "fitting_spaces",

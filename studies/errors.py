@@ -4,6 +4,7 @@ FdrnnError
 +-- StudyFileError (ValueError)   a study's TOML file that cannot be read as a definition
 +-- OptionError (ValueError)      a command line option that breaks a rule
 +-- DashboardError (OSError)      the dashboard cannot be served
++-- InstallationError (RuntimeError)  a part of the installation that is missing or does not fit
 
 Each is also the builtin in parentheses.
 """
@@ -23,3 +24,7 @@ class OptionError(FdrnnError, ValueError):
 
 class DashboardError(FdrnnError, OSError):
     """The dashboard has nothing to show or no free address."""
+
+
+class InstallationError(FdrnnError, RuntimeError):
+    """A part of the installation is missing, or is not one that fdrnn runs with."""

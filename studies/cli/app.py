@@ -16,11 +16,12 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 
 COMMANDS = {
+    "init": ("init", "Write a commented study definition that fits a data set."),
     "run": ("run", "Create studies, train their trials and report Table 1."),
     "worker": ("run", "Train trials of a study in the store until none is waiting."),
     "report": ("report", "Print Table 1 and comparisons; write a page, tables and figures."),
@@ -29,6 +30,7 @@ COMMANDS = {
         "Draw music from a stored model; show its predictions of a test sequence.",
     ),
     "analyze": ("analyze", "Split a model's gradient into training loss and regulariser."),
+    "evaluate": ("evaluate", "Score a stored model on other data of the same kind."),
     "bench": ("bench", "Time training beside the matrix products that it consists of."),
     "dashboard": (
         "dashboard",
@@ -37,6 +39,11 @@ COMMANDS = {
     "study": ("study", "Create, watch, export and import studies."),
     "store": ("store", "Migrate a store of an earlier fdrnn; drop what it no longer needs."),
     "data": ("data", "List, fetch and show data sets."),
+    "cache": ("cache", "Show or clear the cache of data sets and compiled operations."),
+    "doctor": (
+        "doctor",
+        "Check Python, packages, compiler, CPU, cache, store and data; print cures.",
+    ),
 }
 """Module and summary of each command."""
 
@@ -133,6 +140,15 @@ class _LazyGroup(TyperGroup):
         group = typer.main.get_group(module.app)
         return group.commands.get(cmd_name, group)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what completes a word, without importing the commands."""
+        commands: dict[str, Any] = {
+            name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()
+        }
+        group = TyperGroup(commands=commands, params=self.params)
+        context = group.make_context(ctx.info_name, [], resilient_parsing=True)
+        return group.shell_complete(context, incomplete)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command of the arguments; an unknown one gets the nearest suggested."""
         self.commands = dict.fromkeys(COMMANDS, self)
@@ -157,7 +173,6 @@ class _LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     # Help by rich takes 0.2 s longer.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

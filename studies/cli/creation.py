@@ -31,6 +31,7 @@ def requested(
     epochs: int | None,
     name: str | None,
     repeats: int | None = None,
+    seed: int | None = None,
 ) -> Definitions:
     """Return the definition of a study, or those of a comparison, as options change them.
 
@@ -38,8 +39,9 @@ def requested(
     ----------
     study
         Name or path of the definition.
-    trials, epochs, name, repeats
-        What replaces ``n_trials``, ``max_epochs``, the name and ``repeats``; None for nothing.
+    trials, epochs, name, repeats, seed
+        What replaces ``n_trials``, ``max_epochs``, the name, ``repeats`` and ``seed``; None for
+        nothing.
     """
 
     def changed(definition: StudyDefinition) -> StudyDefinition:
@@ -50,6 +52,8 @@ def requested(
             definition = replace(definition, training=training)
         if repeats is not None:
             definition = replace(definition, repeats=repeats)
+        if seed is not None:
+            definition = replace(definition, seed=seed)
         if name is not None:
             compared = comparison_of(definition) is not None
             new = study_name(name, definition.variant) if compared else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,6 +255,11 @@ Repeats = Annotated[
         help="Further seeds of the selected configuration, instead of repeats; a larger number "
         "extends a study of the store.",
     ),
+]
+Seed = Annotated[
+    int | None,
+    # The definition limits it.
+    number(least=0, most=math.inf, help="Seed of the study, instead of the definition's."),
 ]
 MaxHours = Annotated[
     float | None,

@@ -37,6 +37,7 @@ from fdrnn.studies.cli.options import (
     Name,
     Output,
     Repeats,
+    Seed,
     Storage,
     StoredStudies,
     StudySources,
@@ -58,6 +59,7 @@ def run(
     trials: Trials,
     epochs: Epochs,
     repeats: Repeats,
+    seed: Seed,
     max_hours: MaxHours,
     workers: Annotated[
         int | None,
@@ -86,12 +88,14 @@ def run(
         fdrnn run jsb jsb-plain --data-dir ~/music --workers 8
 
         fdrnn run bach --epochs 5 --name bach-short
+
+        fdrnn run jsb --seed 7 --name jsb-seed-7
     """
     if name is not None and len(studies) > 1:
         raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
     with remembered_interrupts():
         # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
-        requests = [requested(study, trials, epochs, name, repeats) for study in studies]
+        requests = [requested(study, trials, epochs, name, repeats, seed) for study in studies]
         _require_toolchain()
         require_writable(output)
         store = create(requests, storage, data_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +25,8 @@ SUBCOMMANDS = (
     ("study", "create"),
     ("study", "status"),
     ("study", "retry"),
+    ("study", "rename"),
+    ("study", "delete"),
     ("study", "list"),
     ("study", "export"),
     ("study", "import"),
@@ -31,6 +34,8 @@ SUBCOMMANDS = (
     ("data", "list"),
     ("data", "fetch"),
     ("data", "show"),
+    ("cache", "show"),
+    ("cache", "clear"),
 )
 
 
@@ -83,6 +88,31 @@ def test_status_loads_neither_pandas_nor_what_trains_and_reports() -> None:
     code = f"import sys, fdrnn.studies.cli.study\nprint(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fdrnn", "st"], {"study", "store"}),
+        (["fdrnn", "study", "re"], {"retry", "rename"}),
+        (["fdrnn", "cache", "clear", "--h"], {"--help"}),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: list[str], expected: set[str]) -> None:
+    environment = {
+        "_FDRNN_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    code = "import sys\nfrom fdrnn.studies.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == expected
 
 
 def test_an_unknown_command_gets_the_nearest(fdrnn: Run) -> None:
@@ -222,6 +252,12 @@ def test_create_extend_and_conflict(
 
     assert "n_trials: here 3, in the store 5" in error_line("study", "create", study_file)
     assert len(store.study("mine").trials()) == 5
+
+    line = error_line("study", "create", study_file, "--trials", "5", "--seed", "8")
+    assert "seed: here 8, in the store 7; keep both by another name (--name)" in line
+    assert "--seed must be at least 0" in error_line("study", "create", study_file, "--seed", "-1")
+    line = error_line("run", study_file, "--seed", 2**63)
+    assert f"seed must be in 0 .. {2**63 - 1}, got {2**63}" in line
 
     both = fdrnn("study", "create", study_file, "--epochs", "5", "--name", "short")
     assert both.exit_code == 0

@@ -102,6 +102,24 @@ def test_the_selected_trial_is_sampled_kept_and_written(
     assert store.study("notes").samples(1 - best).origin.seed == 3  # type: ignore[union-attr]
 
 
+def test_a_model_is_evaluated_on_a_file(
+    fdrnn: Run, error_line: ErrorLine, studied: Path, url: str, tmp_path: Path
+) -> None:
+    trials = open_store(url).study("notes").trials()
+    result = fdrnn("evaluate", "notes", "--data", studied / "notes.npz", "--trial", "1")
+    assert result.exit_code == 0, result.output
+    about, pooled, mean = result.stdout.splitlines()
+    assert about.startswith("study notes, trial 1, on the test split of notes.npz (2 sequences, 30")
+    for line, name in ((pooled, "test_nll_pooled"), (mean, "test_nll_sequence_mean")):
+        assert float(line.split()[-1]) == pytest.approx(trials[name][1], abs=1e-4)
+    # The columns of the other file have no notes.
+    assert fdrnn("evaluate", "notes", "--data", studied / "columns.npz").exit_code == 0
+    line = error_line("evaluate", "notes", "--data", "waves")
+    assert "kind must be that of the data of study 'notes', binary, got real" in line
+    line = error_line("evaluate", "notes", "--data", "waves", "--split", "all")
+    assert "--split must be one of train, valid, test, got 'all'" in line
+
+
 def test_columns_that_are_no_notes_have_no_midi(fdrnn: Run, url: str) -> None:
     result = fdrnn("sample", "columns", "--trial", "0")
     assert result.exit_code == 0, result.output

@@ -17,10 +17,12 @@ from fdrnn.model import OutputMismatchError, TrainingSettings
 from fdrnn.search import (
     SPACES,
     DefinitionError,
+    StudyConflictError,
     StudyDefinition,
     Training,
     WorkerSettings,
     create_study,
+    evaluate,
     make_samples,
     open_store,
     run_worker,
@@ -104,6 +106,18 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
     # Predictions and draws are in the units of the file, whose second column is about 20.
     assert abs(made.predictions[:, 1].mean() - 20) < 5
     assert abs(made.sample[5:, 1].mean() - 20) < 15
+
+    # Scored on its own data, the model has its test NLL; scaled data have another.
+    stored = store.study("mine").test_sequences(0)["nll_sum"].tolist()
+    model = stored_model(store.study("mine"))
+    sums, _ = evaluate(model, data, own=data)
+    assert sums.tolist() == stored
+    scaled = dataclasses.replace(data, test=tuple(2 * sequence for sequence in data.test))
+    assert evaluate(model, scaled, own=data)[0].tolist() != stored
+    with pytest.raises(ValueError, match="real values need the study's own data"):
+        evaluate(model, data)
+    with pytest.raises(StudyConflictError, match="is not the one"):
+        evaluate(model, data, own=scaled)
 
 
 def test_a_description_of_data_stored_before_there_were_kinds(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from fdrnn.datasets import Dataset, write_npz
-from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.datasets.errors import DataError, UnknownNameError
 from fdrnn.model import TrainingSettings
 from fdrnn.search import (
     SPACES,
@@ -21,6 +22,7 @@ from fdrnn.search import (
     StudyConflictError,
     StudyDefinition,
     create_study,
+    evaluate,
     make_samples,
     open_store,
     run_worker,
@@ -89,6 +91,33 @@ def test_the_predictions_have_the_test_nll_of_the_store(
         np.testing.assert_array_equal(made.excerpt, noise.test[sequence])
         probability = np.where(made.excerpt[1:], made.predictions, 1 - made.predictions)
         assert -np.log(probability).sum() == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_evaluation_on_the_studys_data_has_the_stored_bits(
+    trained: Store, noise: Dataset
+) -> None:
+    stored = trained.study("noise").test_sequences(1)
+    sums, steps = evaluate(stored_model(trained.study("noise"), 1), noise)
+    assert sums.tolist() == stored["nll_sum"].tolist()
+    assert steps.tolist() == stored["n_steps"].tolist()
+    other, _ = evaluate(stored_model(trained.study("noise"), 1), noise, "valid")
+    assert other.tolist() != sums.tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"kind": "categorical"}, "kind must be .*, binary, got categorical"),
+        ({"width": 4}, "n_features must be .*, 5, got 4"),
+    ],
+)
+def test_data_of_other_columns_are_not_scored(
+    trained: Store, noise: Dataset, changes: dict[str, Any], rule: str
+) -> None:
+    frames = (np.eye(changes.pop("width", 5), dtype=np.uint8),)
+    other = replace(noise, train=frames, valid=frames, test=frames, **changes)
+    with pytest.raises(DataError, match=rule):
+        evaluate(stored_model(trained.study("noise")), other)
 
 
 def test_what_is_kept_is_what_was_made_and_replaces_the_last(

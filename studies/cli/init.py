@@ -1,0 +1,54 @@
+"""``fdrnn init``: a commented study definition, made for a data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fdrnn.datasets import load, user_path, write_atomically
+from fdrnn.datasets.errors import shown
+from fdrnn.studies.cli.options import DataDir, commands
+from fdrnn.studies.errors import OptionError
+from fdrnn.studies.template import study_template
+
+app = commands()
+
+
+@app.command()
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The .toml file to write; it must not exist.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DATA", help="A known data set, or the path of a .npz, .mat or .pickle file."
+        ),
+    ],
+    data_dir: DataDir,
+) -> None:
+    """Write a commented study definition that fits a data set.
+
+    Output, padding and number of epochs follow from the data. Edit the file, then run it by its
+    path.
+
+    For example:
+
+        fdrnn init mine.toml --data mine.npz
+
+        fdrnn run mine.toml
+    """
+    if file.suffix != ".toml":
+        raise OptionError(f"FILE must end in .toml, got {shown(str(file))}")
+    path = user_path(file)
+    if path.exists():
+        raise OptionError(f"{path} exists already; name another file, or delete it first")
+    dataset = load(data, data_dir, progress=sys.stderr.isatty())
+    write_atomically(path, study_template(dataset, path).encode())
+    typer.echo(
+        f"{file}: a study of {dataset.title}; `fdrnn study preview {file}` shows its draws and its "
+        f"cost, `fdrnn run {file}` trains it"
+    )

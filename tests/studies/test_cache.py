@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A cache with files of each part, and one that is somebody else's."""
+    folder = tmp_path / "cache"
+    for name, size in (("data/jsb.mat", 1000), ("compile/a/b.so", 2000), ("compile/c", 500)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bytes(size))
+    (folder / "letters.txt").write_text("not ours")
+    return folder
+
+
+def test_its_parts_are_shown_and_deleted(fdrnn: Run, cache: Path) -> None:
+    lines = [line.split() for line in fdrnn("cache", "show").stdout.splitlines()]
+    assert [line[-3:] for line in lines if line and line[0] == "compile"] == [["2", "2.5", "kB"]]
+    assert [line[-3:] for line in lines if line and line[0] == "data"] == [["1", "1.0", "kB"]]
+    done = fdrnn("cache", "clear", "compile")
+    assert done.exit_code == 0
+    assert "deleted 2 files, 2.5 kB" in done.stdout
+    assert not (cache / "compile").exists()
+    assert (cache / "data" / "jsb.mat").exists()
+    assert fdrnn("cache", "clear").exit_code == 0
+    assert not (cache / "data").exists()
+    assert (cache / "letters.txt").exists()
+    assert fdrnn("cache", "show").exit_code == 0
+
+
+def test_an_unknown_part(error_line: Callable[..., str], cache: Path) -> None:
+    line = error_line("cache", "clear", "data", "compiled")
+    assert "unknown part of the cache 'compiled'; did you mean 'compile'?" in line
+    assert (cache / "data").exists()
