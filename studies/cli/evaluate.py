@@ -11,7 +11,7 @@ from fdrnn.datasets import REAL, SPLITS, load
 from fdrnn.model.results import pooled_nll, sequence_mean_nll
 from fdrnn.search import evaluate as evaluate_model
 from fdrnn.search import open_store, stored_model
-from fdrnn.search.machine import limit_blas_threads
+from fdrnn.search.machine import limit_threads
 from fdrnn.studies.cli.options import DataDir, Storage, StoredStudy, Trial, commands, option
 from fdrnn.studies.errors import OptionError
 
@@ -48,8 +48,7 @@ def evaluate(
     """
     if split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
-    # As a worker's default, so that the last bits are those of the test NLL.
-    limit_blas_threads(1)
+    limit_threads(1)
     model = stored_model(open_store(storage).study(study), trial)
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
     own = load(model.study.definition.data, data_dir) if dataset.kind == REAL else None
