@@ -22,9 +22,6 @@ DisconnectedType = theano.gradient.DisconnectedType
 
 _FOLDER = Path(__file__).parent.parent / "native"
 
-# Selections are vectorised; no value changes, and no floating-point mode.
-_COMPILE_ARGS = ["-fno-trapping-math"]
-
 _BASE = ("elementwise", "product", "common")
 """C files that every operation includes first."""
 
@@ -235,7 +232,7 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")
 
     def c_compile_args(self, **_: object) -> list[str]:
-        return [*_COMPILE_ARGS, *thread_flags()]
+        return thread_flags()
 
 
 class Gradient(NativeOp):

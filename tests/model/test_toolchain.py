@@ -3,10 +3,13 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
-from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.model.errors import ToolchainError
+from fdrnn.model.network import network
 from fdrnn.model.toolchain import check_toolchain
+
+from .digests import NETWORKS
 
 
 def test_no_compiler(monkeypatch):
@@ -64,6 +67,21 @@ def test_a_compiler_behind_a_wrapper_compiles(tmp_path):
     assert set((tmp_path / "my wrapper.used").read_text().split()) == {"g++"}
 
 
+def test_a_cache_whose_path_has_a_space(tmp_path):
+    assert run(COMPILE, tmp_path / "a cache") == "4.0"
+    assert not list(tmp_path.rglob("*.gch"))
+
+
+def test_headers_are_parsed_once_and_no_process_waits_for_the_lock_of_all_modules(tmp_path):
+    run(COMPILE, tmp_path)
+    assert len(list((tmp_path / "compile").glob("headers-*.h.gch"))) == 1
+    (folder,) = (tmp_path / "compile").glob("compiledir_*")
+    with FileLock(folder / ".lock"):
+        # At its end a process waits for it, to clean up.
+        code = COMPILE.replace("x + x", "x * x") + "import os, sys; sys.stdout.flush(); os._exit(0)"
+        assert run(code, tmp_path) == "4.0"
+
+
 @pytest.mark.parametrize("named", [False, True], ids=["~/.theanorc", "THEANORC"])
 def test_configuration_files_of_theano_are_ignored(tmp_path, named):
     (tmp_path / ".theanorc").write_text("[global]\nmode = FAST_COMPILE\nopenmp = True\n")
@@ -109,29 +127,26 @@ def refused(linker, location=None):
 
 CLinker.compile_cmodule = refused
 """
-N_PROCESSES = 3
+N_PROCESSES = 2
 
 
 def test_a_warm_process_compiles_nothing():
-    """Every variant and every output; in several processes, as this is the longest test."""
-    networks = [(variant, "bernoulli") for variant in VARIANTS]
-    networks += [("fast_dropout", output) for output in OUTPUTS if output != "bernoulli"]
-    networks += [("fast_dropout_sampled", "gaussian"), ("plain", "gaussian")]
-    networks += [("lstm", "softmax_sampled")]
-    for first in ("", WARM):
-        processes = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    f"from fdrnn.model.toolchain import theano\n{first}\n"
-                    "from fdrnn.model.network import network\n"
-                    f"for names in {networks[part::N_PROCESSES]}: network(*names)\n",
-                ]
-            )
-            for part in range(N_PROCESSES)
-        ]
-        assert [process.wait() for process in processes] == [0] * N_PROCESSES
+    """Every variant and every output, after this process has compiled them."""
+    for names in NETWORKS:
+        network(*names)
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"from fdrnn.model.toolchain import theano\n{WARM}\n"
+                "from fdrnn.model.network import network\n"
+                f"for names in {NETWORKS[part::N_PROCESSES]}: network(*names)\n",
+            ]
+        )
+        for part in range(N_PROCESSES)
+    ]
+    assert [process.wait() for process in processes] == [0] * N_PROCESSES
 
 
 def test_names_and_hyperparameters_need_no_theano():

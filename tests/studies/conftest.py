@@ -11,19 +11,23 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from fdrnn.datasets import Dataset, write_npz
+from fdrnn.datasets import Dataset, cache_directory, write_npz
 from fdrnn.studies.cli.app import app
 
 HERE = Path(__file__).parent
+COMPILED = cache_directory() / "compile"
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's store, data and cache out of the tests."""
+    """Keep the user's store, data and cache out of the tests, but for compiled operations."""
     monkeypatch.chdir(tmp_path)
     for name in ("FDRNN_STORAGE", "FDRNN_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FDRNN_CACHE_DIR", str(tmp_path / "cache"))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "compile").symlink_to(COMPILED)
+    monkeypatch.setenv("FDRNN_CACHE_DIR", str(cache))
 
 
 @pytest.fixture

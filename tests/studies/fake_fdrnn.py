@@ -10,8 +10,7 @@ from fake_study import FakeTrainer, settings
 
 from fdrnn.datasets import Dataset
 from fdrnn.model import EpochRecord
-from fdrnn.search import StudyDefinition, Training, run_workers
-from fdrnn.studies.cli import main, run
+from fdrnn.search import StudyDefinition, Training
 
 FAIL = "FAKE_FAIL"
 """Environment variable: if set, every trial meets a program error."""
@@ -39,6 +38,10 @@ def make_trainer(
 
 
 if __name__ == "__main__":
+    # Not above: every worker's process imports this module, too.
+    from fdrnn.search import run_workers
+    from fdrnn.studies.cli import main, run
+
     fake = settings(training=Training(make_trainer=make_trainer))
     run.run_workers = lambda *arguments, **options: run_workers(
         *arguments, **{**options, "settings": fake}
