@@ -53,14 +53,13 @@ def dashboard_page(evidence: Evidence) -> DashboardPage:
 
 def _note(evidence: Evidence, row: Row) -> str:
     parts = [f"## {row.title}: {VARIANTS[row.variant].title}", _progress(row)]
-    is_complete = row.trials_finished == row.trials_planned
     if evidence.best is not None:
-        so_far = "" if is_complete else " so far"
+        so_far = "" if row.is_complete else " so far"
         parts.append(
             f"Lowest validation NLL{so_far} (padding {row.padding}): **{row.valid_nll:.3f}**, "
             f"trial {row.selected_trial} (`config_index`), epoch {row.best_epoch}."
         )
-        if is_complete:
+        if row.is_complete:
             parts.append(_table1(row))
         parts.append(_hyperparameters(evidence))
     elif row.trials_finished:
@@ -71,8 +70,10 @@ def _note(evidence: Evidence, row: Row) -> str:
 
 def _progress(row: Row) -> str:
     diverged = f" ({row.trials_diverged} diverged)" if row.trials_diverged else ""
-    done = f"{row.trials_finished} of {row.trials_planned} trials have finished{diverged}"
-    if row.trials_finished == row.trials_planned:
+    were = "was" if row.trials_pruned == 1 else "were"
+    pruned = f", {row.trials_pruned} {were} pruned" if row.trials_pruned else ""
+    done = f"{row.trials_finished} of {row.trials_planned} trials have finished{diverged}{pruned}"
+    if row.is_complete:
         return f"Complete: {done}."
     failed = ""
     if row.trials_failed:

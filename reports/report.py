@@ -133,9 +133,13 @@ def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | 
 
 def _used(row: Row) -> str:
     return (
-        f"{row.trials_finished} of {row.trials_planned} trials finished, space {row.space}, seed "
-        f"{row.seed}, padding {row.padding}, fdrnn {row.code_version}"
+        f"{row.trials_finished} of {row.trials_planned} trials finished{_pruned(row)}, space "
+        f"{row.space}, seed {row.seed}, padding {row.padding}, fdrnn {row.code_version}"
     )
+
+
+def _pruned(row: Row) -> str:
+    return f", {row.trials_pruned} pruned" if row.trials_pruned else ""
 
 
 def _basis(row: Row) -> str:
@@ -143,5 +147,5 @@ def _basis(row: Row) -> str:
     return (
         f"Space {row.space}, seed {row.seed}; {row.training}; padding {row.padding} in training "
         f"and validation; fdrnn {row.code_version}. {row.trials_finished} of {row.trials_planned} "
-        f"trials finished, {row.trials_diverged} of them diverged."
+        f"trials finished, {row.trials_diverged} of them diverged{_pruned(row)}."
     )

@@ -11,7 +11,14 @@ import pandas as pd
 
 from fdrnn.datasets import DataDescription
 from fdrnn.reports.numbers.bootstrap import Intervals, test_nll_intervals
-from fdrnn.search import Samples, Study, StudyDefinition, TrialState, selected_trial
+from fdrnn.search import (
+    Samples,
+    Study,
+    StudyDefinition,
+    StudyProgress,
+    TrialState,
+    selected_trial,
+)
 from fdrnn.search.design.space import Space
 
 
@@ -100,12 +107,29 @@ class Evidence:
         return int((self.trials["state"] == TrialState.PRUNED).sum())
 
     @cached_property
-    def repeats(self) -> pd.DataFrame:
-        """The finished repeats of the selected configuration, as `fdrnn.search.Study.repeats`."""
+    def all_repeats(self) -> pd.DataFrame:
+        """Repeats of the selected configuration, as `fdrnn.search.Study.repeats`."""
         if not self.definition.repeats or self.selected is None:
             return self.trials.iloc[:0]
-        repeats = self.study.repeats()
-        return repeats[repeats["state"] == TrialState.FINISHED]
+        return self.study.repeats()
+
+    @property
+    def repeats(self) -> pd.DataFrame:
+        """The finished ones of `all_repeats`."""
+        return self.all_repeats[self.all_repeats["state"] == TrialState.FINISHED]
+
+    @property
+    def begun(self) -> pd.DataFrame:
+        """The trials and repeats with an epoch in the store."""
+        # An empty frame's columns have no type, which the others' would lose.
+        frames = [frame for frame in (self.trials, self.all_repeats) if len(frame)]
+        every = pd.concat(frames) if len(frames) > 1 else self.trials
+        return every[every["n_epochs"] > 0]
+
+    @cached_property
+    def progress(self) -> StudyProgress:
+        """Counts, and the time left, as `fdrnn.search.Study.progress`."""
+        return self.study.progress()
 
     @cached_property
     def sequences(self) -> pd.DataFrame:

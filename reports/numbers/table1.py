@@ -113,6 +113,11 @@ class Row:
         """Number of trials that are still to be trained."""
         return self.trials_planned - self.trials_finished - self.trials_pruned - self.trials_failed
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial is finished or pruned."""
+        return self.trials_finished + self.trials_pruned == self.trials_planned
+
 
 def table1(studies: Iterable[Evidence]) -> list[Row]:
     """Return a row per study, each with its plain counterpart among them.

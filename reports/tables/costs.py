@@ -11,6 +11,7 @@ import pandas as pd
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.text import number
+from fdrnn.search import StudyProgress
 
 _UNKNOWN = "a machine that is not recorded"
 
@@ -21,16 +22,21 @@ def costs(studies: Sequence[Evidence]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row per study: ``study``, ``trials`` (with at least an epoch in the store), ``epochs``,
-        ``hours`` (of a worker: the sum over those epochs of the wall time of training,
-        validation and statistics) and ``seconds_per_epoch`` (median over trials of each one's
-        mean; NaN before the first epoch).
+        A row per study: ``study``, ``trials`` (with at least an epoch in the store, repeats
+        included), ``epochs``, ``hours`` (of a worker: the sum over those epochs of the wall time
+        of training, validation and statistics) and ``seconds_per_epoch`` (median over trials of
+        each one's mean; NaN before the first epoch). Where a study is not complete also
+        ``hours_left`` (of a worker, as `fdrnn.search.store.forecast` expects them; NaN before the
+        first epoch, 0 where it is complete).
     """
-    return pd.DataFrame(map(_cost, studies))
+    table = pd.DataFrame(map(_cost, studies))
+    if all(study.progress.complete for study in studies):
+        return table
+    return table.assign(hours_left=[_hours_left(study.progress) for study in studies])
 
 
 def _cost(study: Evidence) -> dict[str, object]:
-    begun = study.trials[study.trials["n_epochs"] > 0]
+    begun = study.begun
     # Of a study without an epoch the columns have no type.
     seconds, epochs = begun["seconds"].to_numpy(float), begun["n_epochs"].to_numpy(float)
     return {
@@ -42,13 +48,23 @@ def _cost(study: Evidence) -> dict[str, object]:
     }
 
 
+def _hours_left(progress: StudyProgress) -> float:
+    if progress.complete:
+        return 0.0
+    left = progress.time_left
+    return math.nan if left is None else left.worker_seconds / 3600
+
+
 def table(studies: Sequence[Evidence]) -> Table:
     """Return the table of `costs`, with the machines in its notes."""
     data = costs(studies)
     lines = data.to_dict("records")
     if len(lines) > 1:
-        total = data[["trials", "epochs", "hours"]].sum().to_dict()
+        total = data.drop(columns=["study", "seconds_per_epoch"]).sum(skipna=False).to_dict()
         lines.append({**total, "study": "all", "seconds_per_epoch": math.nan})
+    expected = [("Hours left", lambda one: number(one["hours_left"]))]
+    left = "Hours left: what one worker would still need, as `fdrnn study status` expects it."
+    is_complete = "hours_left" not in data
     return Table.of(
         lines,
         name="costs",
@@ -59,12 +75,14 @@ def table(studies: Sequence[Evidence]) -> Table:
             ("Trials", lambda one: number(one["trials"], ".0f")),
             ("Epochs", lambda one: number(one["epochs"], ".0f")),
             ("Worker hours", lambda one: number(one["hours"])),
+            *([] if is_complete else expected),
             ("s/epoch", lambda one: number(one["seconds_per_epoch"])),
         ],
         notes=(
             "Trials with an epoch in the store. Worker hours: wall time of their epochs, each on "
             "one worker; s/epoch: median over trials. Epochs that were trained again after a "
             "stop count once.",
+            *([] if is_complete else [left]),
             *_machines(studies),
         ),
     )
@@ -74,8 +92,7 @@ def _machines(studies: Sequence[Evidence]) -> Iterator[str]:
     """Yield on which machines how many trials of which studies were trained."""
     counts: dict[str, dict[str, int]] = {}
     for study in studies:
-        begun = study.trials[study.trials["n_epochs"] > 0]
-        for machine, n_trials in begun["machine"].fillna(_UNKNOWN).value_counts().items():
+        for machine, n_trials in study.begun["machine"].fillna(_UNKNOWN).value_counts().items():
             # A line for each of several machines that trained one trial.
             name = "; then ".join(str(machine).splitlines())
             counts.setdefault(name, {})[study.name] = int(n_trials)

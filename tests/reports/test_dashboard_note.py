@@ -118,6 +118,17 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
     assert page_of(store) == page_of(store)
 
 
+def test_pruned_trials_complete_a_study(store: Store) -> None:
+    create(store)
+    for valid_nll in (8.5, 8.25, 9.0):
+        train(store, valid_nll)
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE fdrnn_trials SET state='pruned' WHERE config_index = 2")
+    note = page_of(store).note
+    assert "Complete: 2 of 3 trials have finished, 1 was pruned." in note
+    assert "| **this study, pooled** | **8.00** |" in note
+
+
 def test_own_data_stand_beside_no_number_of_the_paper(store: Store) -> None:
     create(store, data="rolls.npz", variant="plain")
     for valid_nll in (8.5, 8.25, 9.0):

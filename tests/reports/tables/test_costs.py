@@ -10,7 +10,8 @@ import pytest
 
 from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.tables import costs
-from fdrnn.search import Store
+from fdrnn.search import Store, TimeLeft
+from made_evidence import with_reads
 
 
 def test_the_golden_studies_cost(golden: Store) -> None:
@@ -35,6 +36,16 @@ def test_the_golden_studies_cost(golden: Store) -> None:
     assert len(table.notes) == 1 + len(machines)
     for (machine,) in machines:
         assert any(f"Trained on {machine}: golden-plain (" in note for note in table.notes)
+
+
+def test_hours_left_are_shown_while_a_study_is_not_complete(fd: Evidence, plain: Evidence) -> None:
+    left = TimeLeft(seconds=None, worker_seconds=5400.0, n_workers=0, n_finished=8)
+    going = with_reads(fd, progress=replace(fd.progress, waiting=2, time_left=left))
+    table = costs.table([plain, going])
+    column = table.header.index("Hours left")
+    assert [row[column] for row in table.rows] == ["0.00", "1.50", "1.50"]
+    unknown = with_reads(fd, progress=replace(fd.progress, waiting=2, time_left=None))
+    assert [row[column] for row in costs.table([plain, unknown]).rows] == ["0.00", "-", "-"]
 
 
 def test_a_study_before_its_first_epoch(fd: Evidence) -> None:
