@@ -1,4 +1,4 @@
-"""A store as fdrnn made it at schema version 1, brought up to date."""
+"""A store as fdrnn made it at an earlier schema version, brought up to date."""
 
 from __future__ import annotations
 
@@ -34,9 +34,15 @@ LIVE_S = 600.0
 HERE = Path(__file__).parent
 
 
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest) -> int:
+    """Each earlier schema version, whose DDL is beside this file."""
+    return int(request.param)
+
+
 @pytest.fixture
-def database(url: str, fake: ModuleType) -> Iterator[Database]:
-    """A store of version 1 with a finished, a running and a waiting trial.
+def database(url: str, fake: ModuleType, version: int) -> Iterator[Database]:
+    """A store of that version with a finished, a running and a waiting trial.
 
     The running one has three epochs, a checkpoint after two of them, and a lease.
     """
@@ -44,17 +50,17 @@ def database(url: str, fake: ModuleType) -> Iterator[Database]:
     upgrade_mirror_tables(database)
     definition = fake.definition(n_trials=3, n_epochs=N_EPOCHS)
     mapping = definition.to_mapping()
-    # A key and a value that came later.
-    del mapping["training"]["record"]
+    if version == 1:
+        del mapping["training"]["record"]
     mapping["space"] = definition.space.name
     drawn = draw(definition.space, definition.seed, range(3))
-    statements = (HERE / f"schema_1_{database.engine.dialect.name}.sql").read_text()
+    statements = (HERE / f"schema_{version}_{database.engine.dialect.name}.sql").read_text()
 
     with database.write() as connection:
         for statement in statements.split(";"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("INSERT INTO fdrnn_schema (version) VALUES (1)")
+        connection.exec_driver_sql(f"INSERT INTO fdrnn_schema (version) VALUES ({version})")
 
         def insert(table: str, **values: Any) -> None:
             places = ", ".join(f":{name}" for name in values)
@@ -80,6 +86,8 @@ def database(url: str, fake: ModuleType) -> Iterator[Database]:
             {"state": "running", "attempt": 1, "lease_expires": 1.7e9, **held},
             {"state": "waiting", "attempt": 0},
         ]
+        if version >= 2:
+            states[1] |= {"stalls": 2, "trouble": "ada-1: no space left on device"}
         for trial, state in zip(drawn, states, strict=True):
             insert(
                 "trials",
@@ -98,8 +106,10 @@ def database(url: str, fake: ModuleType) -> Iterator[Database]:
         ):
             for epoch in range(1, n_epochs + 1):
                 row = vars(fake.record(seed, epoch)).copy()
-                del row["measurements"]
+                measured = row.pop("measurements")
                 insert("epochs", trial_id=trial_id, **row)
+                for name, value in measured.items() if version >= 2 else ():
+                    insert("measurements", trial_id=trial_id, epoch=epoch, name=name, value=value)
         state_at_2 = json.dumps([drawn[1].seed, 2, 1.0]).encode()
         insert("checkpoints", trial_id=running, epoch=2, written_at=1.7e9, state=state_at_2)
     yield database
@@ -134,6 +144,17 @@ def layout(database: Database) -> dict[str, Any]:
     return described
 
 
+def column_names(database: Database) -> dict[str, list[str]]:
+    """The columns of our tables."""
+    with database.read() as connection:
+        inspector = sa.inspect(connection)
+        return {
+            name: [column["name"] for column in inspector.get_columns(name)]
+            for name in inspector.get_table_names()
+            if name.startswith("fdrnn_")
+        }
+
+
 def test_the_tables_become_those_of_a_new_store(database: Database, url: str) -> None:
     migrate(url)
     migrated = layout(database)
@@ -144,13 +165,13 @@ def test_the_tables_become_those_of_a_new_store(database: Database, url: str) ->
 
 
 def test_a_study_goes_on_after_its_migration(
-    database: Database, url: str, fake: ModuleType
+    database: Database, url: str, fake: ModuleType, version: int
 ) -> None:
-    with pytest.raises(StoreError, match=r"has schema version 1, .*`fdrnn store migrate`"):
+    with pytest.raises(StoreError, match=rf"has schema version {version}, .*`fdrnn store migrate`"):
         open_store(url)
     done = migrate(url)
-    assert (done.before, done.after) == (1, tables.SCHEMA_VERSION)
-    assert len(done.changes) == 5
+    assert (done.before, done.after) == (version, tables.SCHEMA_VERSION)
+    assert len(done.changes) == {1: 5, 2: 2}[version]
     store = open_store(url)
     assert store.study("noise").definition == fake.definition(n_trials=3, n_epochs=N_EPOCHS)
     with store.database.read() as connection:
@@ -160,11 +181,14 @@ def test_a_study_goes_on_after_its_migration(
     assert before["state"].tolist() == ["finished", "running", "waiting"]
     assert before["n_epochs"].tolist() == [4, 3, 0]
     assert before["valid_nll"][0] == fake.result(before["seed"][0], N_EPOCHS).valid_nll
+    troubled = store.study("noise").progress().troubled_trials
+    assert [trial.stalls for trial in troubled] == ([1] if version >= 2 else [])
     run_worker(url, "noise", settings=fake.settings(lease_s=0.5))
     after = store.study("noise").trials()
     assert after["state"].tolist() == ["finished"] * 3
     pd.testing.assert_series_equal(after.loc[0], before.loc[0])
-    columns = [column for column in store.study("noise").curves() if column != "test_nll_pooled"]
+    # Version 1 stored no measurements.
+    columns = store.study("noise").curves().columns[: None if version >= 2 else -1]
     expected = pd.DataFrame(
         {"config_index": row.config_index, **fake.curve_row(row.seed, epoch)}
         for row in after.itertuples()
@@ -182,17 +206,16 @@ def test_a_second_migration_finds_nothing_to_do(database: Database, url: str) ->
     assert migrate(url).changes == ()
 
 
-def test_a_store_in_use_is_left_as_it_was(database: Database, url: str) -> None:
+def test_a_store_in_use_is_left_as_it_was(database: Database, url: str, version: int) -> None:
     set_lease(database, LIVE_S)
+    before = column_names(database)
     with pytest.raises(StoreError, match="is in use by ada-1; stop these workers"):
         migrate(url)
+    assert column_names(database) == before
     with database.read() as connection:
-        inspector = sa.inspect(connection)
-        assert not inspector.has_table("fdrnn_samples")
-        assert "stalls" not in {one["name"] for one in inspector.get_columns("fdrnn_trials")}
-        assert connection.scalar(sa.select(tables.schema.c.version)) == 1
+        assert connection.scalar(sa.select(tables.schema.c.version)) == version
     set_lease(database, -1.0)
-    assert migrate(url).before == 1
+    assert migrate(url).before == version
 
 
 def test_tables_of_an_earlier_optuna_are_upgraded(store: Store, url: str) -> None:
