@@ -120,14 +120,26 @@ def _report_exports(exports: Sequence[Path], studies: Sequence[str], write: _Wri
         write(findings, of_exports=True)
 
 
-def report_results(store: Store, output: Path) -> None:
-    """Print Table 1 of a store and its comparisons, and write their tables, without figures.
+def report_results(store: Store, output: Path, *, page: bool = False) -> None:
+    """Print Table 1 of a store and its comparisons, and write their tables or the whole report.
 
     Studies of another fdrnn are left out.
+
+    Parameters
+    ----------
+    store
+        The store.
+    output
+        The folder of the report.
+    page
+        Whether to write the whole report, with page and figures, which takes longer.
     """
     findings = read_evidence(store, [study.name for study in readable_studies(store)])
     tables = print_results(findings)
     write_notes(findings.studies.values())
+    if page:
+        _write(findings, output, pdf=False, figures=True)
+        return
     write_tables(output, tables)
     typer.echo(
         f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",

@@ -45,6 +45,7 @@ from fdrnn.studies.cli.options import (
     Trials,
     commands,
     number,
+    option,
 )
 from fdrnn.studies.cli.report import report_results
 from fdrnn.studies.cli.status_view import summary_line, time_left_line
@@ -72,6 +73,14 @@ def run(
     storage: Storage,
     data_dir: DataDir,
     output: Output,
+    page: Annotated[
+        bool,
+        option(
+            "--report",
+            default=False,
+            help="Write the whole report at the end, with page and figures.",
+        ),
+    ],
 ) -> None:
     """Create studies, train their trials and report Table 1.
 
@@ -115,7 +124,7 @@ def run(
         )
         for definitions in requests
     ]
-    report_results(store, output)
+    report_results(store, output, page=page)
     raise typer.Exit(max(codes))
 
 
@@ -203,7 +212,7 @@ def _train(
             )
         if interrupted and time.monotonic() >= deadline:
             done = progress()
-            left = "" if done.complete else f"; {time_left_line(done, first.training.max_epochs)}"
+            left = f"; {time_left_line(done, first.training.max_epochs)}" if done.time_left else ""
             typer.echo(f"fdrnn: --max-hours are over: {summary_line(done)}{left}", err=True)
         if interrupted:
             # At once: the store may be what the user waits for.

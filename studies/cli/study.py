@@ -337,7 +337,14 @@ def export(
             "replaced.",
         ),
     ],
-    weights: Annotated[bool, option(default=False, help="Include the trained parameters (large).")],
+    weights: Annotated[
+        bool,
+        option(
+            default=False,
+            help="Include the trained parameters and, with --checkpoints, the last states of "
+            "trials that have ended, from which more epochs extend them (large).",
+        ),
+    ],
     checkpoints: Annotated[
         bool,
         option(

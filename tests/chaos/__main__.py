@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos import claims, disturbances, study
+from chaos import claims, disturbances, own_study, study
 from chaos.outcome import Outcome
 from chaos.stores import BACKENDS, servers
 from postgres import PostgresServer
@@ -29,6 +29,7 @@ _SCENARIOS = {
     "restarts": ("postgresql",),
     "disk": ("sqlite",),
     "long": ("postgresql",),
+    "rungs": BACKENDS,
 }
 """What is disturbed, and on which databases."""
 
@@ -39,6 +40,7 @@ class _Studies:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made: dict[int, tuple[Path, study.Numbers]] = {}
+        self._own: own_study.Result | None = None
 
     def lasting(self, n_epochs: int) -> tuple[Path, study.Numbers]:
         if n_epochs not in self._made:
@@ -47,6 +49,10 @@ class _Studies:
             definition = study.write_study(folder, n_trials=32, n_epochs=n_epochs)
             self._made[n_epochs] = definition, study.undisturbed(definition, 2, limit_s=3600.0)
         return self._made[n_epochs]
+
+    def own(self) -> own_study.Result:
+        self._own = self._own or own_study.undisturbed()
+        return self._own
 
 
 def _run(
@@ -84,6 +90,8 @@ def _run(
         case "disk":
             lasting = studies.lasting(options.epochs or 110)
             outcome = disturbances.full_disks(*lasting, n_times=5, longest_s=15.0, seed=seed)
+        case "rungs":
+            outcome = own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
         case _:
             lasting = studies.lasting(options.epochs or 230)
             n_restarts, longest_s = (1, options.long) if scenario == "long" else (10, 60.0)

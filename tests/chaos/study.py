@@ -40,8 +40,8 @@ patience = {n_epochs}
 """
 
 
-def write_study(folder: Path, n_trials: int, n_epochs: int) -> Path:
-    """Write the data of noise and the definition; return the latter's path."""
+def write_noise(folder: Path) -> None:
+    """Write a data set of noise, ``noise.npz``."""
     generator = np.random.default_rng(5)
 
     def split(n: int) -> tuple[Any, ...]:
@@ -50,6 +50,11 @@ def write_study(folder: Path, n_trials: int, n_epochs: int) -> Path:
 
     noise = Dataset(name="noise", title="Noise", train=split(14), valid=split(5), test=split(5))
     write_npz(folder / "noise.npz", noise)
+
+
+def write_study(folder: Path, n_trials: int, n_epochs: int) -> Path:
+    """Write the data of noise and the definition; return the latter's path."""
+    write_noise(folder)
     path = folder / f"{_NAME}.toml"
     path.write_text(_DEFINITION.format(n_trials=n_trials, n_epochs=n_epochs))
     return path

@@ -166,6 +166,18 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert not after.duplicated(["config_index", "epoch"]).any()
 
 
+def test_max_hours_stop_cleanly_and_say_what_is_left(
+    start: Start, study_file: Path, url: str
+) -> None:
+    command = ("run", study_file, "--workers", "1", "--epochs", "200", "--max-hours", "0.001")
+    run = start(*command, FAKE_EPOCH_S="0.1")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 130, log
+    assert re.search(r"--max-hours are over: study mine: 0 of 3 trials finished, 3 waiting", log)
+    assert log.splitlines()[-1] == "fdrnn: interrupted; the same command resumes"
+    assert set(open_store(url).study("mine").trials()["state"]) == {"waiting"}
+
+
 def _has_trained(url: str) -> bool:
     try:
         return not open_store(url).study("mine").curves().empty
