@@ -44,13 +44,7 @@ from fdrnn.search.errors import (
 from fdrnn.search.machine import code_version, describe_machine, limit_threads, usable_cores
 from fdrnn.search.store.database import default_storage_url, holds_secret
 from fdrnn.search.store.forecast import TimeLeft
-from fdrnn.search.store.progress import (
-    FailedTrial,
-    RunningTrial,
-    StudyProgress,
-    TroubledTrial,
-    total_progress,
-)
+from fdrnn.search.store.progress import StudyProgress, TrialProgress, total_progress
 from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.store import Store, find_store, open_store
 from fdrnn.search.store.study import StoredTrial, Study, selected_trial
@@ -64,7 +58,7 @@ if TYPE_CHECKING:
     from fdrnn.search.models.analysis import Analysis, analyze
     from fdrnn.search.models.evaluation import evaluate
     from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
-    from fdrnn.search.portable import PortableStudy, export_study, import_study
+    from fdrnn.search.portable import PortableStudy
     from fdrnn.search.work.claiming import requeue_expired
     from fdrnn.search.work.creation import create_study
     from fdrnn.search.work.estimate import CostEstimate, estimate_cost
@@ -85,8 +79,6 @@ _LAZY = {
     "make_samples": "models.predictions",
     "stored_model": "models.predictions",
     "PortableStudy": "portable",
-    "export_study": "portable",
-    "import_study": "portable",
     "requeue_expired": "work.claiming",
     "create_study": "work.creation",
     "run_workers": "work.pool",
@@ -114,7 +106,6 @@ __all__ = [
     "DefinitionError",
     "Distribution",
     "EventKind",
-    "FailedTrial",
     "FloatRange",
     "ForeignStudyError",
     "Halving",
@@ -125,7 +116,6 @@ __all__ = [
     "Parameter",
     "PortableFileError",
     "PortableStudy",
-    "RunningTrial",
     "SampleOrigin",
     "Samples",
     "Space",
@@ -141,8 +131,8 @@ __all__ = [
     "TimeLeft",
     "Training",
     "TrainingRun",
+    "TrialProgress",
     "TrialState",
-    "TroubledTrial",
     "Value",
     "WorkerError",
     "WorkerEvent",
@@ -157,11 +147,9 @@ __all__ = [
     "draw",
     "estimate_cost",
     "evaluate",
-    "export_study",
     "find_store",
     "fitting_spaces",
     "holds_secret",
-    "import_study",
     "is_comparison",
     "limit_threads",
     "lowest",

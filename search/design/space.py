@@ -16,7 +16,7 @@ A study file names one of `SPACES` or has its own table, which `Space.from_mappi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -222,127 +222,97 @@ class Configuration:
     hyperparameters: dict[str, Value]
 
 
-def _choices(name: str, *values: Value) -> Parameter:
-    return Parameter(name, Choices(values))
-
-
-_TABLE_2 = Space(
-    "table2",
-    (
-        _choices("n_hidden", 200, 400, 600),
-        _choices("dropout_input", 0.0, 0.1, 0.2),
-        _choices("dropout_hidden_to_hidden", 0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-        _choices("fast_dropout_final_layer", True, False),
-        Parameter(
-            "dropout_hidden_to_output",
-            Choices((0.0, 0.2, 0.5)),
-            when=Condition("fast_dropout_final_layer", True),
-        ),
-        _choices("step_rate", 0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001),
-        _choices("momentum", 0.0, 0.9, 0.95, 0.99, 0.995),
-        _choices("decay", 0.8, 0.9),
-        _choices("sigma2_rec_out", 0.1, 0.01, 0.001, 0.0001),
-        _choices("sigma2_in", 0.1, 0.01, 0.001, 0.0001),
-        _choices("spectral_radius", 1.0, 1.05, 1.1, 1.2),
-        _choices("max_incoming", 15, 25, 35, 50, None),
-    ),
-)
-
-_DROPOUT = frozenset(
+_TABLE_2 = Space.from_mapping(
     {
-        "dropout_input",
-        "dropout_hidden_to_hidden",
-        "fast_dropout_final_layer",
-        "dropout_hidden_to_output",
+        NAME: "table2",
+        "n_hidden": [200, 400, 600],
+        "dropout_input": [0.0, 0.1, 0.2],
+        "dropout_hidden_to_hidden": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+        "fast_dropout_final_layer": [True, False],
+        "dropout_hidden_to_output": {
+            "choices": [0.0, 0.2, 0.5],
+            _WHEN: {"fast_dropout_final_layer": True},
+        },
+        "step_rate": [0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001],
+        "momentum": [0.0, 0.9, 0.95, 0.99, 0.995],
+        "decay": [0.8, 0.9],
+        "sigma2_rec_out": [0.1, 0.01, 0.001, 0.0001],
+        "sigma2_in": [0.1, 0.01, 0.001, 0.0001],
+        "spectral_radius": [1.0, 1.05, 1.1, 1.2],
+        "max_incoming": [15, 25, 35, 50, None],
     }
 )
 
+
+def _derived(name: str, base: Space, *without: str, **more: Any) -> Space:
+    """Return a space that lacks some parameters of another and has more, or others in place."""
+    kept = Space(base.name, tuple(one for one in base.parameters if one.name not in without))
+    return Space.from_mapping({NAME: name, EXTENDS: kept, **more})
+
+
 # The authors' library used Table 2's hidden-to-hidden "rate" as the keep rate of the mean, so
 # that its effective dropout rates go up to 0.9.
-_TABLE_2_WIDE = Space(
-    "table2-wide",
-    tuple(
-        _choices(parameter.name, *(tenths / 10 for tenths in range(10)))
-        if parameter.name == "dropout_hidden_to_hidden"
-        else parameter
-        for parameter in _TABLE_2.parameters
-    ),
+_TABLE_2_WIDE = _derived(
+    "table2-wide", _TABLE_2, dropout_hidden_to_hidden=[tenths / 10 for tenths in range(10)]
 )
 
-_TABLE_2_PLAIN = Space(
-    "table2-plain",
-    tuple(parameter for parameter in _TABLE_2.parameters if parameter.name not in _DROPOUT),
+_DROPOUT = (
+    "dropout_input",
+    "dropout_hidden_to_hidden",
+    "fast_dropout_final_layer",
+    "dropout_hidden_to_output",
 )
+_TABLE_2_PLAIN = _derived("table2-plain", _TABLE_2, *_DROPOUT)
 
 
-def _plain_and(name: str, *more: Parameter) -> Space:
-    return Space(name, (*_TABLE_2_PLAIN.parameters, *more))
-
-
-def _always(name: str) -> Parameter:
-    """Return a parameter of Table 2 without its condition."""
-    return replace(_TABLE_2[name], when=None)
+def _plain_with_dropout(name: str, *rates: str) -> Space:
+    # Without the condition, which is on a parameter of fast dropout.
+    always = {rate: _TABLE_2[rate].distribution.to_data() for rate in rates}
+    return _derived(name, _TABLE_2_PLAIN, **always)
 
 
 # A Gaussian prior of variance s^2 on the weights is weight_decay = 1 / (2 s^2 n) for n predicted
 # steps: with the 10^4 or so of JSB Chorales these are s^2 from 0.005 to 5.
-_WEIGHT_DECAY = _plain_and("weight-decay", _choices("weight_decay", 0.01, 0.001, 0.0001, 0.00001))
-
-_NONRECURRENT_DROPOUT = _plain_and(
-    "nonrecurrent-dropout", _always("dropout_input"), _always("dropout_hidden_to_output")
+_WEIGHT_DECAY = _derived(
+    "weight-decay", _TABLE_2_PLAIN, weight_decay=[0.01, 0.001, 0.0001, 0.00001]
 )
 
-_DROPOUT_EVERYWHERE = _plain_and(
-    "dropout",
-    _always("dropout_input"),
-    _always("dropout_hidden_to_hidden"),
-    _always("dropout_hidden_to_output"),
+_NONRECURRENT_DROPOUT = _plain_with_dropout(
+    "nonrecurrent-dropout", "dropout_input", "dropout_hidden_to_output"
+)
+
+_DROPOUT_EVERYWHERE = _plain_with_dropout(
+    "dropout", "dropout_input", "dropout_hidden_to_hidden", "dropout_hidden_to_output"
 )
 
 # An LSTM has four recurrent matrices: these sizes have about as many weights as Table 2's. None of
 # the four is rescaled or made sparse, so that Table 2's largest variance, 0.1, would begin with
 # matrices of a spectral radius of 3 to 5: gradients of 1e24 at the first minibatch of JSB Chorales.
-_SINGLE_MATRIX = frozenset({"spectral_radius", "max_incoming"})
-_OF_LSTM = {
-    "n_hidden": _choices("n_hidden", 100, 200, 300),
-    "sigma2_rec_out": _choices("sigma2_rec_out", 0.01, 0.001, 0.0001),
-}
-
-_LSTM_FAST_DROPOUT = Space(
+_LSTM_FAST_DROPOUT = _derived(
     "lstm-fast-dropout",
-    tuple(
-        _OF_LSTM.get(parameter.name, parameter)
-        for parameter in _TABLE_2.parameters
-        if parameter.name not in _SINGLE_MATRIX
-    ),
+    _TABLE_2,
+    "spectral_radius",
+    "max_incoming",
+    n_hidden=[100, 200, 300],
+    sigma2_rec_out=[0.01, 0.001, 0.0001],
 )
 
-_LSTM = Space(
-    "lstm",
-    tuple(
-        parameter for parameter in _LSTM_FAST_DROPOUT.parameters if parameter.name not in _DROPOUT
-    ),
-)
+_LSTM = _derived("lstm", _LSTM_FAST_DROPOUT, *_DROPOUT)
 
 # The paper gives no numbers for weight noise. Draws of variance 0.01 would add matrices of spectral
 # radius 1.4 to 2.4 to W_rec: gradients that explode at the first minibatch. 0.000001 is next to no
 # noise.
-_WEIGHT_NOISE = _plain_and(
-    "weight-noise", _choices("sigma2_noise", 0.001, 0.0001, 0.00001, 0.000001)
+_WEIGHT_NOISE = _derived(
+    "weight-noise", _TABLE_2_PLAIN, sigma2_noise=[0.001, 0.0001, 0.00001, 0.000001]
 )
 
 
 def _column_of_table_3(data: str, chosen: FastDropoutHyperparameters) -> Space:
-    return Space(
-        f"table3-{data}",
-        tuple(
-            # The rate of a final layer without fast dropout is never drawn.
-            parameter
-            if parameter.when is not None and not chosen.fast_dropout_final_layer
-            else replace(parameter, distribution=Choices((getattr(chosen, parameter.name),)))
-            for parameter in _TABLE_2.parameters
-        ),
-    )
+    values = {name: getattr(chosen, name) for name in _TABLE_2.names}
+    if not chosen.fast_dropout_final_layer:
+        # The rate of such a final layer is never drawn.
+        del values["dropout_hidden_to_output"]
+    return _derived(f"table3-{data}", _TABLE_2, **values)
 
 
 _TABLE_3 = tuple(_column_of_table_3(data, chosen) for data, chosen in TABLE_3.items())

@@ -64,13 +64,7 @@ def open_mirror(database: Database) -> RDBStorage:
 
 
 def may_change_mirror(database: Database) -> bool:
-    """Return whether this user may change Optuna's tables.
-
-    Raises
-    ------
-    StoreError
-        If the database fails.
-    """
+    """Return whether this user may change Optuna's tables."""
     if database.file is not None:
         return os.access(database.file, os.W_OK)
     may_change = sa.func.has_table_privilege("trials", "INSERT, UPDATE, DELETE")
@@ -188,8 +182,9 @@ def _stopped_by(row: Any, definition: StudyDefinition) -> str:
 class Mirror:
     """A study in Optuna's tables, which are created where they are missing.
 
-    `sync` may fail; where a transition or an epoch of a trial (`claimed`, `report`, `waiting`,
-    `ended`) cannot be written, it is logged, because training does not depend on it.
+    `sync` and `optuna_study` may raise `StoreError`; where a transition or an epoch of a trial
+    (`claimed`, `report`, `waiting`, `ended`) cannot be written, it is logged, because training does
+    not depend on it.
 
     Parameters
     ----------
@@ -215,13 +210,7 @@ class Mirror:
         self._reported_at = -math.inf
 
     def sync(self) -> None:
-        """Create the trials that are missing and end those that have ended.
-
-        Raises
-        ------
-        StoreError
-            If the database fails.
-        """
+        """Create the trials that are missing and end those that have ended."""
         with _translated(self._database):
             optuna_study_id = self._optuna_study_id()
             self._describe(optuna_study_id)
@@ -240,13 +229,7 @@ class Mirror:
                     self._repair(row)
 
     def optuna_study(self) -> optuna.Study:
-        """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets.
-
-        Raises
-        ------
-        StoreError
-            If the database fails.
-        """
+        """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets."""
         with _translated(self._database):
             self._optuna_study_id()
             return optuna.load_study(study_name=self._study.name, storage=self._storage)

@@ -23,6 +23,6 @@ checkpoint of it, it restarts, and its epochs are left out. A failed trial stays
 """
 
 from fdrnn.search.portable.archive import FORMAT_VERSION
-from fdrnn.search.portable.study import PortableStudy, export_study, import_study
+from fdrnn.search.portable.study import PortableStudy
 
-__all__ = ["FORMAT_VERSION", "PortableStudy", "export_study", "import_study"]
+__all__ = ["FORMAT_VERSION", "PortableStudy"]

@@ -106,13 +106,9 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise PortableFileError(
             f"{path} is no exported study, or truncated or damaged ({error}); {_WAY_OUT}"
         ) from error
-    except OSError as error:
-        # A decompressor's.
-        raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
-    except KeyError as error:
-        raise PortableFileError(f"{path} is damaged ({error.args[0]}); {_WAY_OUT}") from error
-    except (EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise PortableFileError(f"{path} is damaged ({error}); {_WAY_OUT}") from error
+    except (EOFError, LookupError, OSError, RuntimeError, ValueError, zlib.error) as error:
+        reason = error.args[0] if isinstance(error, KeyError) else error
+        raise PortableFileError(f"{path} is damaged ({reason}); {_WAY_OUT}") from error
     for name, content in members.items():
         if _digest(content) != manifest["members"][name]:
             raise PortableFileError(

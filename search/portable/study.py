@@ -282,64 +282,6 @@ class PortableStudy:
                     connection.execute(table.insert(), keyed)
 
 
-def export_study(
-    study: Study,
-    path: Path | str,
-    *,
-    weights: bool = False,
-    checkpoints: bool = True,
-) -> PortableStudy:
-    """Write a study of a store into a file, in the format of `fdrnn.search.portable`.
-
-    Parameters
-    ----------
-    study
-        The study; workers may continue meanwhile.
-    path
-        The file; an earlier export is replaced.
-    weights
-        Whether to include the trained parameters.
-    checkpoints
-        Whether to include the states from which unfinished trials resume.
-
-    Raises
-    ------
-    PortableFileError
-        If the file cannot be written.
-    StoreError
-        If the store fails.
-    """
-    portable = PortableStudy.from_study(study, weights=weights, checkpoints=checkpoints)
-    portable.write(path)
-    return portable
-
-
-def import_study(store: Store, path: Path | str, name: str | None = None) -> PortableStudy:
-    """Add the study of a file to a store; importing the same study again changes nothing.
-
-    Parameters
-    ----------
-    store
-        The store.
-    path
-        A file that `export_study` wrote.
-    name
-        The study's name in this store; None for the one in the file.
-
-    Raises
-    ------
-    PortableFileError
-        If the file cannot be read as a study.
-    StudyConflictError
-        If the store has another study of that name.
-    StoreError
-        If the store fails; it is then unchanged.
-    """
-    portable = PortableStudy.read(path)
-    portable.insert(store, name)
-    return portable
-
-
 def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:
     if {type(weights), type(checkpoints)} != {bool}:
         raise ValueError("weights and checkpoints must be true or false")

@@ -16,7 +16,7 @@ import errno
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,24 +92,22 @@ class up_since_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL funct
     inherit_cache = True
 
 
-@compiles(up_since_s, "sqlite")
-def _sqlite_up_since(element: up_since_s, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return "0.0"
+_SQL: Mapping[type[FunctionElement[float]], Mapping[str, str]] = {
+    now_s: {
+        "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+        "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+    },
+    up_since_s: {
+        "sqlite": "0.0",
+        "postgresql": "CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)",
+    },
+}
 
 
-@compiles(up_since_s, "postgresql")
-def _postgresql_up_since(element: up_since_s, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return "CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"
-
-
-@compiles(now_s, "sqlite")
-def _sqlite_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(now_s, "postgresql")
-def _postgresql_now(element: now_s, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
+@compiles(now_s)
+@compiles(up_since_s)
+def _sql(element: FunctionElement[float], compiler: SQLCompiler, **kwargs: Any) -> str:
+    return _SQL[type(element)][compiler.dialect.name]
 
 
 def holds_secret(storage: str) -> bool:
@@ -209,7 +207,9 @@ class Database:
     Raises
     ------
     StoreError
-        If the URL cannot be read, or names another kind of database or a missing driver.
+        If the URL cannot be read, or names another kind of database or a missing driver; by every
+        method that uses the database, if it cannot be reached, read, written or locked, or a row
+        that is read is damaged.
     """
 
     def __init__(self, storage: str) -> None:
@@ -245,13 +245,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that only reads.
-
-        Raises
-        ------
-        StoreError
-            If the database cannot be reached or read, or a row that is read is damaged.
-        """
+        """Open a transaction that only reads."""
         try:
             with (
                 self._translated(),
@@ -270,13 +264,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """Open a transaction that only reads, all of it one state of the database.
-
-        Raises
-        ------
-        StoreError
-            If the database cannot be reached or read.
-        """
+        """Open a transaction that only reads, all of it one state of the database."""
         with self.read() as connection:
             if self.file is None:
                 # A read transaction of SQLite sees one state anyway.
@@ -285,24 +273,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction that is committed at the end or rolled back by an exception.
-
-        Raises
-        ------
-        StoreError
-            If the database cannot be reached or written.
-        """
+        """Open a transaction that is committed at the end or rolled back by an exception."""
         with self._translated(), self.engine.begin() as connection:
             yield connection
 
     def require_available(self) -> None:
-        """Require that the database answers.
-
-        Raises
-        ------
-        StoreError
-            If it does not.
-        """
+        """Require that the database answers."""
         with self.read() as connection:
             connection.execute(sa.select(1))
 
@@ -311,11 +287,6 @@ class Database:
         """Exclude every other process from `exclusive` on this database.
 
         The lock is released when the process that has it ends. It does not nest.
-
-        Raises
-        ------
-        StoreError
-            If the lock cannot be acquired.
         """
         if self.file:
             with self._file_lock(self.file.with_name(self.file.name + "-lock")):

@@ -20,15 +20,17 @@ from fdrnn.search.store.tables import TrialState
 
 _TRIALS = tables.trials.c
 
-NO_RESULT: dict[str, Any] = {
-    "finished_at": None,
-    "diverged": None,
-    "n_epochs": None,
-    "best_epoch": None,
-    "valid_nll": None,
-    "valid_nll_counted": None,
-    "valid_nll_masked": None,
-}
+RESULT = (
+    "diverged",
+    "n_epochs",
+    "best_epoch",
+    "valid_nll",
+    "valid_nll_counted",
+    "valid_nll_masked",
+)
+"""Columns of a trial's result, by the names of `fdrnn.model.TrialResult`."""
+
+NO_RESULT: dict[str, Any] = dict.fromkeys(("finished_at", *RESULT))
 """Columns of a trial that has not ended."""
 
 

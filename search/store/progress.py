@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from fdrnn.search.store.tables import TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunningTrial:
-    """A trial that a worker trains.
+class TrialProgress:
+    """A trial that runs, has failed or has met trouble.
 
     Attributes
     ----------
@@ -25,68 +25,42 @@ class RunningTrial:
         Its configuration; negative for a repeat.
     repeat_of
         The configuration that it repeats, None if it is no repeat.
+    state
+        Its current state; the result of a finished one is unaffected by trouble.
     worker, host, pid
-        The worker that trains it, its machine and process.
+        The worker that trains it or has ended it, its machine and process; None if it waits.
     attempt
-        The number of the claim, from 1.
+        The number of the last claim, from 1.
     epoch
         Epochs in the store.
     best_valid_nll
         The lowest validation NLL under the study's padding rule; None before there is one.
     lease_age_s
-        Seconds since the lease was last renewed.
+        Seconds since the lease was last renewed; None unless it runs.
     lease_left_s
         Seconds until it expires; negative once it has, and the next worker claims the trial.
-    """
-
-    config_index: int
-    repeat_of: int | None = None
-    worker: str
-    host: str
-    pid: int
-    attempt: int
-    epoch: int
-    best_valid_nll: float | None
-    lease_age_s: float
-    lease_left_s: float
-
-
-@dataclass(frozen=True)
-class FailedTrial:
-    """A trial that failed by a program error.
-
-    Attributes
-    ----------
-    config_index
-        Its configuration.
-    error
-        The traceback.
-    """
-
-    config_index: int
-    error: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TroubledTrial:
-    """A trial whose attempts trouble of a machine has ended.
-
-    Attributes
-    ----------
-    config_index
-        Its configuration.
-    state
-        Its current state; the result of a finished one is unaffected.
     stalls
         Attempts in a row that ended without a later checkpoint; a running one is not counted.
     trouble
         What ended the last attempt that could report it; None if none could.
+    error
+        The traceback of a failed one.
     """
 
     config_index: int
+    repeat_of: int | None
     state: TrialState
+    worker: str | None
+    host: str | None
+    pid: int | None
+    attempt: int
+    epoch: int
+    best_valid_nll: float | None
+    lease_age_s: float | None
+    lease_left_s: float | None
     stalls: int
     trouble: str | None
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -148,9 +122,9 @@ class StudyProgress:
     repeats_planned: int = 0
     repeats_left: int = 0
     worker_seconds: float = 0.0
-    running_trials: tuple[RunningTrial, ...]
-    failed_trials: tuple[FailedTrial, ...]
-    troubled_trials: tuple[TroubledTrial, ...]
+    running_trials: tuple[TrialProgress, ...]
+    failed_trials: tuple[TrialProgress, ...]
+    troubled_trials: tuple[TrialProgress, ...]
     time_left: TimeLeft | None
 
     @property
@@ -169,6 +143,7 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
     draws = [row for row in rows if row.repeat_of is None]
     states = Counter(row.state for row in draws)
     selected = selected_row(draws)
+    trials = [_trial(row) for row in rows]
     repeats_planned, repeats_left = _repeats(definition, draws, rows, selected)
     return StudyProgress(
         study=definition.name,
@@ -180,22 +155,13 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
         repeats_planned=repeats_planned,
         repeats_left=repeats_left,
         worker_seconds=sum(row.seconds for row in rows),
-        running_trials=tuple(_running(row) for row in rows if row.state == TrialState.RUNNING),
-        failed_trials=tuple(
-            FailedTrial(row.config_index, row.error)
-            for row in rows
-            if row.state == TrialState.FAILED
-        ),
+        running_trials=tuple(trial for trial in trials if trial.state == TrialState.RUNNING),
+        failed_trials=tuple(trial for trial in trials if trial.state == TrialState.FAILED),
+        # A failed one's error says what ended its attempts.
         troubled_trials=tuple(
-            TroubledTrial(
-                config_index=row.config_index,
-                state=row.state,
-                stalls=_past_stalls(row),
-                trouble=row.trouble,
-            )
-            for row in rows
-            # A failed one's error says what ended its attempts.
-            if row.trouble or (_past_stalls(row) and row.state != TrialState.FAILED)
+            trial
+            for trial in trials
+            if trial.trouble or (trial.stalls and trial.state != TrialState.FAILED)
         ),
         time_left=_time_left(definition, rows, repeats_left),
     )
@@ -232,8 +198,8 @@ def _repeats(
     return definition.repeats, max(definition.repeats - n_ended, 0)
 
 
-def selected_row(draws: Sequence[sa.Row[Any]]) -> sa.Row[Any] | None:
-    """Return the finished trial with the lowest validation NLL, the first of several."""
+def selected_row(draws: Iterable[Any]) -> Any | None:
+    """Return the row of the finished trial with the lowest validation NLL, the first of several."""
     finished = [
         row for row in draws if row.state == TrialState.FINISHED and math.isfinite(row.valid_nll)
     ]
@@ -262,10 +228,12 @@ def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress
     )
 
 
-def _running(row: sa.Row[Any]) -> RunningTrial:
-    return RunningTrial(
+def _trial(row: sa.Row[Any]) -> TrialProgress:
+    running = row.state == TrialState.RUNNING
+    return TrialProgress(
         config_index=row.config_index,
         repeat_of=row.repeat_of,
+        state=row.state,
         worker=row.worker,
         host=row.host,
         pid=row.pid,
@@ -274,13 +242,11 @@ def _running(row: sa.Row[Any]) -> RunningTrial:
         best_valid_nll=row.best_valid_nll,
         lease_age_s=row.lease_age_s,
         lease_left_s=row.lease_left_s,
+        # A claim counts the attempt that it begins.
+        stalls=max(row.stalls - running, 0),
+        trouble=row.trouble,
+        error=row.error,
     )
-
-
-def _past_stalls(row: sa.Row[Any]) -> int:
-    # A claim counts the attempt that it begins.
-    own = 1 if row.state == TrialState.RUNNING else 0
-    return max(int(row.stalls) - own, 0)
 
 
 def _time(row: sa.Row[Any]) -> TrialTime:

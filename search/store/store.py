@@ -32,6 +32,13 @@ class Store:
     ----------
     database
         The database of the store.
+
+    Raises
+    ------
+    StoreError
+        By every method, if the store cannot be read or written.
+    ForeignStudyError
+        By what returns studies, if a definition has what this fdrnn does not know.
     """
 
     def __init__(self, database: Database) -> None:
@@ -53,13 +60,7 @@ class Store:
             return list(connection.scalars(query))
 
     def find(self, name: str) -> Study | None:
-        """Return the study of a name; None if there is none.
-
-        Raises
-        ------
-        ForeignStudyError
-            If its definition has what this fdrnn does not know.
-        """
+        """Return the study of a name; None if there is none."""
         query = sa.select(tables.studies).where(tables.studies.c.name == name)
         with self.database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -96,8 +97,6 @@ class Store:
         ------
         UnknownNameError
             If there is none.
-        ForeignStudyError
-            If its definition has what this fdrnn does not know.
         """
         study = self.find(name)
         if study is None:
@@ -118,8 +117,6 @@ class Store:
         ------
         UnknownNameError
             If the store has no study and no comparison of a name.
-        ForeignStudyError
-            If the definition of one of the studies has what this fdrnn does not know.
         """
         known = self.study_names()
         named: list[str] = []

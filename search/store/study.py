@@ -5,8 +5,6 @@ Every NLL is in nats per predicted step. Missing numbers are NaN (or NA in integ
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,8 @@ from fdrnn.search.design.space import Parameter
 from fdrnn.search.errors import NoModelError, StudyConflictError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
-from fdrnn.search.store.progress import StudyProgress, progress_of
+from fdrnn.search.store.extension import RESULT
+from fdrnn.search.store.progress import StudyProgress, progress_of, selected_row
 from fdrnn.search.store.samples import SAMPLE_ARRAYS, SampleOrigin, Samples
 from fdrnn.search.store.tables import TrialState
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TRIALS = tables.trials.c
-_RESULT = ("best_epoch", "valid_nll", "valid_nll_counted", "valid_nll_masked")
 _ORIGIN = ("seed", "worker", "host", "machine", "error")
 _DTYPES = {
     "diverged": "bool",
@@ -91,6 +89,11 @@ class Study:
         The time of creation, in UTC.
     code_version
         The version of fdrnn that created the study.
+
+    Raises
+    ------
+    StoreError
+        By every read and write, if the store cannot be read or written.
     """
 
     database: Database = field(repr=False, compare=False)
@@ -127,11 +130,6 @@ class Study:
         -------
         pandas.DataFrame
             As `trials` returns; ``config_index`` is negative. Empty where no trial is selected.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         return self._trials(_TRIALS.repeat_of == self.selected)
 
@@ -150,11 +148,6 @@ class Study:
             ``test_nll_sequence_mean`` (mean over sequences of each one's mean); ``seconds`` of
             training; ``seed``; ``worker``, ``host`` and ``machine`` that finished or train it;
             ``error``, the traceback of a failed trial.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         return self._trials(_TRIALS.repeat_of.is_(None))
 
@@ -180,7 +173,8 @@ class Study:
                 sa.func.coalesce(_TRIALS.diverged, sa.false()).label("diverged"),
                 _TRIALS.hyperparameters,
                 sa.func.coalesce(trained.c.n_epochs, 0).label("n_epochs"),
-                *(_TRIALS[name] for name in _RESULT),
+                # The others have values before the end, too.
+                *(_TRIALS[name] for name in RESULT if name not in {"diverged", "n_epochs"}),
                 tested.c.test_nll_pooled,
                 tested.c.test_nll_sequence_mean,
                 sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
@@ -207,11 +201,6 @@ class Study:
         pandas.DataFrame
             ``config_index`` and the numbers of `fdrnn.model.EpochRecord`, sorted by configuration
             and epoch; then a column per measurement that the study records, by name.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         table = self._rows_of(tables.epochs)
         measured = self._rows_of(tables.measurements)
@@ -234,11 +223,6 @@ class Study:
         pandas.DataFrame
             ``config_index``, ``sequence_index`` (in the data set's order), ``nll_sum`` (nats
             summed over the predicted steps) and ``n_steps`` (their number), sorted by both keys.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         return self._rows_of(tables.test_sequences, config_index)
 
@@ -247,8 +231,9 @@ class Study:
         """Return the configuration with the lowest validation NLL, as `selected_trial` does."""
         columns = (_TRIALS.config_index, _TRIALS.state, _TRIALS.valid_nll)
         with self.database.read() as connection:
-            rows = connection.execute(sa.select(*columns).where(self._is_ours())).all()
-        return _selected(rows)
+            rows = connection.execute(sa.select(*columns).where(self._is_trial())).all()
+        selected = selected_row(rows)
+        return None if selected is None else int(selected.config_index)
 
     def trial(self, config_index: int) -> StoredTrial:
         """Return a trial.
@@ -257,14 +242,12 @@ class Study:
         ------
         UnknownNameError
             If the study has no such configuration.
-        StoreError
-            If the store cannot be read.
         """
         c = _TRIALS
         fields = (c.config_index, c.seed, c.hyperparameters, c.state, c.best_epoch, c.valid_nll)
         query = sa.select(*fields)
         with self.database.read() as connection:
-            row = connection.execute(query.where(self._is_ours(config_index))).one_or_none()
+            row = connection.execute(query.where(self._is_trial(config_index))).one_or_none()
         if row is None:
             hint = f"study {self.name!r} has trials 0 to {self.definition.n_trials - 1}"
             raise UnknownNameError("trial", str(config_index), (), hint)
@@ -279,8 +262,6 @@ class Study:
         ------
         UnknownNameError
             If the study has no such configuration.
-        StoreError
-            If the store cannot be read.
         """
         index = self.trial(config_index).config_index
         rows = self._arrays(tables.parameters, index)
@@ -290,7 +271,7 @@ class Study:
         """Return the trainer's state from which a trial resumes; None if there is none."""
         query = sa.select(tables.checkpoints.c.state).join_from(tables.trials, tables.checkpoints)
         with self.database.read() as connection:
-            return connection.scalar(query.where(self._is_ours(config_index)))
+            return connection.scalar(query.where(self._is_trial(config_index)))
 
     def samples(self, config_index: int) -> Samples | None:
         """Return the samples that are kept with a trial; None if there are none."""
@@ -308,12 +289,10 @@ class Study:
         ------
         NoModelError
             If the trial has not finished.
-        StoreError
-            If the store cannot be written.
         """
         finished = (
             sa.select(_TRIALS.trial_id)
-            .where(self._is_ours(samples.config_index), _TRIALS.state == TrialState.FINISHED)
+            .where(self._is_trial(samples.config_index), _TRIALS.state == TrialState.FINISHED)
             .with_for_update()
         )
         about = asdict(samples.origin)
@@ -336,11 +315,6 @@ class Study:
         """Return the counts of trials by state, those that need attention and the time left.
 
         Nothing is written: a trial whose lease has expired is still listed as running.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         trained = self._trained()
         query = (
@@ -363,11 +337,6 @@ class Study:
         """Make the failed trials wait again and return how many.
 
         They resume from their last checkpoint.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be written.
         """
         ours = _TRIALS.study_id == self.study_id
         failed = ours & (_TRIALS.state == TrialState.FAILED)
@@ -379,11 +348,6 @@ class Study:
         """Return the number and bytes of the last states of finished and pruned trials.
 
         A higher limit on epochs or patience, or a wider halving, resumes trials from them.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be read.
         """
         kept = tables.checkpoints.c
         query = sa.select(sa.func.count(), sa.func.sum(sa.func.length(kept.state))).where(
@@ -397,11 +361,6 @@ class Study:
         """Delete the last states of finished and pruned trials.
 
         An extension trains such trials from the start.
-
-        Raises
-        ------
-        StoreError
-            If the store cannot be written.
         """
         with self.database.write() as connection:
             connection.execute(
@@ -412,7 +371,7 @@ class Study:
         # A failed one is retried from its last state.
         return self._trial_ids().where(_TRIALS.state.in_((TrialState.FINISHED, TrialState.PRUNED)))
 
-    def _is_ours(self, config_index: int | None = None) -> sa.ColumnElement[bool]:
+    def _is_trial(self, config_index: int | None = None) -> sa.ColumnElement[bool]:
         ours = _TRIALS.study_id == self.study_id
         if config_index is not None:
             return ours & (_TRIALS.config_index == config_index)
@@ -443,13 +402,13 @@ class Study:
         query = (
             sa.select(_TRIALS.config_index, *columns)
             .join_from(tables.trials, table)
-            .where(self._is_ours(config_index))
+            .where(self._is_trial(config_index))
             .order_by(_TRIALS.config_index, *columns[:2])
         )
         return self._frame(query)
 
     def _arrays(self, table: sa.Table, config_index: int) -> dict[str, sa.Row[Any]]:
-        query = sa.select(table).join(tables.trials).where(self._is_ours(config_index))
+        query = sa.select(table).join(tables.trials).where(self._is_trial(config_index))
         with self.database.read() as connection:
             return {row.name: row for row in connection.execute(query)}
 
@@ -476,16 +435,8 @@ def selected_trial(trials: pd.DataFrame) -> int | None:
         ``config_index`` of the finished trial with the lowest finite ``valid_nll``, the lowest
         index where there are several; None if there is none. Test NLL have no part in it.
     """
-    return _selected(zip(trials["config_index"], trials["state"], trials["valid_nll"], strict=True))
-
-
-def _selected(rows: Iterable[Iterable[Any]]) -> int | None:
-    eligible = [
-        (valid_nll, int(config_index))
-        for config_index, state, valid_nll in rows
-        if state == TrialState.FINISHED and valid_nll is not None and math.isfinite(valid_nll)
-    ]
-    return min(eligible)[1] if eligible else None
+    selected = selected_row(trials[["config_index", "state", "valid_nll"]].itertuples())
+    return None if selected is None else int(selected.config_index)
 
 
 _KINDS = {bool: "bool", int: "int64", float: "float64"}

@@ -22,8 +22,8 @@ from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s, up_since_s
 from fdrnn.search.store.tables import TrialState
+from fdrnn.search.work.decisions import settle
 from fdrnn.search.work.lease import NO_LEASE, WAITING_AGAIN, Lease
-from fdrnn.search.work.rungs import settle
 
 MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial fails."""
@@ -88,9 +88,9 @@ def claim(
 
     A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
     fails instead, and the next one is checked. Where no trial can be claimed, the decision that is
-    due is taken (`fdrnn.search.work.rungs`), after which one may wait. No lease counts as expired
-    until the database server has been up for its length, so that live workers can renew theirs
-    first.
+    due is taken (`fdrnn.search.work.decisions`), after which one may wait. No lease counts as
+    expired until the database server has been up for its length, so that live workers can renew
+    theirs first.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
-from fdrnn.search.store.extension import NO_RESULT, is_continued
+from fdrnn.search.store.extension import NO_RESULT, RESULT, is_continued
 from fdrnn.search.store.tables import TrialState
 
 NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
@@ -33,15 +33,6 @@ WAITING_AGAIN: dict[str, Any] = {
     **NO_LEASE,
 }
 """Columns of a trial that is released or requeued."""
-
-_RESULT = (
-    "diverged",
-    "n_epochs",
-    "best_epoch",
-    "valid_nll",
-    "valid_nll_counted",
-    "valid_nll_masked",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,22 +77,19 @@ class Lease:
     lease_s: float
 
     @property
-    def _mine(self) -> sa.ColumnElement[bool]:
+    def _trial(self) -> sa.ColumnElement[bool]:
         return tables.trials.c.trial_id == self.trial_id
 
     @contextmanager
     def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
         # Yields None where an earlier try has already brought the trial into the new state.
         renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
-        mine = (
-            (tables.trials.c.trial_id == self.trial_id)
-            & (tables.trials.c.attempt == self.attempt)
-            & (tables.trials.c.state == TrialState.RUNNING)
-        )
+        running = tables.trials.c.state == TrialState.RUNNING
+        held = self._trial & (tables.trials.c.attempt == self.attempt) & running
         with self.database.write() as connection:
             # Before all else, so that the row stays locked until the commit.
             updated = connection.execute(
-                tables.trials.update().where(mine).values(renewed | values)
+                tables.trials.update().where(held).values(renewed | values)
             )
             if updated.rowcount == 1:
                 yield connection
@@ -116,7 +104,7 @@ class Lease:
     def _is_already(self, connection: sa.Connection, state: TrialState | None) -> bool:
         columns = tables.trials.c
         row = connection.execute(
-            sa.select(columns.attempt, columns.state).where(columns.trial_id == self.trial_id)
+            sa.select(columns.attempt, columns.state).where(self._trial)
         ).one_or_none()
         return row is not None and (row.attempt, row.state) == (self.attempt, state)
 
@@ -208,7 +196,7 @@ class Lease:
             state=TrialState.FINISHED,
             finished_at=now_s(),
             stalls=0,
-            **{name: getattr(result, name) for name in _RESULT},
+            **{name: getattr(result, name) for name in RESULT},
             **NO_LEASE,
         ) as connection:
             if connection is None:
@@ -216,7 +204,7 @@ class Lease:
             self._add_machine(connection, machine)
             if self._is_extended(connection, result):
                 released = WAITING_AGAIN | NO_RESULT
-                connection.execute(tables.trials.update().where(self._mine).values(released))
+                connection.execute(tables.trials.update().where(self._trial).values(released))
                 return
             if result.diverged:
                 self._delete(connection, tables.checkpoints)
@@ -234,7 +222,7 @@ class Lease:
 
     def _is_extended(self, connection: sa.Connection, result: TrialResult) -> bool:
         # A study may be extended while its trials run under the definition of their claim.
-        study = sa.select(tables.studies.c.definition).join(tables.trials).where(self._mine)
+        study = sa.select(tables.studies.c.definition).join(tables.trials).where(self._trial)
         now = StudyDefinition.from_mapping(connection.execute(study).scalar_one())
         return is_continued(result, self.hyperparameters, self.definition, now)
 
@@ -245,12 +233,11 @@ class Lease:
 
     def _add_machine(self, connection: sa.Connection, machine: str | None) -> None:
         trials = tables.trials
-        mine = trials.c.trial_id == self.trial_id
-        noted = connection.scalar(sa.select(trials.c.machine).where(mine))
+        noted = connection.scalar(sa.select(trials.c.machine).where(self._trial))
         machines = noted.splitlines() if noted else []
         if machine is not None and machine not in machines:
             lines = "\n".join([*machines, machine])
-            connection.execute(trials.update().where(mine).values(machine=lines))
+            connection.execute(trials.update().where(self._trial).values(machine=lines))
 
     def _insert(
         self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]

@@ -13,17 +13,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fdrnn.datasets import Dataset
 from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.model import CheckpointError, EpochRecord, ToolchainError, TrainingInterrupted
-from fdrnn.search.errors import (
-    LeaseLostError,
-    StoreError,
-    StoreUnavailableError,
-)
+from fdrnn.search.errors import LeaseLostError, StoreError, StoreUnavailableError
 from fdrnn.search.machine import limit_threads
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store.store import Store, open_store
@@ -137,30 +133,23 @@ class _Claimed:
         return math.inf if rung is None else rung
 
 
+@dataclass(eq=False)
 class _Worker:
-    def __init__(
-        self,
-        store_url: str,
-        names: tuple[str, ...],
-        data_dir: Path | None,
-        stop: Callable[[], bool],
-        on_event: OnEvent,
-        settings: WorkerSettings,
-        patient: bool,
-    ) -> None:
-        self.store_url = store_url
-        self.names = names
-        self.data_dir = data_dir
-        self.stop = stop
-        self.on_event = on_event
-        self.settings = settings
-        self.patient = patient
-        self.identity: WorkerIdentity = this_worker()
-        self.watch = StoreWatch(settings.lease_s, self.on_outage, self.on_reconnected)
-        self.reporting = threading.Lock()
-        self.troubles = 0
-        self.store: Store
-        self.studies: list[_LoadedStudy] = []
+    store_url: str
+    names: tuple[str, ...]
+    data_dir: Path | None
+    stop: Callable[[], bool]
+    on_event: OnEvent
+    settings: WorkerSettings
+    patient: bool
+    identity: WorkerIdentity = field(default_factory=this_worker)
+    reporting: threading.Lock = field(default_factory=threading.Lock)
+    troubles: int = 0
+    store: Store = field(init=False)
+    studies: list[_LoadedStudy] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.watch = StoreWatch(self.settings.lease_s, self.on_outage, self.on_reconnected)
 
     def open(self) -> bool:
         self.store = open_store(self.store_url)

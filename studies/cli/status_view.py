@@ -13,9 +13,9 @@ from rich.text import Text
 
 from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.search import (
-    RunningTrial,
     Study,
     StudyProgress,
+    TrialProgress,
     total_progress,
 )
 from fdrnn.studies.cli.tables import make_table
@@ -201,7 +201,7 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
             f"trial {troubled.config_index} ({troubled.state}) lost an attempt{again}: {what}"
         )
     for failed in progress.failed_trials:
-        error = failed.error.strip()
+        error = (failed.error or "").strip()
         if whole_errors:
             yield Text(f"\ntrial {failed.config_index} failed:\n{error}")
         else:
@@ -219,8 +219,8 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
         ``repeats_planned``, ``repeats_left``, ``worker_seconds``; ``complete``; ``best``, null or
         ``config_index``, ``best_epoch`` and ``valid_nll`` of the selected trial;
         ``running_trials``, ``failed_trials`` and ``troubled_trials``, lists of
-        `fdrnn.search.RunningTrial`, `FailedTrial` and `TroubledTrial`; ``time_left``, a
-        `fdrnn.search.TimeLeft` or null; ``definition``, as in the study's file; ``created_at``
+        `fdrnn.search.TrialProgress`; ``time_left``, a `fdrnn.search.TimeLeft` or null;
+        ``definition``, as in the study's file; ``created_at``
         (ISO 8601, UTC) and ``code_version``. NaN is null, infinities are ``"inf"`` and ``"-inf"``.
     """
     counts = dataclasses.asdict(status.progress)
@@ -238,18 +238,18 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
     return {key: _strict(value) for key, value in mapping.items()}
 
 
-def _running_row(trial: RunningTrial, max_epochs: int) -> tuple[str, ...]:
-    expired = trial.lease_left_s < 0
+def _running_row(trial: TrialProgress, max_epochs: int) -> tuple[str, ...]:
+    expired = trial.lease_left_s is None or trial.lease_left_s < 0
     return (
         str(trial.config_index)
         if trial.repeat_of is None
         else f"{trial.repeat_of}, repeat {-trial.config_index}",
-        trial.worker,
-        trial.host,
+        trial.worker or "-",
+        trial.host or "-",
         str(trial.attempt),
         f"{trial.epoch}/{max_epochs}",
         "-" if trial.best_valid_nll is None else f"{trial.best_valid_nll:.3f}",
-        "expired" if expired else duration(trial.lease_age_s),
+        "expired" if expired else duration(trial.lease_age_s or 0.0),
     )
 
 

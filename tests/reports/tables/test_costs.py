@@ -7,11 +7,11 @@ from dataclasses import replace
 from statistics import median
 
 import pytest
+from made_evidence import with_reads
 
 from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.tables import costs
 from fdrnn.search import Store, TimeLeft
-from made_evidence import with_reads
 
 
 def test_the_golden_studies_cost(golden: Store) -> None:

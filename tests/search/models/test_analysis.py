@@ -13,13 +13,12 @@ from fdrnn.model import DecompositionError, TrainingSettings
 from fdrnn.search import (
     SPACES,
     NoModelError,
+    PortableStudy,
     Store,
     StudyConflictError,
     StudyDefinition,
     analyze,
     create_study,
-    export_study,
-    import_study,
     open_store,
 )
 from fdrnn.search.work.claiming import claim, this_worker
@@ -111,8 +110,8 @@ def test_a_study_imported_without_weights(store: Store, tmp_path: Path) -> None:
     lease.write([trainer.run_epoch(lambda: False)])
     lease.finish(trainer.result(), "machine")
     imported = open_store(str(tmp_path / "imported.sqlite3"), create=True)
-    export_study(store.study("mine"), tmp_path / "mine.fdrnn.zip")
-    import_study(imported, tmp_path / "mine.fdrnn.zip")
+    PortableStudy.from_study(store.study("mine")).write(tmp_path / "mine.fdrnn.zip")
+    PortableStudy.read(tmp_path / "mine.fdrnn.zip").insert(imported)
     with pytest.raises(
         NoModelError, match=r"finished and .* imported without weights; .* --storage"
     ):

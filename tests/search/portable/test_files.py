@@ -22,8 +22,6 @@ from fdrnn.search import (
     PortableFileError,
     PortableStudy,
     Store,
-    export_study,
-    import_study,
     open_store,
 )
 from fdrnn.search.portable import FORMAT_VERSION
@@ -38,7 +36,7 @@ def content(
     folder = tmp_path_factory.mktemp("content")
     store = open_store(str(shutil.copy(initialized_file, folder)))
     fill(store, fake)
-    export_study(store.study("noise"), folder / "noise.zip")
+    PortableStudy.from_study(store.study("noise")).write(folder / "noise.zip")
     return (folder / "noise.zip").read_bytes()
 
 
@@ -187,7 +185,7 @@ def test_contents_that_are_no_study(
 
 
 def test_damage_at_any_place_is_noticed(other: Store, path: Path, content: bytes) -> None:
-    import_study(other, path)
+    PortableStudy.read(path).insert(other)
     for end in range(0, len(content), 499):
         path.write_bytes(content[:end])
         with pytest.raises(PortableFileError):
@@ -214,16 +212,16 @@ def test_a_failing_import_leaves_the_store_as_it_was(other: Store, path: Path) -
             "BEGIN SELECT RAISE(ABORT, 'no room'); END"
         )
     with pytest.raises(sa.exc.IntegrityError, match="no room"):
-        import_study(other, path)
+        PortableStudy.read(path).insert(other)
     assert other.study_names() == []
 
 
 def test_what_is_no_file(other: Store, tmp_path: Path) -> None:
     with pytest.raises(PortableFileError, match=r"there is no exported study .*none.zip"):
-        import_study(other, tmp_path / "none.zip")
+        PortableStudy.read(tmp_path / "none.zip").insert(other)
     (tmp_path / "notes.zip").write_text("no zip archive")
     with pytest.raises(PortableFileError, match=r"notes.zip is no exported study, or truncated"):
-        import_study(other, tmp_path / "notes.zip")
+        PortableStudy.read(tmp_path / "notes.zip").insert(other)
 
 
 def test_values_that_break_a_rule_are_refused_before_the_first_write(
@@ -257,7 +255,7 @@ def test_values_that_break_a_rule_are_refused_before_the_first_write(
             manifest["members"]["trials.jsonl"] = digest
 
         with pytest.raises(PortableFileError, match=message):
-            import_study(other, rewritten(path, change))
+            PortableStudy.read(rewritten(path, change)).insert(other)
         assert other.study_names() == []
 
 

@@ -21,11 +21,10 @@ from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import (
     DefinitionError,
     PortableFileError,
+    PortableStudy,
     Store,
     StudyConflictError,
     create_study,
-    export_study,
-    import_study,
     run_worker,
 )
 from fdrnn.search.store import tables
@@ -38,10 +37,12 @@ def test_there_and_back_without_loss(
     fill(store, fake)
     before = everything(store, "noise")
     path = tmp_path / "noise.zip"
-    exported = export_study(store.study("noise"), path, weights=True)
+    exported = PortableStudy.from_study(store.study("noise"), weights=True)
+    exported.write(path)
     assert exported.counts == {"finished": 2, "failed": 1, "waiting": 4}
     assert (exported.n_resumed, exported.n_restarted, exported.n_epochs_left_out) == (2, 1, 2)
-    imported = import_study(other, path)
+    imported = PortableStudy.read(path)
+    imported.insert(other)
     assert imported.counts == exported.counts
     assert (imported.n_resumed, imported.n_restarted) == (2, 1)
     after = everything(other, "noise")
@@ -56,9 +57,9 @@ def test_there_and_back_without_loss(
     ended = [row for row in before["fdrnn_trials"] if row[0] in {0, 1, 2, 5, 6}]
     assert [row for row in after["fdrnn_trials"] if row in ended] == ended
     back = tmp_path / "back.zip"
-    export_study(other.study("noise"), back, weights=True)
+    PortableStudy.from_study(other.study("noise"), weights=True).write(back)
     assert back.read_bytes() == path.read_bytes()
-    import_study(store, back, "again")
+    PortableStudy.read(back).insert(store, "again")
     renamed = everything(store, "again")
     assert renamed["study"][0].pop("name") == "again"
     assert after["study"][0].pop("name") == "noise"
@@ -69,8 +70,8 @@ def test_unfinished_trials_wait_under_their_attempts_number(
     store: Store, other: Store, fake: ModuleType, tmp_path: Path
 ) -> None:
     fill(store, fake)
-    export_study(store.study("noise"), tmp_path / "noise.zip")
-    import_study(other, tmp_path / "noise.zip")
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(other)
     table = other.study("noise").trials().set_index("config_index")
     assert table["state"].tolist() == ["finished"] * 2 + ["failed"] + ["waiting"] * 4
     assert table["n_epochs"].tolist() == [3, 2, 2, 2, 0, 1, 0]
@@ -87,9 +88,10 @@ def test_without_checkpoints_the_unfinished_begin_anew(
     store: Store, other: Store, fake: ModuleType, tmp_path: Path
 ) -> None:
     fill(store, fake)
-    exported = export_study(store.study("noise"), tmp_path / "noise.zip", checkpoints=False)
+    exported = PortableStudy.from_study(store.study("noise"), checkpoints=False)
+    exported.write(tmp_path / "noise.zip")
     assert (exported.n_resumed, exported.n_restarted, exported.n_epochs_left_out) == (0, 3, 5)
-    import_study(other, tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(other)
     table = other.study("noise").trials()
     assert table["n_epochs"].tolist() == [3, 2, 2, 0, 0, 0, 0]
     assert table["machine"].isna().tolist() == [False, False, True, True, True, True, True]
@@ -103,8 +105,8 @@ def test_weights_are_left_out_unless_asked_for(
 ) -> None:
     fill(store, fake)
     before = everything(store, "noise")
-    export_study(store.study("noise"), tmp_path / "noise.zip")
-    import_study(other, tmp_path / "noise.zip")
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(other)
     after = everything(other, "noise")
     assert after["fdrnn_parameters"] == []
     assert after["fdrnn_samples"] == before["fdrnn_samples"]
@@ -117,8 +119,8 @@ def test_an_interrupted_study_goes_on_elsewhere_to_the_same_numbers(
     create_study(store, definition, fake.DATA)
     epochs = iter(range(6))
     run_worker(url, "noise", stop=lambda: next(epochs, None) is None, settings=fake.settings())
-    export_study(store.study("noise"), tmp_path / "noise.zip")
-    import_study(other, tmp_path / "noise.zip")
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(other)
     assert 0 < len(other.study("noise").curves()) < 12
     run_worker(other.database.url, "noise", settings=fake.settings())
     table = other.study("noise").trials()
@@ -138,9 +140,9 @@ def test_the_same_study_gives_the_same_bytes(
 ) -> None:
     fill(store, fake)
     one, two = tmp_path / "one.zip", tmp_path / "two.zip"
-    export_study(store.study("noise"), one)
+    PortableStudy.from_study(store.study("noise")).write(one)
     os.utime(one, (0, 0))
-    export_study(store.study("noise"), two)
+    PortableStudy.from_study(store.study("noise")).write(two)
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -160,8 +162,8 @@ def test_an_export_sees_one_state_of_the_store(store: Store, fake: ModuleType) -
 
 def test_the_mirror_is_filled(store: Store, url: str, fake: ModuleType, tmp_path: Path) -> None:
     fill(store, fake)
-    export_study(store.study("noise"), tmp_path / "noise.zip")
-    import_study(store, tmp_path / "noise.zip", "copy")
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(store, "copy")
     mirrored = optuna.load_study(study_name="copy", storage=store.database.url).trials
     states = [trial.state.name for trial in mirrored]
     assert states == ["COMPLETE", "COMPLETE", "FAIL", *["WAITING"] * 4]
@@ -170,7 +172,7 @@ def test_the_mirror_is_filled(store: Store, url: str, fake: ModuleType, tmp_path
 
 def test_the_file_is_read_without_fdrnn(store: Store, fake: ModuleType, tmp_path: Path) -> None:
     fill(store, fake)
-    export_study(store.study("noise"), tmp_path / "noise.zip", weights=True)
+    PortableStudy.from_study(store.study("noise"), weights=True).write(tmp_path / "noise.zip")
     with zipfile.ZipFile(tmp_path / "noise.zip") as archive:
         manifest = json.loads(archive.read("manifest.json"))
         columns, *rows = map(json.loads, archive.read("epochs.jsonl").splitlines())
@@ -205,7 +207,7 @@ def test_a_full_study_is_small_enough_to_keep(
                 [{column.name: row[column.name] for column in table.c} for row in rows],
             )
         connection.execute(tables.trials.update().values(state=TrialState.FINISHED))
-    export_study(store.study("noise"), tmp_path / "noise.zip")
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
     assert (tmp_path / "noise.zip").stat().st_size < 700_000
 
 
@@ -214,24 +216,25 @@ def test_the_very_same_study_again_changes_nothing(
 ) -> None:
     fill(store, fake)
     path = tmp_path / "noise.zip"
-    exported = export_study(store.study("noise"), path)
+    exported = PortableStudy.from_study(store.study("noise"))
+    exported.write(path)
     assert exported.insert(other)
     before = everything(other, "noise")
     assert not exported.insert(other)
     assert everything(other, "noise") == before
     take(other, other.study("noise").study_id).fail("broken since")
     with pytest.raises(StudyConflictError, match=r"'noise'.* differs from the file's.*--name"):
-        import_study(other, path)
-    import_study(other, path, "noise-2")
+        PortableStudy.read(path).insert(other)
+    PortableStudy.read(path).insert(other, "noise-2")
     assert other.study_names() == ["noise", "noise-2"]
     assert without(everything(other, "noise-2"), "study") == without(before, "study")
     with pytest.raises(DefinitionError, match="name must be"):
-        import_study(other, path, "no name")
+        PortableStudy.read(path).insert(other, "no name")
 
 
 def test_an_unknown_study(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown study 'noise'"):
-        export_study(store.study("noise"), tmp_path / "noise.zip")
+        PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
     assert not (tmp_path / "noise.zip").exists()
 
 
@@ -242,10 +245,10 @@ def test_nothing_else_is_replaced_and_nothing_left_half_written(
     notes = tmp_path / "notes.txt"
     notes.write_text("a year's work")
     with pytest.raises(PortableFileError, match=r"notes.txt exists and is no exported study"):
-        export_study(store.study("noise"), notes)
+        PortableStudy.from_study(store.study("noise")).write(notes)
     assert notes.read_text() == "a year's work"
     with pytest.raises(PortableFileError, match=r"/noise.zip cannot be written: File exists"):
-        export_study(store.study("noise"), notes / "noise.zip")
+        PortableStudy.from_study(store.study("noise")).write(notes / "noise.zip")
     with pytest.raises(PortableFileError, match="exists and is no exported study"):
-        export_study(store.study("noise"), tmp_path)
+        PortableStudy.from_study(store.study("noise")).write(tmp_path)
     assert not list(tmp_path.glob(".fdrnn-*"))

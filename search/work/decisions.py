@@ -1,4 +1,4 @@
-"""What happens to a study's trials between the claims: decisions of halving, and repeats.
+"""Decisions between the claims of a study's trials: those of halving, and its repeats.
 
 Whoever finds no trial to claim takes the decision that is due, in the transaction of the claim and
 under a lock on the study's row. It depends on the curves in the store alone (`Halving`), so that
@@ -86,19 +86,15 @@ def _decide_cohort(
         return False
     reached = [trial for trial in cohort if trial.rung >= rung]
     curves = _curves(connection, definition, reached, definition.halving.rungs[rung])
-    failed = {trial.config_index for trial in reached if trial.state == TrialState.FAILED}
-    kept = set(
-        definition.halving.survivors(
-            {t.config_index: lowest(_nlls(curves[t.trial_id])) for t in reached}
-        )
-    )
+    lowest_nll = {t.config_index: lowest(_nlls(curves[t.trial_id])) for t in reached}
+    kept = set(definition.halving.survivors(lowest_nll))
     for trial in reached:
         if trial.rung > rung:
             continue
         if trial.config_index not in kept:
             if trial.state == TrialState.PAUSED:
-                _prune(connection, definition, trial, curves[trial.trial_id])
-        elif trial.config_index not in failed:
+                _prune(connection, trial, curves[trial.trial_id])
+        elif trial.state != TrialState.FAILED:
             # One that has ended before the rung stays in the comparison at the next.
             state = TrialState.WAITING if trial.state == TrialState.PAUSED else trial.state
             _update(connection, trial, rung=rung + 1, state=state)
@@ -134,15 +130,9 @@ def _nlls(curve: Sequence[sa.Row[Any]]) -> list[float]:
     return [epoch.valid_nll for epoch in curve]
 
 
-def _prune(
-    connection: sa.Connection,
-    definition: StudyDefinition,
-    trial: sa.Row[Any],
-    curve: Sequence[sa.Row[Any]],
-) -> None:
+def _prune(connection: sa.Connection, trial: sa.Row[Any], curve: Sequence[sa.Row[Any]]) -> None:
     lowest_nll = lowest(_nlls(curve))
-    at_best = (epoch for epoch in curve if epoch.valid_nll == lowest_nll < math.inf)
-    best = next(at_best, None)
+    best = next((epoch for epoch in curve if epoch.valid_nll == lowest_nll < math.inf), None)
     _update(
         connection,
         trial,
