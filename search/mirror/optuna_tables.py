@@ -405,7 +405,7 @@ class Mirror:
             "best_epoch": row.best_epoch,
             "stopped_by": _stopped_by(row, self._study.definition),
             "worker": row.worker,
-            **{name: value for name, value in found.items() if value is not None},
+            **{name: round(value, 4) for name, value in found.items() if value is not None},
         }
 
     def _repair(self, row: Any) -> None:
