@@ -4,16 +4,14 @@ On SQLite a write transaction begins with BEGIN IMMEDIATE, so that a claim's rea
 are atomic. The rollback journal is kept: a store is one file, which can be copied or read from a
 read-only disk.
 
-A PostgreSQL server notices a lost client within `_SILENCE_S` and ends an idle transaction, so
-that a stopped process keeps no row locked. A worker's process has one connection, none while it
-waits for the database, and opens more only while it needs them, because many workers share a
-server. The process that started the workers has none between two polls.
+Connections to PostgreSQL are those of `fdrnn.search.store.postgresql`. A worker's process has one,
+none while it waits for the database, and opens more only while it needs them, because many workers
+share a server. The process that started the workers has none between two polls.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -27,7 +25,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -36,9 +34,6 @@ from fdrnn.datasets.errors import FdrnnError, error_line, shown
 from fdrnn.search.errors import StoreError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
-_CONNECT_TIMEOUT_S = 10
-_SILENCE_S = 20
-_IDLE_TRANSACTION_S = 30
 _MOST_CONNECTIONS = 10
 _LOCK_POLL_S = 0.01
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
@@ -223,8 +218,8 @@ class Database:
         self._secrets = {str(url.password): "***"} if url.password else {}
         # Libpq quotes the value of an option; unquoted it may be any word.
         self._secrets |= {f'"{value}"': '"***"' for value in values}
-        self.engine_options = _engine_options(url)
         try:
+            self.engine_options = _engine_options(url)
             self.engine = sa.create_engine(url, **(self.engine_options | _pool_options(url)))
         except (ImportError, sa.exc.ArgumentError) as error:
             raise StoreError(f"store {self.shown}: no such database driver: {error}") from error
@@ -367,7 +362,10 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
 def _engine_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    return {"poolclass": NullPool, "connect_args": _postgresql_arguments(url)}
+    # psycopg is imported here, because a SQLite store does without.
+    from fdrnn.search.store import postgresql  # noqa: PLC0415
+
+    return postgresql.engine_options(url)
 
 
 def _pool_options(url: URL) -> dict[str, Any]:
@@ -378,33 +376,6 @@ def _pool_options(url: URL) -> dict[str, Any]:
         "pool_size": 1,
         "max_overflow": _MOST_CONNECTIONS - 1,
         "pool_pre_ping": True,
-    }
-
-
-def _postgresql_arguments(url: URL) -> dict[str, Any]:
-    interval_s = _SILENCE_S // 4
-    # The client's side of a connection; the server's is below.
-    arguments = {
-        "connect_timeout": _CONNECT_TIMEOUT_S,
-        "keepalives_idle": 2 * interval_s,
-        "keepalives_interval": interval_s,
-        "keepalives_count": 2,
-        "tcp_user_timeout": 1000 * _SILENCE_S,
-        "fallback_application_name": "fdrnn",
-    }
-    settings = {
-        "idle_in_transaction_session_timeout": f"{_IDLE_TRANSACTION_S}s",
-        "tcp_keepalives_idle": 2 * interval_s,
-        "tcp_keepalives_interval": interval_s,
-        "tcp_keepalives_count": 2,
-        "tcp_user_timeout": 1000 * _SILENCE_S,
-    }
-    defaults = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    # Of two options of one name the server uses the later one.
-    own = " ".join(url.normalized_query.get("options", [os.environ.get("PGOPTIONS", "")]))
-    return {
-        **{name: value for name, value in arguments.items() if name not in url.query},
-        "options": f"{defaults} {own}".strip(),
     }
 
 

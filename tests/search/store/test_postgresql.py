@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import Store, StoreError, Training, create_study, open_store, run_worker
+from fdrnn.search import (
+    Store,
+    StoreError,
+    StoreUnavailableError,
+    Training,
+    create_study,
+    open_store,
+    run_worker,
+)
+from fdrnn.search.store import postgresql
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
 
@@ -82,6 +92,100 @@ def test_the_url_and_the_environment_have_the_last_word(
     monkeypatch.setenv("PGAPPNAME", "bob")
     with Database(postgresql_url()).read() as connection:
         assert shown(connection, *SETTINGS) == ["30s", "10", "5", "2", "4000", "bob"]
+
+
+class Proxy:
+    """A server in front of PostgreSQL that may fall silent, with its connections open."""
+
+    def __init__(self, port: int) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.behind = port
+        self.silent: set[socket.socket] = set()
+        self.clients: list[socket.socket] = []
+        self.silences_new = False
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.clients.append(client)
+                if self.silences_new:
+                    self.silent.add(client)
+                server = socket.create_connection(("127.0.0.1", self.behind))
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self.relay, args=(client, *ends), daemon=True).start()
+
+    def relay(self, client: socket.socket, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                while client in self.silent:
+                    time.sleep(0.01)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+    def fall_silent(self, *, new: bool) -> None:
+        """Relay nothing more of the connections that there are and, if asked, of new ones."""
+        self.silent |= set(self.clients)
+        self.silences_new = new
+
+    def speak(self) -> None:
+        self.silences_new = False
+        self.silent.clear()
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy, and limits of parts of a second."""
+    monkeypatch.setattr(postgresql, "ANSWER_S", 0.3)
+    monkeypatch.setattr(postgresql, "_TRY_S", 2)
+    made = Proxy(postgres.port)
+    yield made
+    made.speak()
+    made.listener.close()
+
+
+@pytest.fixture
+def behind_proxy(
+    proxy: Proxy, postgres: PostgresServer, postgresql_url: Callable[..., str]
+) -> Database:
+    url = postgresql_url(connect_timeout="2").replace(f":{postgres.port}/", f":{proxy.port}/")
+    return Database(url)
+
+
+def test_a_slow_statement_is_waited_for(proxy: Proxy, behind_proxy: Database) -> None:
+    with behind_proxy.read() as connection:
+        assert connection.exec_driver_sql("SELECT pg_sleep(1)").scalar() == ""
+    assert len(proxy.clients) > 1
+
+
+def test_a_server_that_hangs_is_an_outage(proxy: Proxy, behind_proxy: Database) -> None:
+    def ask() -> Any:
+        with behind_proxy.read() as connection:
+            return connection.exec_driver_sql("SELECT 1").scalar()
+
+    assert ask() == 1
+    proxy.fall_silent(new=True)
+    with pytest.raises(StoreUnavailableError, match="timeout expired"):
+        ask()
+    proxy.speak()
+    assert ask() == 1
+
+
+def test_a_statement_that_hangs_alone_is_an_outage(
+    proxy: Proxy, behind_proxy: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "LONGEST_S", 1.0)
+    with (
+        pytest.raises(StoreUnavailableError, match="the server has not answered for 1 s"),
+        behind_proxy.write() as connection,
+    ):
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
+        proxy.fall_silent(new=False)
+        connection.exec_driver_sql("SELECT 1")
+    with behind_proxy.read() as connection:
+        assert not sa.inspect(connection).has_table("t")
 
 
 def test_a_process_that_stops_in_a_transaction_keeps_no_row_locked(
