@@ -120,11 +120,7 @@ class Checkpoint:
         CheckpointError
             If the bytes are damaged, of another format, or of another run.
         """
-        digest, archived = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(archived).digest() != digest:
-            raise CheckpointError(
-                "the checkpoint is damaged (its digest differs); the run must restart"
-            )
+        archived = require_intact(data)
         try:
             with np.load(io.BytesIO(archived), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -156,6 +152,22 @@ class Checkpoint:
                 f"the checkpoint has an unknown member {shown(min(arrays))}; the run must restart"
             )
         return cls(progress=progress, **groups)
+
+
+def require_intact(data: bytes) -> bytes:
+    """Return the archive of a checkpoint's bytes.
+
+    Raises
+    ------
+    CheckpointError
+        If it has another digest than when it was written.
+    """
+    digest, archived = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(archived).digest() != digest:
+        raise CheckpointError(
+            "the checkpoint is damaged (its digest differs); the run must restart"
+        )
+    return archived
 
 
 def _without_limits(identity: str) -> str:

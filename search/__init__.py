@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from fdrnn.search.models.evaluation import evaluate
     from fdrnn.search.models.predictions import StoredModel, make_samples, stored_model
     from fdrnn.search.portable import PortableStudy
+    from fdrnn.search.store.checking import check_store
     from fdrnn.search.work.claiming import requeue_expired
     from fdrnn.search.work.creation import create_study
     from fdrnn.search.work.estimate import CostEstimate, estimate_cost
@@ -79,6 +80,7 @@ _LAZY = {
     "make_samples": "models.predictions",
     "stored_model": "models.predictions",
     "PortableStudy": "portable",
+    "check_store": "store.checking",
     "requeue_expired": "work.claiming",
     "create_study": "work.creation",
     "run_workers": "work.pool",
@@ -138,6 +140,7 @@ __all__ = [
     "WorkerEvent",
     "WorkerSettings",
     "analyze",
+    "check_store",
     "code_version",
     "compared_studies",
     "comparison_of",

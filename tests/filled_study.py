@@ -64,9 +64,7 @@ def fill(store: Store, fake: ModuleType) -> None:
                 {
                     "trial_id": finished.trial_id,
                     "name": name,
-                    "dtype": array.dtype.str,
-                    "shape": list(array.shape),
-                    "data": array.tobytes(),
+                    **tables.packed(array),
                     "about": about,
                 }
                 for name, array, about in (

@@ -13,7 +13,8 @@ from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Space
 from fdrnn.search.portable.codec import KEY, Row, carried, short_name
 from fdrnn.search.store import tables
-from fdrnn.search.store.rules import checked
+from fdrnn.search.store.checking import broken_rules
+from fdrnn.search.store.rules import checked, require_drawn
 from fdrnn.search.store.tables import TrialState
 
 STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if column.name != "name")
@@ -21,7 +22,6 @@ STUDY_COLUMNS = tuple(column.name for column in carried(tables.studies) if colum
 
 _DATA_TYPES = {"title": str, "note": str, "n_features": int, "fingerprint": str, "kind": str}
 _AT_REST = tuple(state for state in TrialState if state != TrialState.RUNNING)
-_WITH_RESULT = (TrialState.FINISHED, TrialState.PRUNED)
 
 
 def key_of(table: sa.Table, row: Row) -> tuple[Any, ...]:
@@ -63,8 +63,6 @@ def require_a_study(
     draws = [trial[KEY] for trial in trials if trial["repeat_of"] is None]
     if draws != list(range(definition.n_trials)):
         raise ValueError(f"trials must be 0 to {definition.n_trials - 1}, each once and in order")
-    if not all(trial[KEY] < 0 or trial["repeat_of"] is None for trial in trials):
-        raise ValueError("repeats must have negative numbers")
     for trial in trials:
         try:
             _require_a_trial(trial, definition.space)
@@ -76,6 +74,7 @@ def require_a_study(
             raise ValueError(f"a row of {short_name(table)} is listed twice")
         if not {row[KEY] for row in some} <= set(indices):
             raise ValueError(f"a row of {short_name(table)} belongs to no trial")
+    _require_rules(trials)
 
 
 def _description(values: Mapping[str, Any]) -> DataDescription:
@@ -89,18 +88,14 @@ def _description(values: Mapping[str, Any]) -> DataDescription:
 def _require_a_trial(trial: Row, space: Space) -> None:
     if trial["state"] not in _AT_REST:
         raise ValueError(f"state must be {', '.join(_AT_REST)}, got {trial['state']!r}")
-    drawn = trial["hyperparameters"]
-    for parameter in space.parameters:
-        wanted = parameter.when is None or parameter.when.holds(drawn)
-        if wanted != (parameter.name in drawn):
-            raise ValueError(f"{parameter.name} is {'missing' if wanted else 'not to be drawn'}")
-    for name, value in drawn.items():
-        if name not in space.names or value not in space[name].distribution:
-            raise ValueError(f"{shown(name)} = {shown(value)} is not in the study's space")
-    n_epochs, best_epoch = trial["n_epochs"], trial["best_epoch"]
-    if (trial["state"] in _WITH_RESULT) != (n_epochs is not None):
-        raise ValueError(
-            f"n_epochs must be set exactly if the trial is finished or pruned, got {n_epochs}"
-        )
-    if (best_epoch or 0) > (n_epochs or 0):
-        raise ValueError(f"best_epoch must be at most n_epochs ({n_epochs}), got {best_epoch}")
+    require_drawn(space, trial["hyperparameters"])
+
+
+def _require_rules(trials: Sequence[Row]) -> None:
+    """Require that rows of trials keep to the rules of the store's table."""
+    with sa.create_engine("sqlite://").begin() as connection:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        tables.metadata.create_all(connection, tables=[tables.studies, tables.trials])
+        connection.execute(tables.trials.insert(), [{"study_id": 0, **trial} for trial in trials])
+        for line in broken_rules(connection, tables.trials):
+            raise ValueError(line)

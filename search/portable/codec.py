@@ -3,8 +3,8 @@
 A line is a JSON array; the first one has the columns' names. The column ``config_index`` replaces
 the store's own keys. Floats are the shortest decimals that give the same bits;
 infinities are the texts ``"inf"`` and ``"-inf"``, NaN is null, as it is in the store. A column of
-bytes has the name of the member with the bytes: ``.npy`` for an array, whose type and shape are
-therefore no columns, and ``.state`` for a trainer's state.
+bytes has the name of the member with the bytes: ``.npy`` for an array, whose type, shape and
+digest are therefore no columns, and ``.state`` for a trainer's state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import shown
 from fdrnn.search.store.rules import checked
-from fdrnn.search.store.tables import Number
+from fdrnn.search.store.tables import Number, packed, unpacked
 
 Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ KEY = "config_index"
 """The column that names the trial."""
 
 _LOCAL = {"trial_id", "study_id", "lease_renewed", "lease_expires"}
-_ARRAY_TYPE = {"dtype", "shape"}
+_OF_ARRAY = {"dtype", "shape", "digest"}
 _LATER = {"rung": 0, "cohort": 0, "repeat_of": None}
 """Columns that files of format version 1 lack, with the values of a study from before them."""
 
@@ -105,7 +105,7 @@ def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
 
 def _written(table: sa.Table) -> list[sa.Column[Any]]:
     key = [] if KEY in table.c else [sa.Column(KEY, sa.Integer, nullable=False)]
-    return key + [column for column in carried(table) if column.name not in _ARRAY_TYPE]
+    return key + [column for column in carried(table) if column.name not in _OF_ARRAY]
 
 
 def _values(
@@ -119,10 +119,9 @@ def _values(
             continue
         content = _content(members, value)
         if str(value).endswith(".npy"):
-            array = _array(content, value)
-            yield from (("dtype", array.dtype.str), ("shape", list(array.shape)))
-            content = array.tobytes()
-        yield column.name, content
+            yield from packed(_array(content, value)).items()
+        else:
+            yield column.name, content
 
 
 def _array(content: bytes, member: str) -> npt.NDArray[Any]:
@@ -150,9 +149,8 @@ def _member(table: sa.Table, row: Row, data: bytes) -> tuple[str, bytes]:
     folder = f"{short_name(table)}/{row[KEY]}"
     if "dtype" not in table.c:
         return f"{folder}.state", data
-    array = np.frombuffer(data, row["dtype"]).reshape(row["shape"])
     buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
+    np.save(buffer, unpacked(row), allow_pickle=False)
     return f"{folder}/{row['name']}.npy", buffer.getvalue()
 
 

@@ -267,10 +267,23 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction that is committed at the end or rolled back by an exception."""
-        with self._translated(), self.engine.begin() as connection:
-            yield connection
+    def write(self, *, foreign_keys: bool = True) -> Iterator[sa.Connection]:
+        """Open a transaction that is committed at the end or rolled back by an exception.
+
+        Parameters
+        ----------
+        foreign_keys
+            False for a migration, which SQLite makes by replacing tables that others refer to.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            if self.file and not foreign_keys:
+                # SQLite ignores it within a transaction; a new connection has it on again.
+                connection.detach()
+                driver_connection = connection.connection.dbapi_connection
+                assert driver_connection is not None
+                driver_connection.cursor().execute("PRAGMA foreign_keys = OFF")
+            with connection.begin():
+                yield connection
 
     def require_available(self) -> None:
         """Require that the database answers."""

@@ -1,23 +1,17 @@
-"""Rules of single values: what a foreign value must be to go into a column of the store."""
+"""Rules of values: what a foreign value must be to go into a column of the store."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from fdrnn.datasets.errors import shown
-from fdrnn.search.store.tables import Number, Object, TrialState
+from fdrnn.search.design.space import Space
+from fdrnn.search.store.tables import Object, TrialState, value_range
 
-_LARGEST = 2**31 - 1
-# A repeat has a negative number.
-_RANGES = {
-    "seed": (0, 2**63 - 1),
-    "epoch": (1, _LARGEST),
-    "config_index": (-_LARGEST, _LARGEST),
-}
-_TIMES_S = (0.0, 1e11)
 _KINDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -58,17 +52,33 @@ def checked(column: sa.Column[Any], value: Any) -> Any:
         fits = len(value) <= length and "\0" not in value
         _require(fits, column, value, f"a text of at most {length} characters without NUL")
     elif kind is not bool:
-        least, most = _range(column)
+        least, most = value_range(column) or (-math.inf, math.inf)
         _require(least <= value <= most, column, value, f"in {least} .. {most}")
     return value
 
 
-def _range(column: sa.Column[Any]) -> tuple[float, float]:
-    if isinstance(column.type, Number):
-        return -math.inf, math.inf
-    return (
-        _TIMES_S if isinstance(column.type, sa.Double) else _RANGES.get(column.name, (0, _LARGEST))
-    )
+def require_drawn(space: Space, drawn: Mapping[str, Any]) -> None:
+    """Require that hyperparameters may have been drawn from a space.
+
+    Parameters
+    ----------
+    space
+        The space.
+    drawn
+        Values by name.
+
+    Raises
+    ------
+    ValueError
+        If one is missing, is none of the space's, or is out of its range.
+    """
+    for parameter in space.parameters:
+        wanted = parameter.when is None or parameter.when.holds(drawn)
+        if wanted != (parameter.name in drawn):
+            raise ValueError(f"{parameter.name} is {'missing' if wanted else 'not to be drawn'}")
+    for name, value in drawn.items():
+        if name not in space.names or value not in space[name].distribution:
+            raise ValueError(f"{shown(name)} = {shown(value)} is not in the study's space")
 
 
 def _require(holds: bool, column: sa.Column[Any], value: object, rule: str) -> None:

@@ -264,8 +264,7 @@ class Study:
             If the study has no such configuration.
         """
         index = self.trial(config_index).config_index
-        rows = self._arrays(tables.parameters, index)
-        return {name: tables.unpacked(row) for name, row in rows.items()}
+        return {name: array for name, (array, _) in self._arrays(tables.parameters, index).items()}
 
     def checkpoint(self, config_index: int) -> bytes | None:
         """Return the trainer's state from which a trial resumes; None if there is none."""
@@ -275,11 +274,11 @@ class Study:
 
     def samples(self, config_index: int) -> Samples | None:
         """Return the samples that are kept with a trial; None if there are none."""
-        rows = self._arrays(tables.samples, config_index)
-        if not set(SAMPLE_ARRAYS) <= set(rows):
+        kept = self._arrays(tables.samples, config_index)
+        if not set(SAMPLE_ARRAYS) <= set(kept):
             return None
-        arrays = {name: tables.unpacked(rows[name]) for name in SAMPLE_ARRAYS}
-        origin = SampleOrigin(**rows["sample"].about)
+        arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS}
+        origin = SampleOrigin(**kept["sample"][1].about)
         return Samples(config_index=config_index, origin=origin, **arrays)
 
     def keep_samples(self, samples: Samples) -> None:
@@ -407,10 +406,13 @@ class Study:
         )
         return self._frame(query)
 
-    def _arrays(self, table: sa.Table, config_index: int) -> dict[str, sa.Row[Any]]:
+    def _arrays(
+        self, table: sa.Table, config_index: int
+    ) -> dict[str, tuple[npt.NDArray[Any], sa.Row[Any]]]:
         query = sa.select(table).join(tables.trials).where(self._is_trial(config_index))
         with self.database.read() as connection:
-            return {row.name: row for row in connection.execute(query)}
+            rows = connection.execute(query)
+            return {row.name: (tables.unpacked(row._asdict()), row) for row in rows}
 
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415 - progress and selection do without it

@@ -6,17 +6,22 @@ dashboard. Times are seconds since 1970 by the database's clock.
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets.errors import shown
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version of these tables; a store of another version is refused."""
 
 
@@ -55,7 +60,7 @@ class Number(sa.types.TypeDecorator[float]):
 
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> float:
         """Return what is read: NaN for NULL."""
-        return math.nan if value is None else value
+        return math.nan if value is None else float(value)
 
 
 class Object(sa.types.TypeDecorator[dict[str, Any]]):
@@ -71,6 +76,24 @@ class Object(sa.types.TypeDecorator[dict[str, Any]]):
         return value
 
 
+class is_object(FunctionElement[bool]):  # noqa: N801 - reads as the SQL function it is
+    """Whether a JSON column has an object."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(is_object, "sqlite")
+def _sqlite_is_object(element: is_object, compiler: SQLCompiler, **kwargs: Any) -> str:
+    text = compiler.process(element.clauses, **kwargs)
+    return f"(CASE WHEN json_valid({text}) THEN json_type({text}) = 'object' ELSE 0 END)"
+
+
+@compiles(is_object, "postgresql")
+def _postgresql_is_object(element: is_object, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"(json_typeof({compiler.process(element.clauses, **kwargs)}) = 'object')"
+
+
 metadata = sa.MetaData()
 
 _STATE = sa.Enum(
@@ -79,6 +102,19 @@ _STATE = sa.Enum(
     length=10,
     values_callable=lambda states: [state.value for state in states],
 )
+
+_LARGEST = 2**31 - 1
+# A repeat has a negative number.
+_RANGES = {"seed": (0, 2**63 - 1), "epoch": (1, _LARGEST), "config_index": (-_LARGEST, _LARGEST)}
+_TIMES_S = (0.0, 1e11)
+_KEYS = {"study_id", "trial_id"}
+
+
+def value_range(column: sa.Column[Any]) -> tuple[float, float] | None:
+    """Return the smallest and largest value of a column; None for a column without a range."""
+    if isinstance(column.type, sa.Integer):
+        return _RANGES.get(column.name, (0, _LARGEST))
+    return _TIMES_S if isinstance(column.type, sa.Double) else None
 
 
 def _trial_key() -> sa.Column[int]:
@@ -183,17 +219,33 @@ def _array_columns() -> list[sa.Column[Any]]:
         sa.Column("dtype", sa.String(20), nullable=False),
         sa.Column("shape", sa.JSON, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
+        # SHA-256 of the data.
+        sa.Column("digest", sa.String(64), nullable=False, server_default=""),
     ]
 
 
 def packed(array: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return the columns dtype, shape and data of an array."""
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
+    """Return the columns dtype, shape, data and digest of an array."""
+    data = array.tobytes()
+    return {
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "data": data,
+        "digest": hashlib.sha256(data).hexdigest(),
+    }
 
 
-def unpacked(row: Any) -> npt.NDArray[Any]:
-    """Return the array of a row with the columns of `packed`."""
-    return np.frombuffer(row.data, row.dtype).reshape(row.shape).copy()
+def unpacked(row: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return the array of a row with the columns of `packed`.
+
+    Raises
+    ------
+    ValueError
+        If the data have another digest, or do not fit the type and shape.
+    """
+    if hashlib.sha256(row["data"]).hexdigest() != row["digest"]:
+        raise ValueError(f"array {shown(row['name'])} has another SHA-256 than when it was written")
+    return np.frombuffer(row["data"], row["dtype"]).reshape(row["shape"]).copy()
 
 
 parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())
@@ -211,3 +263,33 @@ checkpoints = sa.Table(
     sa.Column("written_at", sa.Double, nullable=False),
     sa.Column("state", sa.LargeBinary, nullable=False),
 )
+
+
+def _add_rules() -> None:
+    """Add the CHECK constraints: ranges and objects of single columns, relations of a trial's."""
+    for table in (studies, trials, epochs, measurements, test_sequences):
+        for column in table.c:
+            bounds = value_range(column)
+            if isinstance(column.type, Object):
+                _add_rule(column.name, is_object(column), table)
+            elif bounds is not None and column.name not in _KEYS:
+                _add_rule(column.name, column.between(*bounds), table)
+    c = trials.c
+    running = c.state == TrialState.RUNNING
+    with_result = c.state.in_((TrialState.FINISHED, TrialState.PRUNED))
+    of_worker = sa.and_(c.worker.is_not(None), c.host.is_not(None), c.pid.is_not(None))
+    _add_rule("state", c.state.in_(tuple(TrialState)))
+    _add_rule("lease", running == c.lease_expires.is_not(None))
+    _add_rule("renewed", running == c.lease_renewed.is_not(None))
+    _add_rule("claimed", ~running | of_worker & (c.attempt > 0))
+    _add_rule("result", with_result == c.n_epochs.is_not(None))
+    _add_rule("best", sa.func.coalesce(c.best_epoch, 0) <= sa.func.coalesce(c.n_epochs, 0))
+    _add_rule("repeat", (c.config_index < 0) == c.repeat_of.is_not(None))
+    _add_rule("failed", (c.state != TrialState.FAILED) | c.error.is_not(None))
+
+
+def _add_rule(name: str, rule: sa.ColumnElement[bool], table: sa.Table = trials) -> None:
+    table.append_constraint(sa.CheckConstraint(rule, name=f"{table.name}_{name}"))
+
+
+_add_rules()

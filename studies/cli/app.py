@@ -37,7 +37,7 @@ COMMANDS = {
         "Serve optuna-dashboard on the store: live curves in a web browser.",
     ),
     "study": ("study", "Create, watch, export and import studies."),
-    "store": ("store", "Migrate a store of an earlier fdrnn; drop what it no longer needs."),
+    "store": ("store", "Migrate, check and prune a store."),
     "data": ("data", "List, fetch and show data sets."),
     "cache": ("cache", "Show or clear the cache of data sets and compiled operations."),
     "doctor": (
@@ -64,8 +64,8 @@ Environment:
   FDRNN_DATA_DIR   folder with the data files, instead of a download
   FDRNN_CACHE_DIR  folder of downloads and compiled operations
 
-Exit codes: 0 success; 1 the study has failed trials; 2 an error, printed in one line; 130
-interrupted, the same command resumes; 141 the output was closed, as by `| head`.
+Exit codes: 0 success; 1 the study has failed trials, or a check found damage; 2 an error, printed
+in one line; 130 interrupted, the same command resumes; 141 the output was closed, as by `| head`.
 """
 
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from fdrnn.search import check_store, open_store
 from fdrnn.search import migrate as migrate_store
-from fdrnn.search import open_store
 from fdrnn.studies.cli.options import AnyStudies, Storage, commands, option
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.cli.units import file_size
 
-app = commands("Migrate a store of an earlier fdrnn; drop what it no longer needs.")
+app = commands("Migrate, check and prune a store.")
 
 
 @app.command()
@@ -31,6 +31,23 @@ def migrate(storage: Storage) -> None:
     typer.echo(f"store {done.store}: schema version {done.before} -> {done.after}")
     for change in done.changes:
         typer.echo(f"  {change}")
+
+
+@app.command()
+def check(storage: Storage) -> None:
+    """Check the store's file, rows and arrays; nothing is written.
+
+    A line is printed for each finding, with the way out: damage of a SQLite file, rows that break
+    a rule or contradict each other, checkpoints, parameters and samples whose digests differ. The
+    exit code is then 1.
+    """
+    store = open_store(storage)
+    findings = check_store(store)
+    for finding in findings:
+        typer.echo(finding)
+    if findings:
+        raise typer.Exit(1)
+    typer.echo(f"store {store.shown}: no damage found")
 
 
 @app.command()

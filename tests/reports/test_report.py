@@ -175,7 +175,9 @@ def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path:
     stored = golden.study("golden-fd")
     definition = replace(stored.definition, name="fixed", space=SPACES["table3-jsb"], n_trials=1)
     create_study(store, definition, stored.data)
-    _set(store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1)
+    _set(
+        store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1, n_epochs=1
+    )
     report = built(store)
     artefacts = [one for part in (*report.overview, *report.studies()) for one in part.artefacts]
     names = {one.name for one in artefacts}
@@ -210,7 +212,14 @@ def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path)
     _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None)
     write_report(tmp_path / "still", built(copied))
     report = built(copied)
-    _set(copied, tables.trials.c.config_index == 3, state="finished", valid_nll=1.0, best_epoch=1)
+    _set(
+        copied,
+        tables.trials.c.config_index == 3,
+        state="finished",
+        valid_nll=1.0,
+        best_epoch=1,
+        n_epochs=1,
+    )
     with copied.database.write() as connection:
         query = sa.select(tables.epochs).where(
             tables.epochs.c.trial_id == last.trial_id, tables.epochs.c.epoch == last.epoch
@@ -259,6 +268,13 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
 
 
 def _set(store: Store, which: sa.ColumnElement[bool], **changes: object) -> None:
+    if changes.get("state") in ("running", "failed"):
+        changes |= {"n_epochs": None, "best_epoch": None}
+    if changes.get("state") == "running":
+        changes |= {"worker": "ada-1", "host": "ada", "pid": 1, "attempt": 1}
+        changes |= {"lease_renewed": 0.0, "lease_expires": 0.0}
+    elif "state" in changes:
+        changes |= {"lease_renewed": None, "lease_expires": None}
     with store.database.write() as connection:
         connection.execute(tables.trials.update().where(which).values(**changes))
 

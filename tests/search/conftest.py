@@ -9,9 +9,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import sqlalchemy as sa
 
 from fdrnn.search import Store, open_store
 from fdrnn.search.mirror.optuna_tables import upgrade_mirror_tables
+from fdrnn.search.store import tables
 from postgres import PostgresServer
 
 HERE = Path(__file__).parent
@@ -73,6 +75,26 @@ def store(url: str) -> Iterator[Store]:
     opened = open_store(url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def damage(store: Store) -> Callable[[str], None]:
+    """Execute a statement that the rules of the tables forbid."""
+
+    def execute(statement: str) -> None:
+        with store.database.write(foreign_keys=False) as connection:
+            if store.database.file is not None:
+                connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+            else:
+                inspector = sa.inspect(connection)
+                for table in tables.metadata.tables:
+                    for rule in inspector.get_check_constraints(table):
+                        connection.exec_driver_sql(
+                            f'ALTER TABLE {table} DROP CONSTRAINT "{rule["name"]}"'
+                        )
+            connection.exec_driver_sql(statement)
+
+    return execute
 
 
 @pytest.fixture

@@ -303,23 +303,34 @@ def test_a_store_is_migrated(
     assert "needs no migration" in fdrnn("store", "migrate").stdout
     store = open_store("fdrnn.sqlite3")
     with store.database.write() as connection:
-        # As version 1 had them; the tests of the migration begin with a store of that time.
+        # As version 3 had them; the tests of the migration begin with a store of an earlier one.
         for statement in (
-            "UPDATE fdrnn_schema SET version = 1",
-            "DROP TABLE fdrnn_samples",
-            "DROP TABLE fdrnn_measurements",
-            "ALTER TABLE fdrnn_trials DROP COLUMN stalls",
-            *(
-                f"ALTER TABLE fdrnn_trials DROP COLUMN {name}"
-                for name in ("trouble", "rung", "cohort", "repeat_of")
-            ),
+            "UPDATE fdrnn_schema SET version = 3",
+            "ALTER TABLE fdrnn_parameters DROP COLUMN digest",
+            "ALTER TABLE fdrnn_samples DROP COLUMN digest",
         ):
             connection.exec_driver_sql(statement)
     assert "`fdrnn store migrate` upgrades it" in error_line("study", "status", "mine")
     told = fdrnn("store", "migrate")
     assert told.exit_code == 0
-    assert "schema version 1 -> 3\n  trials: columns stalls and trouble" in told.stdout
+    assert "schema version 3 -> 4\n  parameters and samples: column digest" in told.stdout
     assert fdrnn("study", "status", "mine").exit_code == 0
+
+
+def test_a_store_is_checked(fdrnn: Run, error_line: ErrorLine, study_file: Path) -> None:
+    assert "there is no store" in error_line("store", "check")
+    fdrnn("study", "create", study_file)
+    sound = fdrnn("store", "check")
+    assert sound.exit_code == 0
+    assert sound.stdout.endswith("fdrnn.sqlite3: no damage found\n")
+    store = open_store("fdrnn.sqlite3")
+    with store.database.write() as connection:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        connection.exec_driver_sql("UPDATE fdrnn_trials SET state = 'gone' WHERE config_index = 1")
+    damaged = fdrnn("store", "check")
+    assert damaged.exit_code == 1
+    assert damaged.stdout.startswith("trial 1 of study 'mine': state IN ('waiting', ")
+    assert "must hold, got state 'gone'; restore the store from a copy" in damaged.stdout
 
 
 def test_a_report_on_an_empty_store(error_line: ErrorLine, tmp_path: Path) -> None:

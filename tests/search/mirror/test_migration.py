@@ -34,7 +34,7 @@ LIVE_S = 600.0
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def version(request: pytest.FixtureRequest) -> int:
     """Each earlier schema version, whose DDL is beside this file."""
     return int(request.param)
@@ -52,7 +52,8 @@ def database(url: str, fake: ModuleType, version: int) -> Iterator[Database]:
     mapping = definition.to_mapping()
     if version == 1:
         del mapping["training"]["record"]
-    mapping["space"] = definition.space.name
+    if version < 3:
+        mapping["space"] = definition.space.name
     drawn = draw(definition.space, definition.seed, range(3))
     statements = (HERE / f"schema_{version}_{database.engine.dialect.name}.sql").read_text()
 
@@ -140,6 +141,11 @@ def layout(database: Database) -> dict[str, Any]:
                     (key["constrained_columns"], key["referred_table"], key["options"])
                     for key in inspector.get_foreign_keys(name)
                 ],
+                [key["column_names"] for key in inspector.get_unique_constraints(name)],
+                {
+                    rule["name"]: " ".join(rule["sqltext"].split())
+                    for rule in inspector.get_check_constraints(name)
+                },
             )
     return described
 
@@ -171,7 +177,7 @@ def test_a_study_goes_on_after_its_migration(
         open_store(url)
     done = migrate(url)
     assert (done.before, done.after) == (version, tables.SCHEMA_VERSION)
-    assert len(done.changes) == {1: 5, 2: 2}[version]
+    assert len(done.changes) == {1: 7, 2: 4, 3: 2}[version]
     store = open_store(url)
     assert store.study("noise").definition == fake.definition(n_trials=3, n_epochs=N_EPOCHS)
     with store.database.read() as connection:
@@ -204,6 +210,37 @@ def test_a_study_goes_on_after_its_migration(
 def test_a_second_migration_finds_nothing_to_do(database: Database, url: str) -> None:
     assert migrate(url).changes
     assert migrate(url).changes == ()
+
+
+def test_arrays_get_their_digests_and_cascades_lose_no_row(database: Database, url: str) -> None:
+    with database.write() as connection:
+        finished = connection.scalar(
+            sa.text("SELECT trial_id FROM fdrnn_trials WHERE state = 'finished'")
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO fdrnn_parameters (trial_id, name, dtype, shape, data) "
+                "VALUES (:trial_id, 'W', '<f4', '[2]', :data)"
+            ),
+            {"trial_id": finished, "data": b"12345678"},
+        )
+    migrate(url)
+    store = open_store(url)
+    assert store.study("noise").parameters(0)["W"].tobytes() == b"12345678"
+    assert len(store.study("noise").curves()) == N_EPOCHS + 3
+    with pytest.raises(sa.exc.IntegrityError), store.database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO fdrnn_epochs (trial_id, epoch) VALUES (99, 1)")
+
+
+def test_a_store_with_damaged_rows_is_left_as_it_was(
+    database: Database, url: str, version: int
+) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE fdrnn_trials SET n_epochs = NULL")
+    with pytest.raises(StoreError, match=r"1 rows of fdrnn_trials are damaged, .*; export the s"):
+        migrate(url)
+    with database.read() as connection:
+        assert connection.scalar(sa.select(tables.schema.c.version)) == version
 
 
 def test_a_store_in_use_is_left_as_it_was(database: Database, url: str, version: int) -> None:

@@ -206,7 +206,7 @@ def test_a_full_study_is_small_enough_to_keep(
                 table.insert(),
                 [{column.name: row[column.name] for column in table.c} for row in rows],
             )
-        connection.execute(tables.trials.update().values(state=TrialState.FINISHED))
+        connection.execute(tables.trials.update().values(state=TrialState.FINISHED, n_epochs=300))
     PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
     assert (tmp_path / "noise.zip").stat().st_size < 700_000
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import ModuleType
@@ -105,18 +106,24 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
         ("trials", "state", "garbage", "a row is damaged: LookupError: 'garbage'"),
         ("trials", "hyperparameters", "[1]", "a row is damaged: .* object is expected"),
         ("trials", "hyperparameters", "{bad", "a row is damaged: JSONDecodeError"),
+        ("trials", "valid_nll", "late", "a row is damaged: ValueError: could not convert .*late"),
         ("studies", "definition", "[1]", "a row is damaged: .* object is expected"),
         ("studies", "data", "{}", "'noise' in store .* is damaged: its data"),
     ],
 )
 def test_damaged_rows_are_one_line(
-    store: Store, fake: ModuleType, table: str, column: str, value: str, message: str
+    store: Store,
+    fake: ModuleType,
+    damage: Callable[[str], None],
+    table: str,
+    column: str,
+    value: str,
+    message: str,
 ) -> None:
-    if value == "{bad" and store.database.file is None:
+    if value in ("{bad", "late") and store.database.file is None:
         pytest.skip("PostgreSQL refuses it")
     create_study(store, fake.definition(n_trials=2), fake.DATA)
-    with store.database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE fdrnn_{table} SET {column} = '{value}'")
+    damage(f"UPDATE fdrnn_{table} SET {column} = '{value}'")
     for read in (
         lambda: store.study("noise").trials(),
         lambda: store.study("noise").progress(),
