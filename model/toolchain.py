@@ -102,6 +102,11 @@ def compile_directory() -> Path:
     return cache_directory() / "compile"
 
 
+def has_compiled() -> bool:
+    """Return whether networks have been compiled on this machine before."""
+    return any(compile_directory().glob("compiledir_*/tmp*/key.pkl"))
+
+
 def _first_line(error: BaseException) -> str:
     """Return the first informative line of an error, the compiler's of Theano's errors."""
     texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]

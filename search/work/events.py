@@ -12,6 +12,8 @@ class EventKind(StrEnum):
 
     CLAIMED = "claimed"
     """The worker claimed a trial, which resumes after `epoch` epochs."""
+    COMPILED = "compiled"
+    """The network of the trial is compiled; its next epoch begins."""
     EPOCH = "epoch"
     """An epoch was finished."""
     PAUSED = "paused"

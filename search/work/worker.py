@@ -279,6 +279,7 @@ class _Worker:
             self.report(EventKind.CLAIMED, claimed)
             trainer = self.restored_trainer(claimed)
             journal.attach(trainer)
+            self.report(EventKind.COMPILED, claimed, trainer)
             pause_at = claimed.pause_at
             with contextlib.suppress(TrainingInterrupted):
                 while not (trainer.finished or trainer.epoch >= pause_at or interrupted()):

@@ -20,6 +20,7 @@ from fdrnn.search import (
 from fdrnn.search.design.comparison import comparison_of, study_name
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.phases import announced
 
 Definitions = tuple[StudyDefinition, ...]
 """Of one study, or of all studies of a comparison."""
@@ -90,7 +91,8 @@ def _describe(
     # The data are not needed where nothing is left to train.
     if store is not None and all(_is_complete(store, definition) for definition in definitions):
         return None
-    dataset = load(definitions[0].data, data_dir, progress=sys.stderr.isatty())
+    with announced(f"reading data set {definitions[0].data}"):
+        dataset = load(definitions[0].data, data_dir, progress=sys.stderr.isatty())
     for definition in definitions:
         definition.require_data(dataset.description)
     return dataset.description

@@ -15,7 +15,6 @@ from fdrnn.datasets import load
 from fdrnn.reports.document.writing import require_writable
 from fdrnn.search import (
     Store,
-    StoreError,
     Study,
     StudyProgress,
     WorkerSettings,
@@ -47,6 +46,7 @@ from fdrnn.studies.cli.options import (
     number,
     option,
 )
+from fdrnn.studies.cli.phases import announced
 from fdrnn.studies.cli.report import report_results
 from fdrnn.studies.cli.status_view import summary_line, time_left_line
 from fdrnn.studies.errors import OptionError
@@ -158,7 +158,8 @@ def worker(
             _require_toolchain()
             # Here and not by several workers at once, and with a progress bar.
             for data in sorted({stored.definition.data for stored in studies}):
-                load(data, data_dir, progress=sys.stderr.isatty())
+                with announced(f"reading data set {data}"):
+                    load(data, data_dir, progress=sys.stderr.isatty())
     settings = WorkerSettings(
         threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
     )
@@ -183,23 +184,21 @@ def _train(
     first = studies[0].definition
     title = first.name if len(studies) == 1 else comparison_of(first) or first.name
 
-    def progress() -> StudyProgress:
+    def read() -> list[StudyProgress]:
         try:
-            each = [study.progress() for study in studies]
+            return [study.progress() for study in studies]
         finally:
             # A server's connections are for the workers.
             store.close()
-        return each[0] if len(each) == 1 else total_progress(title, each)
 
-    def summary() -> str:
-        try:
-            return summary_line(progress())
-        except StoreError as error:
-            return str(error)
+    def progress() -> StudyProgress:
+        each = read()
+        return each[0] if len(each) == 1 else total_progress(title, each)
 
     done = progress()
     if not done.complete:
-        with make_display(summary, first.training.max_epochs) as display:
+        first_run = not _has_compiled()
+        with make_display(title, read, first.training.max_epochs, first_run=first_run) as display:
             interrupted = run_workers(
                 storage,
                 [study.name for study in studies],
@@ -226,6 +225,12 @@ def _train(
             err=True,
         )
     return 1 if done.failed else 0
+
+
+def _has_compiled() -> bool:
+    from fdrnn.model.toolchain import has_compiled  # noqa: PLC0415 - as below
+
+    return has_compiled()
 
 
 def _require_toolchain() -> None:

@@ -14,3 +14,8 @@ def duration(seconds: float) -> str:
 def file_size(n_bytes: int) -> str:
     """Return a size as text, for example ``"571.2 kB"``."""
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def clock(seconds: float) -> str:
+    """Return the time that has passed as a clock shows it, for example ``"0:34"``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from fdrnn.search import EventKind, WorkerEvent
-from fdrnn.studies.cli.display import Display, LiveDisplay, LogDisplay, describe, make_display
+from fdrnn.search import EventKind, StoreUnavailableError, StudyProgress, TimeLeft, WorkerEvent
+from fdrnn.search.store.progress import SelectedTrial
+from fdrnn.studies.cli.display import (
+    LiveDisplay,
+    LogDisplay,
+    describe,
+    make_display,
+    outlook,
+)
+
+LEFT = TimeLeft(seconds=720.0, worker_seconds=1440.0, n_workers=2, n_finished=5)
+PROGRESS = StudyProgress(
+    study="jsb",
+    n_trials=32,
+    waiting=25,
+    running=2,
+    finished=5,
+    failed=0,
+    diverged=0,
+    selected=SelectedTrial(config_index=7, best_epoch=40, valid_nll=8.1114),
+    running_trials=(),
+    failed_trials=(),
+    troubled_trials=(),
+    time_left=LEFT,
+)
+COUNTS = "study jsb: 5 of 32 trials finished, 2 running, 25 waiting"
+OUTLOOK = "best NLL 8.111 (trial 7), 12 min left"
 
 
 def event(kind: EventKind, worker: str = "host-1", epoch: int = 17, text: str = "") -> WorkerEvent:
@@ -25,19 +53,37 @@ def event(kind: EventKind, worker: str = "host-1", epoch: int = 17, text: str = 
     )
 
 
-def summary() -> str:
-    return "study jsb: 5 of 32 trials finished"
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
-def shown(display_class: type[LogDisplay] | type[LiveDisplay], *events: WorkerEvent) -> str:
-    out = io.StringIO()
-    live = display_class is LiveDisplay
-    console = Console(file=out, force_terminal=live, width=100, color_system=None)
-    display: Display = display_class(console, summary, 300)
-    with display:
+def log(*, first_run: bool = False) -> tuple[LogDisplay, Clock, Callable[[], list[str]]]:
+    """A display, its clock and its lines so far without their times."""
+    out, clock = io.StringIO(), Clock()
+    console = Console(file=out, force_terminal=False, width=80)
+    display = LogDisplay(console, "jsb", lambda: [PROGRESS], 300, first_run=first_run, now_s=clock)
+    return display, clock, lambda: [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
+
+
+def drawn(
+    *events: WorkerEvent, width: int = 100, first_run: bool = False, passed_s: float = 0.0
+) -> str:
+    """What a terminal shows in the end, and what was printed above it."""
+    out, clock = io.StringIO(), Clock()
+    console = Console(file=out, force_terminal=True, width=width, color_system=None)
+    with LiveDisplay(
+        console, "jsb", lambda: [PROGRESS], 300, first_run=first_run, now_s=clock
+    ) as display:
         for one in events:
             display.show(one)
-    return out.getvalue()
+        clock.now_s += passed_s
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).replace("\r", "\n")
 
 
 def test_an_epoch_in_words() -> None:
@@ -65,68 +111,132 @@ def test_divergence_and_a_missing_nll_are_told() -> None:
 
 
 def test_the_log_tells_begin_and_end_but_not_every_epoch() -> None:
-    text = shown(
-        LogDisplay,
-        event(EventKind.CLAIMED, epoch=0),
-        *(event(EventKind.EPOCH, epoch=epoch) for epoch in range(1, 50)),
-        event(EventKind.EPOCH, worker="host-2", epoch=5),
-        event(EventKind.FINISHED, epoch=49),
-        event(EventKind.WAITING),
-        event(EventKind.WAITING),
-    )
-    lines = [line.split(" ", 1)[1] for line in text.splitlines()]
-    assert lines == [
-        summary(),
-        "starting workers; the first run on a machine compiles for about a minute",
+    display, _, lines = log()
+    with display:
+        for one in (
+            event(EventKind.CLAIMED, epoch=0),
+            event(EventKind.COMPILED, epoch=0),
+            *(event(EventKind.EPOCH, epoch=epoch) for epoch in range(1, 50)),
+            event(EventKind.EPOCH, worker="host-2", epoch=5),
+            event(EventKind.FINISHED, epoch=49),
+            event(EventKind.WAITING),
+            event(EventKind.WAITING),
+        ):
+            display.show(one)
+    assert lines() == [
+        f"{COUNTS}; {OUTLOOK}",
+        "starting workers",
         "worker 1: trial 3 starts",
         "worker 1: trial 3: epoch 1 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
         "worker 2: trial 3: epoch 5 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
         "worker 1: trial 3 finished after epoch 49, best validation NLL 8.524",
-        summary(),
+        f"{COUNTS}; {OUTLOOK}",
         "worker 1: waiting for trials of other workers",
     ]
 
 
-def test_the_live_display_has_a_line_per_worker_and_keeps_what_ended() -> None:
-    text = shown(
-        LiveDisplay,
+def test_the_log_has_a_line_for_what_takes_long() -> None:
+    display, clock, lines = log(first_run=True)
+    with display:
+        for passed_s, first in (
+            (5.0, event(EventKind.CLAIMED, epoch=0)),
+            (4.0, event(EventKind.CLAIMED, worker="host-2", epoch=0)),
+            (30.0, event(EventKind.COMPILED, epoch=0)),
+            (61.0, event(EventKind.EPOCH, epoch=1)),
+            (60.0, None),
+        ):
+            clock.now_s += passed_s
+            display.tick()
+            display.tick()
+            if first is not None:
+                display.show(first)
+    compiling = "compiling (first run on this machine, about a minute)"
+    assert [line for line in lines()[2:] if " starts" not in line] == [
+        "starting workers 0:05",
+        f"worker 1: {compiling} 0:34",
+        f"worker 2: {compiling} 0:30",
+        "worker 1: trial 3: training epoch 1 1:01",
+        f"worker 2: {compiling} 1:31",
+        "worker 1: trial 3: epoch 1 of at most 300, validation NLL 8.610 (best 8.524), "
+        "0.81 s/epoch",
+        f"worker 2: {compiling} 2:31",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_live_display_fits_the_terminal(width: int) -> None:
+    text = drawn(
         event(EventKind.EPOCH, worker="host-1"),
         event(EventKind.FAILED, worker="host-2", text="ZeroDivisionError: [x]"),
         event(EventKind.EPOCH, worker="host-2", epoch=299),
+        event(EventKind.CLAIMED, worker="host-3", epoch=0),
+        width=width,
+        first_run=True,
+        passed_s=34.0,
     )
-    assert "worker 2: trial 3 failed: ZeroDivisionError: [x]" in text
-    drawn = [" ".join(line.split()) for line in text.splitlines() if "epoch 2" in line]
-    # One epoch of 0.806 s is left.
-    assert (
-        drawn[-1] == "worker 2 trial 3 epoch 299/300 best NLL 8.524 0.81 s/epoch at most 1 s left"
-    )
-    drawn = [" ".join(line.split()) for line in text.splitlines() if "epoch 17/" in line]
-    # 283 epochs of 0.806 s are 228 s.
-    assert (
-        drawn[-1] == "worker 1 trial 3 epoch 17/300 best NLL 8.524 0.81 s/epoch at most 4 min left"
-    )
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert "worker 2: trial 3 failed: ZeroDivisionError: [x]" in lines
+    *_, counts, bar, one, two, three = [line for line in lines if line.strip()]
+    assert counts == COUNTS
+    assert bar.startswith("━") and bar.rstrip().endswith(OUTLOOK)
+    rest = {
+        # One epoch of 0.806 s is left of the second trial, 228 s of the first.
+        60: ("", ""),
+        80: ("  0.81 s/epoch  at most 4 min", "  0.81 s/epoch  at most 1 s"),
+        140: ("  0.81 s/epoch  at most 4 min", "  0.81 s/epoch  at most 1 s"),
+    }
+    assert one.startswith("worker 1  trial 3  epoch 17/300   best 8.524" + rest[width][0])
+    assert two.startswith("worker 2  trial 3  epoch 299/300  best 8.524" + rest[width][1])
+    first_run = " (first run on this machine, about a minute)" if width > 60 else ""
+    assert three == f"worker 3  compiling{first_run} 0:34"
+
+
+def test_a_warm_machine_builds_the_network() -> None:
+    assert "worker 1  building the network 0:02" in drawn(event(EventKind.CLAIMED), passed_s=2.0)
+
+
+def test_the_outlook_of_a_study_and_of_a_comparison() -> None:
+    assert outlook([PROGRESS]) == OUTLOOK
+    other = replace(PROGRESS, study="plain", selected=SelectedTrial(2, 9, 8.0), time_left=None)
+    assert outlook([PROGRESS, other]) == "best NLL 8.000 (plain trial 2)"
+    first = replace(LEFT, n_finished=0)
+    # 2 x 1440 s of one worker, by 4.
+    other = replace(other, time_left=first)
+    assert outlook([PROGRESS, other]).endswith(", at most 12 min left")
+    assert outlook([replace(PROGRESS, selected=None, time_left=None)]) == ""
+
+
+def test_a_store_that_cannot_be_read_is_shown() -> None:
+    def read() -> list[StudyProgress]:
+        raise StoreUnavailableError("store db: connection refused")
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=False, width=80)
+    with LogDisplay(console, "jsb", read, 300):
+        pass
+    assert "store db: connection refused" in out.getvalue()
 
 
 def test_the_text_of_an_error_is_no_markup() -> None:
-    text = shown(LiveDisplay, event(EventKind.TROUBLE, text="[/bold] [old]"))
+    text = drawn(event(EventKind.TROUBLE, text="[/bold] [old]"))
     # Above the lines, and in the line of the worker.
     assert text.count("[/bold] [old]") >= 2
 
 
 def test_a_replaced_worker_leaves_the_live_display() -> None:
-    text = shown(
-        LiveDisplay,
+    text = drawn(
         event(EventKind.EPOCH, worker="host-1"),
         event(EventKind.REPLACED, worker="host-1", text="killed"),
         event(EventKind.EPOCH, worker="host-2", epoch=299),
     )
-    # The line above that of worker 2, if there is one.
-    last = text[text.rindex("worker 2 ") - 130 :]
+    last = text[text.rindex(COUNTS) :]
     assert "epoch 299/300" in last
     assert "epoch 17/" not in last
 
 
 def test_a_pipe_gets_log_lines() -> None:
-    assert isinstance(make_display(summary, 300), LogDisplay)
+    display = make_display("jsb", lambda: [PROGRESS], 300, first_run=False)
+    assert isinstance(display, LogDisplay)

@@ -88,7 +88,8 @@ def test_a_worker_finishes_every_trial_and_makes_up_none(
     machine = store.study("noise").trials()["machine"].unique()
     assert len(machine) == 1
     assert "openblas" in machine[0]
-    expected = [EventKind.CLAIMED, *[EventKind.EPOCH] * 4, EventKind.FINISHED] * 6
+    begin = [EventKind.CLAIMED, EventKind.COMPILED]
+    expected = [*begin, *[EventKind.EPOCH] * 4, EventKind.FINISHED] * 6
     assert [event.kind for event in events] == expected
     last = events.of(EventKind.EPOCH)[-1]
     seed = int(store.study("noise").trials()["seed"].iloc[5])
@@ -298,7 +299,7 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
     run_worker(url, "noise", on_event=events.append, settings=with_trainer(fake, Robbed))
     kinds = [event.kind for event in events]
     lost = kinds.index(EventKind.LOST)
-    assert set(kinds[1:lost]) <= {EventKind.EPOCH}
+    assert set(kinds[2:lost]) <= {EventKind.EPOCH}
     assert kinds[lost + 1 :].count(EventKind.FINISHED) == kinds.count(EventKind.FINISHED) == 1
     assert thief[0].attempt == 2
     assert_undisturbed(store, fake, n_trials=1, n_epochs=3)

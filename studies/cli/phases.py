@@ -1,0 +1,33 @@
+"""What takes long where nothing shows that it continues."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+_SILENCE_S = 5.0
+
+
+@contextmanager
+def announced(phase: str) -> Iterator[None]:
+    """Print a line on the standard error if what is inside takes longer than five seconds.
+
+    On a terminal, where it has a progress bar, nothing is printed.
+
+    Parameters
+    ----------
+    phase
+        For example ``"reading data set bach"``.
+    """
+    timer = threading.Timer(_SILENCE_S, typer.echo, (f"fdrnn: {phase}",), {"err": True})
+    timer.daemon = True
+    if not sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
