@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -150,20 +151,45 @@ def report_results(store: Store, output: Path, *, page: bool = False) -> None:
 def print_results(findings: Findings) -> list[Table]:
     """Print Table 1 with the studies of its rows, and the tables of comparisons; return them.
 
-    A terminal that is wide enough for the tables shows rendered Markdown; others and a pipe get
-    the Markdown itself.
+    A terminal shows rendered Markdown, with as many columns as it has room for; a pipe gets the
+    Markdown itself.
     """
     tables = list(table1.tables(findings.rows))
     for compared in findings.comparisons:
         tables += [comparison.table(compared), claims.table(compared)]
-    text = markdown.document("Results", tables)
     console = CliConsole()
-    table_width = max(len(line) for line in text.splitlines() if line.startswith("|"))
-    if console.is_terminal and console.width >= table_width:
-        console.print(Markdown(text))
+    if console.is_terminal:
+        shown = [_fitted(table, console.width) for table in tables]
+        console.print(Markdown(markdown.document("Results", shown)))
     else:
-        typer.echo(text)
+        typer.echo(markdown.document("Results", tables))
     return tables
+
+
+def _fitted(table: Table, width: int) -> Table:
+    """Return a table without the columns that a width has no room for, and a note of these.
+
+    Columns of dashes are left out first, then those on the right.
+    """
+    numbers = range(1, len(table.header))
+    empty = [column for column in numbers if all(row[column] == "-" for row in table.rows)]
+    dispensable = [*empty, *(column for column in reversed(numbers) if column not in empty)]
+    kept, shown = list(range(len(table.header))), table
+    while dispensable and _width(shown) > width:
+        kept.remove(dispensable.pop(0))
+        missing = [title for column, title in enumerate(table.header) if column not in kept]
+        shown = replace(
+            table,
+            header=tuple(table.header[column] for column in kept),
+            rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+            n_text=sum(column < table.n_text for column in kept),
+            notes=(*table.notes, f"A wider terminal also shows: {', '.join(missing)}."),
+        )
+    return shown
+
+
+def _width(table: Table) -> int:
+    return max(len(line) for line in markdown.table(table).splitlines() if line.startswith("|"))
 
 
 def _write(

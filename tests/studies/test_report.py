@@ -66,6 +66,22 @@ def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
     assert "omit --storage" in line
 
 
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_terminal_shows_the_columns_that_it_has_room_for(
+    fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = fdrnn("report", "--from", GOLDEN, "--output", tmp_path / "out", "--no-figures")
+    assert result.exit_code == 0, result.output
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+    assert max(map(len, lines)) <= width
+    header = next(line for line in lines if line.split()[:2] == ["Data", "set"])
+    assert ("Deep RNN*" in header) == (width == 140)
+    assert "Ours" in header
+    assert ("A wider terminal also shows:" in result.stdout) == (width < 140)
+
+
 @pytest.mark.parametrize("every", ["0", "-1", "nan"])
 def test_a_time_between_looks_that_is_none(error_line: ErrorLine, every: str) -> None:
     assert "--every must be at least 0.01 s" in error_line("report", "--watch", "--every", every)
