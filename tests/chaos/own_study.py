@@ -116,15 +116,19 @@ class _Killer:
         again = still.get((trial.pid, trial.config_index))
         if again is None:
             return
-        self.kills[_stage(again)] += 1
         # Every third time all processes at once, as when a machine loses its power.
-        if self.kills.total() % 3 == 0:
-            self.n_whole += 1
-            os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.wait()
-        else:
-            assert trial.pid is not None
-            os.kill(trial.pid, signal.SIGKILL)
+        whole = self.kills.total() % 3 == 2
+        assert trial.pid is not None
+        try:
+            if whole:
+                os.killpg(run.process.pid, signal.SIGKILL)
+                run.process.wait()
+            else:
+                os.kill(trial.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.kills[_stage(again)] += 1
+        self.n_whole += whole
 
 
 def _running(url: str) -> tuple[TrialProgress, ...]:
