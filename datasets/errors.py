@@ -87,6 +87,18 @@ class FetchError(FdrnnError, ConnectionError):
     """A data file that no mirror delivered intact."""
 
 
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the end of a message that suggests the nearest of some names, empty if none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("frist", ["first", "rungs"])
+    '; did you mean first?'
+    """
+    nearest = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
 class _Renderer(reprlib.Repr):
     def __init__(self) -> None:
         super().__init__()

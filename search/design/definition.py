@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from fdrnn.datasets import DataDescription
-from fdrnn.datasets.errors import UnknownNameError, one_line, shown
+from fdrnn.datasets.errors import UnknownNameError, did_you_mean, one_line, shown
 from fdrnn.datasets.sources import package as data_package
 from fdrnn.model import (
     DEFAULT_OUTPUT,
@@ -355,10 +354,9 @@ def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str)
     known = list(known)
     for key in values:
         if key not in known:
-            nearest = [prefix + name for name in difflib.get_close_matches(key, known, n=1)]
+            guess = did_you_mean(prefix + key, [prefix + name for name in known])
             if not prefix and key in _types(TrainingSettings):
-                nearest = [f"{_TABLE}.{key}"]
-            guess = f"; did you mean {nearest[0]}?" if nearest else ""
+                guess = f"; did you mean {_TABLE}.{key}?"
             raise DefinitionError(f"unknown key {prefix}{key}{guess} (known: {', '.join(known)})")
 
 

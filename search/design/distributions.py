@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from fdrnn.datasets.errors import shown
+from fdrnn.datasets.errors import did_you_mean, shown
 from fdrnn.search.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -349,7 +349,8 @@ def distribution_of(data: Any) -> Distribution:
     kind = named[0]
     unknown = [key for key in data if key != kind and key not in _KEYS[kind]]
     if unknown:
-        raise DefinitionError(f"unknown key {shown(unknown[0])} beside {kind!r}")
+        guess = did_you_mean(unknown[0], ["when", *_KEYS[kind]])
+        raise DefinitionError(f"unknown key {shown(unknown[0])} beside {kind!r}{guess}")
     values = data[kind]
     if not isinstance(values, list | tuple):
         raise DefinitionError(f"{kind} must be a list, got {shown(values)}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from fdrnn.datasets.errors import shown
+from fdrnn.datasets.errors import did_you_mean, one_line, shown
 from fdrnn.search.errors import DefinitionError
 
 _KEYS = ("first", "rungs", "keep")
@@ -82,7 +82,8 @@ class Halving:
         for key in mapping:
             if key not in _KEYS:
                 raise DefinitionError(
-                    f"unknown key halving.{shown(key)} (known: {', '.join(_KEYS)})"
+                    f"unknown key halving.{one_line(key)}{did_you_mean(key, _KEYS)} "
+                    f"(known: {', '.join(_KEYS)})"
                 )
         if ("first" in mapping) == ("rungs" in mapping):
             raise DefinitionError("halving must have one of the keys first and rungs")

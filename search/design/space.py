@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from fdrnn.datasets.errors import UnknownNameError, shown
+from fdrnn.datasets.errors import UnknownNameError, did_you_mean, shown
 from fdrnn.model import VARIANTS, FastDropoutHyperparameters
 from fdrnn.search.design.distributions import Choices, Distribution, Value, distribution_of
 from fdrnn.search.design.table3 import TABLE_3
@@ -108,7 +108,7 @@ class Space:
             if condition is not None and condition.parameter not in seen:
                 raise DefinitionError(
                     f"space.{parameter.name}: when must name a parameter before it, got "
-                    f"{shown(condition.parameter)}"
+                    f"{shown(condition.parameter)}{did_you_mean(condition.parameter, seen)}"
                 )
             seen.add(parameter.name)
 

@@ -227,7 +227,7 @@ def test_a_study_files_forms_are_read(data: object, expected: Distribution) -> N
         ({"float": [1.0]}, r"float must be \[low, high\], got \[1.0\]"),
         ({"float": 1.0}, "float must be a list, got 1.0"),
         ({"float": [0, 1], "log": 1}, "log must be true or false, got 1"),
-        ({"float": [0, 1], "lgo": True}, "unknown key 'lgo' beside 'float'"),
+        ({"float": [0, 1], "lgo": True}, "unknown key 'lgo' beside 'float'; did you mean log"),
         ({"choices": [1, 2], "step": 1}, "unknown key 'step' beside 'choices'"),
         ({"float": [0, 1], "int": [0, 1]}, "one of the keys choices, int, float, got"),
         ({}, "one of the keys choices, int, float, got"),

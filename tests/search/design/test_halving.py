@@ -56,7 +56,7 @@ def test_rungs_grow_by_the_share_that_continues(
         ({"rungs": 25}, "halving.rungs must be a list of epochs, got 25"),
         ({"rungs": [1], "first": 1}, "halving must have one of the keys first and rungs"),
         ({"keep": 0.5}, "halving must have one of the keys first and rungs"),
-        ({"frist": 25}, "unknown key halving.'frist'"),
+        ({"frist": 25}, r"unknown key halving.frist; did you mean first\?"),
         (3, "halving must be a table, got 3"),
     ],
 )

@@ -178,6 +178,10 @@ def test_a_space_that_makes_no_sense_is_refused() -> None:
         ({"bach_size": 9}, "did you mean batch_size by 'bach_size'"),
         ({"decay": {"choices": [0.8], "when": {"bach": 1}}}, "space.decay: when must name a para"),
         (
+            {"batch_size": {"choices": [8], "when": {"decai": 0.8}}},
+            r"when must name a parameter before it, got 'decai'; did you mean decay\?",
+        ),
+        (
             {"n_hidden": {"choices": [8], "when": {"decay": 0.8}}},
             "space.n_hidden: when must name a parameter before it, got 'decay'",
         ),
