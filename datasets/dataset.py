@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fdrnn.datasets.baseline import columns_nll, last_value_nll, symbols_nll
 from fdrnn.datasets.errors import DataError, shown
 from fdrnn.datasets.limits import require_few_sequences
 
@@ -59,8 +60,8 @@ class DataDescription:
 
     Attributes
     ----------
-    title, note, n_features, lowest_midi_note, fingerprint, kind
-        Those of the `Dataset`.
+    title, note, n_features, lowest_midi_note, fingerprint, kind, baseline_nll
+        Those of the `Dataset`; the last is None where it was not stored.
     """
 
     title: str
@@ -69,15 +70,19 @@ class DataDescription:
     lowest_midi_note: int | None
     fingerprint: str
     kind: str = BINARY
+    baseline_nll: float | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the fields by name; ``DataDescription(**mapping)`` restores the description.
 
-        Binary data have no key ``kind``, like data stored before there were kinds.
+        Binary data have no key ``kind``, like data stored before there were kinds, and data
+        without a naive prediction none for it.
         """
         mapping = asdict(self)
         if self.kind == BINARY:
             del mapping["kind"]
+        if self.baseline_nll is None:
+            del mapping["baseline_nll"]
         return mapping
 
 
@@ -202,7 +207,14 @@ class Dataset:
             lowest_midi_note=self.lowest_midi_note,
             fingerprint=self.fingerprint,
             kind=self.kind,
+            baseline_nll=self.baseline_nll,
         )
+
+    @cached_property
+    def baseline_nll(self) -> float | None:
+        """Test NLL of the naive prediction (`fdrnn.datasets.baseline`), None if not finite."""
+        nll = _NAIVE[self.kind](self.train, self.test)
+        return nll if math.isfinite(nll) else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -243,4 +255,10 @@ _FAULTS: Mapping[str, Callable[[Frames], str]] = {
     BINARY: _binary_fault,
     REAL: _real_fault,
     CATEGORICAL: _categorical_fault,
+}
+
+_NAIVE: Mapping[str, Callable[[Sequences, Sequences], float]] = {
+    BINARY: columns_nll,
+    REAL: last_value_nll,
+    CATEGORICAL: symbols_nll,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,9 @@ def _description(values: Mapping[str, Any]) -> DataDescription:
     for name, kind in _DATA_TYPES.items():
         if type(getattr(data, name)) is not kind:
             raise ValueError(f"data.{name} must be {kind.__name__}, got {shown(values[name])}")
+    nll = data.baseline_nll
+    if nll is not None and not (isinstance(nll, float) and math.isfinite(nll)):
+        raise ValueError(f"data.baseline_nll must be a finite number, got {shown(nll)}")
     return data
 
 
