@@ -6,9 +6,9 @@ HTML, SVG or PDF.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,8 @@ class Table(Artefact):
         Number of text columns, which come first; the others are numbers, aligned to the right.
     notes
         Sentences below it.
+    best
+        Positions (row, column) of the best numbers, which are printed in bold.
     """
 
     data: pd.DataFrame
@@ -56,6 +58,7 @@ class Table(Artefact):
     rows: tuple[tuple[str, ...], ...]
     n_text: int
     notes: tuple[str, ...] = ()
+    best: frozenset[tuple[int, int]] = frozenset()
 
     @classmethod
     def of(
@@ -68,6 +71,7 @@ class Table(Artefact):
         text: Columns[T],
         numbers: Columns[T] = (),
         notes: Iterable[str] = (),
+        best: Iterable[tuple[int, int]] = (),
     ) -> Self:
         """Return the table of some entries, a row each.
 
@@ -75,7 +79,7 @@ class Table(Artefact):
         ----------
         entries
             What the rows show.
-        name, title, data, notes
+        name, title, data, notes, best
             As the attributes.
         text, numbers
             Its columns of text and of numbers.
@@ -89,6 +93,7 @@ class Table(Artefact):
             rows=tuple(tuple(cell(entry) for _, cell in columns) for entry in entries),
             n_text=len(text),
             notes=tuple(notes),
+            best=frozenset(best),
         )
 
 
@@ -106,12 +111,16 @@ class Figure(Artefact):
         Draws it by `fdrnn.reports.figures.style.new_figure`.
     formats
         Suffixes of its files: ``"svg"`` or ``"png"``; the page embeds the SVG.
+    basis
+        Digest of all that it shows, by which its files are kept for the next report; empty where
+        they are not kept.
     """
 
     caption: str
     alt: str
     draw: Callable[[], Drawing]
     formats: tuple[str, ...] = ("svg",)
+    basis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,9 +175,10 @@ class Report:
     overview
         Sections on all studies together.
     studies
-        Makes the sections of the studies, one after another.
-    study_names
-        Names of the studies, in the order of `studies`.
+        A section for each study.
+    exploration
+        What the page's interactive part shows (`fdrnn.reports.numbers.exploration`); empty where
+        there is none.
     """
 
     title: str
@@ -176,5 +186,10 @@ class Report:
     rules: tuple[str, ...]
     missing: tuple[str, ...]
     overview: tuple[Section, ...]
-    studies: Callable[[], Iterator[Section]]
-    study_names: tuple[str, ...]
+    studies: tuple[Section, ...]
+    exploration: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """All sections, in reading order."""
+        return *self.overview, *self.studies

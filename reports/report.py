@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.artefacts import Artefact, Report, Section
+from fdrnn.reports.artefacts import Artefact, Figure, Report, Section
 from fdrnn.reports.figures import (
     best_of_k,
     by_variant,
@@ -21,8 +23,10 @@ from fdrnn.reports.figures import (
 )
 from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.exploration import exploration
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.table1 import Row, table1
+from fdrnn.reports.numbers.text import plural
 from fdrnn.reports.tables import claims, comparison, costs, table3
 from fdrnn.reports.tables import table1 as table1_tables
 from fdrnn.reports.tables.table2 import table2
@@ -41,19 +45,16 @@ def build(findings: Findings, *, figures: bool = True, of_exports: bool = False)
         Whether the studies come from exports, for which no command is advised.
     """
     hindrance = figure1.hindrance() if figures else ""
+    studies = list(findings.studies.values())
     return Report(
-        title=f"Report on {_count(len(findings.rows))}",
-        used=tuple(f"{row.study}: {_used(row)}" for row in findings.rows),
+        title=f"Report on {plural(len(studies), 'study', 'studies')}",
+        used=tuple(_used(findings.rows)),
         rules=table1_tables.RULES,
         missing=tuple(missing(findings, hindrance, of_exports=of_exports)),
         overview=tuple(_overview(findings, figures=figures, figure1_too=not hindrance)),
-        studies=lambda: (_study(findings, row, figures=figures) for row in findings.rows),
-        study_names=tuple(findings.studies),
+        studies=tuple(_study(findings, row, figures=figures) for row in findings.rows),
+        exploration=exploration(studies),
     )
-
-
-def _count(n_studies: int) -> str:
-    return "1 study" if n_studies == 1 else f"{n_studies} studies"
 
 
 def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterator[Section]:
@@ -68,11 +69,13 @@ def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterat
             claims.table(one),
             by_variant.figure(one) if figures else None,
             comparison.draws_file(one),
+            shown=list(one.members.values()),
         )
     selected = table3.tables(studies)
     if selected:
         yield _section("hyperparameters", "Hyperparameters", *selected)
-    if not figures:
+    # The paper's figures say nothing of data that are not the paper's.
+    if not figures or not findings.of_the_paper:
         return
     drawn = [*_figures2(findings), *([figure1.figure()] if figure1_too else [])]
     if drawn:
@@ -80,11 +83,24 @@ def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterat
 
 
 def _section(
-    anchor: str, title: str, *artefacts: Artefact | None, text: tuple[str, ...] = ()
+    anchor: str,
+    title: str,
+    *artefacts: Artefact | None,
+    text: tuple[str, ...] = (),
+    shown: Sequence[Evidence] = (),
 ) -> Section:
-    """Return a section of those artefacts that there are."""
-    shown = tuple(one for one in artefacts if one is not None)
-    return Section(anchor=anchor, title=title, text=text, artefacts=shown)
+    """Return a section of those artefacts that there are; its figures show some studies."""
+    there = (one for one in artefacts if one is not None)
+    based = (_based(one, shown) if isinstance(one, Figure) and shown else one for one in there)
+    return Section(anchor=anchor, title=title, text=text, artefacts=tuple(based))
+
+
+def _based(figure: Figure, studies: Sequence[Evidence]) -> Figure:
+    """Return a figure that is kept for the next report, if its studies will not change."""
+    if not all(one.complete for one in studies):
+        return figure
+    digest = hashlib.sha256(" ".join(one.digest for one in studies).encode())
+    return replace(figure, basis=digest.hexdigest())
 
 
 def _figures2(findings: Findings) -> Iterator[Artefact]:
@@ -99,7 +115,7 @@ def _figures2(findings: Findings) -> Iterator[Artefact]:
             f"figure2-{row.study}", row.title, [findings.studies[name] for name in pair]
         )
         if drawn is not None:
-            yield drawn
+            yield _based(drawn, [findings.studies[name] for name in pair])
 
 
 def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
@@ -113,7 +129,8 @@ def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
         table2(evidence),
         *(_figures(evidence, plain) if figures else []),
         *(samples.artefacts(evidence.name, kept, evidence.data) if kept and figures else []),
-        text=(_basis(row), *([note] if row.note else [])),
+        text=(_setting(row), *([note] if row.note else [])),
+        shown=[evidence, *([plain] if plain else [])],
     )
 
 
@@ -131,18 +148,31 @@ def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | 
     yield cost.figure(evidence)
 
 
-def _used(row: Row) -> str:
-    return (
-        f"{row.trials_finished} of {row.trials_planned} trials finished{_pruned(row)}, space "
-        f"{row.space}, seed {row.seed}, padding {row.padding}, fdrnn {row.code_version}"
-    )
+def _used(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a line per study, and first what all of several have in common."""
+    described = [
+        (
+            f"space {row.space}",
+            f"seed {row.seed}",
+            f"padding {row.padding}",
+            f"fdrnn {row.code_version}",
+        )
+        for row in rows
+    ]
+    common = set.intersection(*map(set, described)) if len(rows) > 1 else set()
+    if common:
+        yield f"All studies: {', '.join(one for one in described[0] if one in common)}"
+    for row, parts in zip(rows, described, strict=True):
+        own = (one for one in parts if one not in common)
+        trials = f"{row.trials_finished} of {row.trials_planned} trials finished{_pruned(row)}"
+        yield f"{row.study}: {', '.join((trials, *own))}"
 
 
 def _pruned(row: Row) -> str:
     return f", {row.trials_pruned} pruned" if row.trials_pruned else ""
 
 
-def _basis(row: Row) -> str:
+def _setting(row: Row) -> str:
     """Return the section's first sentences: what its numbers are based on."""
     return (
         f"Space {row.space}, seed {row.seed}; {row.training}; padding {row.padding} in training "

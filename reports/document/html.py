@@ -1,23 +1,37 @@
 """A report as one HTML page that needs no network.
 
 The template is in ``templates/``. jinja2 fills it, with everything escaped, and yields it piece by
-piece, so that the page of many studies is never in memory as a whole.
+piece, so that the page of many studies is never in memory as a whole. The page's policy allows the
+scripts that are there and no other: what data or a user wrote cannot become one.
+
+The interactive part draws with d3 and Observable Plot, whose files are in ``templates/`` as their
+npm packages have them (``d3.min.js`` of d3 7.9.2, ``plot.min.js`` of @observablehq/plot 0.6.17; ISC
+licences beside them): half a megabyte, where plotly.js, which has the drawings ready, has four.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fdrnn.reports.artefacts import Report, Section
 
+Shown = tuple[Section, Mapping[str, str]]
+"""A section, and the data URI of its figures by name."""
+
 _PACKAGE = "fdrnn.reports.document"
+_INTERACTIVE = ("d3.min.js", "plot.min.js", "explore.js")
 
 
-def page(report: Report, sections: Iterable[tuple[Section, Mapping[str, str]]]) -> Iterator[str]:
+def page(report: Report, sections: Iterable[Shown]) -> Iterator[str]:
     """Yield the page, piece by piece.
 
     Parameters
@@ -25,10 +39,28 @@ def page(report: Report, sections: Iterable[tuple[Section, Mapping[str, str]]]) 
     report
         Its introduction.
     sections
-        Its sections, each with the data URI of its figures by name, rendered one after another.
+        Its sections, rendered one after another.
     """
+    names = ("page.js", *(_INTERACTIVE if report.exploration else ()))
+    scripts = [(files(_PACKAGE) / "templates" / name).read_text() for name in names]
     template = _environment().get_template("report.html")
-    return template.generate(report=report, sections=sections)
+    return template.generate(
+        report=report,
+        sections=sections,
+        exploration=_json(report.exploration),
+        scripts=list(map(Markup, scripts)),
+        policy=" ".join(map(_digest, scripts)),
+    )
+
+
+def _json(data: Mapping[str, Any]) -> Markup:
+    """Return data as JSON in which HTML finds no tag."""
+    return Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+
+
+def _digest(script: str) -> str:
+    """Return what a content security policy calls a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 @cache

@@ -6,18 +6,17 @@ Every file is written atomically: a reader, or a crash, finds the old file or th
 from __future__ import annotations
 
 import base64
-import gc
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from fdrnn.datasets.errors import FileError
 from fdrnn.datasets.files import write_atomically
 from fdrnn.reports.artefacts import Artefact, Attachment, Figure, Report, Section, Table
-from fdrnn.reports.document import html, latex, markdown
+from fdrnn.reports.document import drawing, html, latex, markdown
 from fdrnn.reports.numbers.text import MISSING, printable
 
 PAGE = "report.html"
@@ -60,11 +59,11 @@ def write_report(
     folder
         The folder, created if necessary.
     report
-        The report. Its studies are computed, drawn and written one after another.
+        The report. Figures are drawn on every core, or kept (`fdrnn.reports.document.drawing`).
     pdf
         Whether every figure is also written as PDF.
     progress
-        Called with a line after each section.
+        Called with a line after each figure.
 
     Returns
     -------
@@ -80,25 +79,29 @@ def write_report(
     written = [PAGE, "report.md"]
     lines = "".join(f"- {line}\n" for line in (*report.used, *report.missing))
     text = [f"# {report.title}\n\n{lines}"]
+    made = [_with_pdf(section) for section in report.sections] if pdf else report.sections
+    figures = [one for section in made for one in section.artefacts if isinstance(one, Figure)]
 
-    def sections() -> Iterator[tuple[Section, dict[str, str]]]:
-        n_sections = len(report.overview) + len(report.study_names)
-        made = chain(report.overview, report.studies())
-        for number, section in enumerate(map(_with_pdf, made) if pdf else made, 1):
+    def sections(drawn: Iterator[tuple[int, drawing.Files]]) -> Iterator[html.Shown]:
+        for section in made:
             text.append(f"\n{markdown.section(section)}")
             images = {}
             for artefact in section.artefacts:
-                files = _files(artefact)
-                written.extend(_write(folder, files))
                 if isinstance(artefact, Figure):
-                    images[artefact.name] = _image(files)
+                    number, content = next(drawn)
+                    progress(f"figure {number} of {len(figures)}")
+                    images[artefact.name] = _image(content)
+                    files = {f"figures/{artefact.name}.{key}": content[key] for key in content}
+                    written.extend(_write(folder, files))
+                else:
+                    written.extend(_write(folder, _files(artefact)))
             yield section, images
-            progress(f"{number} of {n_sections} sections written: {section.title}")
-            # Drawings refer to themselves: without this, those of many studies pile up.
-            gc.collect()
 
     def write_page(file: BinaryIO) -> None:
-        file.writelines(part.encode() for part in html.page(report, sections()))
+        # Closed at an error too: its processes end with it.
+        with closing(drawing.drawn(figures)) as drawn:
+            page = html.page(report, sections(enumerate(drawn, 1)))
+            file.writelines(part.encode() for part in page)
 
     write_atomically(folder / PAGE, write_page, way_out=_WAY_OUT)
     _write(folder, {"report.md": "".join(text)})
@@ -140,7 +143,7 @@ def _with_pdf(section: Section) -> Section:
 
 
 def _files(artefact: Artefact) -> dict[str, str | bytes]:
-    """Return the files of an artefact by name."""
+    """Return the files of a table or an attachment by name."""
     if isinstance(artefact, Table):
         stem = f"tables/{artefact.name}"
         data = artefact.data.copy()
@@ -152,13 +155,8 @@ def _files(artefact: Artefact) -> dict[str, str | bytes]:
             f"{stem}.tex": latex.table(artefact),
             f"{stem}.csv": csv,
         }
-    if isinstance(artefact, Attachment):
-        return {f"files/{artefact.name}": artefact.content}
-    assert isinstance(artefact, Figure)
-    from fdrnn.reports.figures import style  # noqa: PLC0415 - imports matplotlib, which tables need not
-
-    drawn = style.rendered(artefact.draw, artefact.formats)
-    return {f"figures/{artefact.name}.{suffix}": content for suffix, content in drawn.items()}
+    assert isinstance(artefact, Attachment)
+    return {f"files/{artefact.name}": artefact.content}
 
 
 def _no_formula(value: object) -> object:
@@ -169,23 +167,21 @@ def _no_formula(value: object) -> object:
     return f"'{text}" if text[0] in "=+-@" else text
 
 
-def _write(folder: Path, files: dict[str, str | bytes]) -> list[str]:
+def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[str]:
     for name, content in files.items():
         encoded = content.encode() if isinstance(content, str) else content
         write_atomically(folder / name, encoded, way_out=_WAY_OUT)
     return list(files)
 
 
-def _image(files: dict[str, str | bytes]) -> str:
+def _image(content: drawing.Files) -> str:
     """Return the data URI of a figure: of its SVG in the page's ink, else of its PNG."""
-    from fdrnn.reports.figures import style  # noqa: PLC0415 - as above
+    from fdrnn.reports.figures import style  # noqa: PLC0415 - imports matplotlib, which tables need not
 
-    content, kind = next(
-        (style.themed(content), "svg+xml") if name.endswith(".svg") else (content, "png")
-        for name, content in files.items()
-        if isinstance(content, bytes)
+    kind, shown = (
+        ("svg+xml", style.themed(content["svg"])) if "svg" in content else ("png", content["png"])
     )
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(shown).decode()}"
 
 
 def _listed(folder: Path) -> set[str]:

@@ -38,7 +38,6 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
         ),
         alt=_module(data).alt(samples, data),
         draw=lambda: draw(samples, data),
-        formats=("svg", "png"),
     )
     for name, content in midi_files(samples, data):
         yield Attachment(

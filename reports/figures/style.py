@@ -16,6 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -69,6 +73,11 @@ _STYLE: dict[str, Any] = {
     "pdf.fonttype": 42,
     "path.simplify_threshold": 0.5,
 }
+_CANVASES: dict[str, type[FigureCanvasBase]] = {
+    "svg": FigureCanvasSVG,
+    "pdf": FigureCanvasPdf,
+    "png": FigureCanvasAgg,
+}
 _NO_DATE: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None, "ModDate": None},
@@ -116,15 +125,20 @@ def rendered(draw: Callable[[], Figure], formats: Sequence[str]) -> dict[str, by
         figure = draw()
         escape_missing_glyphs(figure)
         # The layout is the same for all formats: solve for it once.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        files = {}
-        for name in formats:
-            buffer = io.BytesIO()
-            dpi = PNG_DPI if name == "png" else RASTER_DPI
-            figure.savefig(buffer, format=name, dpi=dpi, metadata=_NO_DATE[name])
-            files[name] = buffer.getvalue()
-    return files
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        return {name: _printed(figure, name) for name in formats}
+
+
+def _printed(figure: Figure, name: str) -> bytes:
+    # `Figure.savefig` would first draw the figure once more, for its layout.
+    canvas = _CANVASES[name](figure)
+    figure.set_dpi(PNG_DPI if name == "png" else RASTER_DPI)
+    buffer = io.BytesIO()
+    getattr(canvas, f"print_{name}")(buffer, metadata=_NO_DATE[name])
+    return buffer.getvalue()
 
 
 _THEME = "<style>svg{--ink:#1f2428}@media (prefers-color-scheme:dark){svg{--ink:#e4e7ea}}</style>"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 N_RESAMPLES = 10_000
 LEVEL = 0.95
@@ -16,6 +13,8 @@ SEED = 2013
 """Seed of the resampling, the same for every study, so that a report is reproducible."""
 
 _DRAWS_AT_ONCE = 1_000_000
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,13 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Estimate(Interval):
+    """A test NLL, or a difference of two, with its 95 % bootstrap interval over test sequences."""
+
+    value: float | None = None
+
+
+@dataclass(frozen=True)
 class Intervals:
     """Intervals of both averages of a test NLL; see `test_nll_intervals`."""
 
@@ -34,7 +40,7 @@ class Intervals:
     sequence_mean: Interval = Interval()
 
 
-def test_nll_intervals(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int64]) -> Intervals:
+def test_nll_intervals(sums: Floats, steps: npt.NDArray[np.int64]) -> Intervals:
     r"""Return 95 % percentile bootstrap intervals of the pooled NLL and of the sequence mean.
 
     A resample draws as many test sequences as there are, with replacement. Its pooled NLL is the
@@ -59,24 +65,33 @@ def test_nll_intervals(sums: npt.NDArray[np.float64], steps: npt.NDArray[np.int6
     sums, steps = sums[scored], steps[scored]
     if len(sums) < 2 or not np.isfinite(sums).all():
         return Intervals()
-    return Intervals(
-        _interval(lambda sums, steps, axis: sums.sum(axis) / steps.sum(axis), sums, steps),
-        _interval(lambda means, axis: means.mean(axis), sums / steps),
-    )
+    pooled, length, mean = resampled_sums(np.stack([sums, steps, sums / steps / len(sums)]))
+    return Intervals(interval(pooled / length), interval(mean))
 
 
-def _interval(
-    statistic: Callable[..., npt.NDArray[np.float64]], *data: npt.NDArray[Any]
-) -> Interval:
-    found = stats.bootstrap(
-        data,
-        statistic,
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        confidence_level=LEVEL,
-        n_resamples=N_RESAMPLES,
-        batch=max(1, _DRAWS_AT_ONCE // len(data[0])),
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+def resampled_sums(values: Floats) -> Floats:
+    """Return sums over resampled sequences, the same resamples for every row.
+
+    Parameters
+    ----------
+    values
+        Shape (k, n): numbers of n sequences.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (k, `N_RESAMPLES`); the resamples depend on n alone.
+    """
+    n, random = values.shape[1], np.random.default_rng(SEED)
+    at_once = max(1, _DRAWS_AT_ONCE // n)
+    parts = []
+    for first in range(0, N_RESAMPLES, at_once):
+        drawn = random.integers(0, n, (min(at_once, N_RESAMPLES - first), n))
+        parts.append(np.stack([one[drawn].sum(axis=1) for one in values]))
+    return np.concatenate(parts, axis=1)
+
+
+def interval(resampled: Floats) -> Interval:
+    """Return the percentile interval of a number's resamples."""
+    low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Interval(float(low), float(high))

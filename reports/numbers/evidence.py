@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fdrnn.datasets import DataDescription
-from fdrnn.reports.numbers.bootstrap import Intervals, test_nll_intervals
+from fdrnn.reports.numbers.bootstrap import (
+    Estimate,
+    Intervals,
+    interval,
+    resampled_sums,
+    test_nll_intervals,
+)
 from fdrnn.search import (
     Samples,
     Study,
@@ -149,6 +157,12 @@ class Evidence:
         )
 
     @cached_property
+    def resampled(self) -> npt.NDArray[np.float64]:
+        """Nats and steps of the resampled test sequences, shape (2, n_resamples)."""
+        scored = self.sequences[self.sequences["n_steps"] > 0]
+        return resampled_sums(scored[["nll_sum", "n_steps"]].to_numpy(float).T)
+
+    @cached_property
     def samples(self) -> Samples | None:
         """What `fdrnn sample` stored with the selected trial; None if there is nothing."""
         if self.selected is None:
@@ -196,6 +210,43 @@ class Evidence:
         }
         renamed: pd.DataFrame = table[list(names)].rename(columns=names)
         return renamed
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every trial has ended."""
+        ended = (TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)
+        return bool(self.trials["state"].isin(ended).all())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that figures show of the study."""
+        described = (self.definition, self.data, self.study.code_version)
+        digest = hashlib.sha256(repr(described).encode())
+        for frame in (self.trials, self.curves, self.sequences):
+            digest.update(repr([*frame.dtypes.items()]).encode())
+            digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+        if self.samples is not None:
+            for name, value in vars(self.samples).items():
+                shown = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+                digest.update(name.encode() + shown)
+        return digest.hexdigest()
+
+
+def difference(one: Evidence, other: Evidence) -> Estimate:
+    """Return the pooled test NLL of a study's selected trial minus another's.
+
+    For its interval both have the same resampled sequences. It is empty where the two were not
+    tested on the same sequences, or there are fewer than two.
+    """
+    steps, others = (study.sequences["n_steps"].to_numpy(int) for study in (one, other))
+    if (steps > 0).sum() < 2 or not np.array_equal(steps, others):
+        return Estimate()
+    minus = one.sequences["nll_sum"].to_numpy(float) - other.sequences["nll_sum"].to_numpy(float)
+    if not np.isfinite(minus).all():
+        return Estimate()
+    # The difference of two averages over the same steps is the average of the differences.
+    ends = interval((one.resampled[0] - other.resampled[0]) / one.resampled[1])
+    return Estimate(**asdict(ends), value=float(minus.sum() / steps.sum()))
 
 
 def read(study: Study) -> Evidence:

@@ -13,6 +13,7 @@ from functools import cached_property
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.numbers.comparison import Comparison, comparisons
 from fdrnn.reports.numbers.evidence import Evidence, read
+from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.table1 import Row, table1
 from fdrnn.search import Store
 
@@ -31,6 +32,11 @@ class Findings:
 
     rows: Sequence[Row]
     studies: Mapping[str, Evidence]
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether a study's data are of the paper's."""
+        return any(row.data in TABLE_1 for row in self.rows)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:

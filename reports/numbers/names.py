@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fdrnn.search.design.distributions import DIGEST_BITS, Choices, Distribution, IntRange, Value
+from fdrnn.search.design.distributions import DIGEST_BITS, Choices, IntRange, Value
 from fdrnn.search.design.space import Parameter
 
 LABELS = {
@@ -73,6 +73,14 @@ def value_text(name: str, value: object) -> str:
     number = float(value)  # type: ignore[arg-type]
     digits = None if number.is_integer() else _SIGNIFICANT
     return np.format_float_positional(number, precision=digits, fractional=False, trim="-")
+
+
+def numeric_order(text: str) -> tuple[bool, float, str]:
+    """Return the key by which printed values are in order: numbers first, then words."""
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text
 
 
 def range_text(parameter: Parameter) -> str:
@@ -140,14 +148,6 @@ def part_index(parameter: Parameter, value: object) -> int:
         return next(i for i, one in enumerate(distribution.values) if _is_choice(value, one))
     lows = [part.low for part in parts(parameter)]
     return max(i for i, low in enumerate(lows) if low <= float(value))  # type: ignore[arg-type,operator]
-
-
-def drawn_value(distribution: Distribution, value: object) -> Value:
-    """Return the value of a distribution that a frame of trials has as another type."""
-    if isinstance(distribution, Choices):
-        return next(one for one in distribution.values if _is_choice(value, one))
-    number = float(value)  # type: ignore[arg-type]
-    return int(number) if isinstance(distribution, IntRange) else number
 
 
 def _is_choice(value: object, choice: Value) -> bool:

@@ -9,24 +9,17 @@ such studies it is one with as many trials, then one of the plain Table 2, then 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
-from fdrnn.reports.numbers.bootstrap import Interval, test_nll_intervals
-from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.bootstrap import Estimate
+from fdrnn.reports.numbers.evidence import Evidence, difference
 from fdrnn.reports.numbers.names import label
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.search import StudyDefinition, TrialState
-
-
-@dataclass(frozen=True)
-class Estimate(Interval):
-    """A test NLL, or a difference of two, with its 95 % bootstrap interval over test sequences."""
-
-    value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +90,7 @@ class Row:
     valid_nll: float | None
     test_nll_pooled: Estimate
     test_nll_sequence_mean: Estimate
-    minus_plain: Estimate = Estimate()
+    minus_plain: Estimate = field(default_factory=Estimate)
     paper_fd: float | None
     cited_plain: float | None
     cited_rnn_nade: float | None
@@ -245,27 +238,13 @@ def _beside(row: Row, plain: Sequence[Row], by_name: dict[str, Evidence]) -> Row
     )
     if counterpart is None:
         return row
-    minus_plain = _difference(by_name[row.study], by_name[counterpart.study])
+    minus_plain = difference(by_name[row.study], by_name[counterpart.study])
     return replace(row, plain_study=counterpart.study, minus_plain=minus_plain)
 
 
 def _shared(row: Row) -> tuple[str, int, str, str]:
     """Return what a study and its counterpart share."""
     return row.fingerprint, row.seed, row.padding, row.training
-
-
-def _difference(evidence: Evidence, plain: Evidence) -> Estimate:
-    own, other = (
-        one.sequences[["nll_sum", "n_steps"]].to_numpy(float) for one in (evidence, plain)
-    )
-    if own.shape != other.shape or not own.size:
-        return Estimate()
-    minus, steps = own[:, 0] - other[:, 0], own[:, 1].astype(int)
-    # The difference of two averages over the same steps is the average of the differences.
-    interval = test_nll_intervals(minus, steps).pooled
-    if interval.low is None:
-        return Estimate()
-    return Estimate(**asdict(interval), value=float(minus.sum() / steps.sum()))
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:

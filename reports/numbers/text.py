@@ -38,6 +38,6 @@ def spread(values: pd.Series[Any] | npt.NDArray[np.float64], style: str = ".2f")
     return middle if len(numbers) == 1 else f"{middle} ({low} to {high})"
 
 
-def plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun, for example ``"1 step"`` or ``"2 steps"``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"

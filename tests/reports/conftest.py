@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fdrnn.reports.document import drawing
 from fdrnn.reports.document.writing import write_report
 from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.numbers.findings import read_evidence
@@ -13,6 +14,15 @@ from fdrnn.reports.report import build
 from fdrnn.search import PortableStudy, Store, open_store
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where figures are kept between the reports of these tests, instead of in the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "cache_directory", lambda: folder)
+        yield folder / "figures"
 
 
 @pytest.fixture(scope="session")

@@ -179,7 +179,7 @@ def test_a_study_of_one_configuration_tells_of_no_draws(golden: Store, tmp_path:
         store, sa.true(), state="finished", diverged=False, valid_nll=8.1, best_epoch=1, n_epochs=1
     )
     report = built(store)
-    artefacts = [one for part in (*report.overview, *report.studies()) for one in part.artefacts]
+    artefacts = [one for part in (*report.overview, *report.studies) for one in part.artefacts]
     names = {one.name for one in artefacts}
     assert not names & {"fixed-best-of-k", "fixed-values", "fixed-importance"}
     (space,) = (one for one in artefacts if one.name == "fixed-table2")
@@ -256,9 +256,7 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
     report = built(copied)
     assert "No music of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
     write_report(tmp_path / "report", report)
-    assert {f"golden-fd-music.{suffix}" for suffix in ("svg", "png")} <= figures(
-        tmp_path / "report"
-    )
+    assert "golden-fd-music.svg" in figures(tmp_path / "report")
     for name in ("excerpt", "sample"):
         file = tmp_path / "report" / "files" / f"golden-fd-{name}.mid"
         assert file.read_bytes().startswith(b"MThd")
@@ -298,7 +296,7 @@ def test_pdf_and_progress_on_request_and_no_figures(golden: Store, tmp_path: Pat
     write_report(tmp_path / "a", build(findings), pdf=True, progress=lines.append)
     assert {"golden-plain-gap.svg", "golden-plain-gap.pdf"} <= figures(tmp_path / "a")
     assert 'href="figures/golden-plain-gap.pdf"' in (tmp_path / "a" / "report.html").read_text()
-    assert lines[-1] == "4 of 4 sections written: golden-plain: plain RNN on JSB Chorales"
+    assert lines == [f"figure {number} of 9" for number in range(1, 10)]
     write_report(tmp_path / "b", build(findings, figures=False))
     assert not (tmp_path / "b" / "figures").exists()
     tables = {path.name for path in (tmp_path / "a" / "tables").iterdir()}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from chromium import Page, chromium
 from fdrnn.reports.artefacts import Figure, Report, Section, Table
 from fdrnn.reports.document import html
+from fdrnn.reports.numbers.findings import read_evidence
+from fdrnn.search import Store
 
 
 class Outline(HTMLParser):
@@ -68,11 +74,17 @@ def test_the_page_is_accessible_and_loads_nothing(written: Path) -> None:
     for link in page.of("a"):
         target = link["href"] or ""
         assert target.removeprefix("#") in identifiers or (written / target).is_file(), target
-    assert not page.of("script")
     assert not page.of("link")
-    assert "http://" not in text
-    assert "https://" not in text
-    assert "url(" not in text
+    policy = page.of("meta")[2]["content"] or ""
+    scripts = re.findall(r"(?s)<script>(.*?)</script>", text)
+    assert len(scripts) == 4
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    ours = re.sub(r"(?s)<script.*?</script>", "", text)
+    assert "http://" not in ours
+    assert "https://" not in ours
+    assert "url(" not in ours
 
 
 def test_what_a_report_shows_is_escaped() -> None:
@@ -93,11 +105,13 @@ def test_what_a_report_shows_is_escaped() -> None:
         rules=(),
         missing=(),
         overview=(section,),
-        studies=lambda: iter(()),
-        study_names=(),
+        studies=(),
+        exploration={"studies": ["</script><script>"]},
     )
     text = "".join(html.page(report, [(section, {"f": "data:,"})]))
-    assert "<script>" not in text
+    shown = re.sub(r"(?s)<script>.*?</script>", "", text)
+    assert "<script>" not in shown
+    assert '{"studies":["\\u003c/script>\\u003cscript>"]}' in shown
     assert "<code>&lt;code&gt;</code> &amp; more" in text
 
 
@@ -116,6 +130,7 @@ def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool)
     assert browser_page.errors == []
     assert {one for one in browser_page.requests if not one.startswith("data:")} == {url}
     assert browser_page.evaluate("document.documentElement.scrollWidth") <= width
+    browser_page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     shown = browser_page.evaluate(
         "[...document.images].map(image => image.naturalWidth > 0 && image.width > 0)"
     )
@@ -150,3 +165,49 @@ def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool)
         """
     )
     assert (lightest > 200) == dark
+
+
+def test_the_interactive_part(golden: Store, written: Path, browser_page: Page) -> None:
+    browser_page.open((written / "report.html").as_uri())
+    parts = "[...document.querySelectorAll('.part h3')].map(one => one.innerText)"
+    assert browser_page.evaluate(parts) == [
+        "All trials",
+        "NLL against any value",
+        "Parallel coordinates",
+        "Learning curves",
+        "Two studies beside each other",
+    ]
+    shown = "[...document.querySelectorAll('.trials tbody tr')].map(one => one.cells[3].innerText)"
+    nll = browser_page.evaluate(shown)
+    findings = read_evidence(golden)
+    expected = pd.concat(one.trials["valid_nll"] for one in findings.studies.values())
+    finite = sorted(expected[np.isfinite(expected)])
+    assert [float(one) for one in nll if one != "-"] == pytest.approx(finite, abs=5.1e-4)
+    # Sorting the other way round, and filtering by a study and a value.
+    browser_page.evaluate("document.querySelectorAll('.trials thead button')[3].click()")
+    assert browser_page.evaluate(shown)[0] == max(nll, key=lambda one: one != "-" and float(one))
+    for column, text in ((0, "plain"), (3, "< 7")):
+        browser_page.evaluate(
+            f"(() => {{ const field = document.querySelectorAll('.trials input')[{column}];"
+            f"field.value = {json.dumps(text)}; field.dispatchEvent(new Event('input')); }})()"
+        )
+    plain = findings.studies["golden-plain"].trials["valid_nll"]
+    assert len(browser_page.evaluate(shown)) == (plain < 7).sum()
+    curves = "document.querySelectorAll('.part:nth-child(4) [aria-label=line] path').length"
+    assert browser_page.evaluate(curves) == (plain < 7).sum()
+    difference = browser_page.evaluate("document.querySelector('.difference').innerText")
+    minus = findings.rows[0].minus_plain
+    assert minus.value is not None
+    assert minus.low is not None
+    assert minus.high is not None
+    assert f"golden-fd minus golden-plain is {minus.value:.3f}" in difference
+    assert f"{minus.low:.3f} to {minus.high:.3f}" in difference
+    assert browser_page.errors == []
+
+
+def test_a_link_into_a_folded_study_opens_it(written: Path, browser_page: Page) -> None:
+    browser_page.open((written / "report.html").as_uri() + "#golden-fd-gap")
+    opened = "[...document.querySelectorAll('details.study')].map(one => one.open)"
+    assert browser_page.evaluate(opened) == [True, False]
+    browser_page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert browser_page.evaluate(opened) == [True, True]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure as Drawing
 
 from fdrnn.datasets.errors import FileError
-from fdrnn.reports.artefacts import Attachment, Report, Section, Table
+from fdrnn.reports.artefacts import Attachment, Figure, Report, Section, Table
 from fdrnn.reports.document.writing import PAGE, require_writable, write_report, write_tables
 
 CONTENTS = "fdrnn-report-contents.txt"
@@ -18,23 +18,26 @@ CONTENTS = "fdrnn-report-contents.txt"
 
 def report(*names: str, fails: bool = False) -> Report:
     """A report with an attachment of each name in a separate study."""
-
-    def studies() -> Iterator[Section]:
-        for name in names:
-            one = Attachment(name=name, title=name, content=name.encode())
-            yield Section(anchor=name, title=name, artefacts=(one,))
-        if fails:
-            raise RuntimeError("a drawing failed")
-
+    sections = [
+        Section(
+            anchor=name,
+            title=name,
+            artefacts=(Attachment(name=name, title=name, content=name.encode()),),
+        )
+        for name in names
+    ]
+    if fails:
+        sections.append(Section(anchor="fails", title="fails", artefacts=(_failing(),)))
     return Report(
-        title="A report",
-        used=(),
-        rules=(),
-        missing=(),
-        overview=(),
-        studies=studies,
-        study_names=names,
+        title="A report", used=(), rules=(), missing=(), overview=(), studies=tuple(sections)
     )
+
+
+def _failing() -> Figure:
+    def draw() -> Drawing:
+        raise RuntimeError("a drawing failed")
+
+    return Figure(name="fails", title="fails", caption="", alt="", draw=draw)
 
 
 def found(folder: Path) -> set[str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
+from optuna.importance import PedAnovaImportanceEvaluator
 
 from fdrnn.reports.figures import importances
 from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import importance, n_repetitions, n_shuffles, shares
 from fdrnn.search import SPACES, draw
+from fdrnn.search.design.space import Space
 
 
 def made_up(
@@ -109,3 +113,42 @@ def test_the_figure_shows_bars_intervals_and_chance(fd: Evidence) -> None:
     np.testing.assert_array_equal(bars, table["importance"])
     assert "bootstrap" in figure.caption
     assert "8 finished trials" in figure.caption
+
+
+OWN = Space.from_mapping(
+    {
+        "extends": "table2-wide",
+        "step_rate": {"float": [1e-4, 1e-2], "log": True},
+        "dropout_input": {"float": [0.0, 0.9]},
+        "n_hidden": {"int": [64, 512], "log": True, "step": 8},
+        "momentum": {"float": [0.5, 0.9], "step": 0.05},
+        "decay": 0.9,
+        "batch_size": {"int": [8, 40], "step": 4},
+    },
+    "fast_dropout",
+)
+
+
+@pytest.mark.parametrize("space", [SPACES["table2-wide"], OWN], ids=["choices", "ranges"])
+@pytest.mark.parametrize("n_trials", [9, 40])
+def test_the_shares_are_optuna_s(fd: Evidence, space: Space, n_trials: int) -> None:
+    study = optuna.create_study()
+    rows = []
+    for one in draw(space, 3, range(n_trials)):
+        values = dict(one.hyperparameters)
+        nll = 5.0 + math.log(float(values["n_hidden"])) + ((7 * one.index) % n_trials) / n_trials  # type: ignore[arg-type]
+        distributions = {name: space[name].distribution.optuna() for name in values}
+        study.add_trial(optuna.create_trial(params=values, distributions=distributions, value=nll))
+        rows.append({name: values.get(name) for name in space.names} | {"valid_nll": nll})
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=0.25)
+    expected = evaluator.evaluate(study)
+    definition = replace(fd.definition, space=space)
+    table = pd.DataFrame(rows).assign(
+        config_index=range(n_trials), state="finished", diverged=False
+    )
+    made = Evidence(replace(fd.study, definition=definition), table)
+    total = sum(expected.values())
+    found = shares(made)
+    assert set(expected) <= set(found)
+    for name, share in found.items():
+        assert share == pytest.approx(expected.get(name, 0.0) / total, rel=1e-9), name
