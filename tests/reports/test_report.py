@@ -24,6 +24,8 @@ from fdrnn.reports.report import build
 from fdrnn.search import SPACES, SampleOrigin, Samples, Store, create_study, open_store
 from fdrnn.search.store import tables
 
+LEASED = {"lease_renewed": 2e9, "lease_expires": 2e9}
+
 
 @pytest.fixture
 def copied(golden: Store, tmp_path: Path) -> Store:
@@ -107,7 +109,7 @@ def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
 
 def test_an_unfinished_study_is_reported_as_far_as_it_is(copied: Store, tmp_path: Path) -> None:
     index = read_evidence(copied).rows[0].selected_trial
-    _set(copied, tables.trials.c.config_index == index, state="running", valid_nll=None)
+    _set(copied, tables.trials.c.config_index == index, state="running", valid_nll=None, **LEASED)
     report = built(copied, ["golden-fd"])
     assert report.missing[0].startswith("golden-fd is not finished: 1 of 8 trials")
     (row,) = read_evidence(copied, ["golden-fd"]).rows
@@ -209,7 +211,7 @@ def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path)
         )
         query = sa.select(*columns).where(columns[0].in_(ours)).order_by(columns[1].desc()).limit(1)
         last = connection.execute(query).one()
-    _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None)
+    _set(copied, tables.trials.c.config_index == 3, state="running", valid_nll=None, **LEASED)
     write_report(tmp_path / "still", built(copied))
     report = built(copied)
     _set(
