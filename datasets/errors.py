@@ -22,6 +22,7 @@ import difflib
 import math
 import reprlib
 from collections.abc import Iterable
+from typing import ClassVar
 
 MESSAGE_LIMIT = 2000
 """Characters of the longest message."""
@@ -32,7 +33,14 @@ class FdrnnError(Exception):
 
     Its text is one line of at most `MESSAGE_LIMIT` characters, without control characters,
     whatever the message was made of.
+
+    Attributes
+    ----------
+    exit_code
+        With which the command line ends.
     """
+
+    exit_code: ClassVar[int] = 2
 
     def __str__(self) -> str:
         return one_line(super().__str__())

@@ -5,6 +5,7 @@ FdrnnError
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
 |   +-- StoreUnavailableError        an outage: no connection, disk full, locked, read-only
+|   |   +-- PatienceError            an outage at the start that was longer than the patience
 |   +-- ForeignStudyError            a study that another fdrnn created
 +-- PortableFileError (ValueError)   an exported study that cannot be written or read
 +-- LeaseLostError (RuntimeError)    a trial that another worker has claimed
@@ -31,6 +32,13 @@ class StoreError(FdrnnError, ConnectionError):
 
 class StoreUnavailableError(StoreError):
     """The store has an outage or is full, locked or read-only; the call may succeed later."""
+
+
+class PatienceError(StoreUnavailableError):
+    """The store stayed unavailable for as long as a worker waits for it at its start."""
+
+    # EX_TEMPFAIL of sysexits.h: an engine may start the worker again.
+    exit_code = 75
 
 
 class ForeignStudyError(StoreError):

@@ -409,16 +409,17 @@ class Mirror:
         }
 
     def _repair(self, row: Any) -> None:
-        # Another process may end it at the same time.
-        with contextlib.suppress(UpdateFinishedTrialError):
-            self._write(row.config_index, self._curve(row), {})
-            self._end(row)
+        self._write(row.config_index, self._curve(row), {})
+        self._end(row)
 
     def _end(self, row: Any) -> None:
-        trial_id = self._trial_ids[row.config_index]
-        if row.state == TrialState.FAILED:
-            self._storage.set_trial_state_values(trial_id, OptunaState.FAIL)
-            return
-        self._write(row.config_index, {}, self._outcome(row))
-        values = [row.valid_nll] if row.state == TrialState.FINISHED else None
-        self._storage.set_trial_state_values(trial_id, _ENDS[row.state], values)
+        values = None
+        if row.state != TrialState.FAILED:
+            self._write(row.config_index, {}, self._outcome(row))
+        if row.state == TrialState.FINISHED:
+            values = [row.valid_nll]
+        # Another process may end it at the same time.
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_state_values(
+                self._trial_ids[row.config_index], _ENDS[row.state], values
+            )

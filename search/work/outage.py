@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from fdrnn.search.errors import StoreUnavailableError
+from fdrnn.search.errors import PatienceError, StoreUnavailableError
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 30.0
@@ -115,6 +115,43 @@ class StoreWatch:
             self.reached()
             return result
         return None
+
+
+def with_patience(
+    call: Callable[[], Result], patience_s: float, on_wait: Callable[[str], None]
+) -> Result:
+    """Call until the store answers, for a limited time.
+
+    Parameters
+    ----------
+    call
+        The call, which may be repeated.
+    patience_s
+        Seconds after which no further try begins; 0 for a single one.
+    on_wait
+        Called with the reason before the first pause.
+
+    Raises
+    ------
+    PatienceError
+        If the store has not answered.
+    StoreUnavailableError
+        If it has not answered the single try.
+    """
+    watch = StoreWatch(patience_s, on_wait if patience_s else lambda reason: None)
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            return call()
+        except StoreUnavailableError as error:
+            if not patience_s:
+                raise
+            pause_s = watch.missed(error)
+            if time.monotonic() + pause_s > until:
+                raise PatienceError(
+                    f"{error}; it was waited for {patience_s:g} s (--patience)"
+                ) from error
+            time.sleep(pause_s)
 
 
 def _now_s() -> float:

@@ -24,6 +24,7 @@ from fdrnn.search.store.progress import total_progress
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.work.claiming import expire, this_worker, worker_of
 from fdrnn.search.work.events import EventKind, WorkerEvent
+from fdrnn.search.work.outage import with_patience
 from fdrnn.search.work.settings import WorkerSettings
 from fdrnn.search.work.worker import OnEvent, run_worker
 
@@ -92,7 +93,7 @@ def run_workers(
         If a process cannot be started at the beginning, or if trials are left because workers
         ended with an error or died too often.
     StoreError
-        If the store cannot be read at the beginning or the end.
+        If the store cannot be read at the beginning, for the settings' patience, or the end.
     """
     settings = settings or WorkerSettings()
     names = (studies,) if isinstance(studies, str) else tuple(studies)
@@ -100,14 +101,11 @@ def run_workers(
         n_workers = max(usable_cores() // settings.threads, 1)
     if n_workers < 1:
         raise ValueError(f"n_workers must be at least 1, got {n_workers}")
-    store = open_store(store_url)
+    store, n_left = with_patience(
+        lambda: _begun(store_url, names), settings.patience_s, lambda reason: None
+    )
+    n_workers = min(n_workers, max(n_left, usable_cores()))
     try:
-        n_left = sum(store.study(name).progress().left for name in names)
-        n_workers = min(n_workers, max(n_left, usable_cores()))
-        # This shows whether the store can be written; later the workers wait until it can.
-        expire(store.database, "")
-        # A server's connections are for the workers.
-        store.close()
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
         with _on_signals(pool.request_stop), _after(most_s, pool.end_time):
             pool.run()
@@ -118,6 +116,19 @@ def run_workers(
     if pool.errors:
         _require_nothing_left(store_url, names, pool.errors)
     return False
+
+
+def _begun(store_url: str, names: Sequence[str]) -> tuple[Store, int]:
+    """Return the store, without a connection, and the number of trials that are left."""
+    store = open_store(store_url)
+    try:
+        n_left = sum(store.study(name).progress().left for name in names)
+        # This shows whether the store can be written; later the workers wait until it can.
+        expire(store.database, "")
+    finally:
+        # A server's connections are for the workers.
+        store.close()
+    return store, n_left
 
 
 def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:

@@ -21,6 +21,8 @@ class WorkerSettings:
         Seconds for which epochs may be collected before they are written.
     wait_s
         Largest number of seconds between two reads of the other workers' trials.
+    patience_s
+        Seconds for which a store that is unavailable at the start of the workers is waited for.
     threads
         Threads of the matrix products, at least 1.
     training
@@ -29,13 +31,15 @@ class WorkerSettings:
     Raises
     ------
     ValueError
-        If a number is not positive (`write_interval_s` and `checkpoint_interval_s` may be 0).
+        If a number is not positive (`write_interval_s`, `checkpoint_interval_s` and `patience_s`
+        may be 0).
     """
 
     lease_s: float = 60.0
     checkpoint_interval_s: float = 60.0
     write_interval_s: float = 2.0
     wait_s: float = 2.0
+    patience_s: float = 0.0
     threads: int = 1
     training: Training = field(default_factory=Training)
 
@@ -45,6 +49,7 @@ class WorkerSettings:
             ("wait_s", True),
             ("checkpoint_interval_s", False),
             ("write_interval_s", False),
+            ("patience_s", False),
         ):
             value = getattr(self, key)
             if value < 0 or (positive and value == 0):

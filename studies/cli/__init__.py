@@ -1,7 +1,8 @@
 """The command ``fdrnn``: create studies, train their trials, show their status, report them.
 
-Exit codes: 0 success; 1 a study has failed trials; 2 an error, printed in one line on the standard
-error; 130 interrupted, the same command resumes; 141 the output was closed.
+Exit codes: 0 success; 1 a study has failed trials, or a check has found something; 2 an error,
+printed in one line on the standard error; 75 the store was unavailable for longer than
+``--patience``; 130 interrupted, the same command resumes; 141 the output was closed.
 """
 
 from __future__ import annotations

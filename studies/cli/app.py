@@ -64,16 +64,17 @@ Environment:
   FDRNN_DATA_DIR   folder with the data files, instead of a download
   FDRNN_CACHE_DIR  folder of downloads and compiled operations
 
-Exit codes: 0 success; 1 the study has failed trials, or a check found damage; 2 an error, printed
-in one line; 130 interrupted, the same command resumes; 141 the output was closed, as by `| head`.
+Exit codes: 0 success; 1 the study has failed trials, or a check has found something; 2 an error,
+printed in one line; 75 the store was unavailable for longer than --patience; 130 interrupted, the
+same command resumes; 141 the output was closed, as by `| head`.
 """
 
 
-def _fail(message: str) -> typer.Exit:
+def _fail(message: str, code: int = 2) -> typer.Exit:
     # Where the standard error is what cannot be written, the exit code is all that can be said.
     with suppress(OSError):
         typer.echo(f"fdrnn: error: {' '.join(message.split())}", err=True)
-    return typer.Exit(2)
+    return typer.Exit(code)
 
 
 def _discard_output() -> None:
@@ -104,7 +105,7 @@ def _errors_in_one_line() -> Iterator[None]:
         from fdrnn.datasets.errors import FdrnnError, error_line  # noqa: PLC0415
 
         if isinstance(error, FdrnnError):
-            raise _fail(str(error)) from error
+            raise _fail(str(error), error.exit_code) from error
         if isinstance(error, MemoryError):
             raise _fail(f"out of memory ({error_line(error)}); use smaller numbers") from error
         if isinstance(error, OSError):

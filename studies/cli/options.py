@@ -302,6 +302,16 @@ CheckpointEvery = Annotated[
         help="Time between two checkpoints: what a killed worker may lose.",
     ),
 ]
+Patience = Annotated[
+    float | None,
+    number(
+        least=0,
+        unit=" s",
+        metavar="SECONDS",
+        help="Time to wait at the start for a store that is unavailable or full; by default a "
+        "lease for PostgreSQL, and none for SQLite. Exit code 75 after it.",
+    ),
+]
 Trial = Annotated[
     int | None,
     number(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,8 @@ from fdrnn.search import (
     total_progress,
 )
 from fdrnn.search.design.comparison import comparison_of
+from fdrnn.search.store.database import Database
+from fdrnn.search.work.outage import Result, with_patience
 from fdrnn.studies.cli.creation import create, requested
 from fdrnn.studies.cli.display import make_display
 from fdrnn.studies.cli.interrupts import remembered_interrupts
@@ -35,6 +37,7 @@ from fdrnn.studies.cli.options import (
     MaxHours,
     Name,
     Output,
+    Patience,
     Repeats,
     Seed,
     Storage,
@@ -69,6 +72,7 @@ def run(
     threads: Threads,
     lease: Lease,
     checkpoint_every: CheckpointEvery,
+    patience: Patience,
     name: Name,
     storage: Storage,
     data_dir: DataDir,
@@ -102,15 +106,13 @@ def run(
     """
     if name is not None and len(studies) > 1:
         raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
+    settings = _settings(threads, lease, checkpoint_every, patience, storage)
     with remembered_interrupts():
         # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
         requests = [requested(study, trials, epochs, name, repeats, seed) for study in studies]
         _require_toolchain()
         require_writable(output)
-        store = create(requests, storage, data_dir)
-    settings = WorkerSettings(
-        threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
-    )
+        store = _patiently(lambda: create(requests, storage, data_dir), settings)
     deadline = _deadline(max_hours)
     codes = [
         _train(
@@ -135,6 +137,7 @@ def worker(
     threads: Threads,
     lease: Lease,
     checkpoint_every: CheckpointEvery,
+    patience: Patience,
     max_hours: MaxHours,
     storage: Storage,
     data_dir: DataDir,
@@ -150,21 +153,44 @@ def worker(
 
         FDRNN_STORAGE=postgresql://host/fdrnn fdrnn worker jsb --workers 8
     """
-    with remembered_interrupts():
+    settings = _settings(threads, lease, checkpoint_every, patience, storage)
+
+    def read() -> tuple[Store, list[Study], bool]:
         store = open_store(storage)
         studies = store.studies([study])
+        return store, studies, all(stored.progress().complete for stored in studies)
+
+    with remembered_interrupts():
+        store, studies, complete = _patiently(read, settings)
         # Where nothing is left to train, neither a compiler nor the data are needed.
-        if not all(stored.progress().complete for stored in studies):
+        if not complete:
             _require_toolchain()
             # Here and not by several workers at once, and with a progress bar.
             for data in sorted({stored.definition.data for stored in studies}):
                 with announced(f"reading data set {data}"):
                     load(data, data_dir, progress=sys.stderr.isatty())
-    settings = WorkerSettings(
-        threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every
-    )
     deadline = _deadline(max_hours)
     raise typer.Exit(_train(store, studies, storage, workers, settings, data_dir, deadline))
+
+
+def _settings(
+    threads: int, lease: float, checkpoint_every: float, patience: float | None, storage: str
+) -> WorkerSettings:
+    if patience is None:
+        # A file that cannot be opened is mostly a mistake.
+        patience = lease if Database(storage).file is None else 0.0
+    return WorkerSettings(
+        threads=threads, lease_s=lease, checkpoint_interval_s=checkpoint_every, patience_s=patience
+    )
+
+
+def _patiently(call: Callable[[], Result], settings: WorkerSettings) -> Result:
+    def show(reason: str) -> None:
+        typer.echo(
+            f"fdrnn: {reason}; waiting for up to {settings.patience_s:g} s (--patience)", err=True
+        )
+
+    return with_patience(call, settings.patience_s, show)
 
 
 def _deadline(max_hours: float | None) -> float:
@@ -195,7 +221,7 @@ def _train(
         each = read()
         return each[0] if len(each) == 1 else total_progress(title, each)
 
-    done = progress()
+    done = _patiently(progress, settings)
     if not done.complete:
         first_run = not _has_compiled()
         with make_display(title, read, first.training.max_epochs, first_run=first_run) as display:

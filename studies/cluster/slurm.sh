@@ -33,8 +33,9 @@ command -v fdrnn > /dev/null || {
 }
 code=0
 srun fdrnn worker "$study" || code=$?
-# 130: stopped by the signal with trials left; 143: the same before the worker handled signals.
-if [[ $code -eq 130 || $code -eq 143 ]]; then
+# 130: stopped by the signal with trials left; 143: the same before the worker handled signals;
+# 75: the store was unavailable, or full, for longer than --patience.
+if [[ $code -eq 130 || $code -eq 143 || $code -eq 75 ]]; then
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi
 exit "$code"

@@ -202,7 +202,9 @@ def test_workers_below_1_of_a_worker(error_line: ErrorLine) -> None:
     assert "--workers must be at least 1, got 0" in error_line("worker", "bach", "--workers", "0")
 
 
-@pytest.mark.parametrize("command", [("report",), ("study", "status", "x"), ("worker", "x")])
+@pytest.mark.parametrize(
+    "command", [("report",), ("study", "status", "x"), ("worker", "x", "--patience", "0")]
+)
 @pytest.mark.parametrize(
     "storage", ["postgresql://ada@127.0.0.1:1/fdrnn", "sqlite:////dev/null/x", "mysql://h/d"]
 )
@@ -212,6 +214,20 @@ def test_an_unreachable_store(
     line = error_line(*command, "--storage", storage)
     assert "store" in line
     assert "--storage" in line
+
+
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_server_that_stays_away_is_waited_for(
+    fdrnn: Run, study_file: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FDRNN_STORAGE", "postgresql://ada:secret@127.0.0.1:1/fdrnn")
+    result = fdrnn(command, study_file, "--patience", "0.6")
+    assert result.exit_code == 75
+    waiting, end = result.stderr.splitlines()
+    assert waiting.startswith("fdrnn: store postgresql+psycopg://ada:***@127.0.0.1:1/fdrnn: ")
+    assert waiting.endswith("; waiting for up to 0.6 s (--patience)")
+    assert end.startswith("fdrnn: error: store ")
+    assert end.endswith("; it was waited for 0.6 s (--patience)")
 
 
 def test_a_study_on_an_unreachable_store(

@@ -12,6 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from fdrnn.search.errors import PatienceError
+
 CLUSTER = Path(__file__).parents[2] / "studies" / "cluster"
 SLURM = CLUSTER / "slurm.sh"
 SETUP = "kubernetes-setup.yaml"
@@ -72,6 +74,8 @@ def test_workers_are_a_work_queue() -> None:
     assert job["parallelism"] > 1
     assert "completions" not in job
     assert job["template"]["spec"]["terminationGracePeriodSeconds"] > 10
+    ignored = [rule.get("onExitCodes") for rule in job["podFailurePolicy"]["rules"]]
+    assert {"operator": "In", "values": [PatienceError.exit_code]} in ignored
 
 
 @pytest.mark.parametrize("check", [("bash", "-n"), (Path(sys.executable).with_name("shellcheck"),)])
@@ -81,7 +85,8 @@ def test_the_slurm_script_is_sound(check: tuple[str | Path, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "requeued"), [(0, ""), (1, ""), (130, "requeue 7_3\n"), (143, "requeue 7_3\n")]
+    ("code", "requeued"),
+    [(0, ""), (1, ""), (2, ""), *((code, "requeue 7_3\n") for code in (75, 130, 143))],
 )
 def test_a_stopped_task_is_queued_again_and_no_other(
     code: int, requeued: str, tmp_path: Path

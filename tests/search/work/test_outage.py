@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from fdrnn.search import StoreUnavailableError
+from fdrnn.search.errors import PatienceError
 from fdrnn.search.work import outage as outage_module
-from fdrnn.search.work.outage import StoreWatch
+from fdrnn.search.work.outage import StoreWatch, with_patience
 
 AWAY = StoreUnavailableError("store db: connection refused")
 
@@ -120,3 +121,34 @@ def test_other_errors_are_not_repeated() -> None:
 
     with pytest.raises(ZeroDivisionError):
         StoreWatch(60.0).persist(broken, lambda: False)
+
+
+def test_a_call_is_repeated_as_long_as_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.now_s += seconds
+
+    monkeypatch.setattr(outage_module.time, "monotonic", clock)
+    monkeypatch.setattr(outage_module.time, "sleep", sleep)
+    told: list[str] = []
+
+    def answer_at(at_s: float) -> str:
+        if clock.now_s < at_s:
+            raise AWAY
+        return "an answer"
+
+    start = clock.now_s
+    assert with_patience(lambda: answer_at(start + 30.0), 60.0, told.append) == "an answer"
+    assert told == [str(AWAY)]
+    assert 30.0 <= sum(pauses) <= 60.0
+    until = clock.now_s + 60.0
+    with pytest.raises(PatienceError, match=r"connection refused; it was waited for 60 s"):
+        with_patience(lambda: answer_at(until + 1.0), 60.0, told.append)
+    assert clock.now_s <= until
+    with pytest.raises(StoreUnavailableError) as caught:
+        with_patience(lambda: answer_at(until + 1.0), 0.0, told.append)
+    assert caught.value is AWAY
+    assert len(told) == 2
