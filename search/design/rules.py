@@ -36,29 +36,7 @@ _TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str:
 def split(
     variant: str, training: TrainingSettings, drawn: Mapping[str, Value]
 ) -> tuple[Any, TrainingSettings]:
-    """Return the hyperparameters and the training settings of a configuration.
-
-    Parameters
-    ----------
-    variant
-        A name of `fdrnn.model.VARIANTS`.
-    training
-        The study's settings, for what is not drawn.
-    drawn
-        Values by name.
-
-    Returns
-    -------
-    hyperparameters
-        An instance of the variant's class.
-    TrainingSettings
-        With the values drawn.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
-    """
+    """Return what `StudyDefinition.split` does; ValueError if a value is out of its range."""
     needed = hyperparameter_names(variant)
     settings: dict[str, Any] = {key: drawn[key] for key in drawn if key not in needed}
     hyperparameters: dict[str, Any] = {key: drawn[key] for key in drawn if key in needed}

@@ -211,17 +211,14 @@ def open_store(storage: str, *, create: bool = False) -> Store:
     """
     database = Database(storage)
     version = schema_version(database)
-    if version is None:
-        if not create:
-            raise StoreError(
-                f"{no_store(database)}; `fdrnn run STUDY` or `fdrnn study create STUDY` creates "
-                "one, --storage or FDRNN_STORAGE names another"
-            )
+    if version is None and create:
         with database.exclusive():
-            version = schema_version(database)
-            if version is None:
-                _initialize(database)
-                version = tables.SCHEMA_VERSION
+            version = schema_version(database) or _initialize(database)
+    if version is None:
+        raise StoreError(
+            f"{no_store(database)}; `fdrnn run STUDY` or `fdrnn study create STUDY` creates one, "
+            "--storage or FDRNN_STORAGE names another"
+        )
     return _opened(database, version)
 
 
@@ -297,8 +294,9 @@ def require_not_newer(database: Database, version: int) -> None:
         )
 
 
-def _initialize(database: Database) -> None:
+def _initialize(database: Database) -> int:
     # In one transaction: a database that shows the version has all tables.
     with database.write() as connection:
         tables.metadata.create_all(connection)
         connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
+    return tables.SCHEMA_VERSION

@@ -11,7 +11,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search.errors import StoreUnavailableError
@@ -108,12 +107,7 @@ class TrialJournal:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()

@@ -21,7 +21,7 @@ from fdrnn.search import PortableStudy, TrialProgress, open_store
 from postgres import PostgresServer
 
 _NAME = "mine"
-_RUNGS = (5, 10, 20)
+_RUNGS = (20, 40, 80)
 _REPEATS = "repeats"
 _DEFINITION = """\
 data = "noise.npz"
@@ -42,10 +42,11 @@ batch_size = [2, 4, 8]
 
 [training]
 chunk_length = 40
-max_epochs = 40
+max_epochs = 160
+patience = 160
 
 [halving]
-first = 5
+first = 20
 keep = 0.5
 """
 _LIMIT_S = 3600.0
@@ -111,7 +112,7 @@ class _Killer:
         if not due:
             return
         trial = self.generator.choice(due)
-        time.sleep(self.generator.uniform(0.0, 0.5))
+        time.sleep(self.generator.uniform(0.0, 0.2))
         still = {(one.pid, one.config_index): one for one in _running(run.url)}
         again = still.get((trial.pid, trial.config_index))
         if again is None:

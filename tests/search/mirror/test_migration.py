@@ -183,6 +183,10 @@ def test_a_study_goes_on_after_its_migration(
     with store.database.read() as connection:
         stored = connection.scalar(sa.select(tables.studies.c.definition))
     assert stored["space"] == SPACES["table2"].to_mapping()
+    drawn = draw(SPACES["table2"], fake.definition().seed, range(3))
+    assert [store.study("noise").trial(k).hyperparameters for k in range(3)] == [
+        configuration.hyperparameters for configuration in drawn
+    ]
     before = store.study("noise").trials()
     assert before["state"].tolist() == ["finished", "running", "waiting"]
     assert before["n_epochs"].tolist() == [4, 3, 0]

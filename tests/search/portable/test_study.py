@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +23,11 @@ from fdrnn.search import (
     DefinitionError,
     PortableFileError,
     PortableStudy,
+    Space,
     Store,
     StudyConflictError,
     create_study,
+    draw,
     run_worker,
 )
 from fdrnn.search.store import tables
@@ -64,6 +67,32 @@ def test_there_and_back_without_loss(
     assert renamed["study"][0].pop("name") == "again"
     assert after["study"][0].pop("name") == "noise"
     assert renamed == after
+
+
+def test_draws_of_an_own_space_keep_their_bits(
+    store: Store, other: Store, fake: ModuleType, tmp_path: Path
+) -> None:
+    own = {
+        "extends": "table2-wide",
+        "n_hidden": {"int": [64, 512], "log": True, "step": 8},
+        "step_rate": {"float": [1e-4, 1e-2], "log": True},
+        "dropout_hidden_to_hidden": {"float": [0.0, 0.95]},
+        "momentum": 0.99,
+        "dropout_hidden_to_output": {
+            "choices": [0.0, 0.2],
+            "when": {"fast_dropout_final_layer": True},
+        },
+        "batch_size": [9, 27, 54],
+    }
+    space = Space.from_mapping(own, "own")
+    definition = replace(fake.definition(n_trials=40), space=space)
+    create_study(store, definition, fake.DATA)
+    PortableStudy.from_study(store.study("noise")).write(tmp_path / "noise.zip")
+    PortableStudy.read(tmp_path / "noise.zip").insert(other)
+    drawn = [one.hyperparameters for one in draw(space, definition.seed, range(40))]
+    for study in (store.study("noise"), other.study("noise")):
+        assert study.definition == definition
+        assert [study.trial(index).hyperparameters for index in range(40)] == drawn
 
 
 def test_unfinished_trials_wait_under_their_attempts_number(
