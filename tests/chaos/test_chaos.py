@@ -30,7 +30,7 @@ def server(backend: str, request: pytest.FixtureRequest) -> PostgresServer | Non
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     """A study of four small trials and its undisturbed numbers."""
-    definition = study.write_study(tmp_path_factory.mktemp("study"), n_trials=4, n_epochs=80)
+    definition = study.write_study(tmp_path_factory.mktemp("study"), n_trials=4, n_epochs=50)
     yield definition, study.undisturbed(definition, 2, limit_s=300.0)
 
 
