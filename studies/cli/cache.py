@@ -18,6 +18,7 @@ from fdrnn.studies.cli.units import file_size
 PARTS = {
     "data": "downloaded and parsed data sets",
     "compile": "compiled operations",
+    "figures": "drawn figures",
     "matplotlib": "Matplotlib's list of fonts",
 }
 """The folders of the cache directory, each with its contents."""

@@ -15,18 +15,27 @@ from fdrnn.datasets import Dataset, cache_directory, write_npz
 from fdrnn.studies.cli.app import app
 
 HERE = Path(__file__).parent
-COMPILED = cache_directory() / "compile"
+CACHE = cache_directory()
+"""The user's: what is compiled there and Matplotlib's fonts are taken from it."""
+
+
+@pytest.fixture(scope="session")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of figures for all of these tests."""
+    return tmp_path_factory.mktemp("figures", numbered=False)
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's store, data and cache out of the tests, but for compiled operations."""
+def _own_environment(tmp_path: Path, figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's store and data out of the tests, and of the cache what is quickly made."""
     monkeypatch.chdir(tmp_path)
     for name in ("FDRNN_STORAGE", "FDRNN_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / "compile").symlink_to(COMPILED)
+    for folder in (CACHE / "compile", CACHE / "matplotlib", figures):
+        folder.mkdir(parents=True, exist_ok=True)
+        (cache / folder.name).symlink_to(folder)
     monkeypatch.setenv("FDRNN_CACHE_DIR", str(cache))
 
 

@@ -10,9 +10,10 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with files of each part, and one that is somebody else's."""
-    folder = tmp_path / "cache"
+    folder = tmp_path / "own"
+    monkeypatch.setenv("FDRNN_CACHE_DIR", str(folder))
     for name, size in (("data/jsb.mat", 1000), ("compile/a/b.so", 2000), ("compile/c", 500)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bytes(size))
