@@ -107,8 +107,11 @@ class Choices:
         return value
 
     def __str__(self) -> str:
-        """Return the values as one line."""
-        return ", ".join(NONE if value is None else f"{value}" for value in self.values)
+        """Return the values as one line, in the words of a study file."""
+        words = {None: NONE, True: "true", False: "false"}
+        return ", ".join(
+            words[value] if isinstance(value, bool | None) else f"{value}" for value in self.values
+        )
 
     def to_data(self) -> Any:
         """Return the TOML or JSON form: a list, or the value itself where there is only one."""

@@ -140,7 +140,7 @@ def _print_cost(definition: StudyDefinition, data_dir: Path | None) -> None:
     )
     measured = min(_N_MEASURED, definition.n_trials)
     typer.echo(
-        f"On this machine an epoch trains {cost.epoch_s:.1f} s on average of {measured} draws; "
+        f"On this machine an epoch trains {cost.epoch_s:.2g} s on average of {measured} draws; "
         f"{cost.most_epochs:.0f} epochs in all, {duration(cost.most_worker_s)} of one worker's "
         "time, unless trials end earlier by their patience"
     )

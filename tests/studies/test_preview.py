@@ -45,6 +45,7 @@ def test_a_study_is_shown_without_a_store(fdrnn: Run, noise: Path, tmp_path: Pat
     rows = [line.split() for line in lines]
     assert ["n_hidden", "8", "to", "32,", "logarithmic,", "step", "8"] in rows
     assert ["momentum", "0.9"] in rows
+    assert ["max_incoming", "15,", "25,", "35,", "50,", "none"] in rows
     assert ["momentum", *["0.9"] * 10] in rows
     assert "Halving: 0.5 of the trials continue after epochs 2, 4" in lines
     # 2 epochs of each trial, half of them 2 more, a quarter 4 more; and two repeats.
