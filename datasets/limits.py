@@ -1,8 +1,9 @@
 """Limits of data files, checked on announced sizes before anything is allocated.
 
 A small file can announce, compress or repeat a content that fills the memory. Every reader
-therefore takes the bytes that it is about to allocate from a `Budget`. Depth needs no limit,
-because no reader descends further than the format has levels.
+therefore takes the bytes that it is about to allocate from a `Budget`; the size of the file itself
+is checked by `fdrnn.datasets.files.open_file`. Depth needs no limit, because no reader descends
+further than the format has levels.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class Network:
         gradient_norm
             Of the whole loss, before clipping.
         """
-        weights = batch.weights(padding)
+        weights = batch.loss_weights(padding)
         total = max(float(weights.sum(dtype=np.float64)), 1.0)
         noise = {} if rng is None else self.draw(rng, batch)
         loss, norm = self._train(

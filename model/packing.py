@@ -72,8 +72,8 @@ class PackedChunks(PackedRows):
     counted: FloatArray
     masked: FloatArray
 
-    def weights(self, padding: str) -> FloatArray:
-        """Return `counted` or `masked` by the padding rule."""
+    def loss_weights(self, padding: str) -> FloatArray:
+        """Return `counted`, or `masked`, which leaves the padding out of the loss."""
         return self.counted if padding == "counted" else self.masked
 
 

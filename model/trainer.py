@@ -186,7 +186,7 @@ class Trainer:
             loss, norm = network.train(batch, settings.padding, rng)
             losses.append(loss)
             norms.append(norm)
-            steps.append(float(batch.weights(settings.padding).sum(dtype=np.float64)))
+            steps.append(float(batch.loss_weights(settings.padding).sum(dtype=np.float64)))
             updates += 1
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 break

@@ -1,1 +1,1 @@
-"""Gradients taken apart, and what training records of them."""
+"""Decomposition of gradients, and what training records of it."""

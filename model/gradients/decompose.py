@@ -52,7 +52,7 @@ def decompose(
     padding: str,
     rng: np.random.Generator,
 ) -> tuple[LayerDecomposition, ...]:
-    """Take the gradient of the mean NLL per predicted step of a batch apart.
+    """Decompose the gradient of the mean NLL per predicted step of a batch.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def decompose(
         If its graph cannot be compiled on this machine, even where the network's can.
     """
     require_decomposition(variant)
-    weights = batch.weights(padding).astype(np.float64)
+    weights = batch.loss_weights(padding).astype(np.float64)
     weights /= max(weights.sum(), 1.0)
     of_variant, of_output = VARIANTS[variant], OUTPUTS[output]
     noise = {**of_variant.draw(rng, batch, hyperparameters), **of_output.draw(rng, batch)}

@@ -1,4 +1,4 @@
-"""The floors below a training step that are ours: its products alone, and the core's peak.
+"""Lower bounds of a training step's time: its products by fdrnn's kernel, and the core's peak.
 
 Both come from ``native/product.c``, compiled with the compiler and the flags of the operations.
 """

@@ -80,7 +80,7 @@ class Lstm(Variant):
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
-        """Return the candidate's, which corresponds to W_rec of an ordinary network."""
+        """Return the candidate's matrix, which corresponds to W_rec of an ordinary network."""
         W = parameters["W_rec"]
         return W[:, 3 * len(W) :]
 

@@ -1,4 +1,4 @@
-"""What takes long where nothing shows that it continues."""
+"""A message for work that takes long without other output."""
 
 from __future__ import annotations
 
