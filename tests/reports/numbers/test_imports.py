@@ -7,8 +7,8 @@ import sys
 
 PROGRAM = """
 import importlib, pkgutil, sys
-import fdrnn.reports.numbers as wing
-names = [module.name for module in pkgutil.iter_modules(wing.__path__)]
+import fdrnn.reports.numbers as subpackage
+names = [module.name for module in pkgutil.iter_modules(subpackage.__path__)]
 assert len(names) > 10, names
 for name in names:
     importlib.import_module(f"fdrnn.reports.numbers.{name}")
