@@ -81,7 +81,7 @@ seed = 2013
 def study_template(dataset: Dataset, path: Path) -> str:
     """Return the text of a study definition that fits a data set.
 
-    Prepended zeros are masked in a user's own data, and counted in known data, as in the paper.
+    Prepended zeros are masked in a user's own data, and counted in known data, as by the authors.
     The number of epochs allows about 5,000 updates, as the paper's studies do.
 
     Parameters
@@ -109,7 +109,7 @@ def study_template(dataset: Dataset, path: Path) -> str:
     padding = (
         ("masked", "prepended zeros do not count")
         if own or dataset.kind == CATEGORICAL
-        else ("counted", "prepended zeros count, as in the paper")
+        else ("counted", "prepended zeros count, as in the authors' code")
     )
     training = (
         ("batch_size", _BATCH_SIZE, f"chunks of a minibatch; the training data have {n_chunks}"),
