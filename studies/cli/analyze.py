@@ -29,9 +29,10 @@ def analyze(
 ) -> None:
     """Split a model's gradient into training loss and regulariser.
 
-    For each weight matrix of a finished trial (at its best epoch) or a running one (at its last
-    checkpoint), on the first minibatch of the training set: the ratio of the two parts' norms,
-    the signs of delta, and whether the parts add up. Numbers per unit are written to a CSV file.
+    These are the two parts of section 2.2.2 of the paper. For each weight matrix of a finished
+    trial (at its best epoch) or a running one (at its last checkpoint), on the first minibatch of
+    the training set: the ratio of their norms, the signs of delta = dJ/dV[a], and whether they add
+    up. Numbers per unit are written to a CSV file.
 
     For example:
 

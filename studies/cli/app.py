@@ -36,13 +36,13 @@ COMMANDS = {
         "dashboard",
         "Serve optuna-dashboard on the store: live curves in a web browser.",
     ),
-    "study": ("study", "Create, watch, export and import studies."),
+    "study": ("study", "Create, watch, change, export, import and verify studies."),
     "store": ("store", "Migrate, check and prune a store."),
     "data": ("data", "List, fetch and show data sets."),
     "cache": ("cache", "Show or clear the cache of data sets and compiled operations."),
     "doctor": (
         "doctor",
-        "Check Python, packages, compiler, CPU, cache, store and data; print cures.",
+        "Check Python, packages, compiler, CPU, cache, store and data.",
     ),
 }
 """Module and summary of each command."""

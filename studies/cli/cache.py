@@ -52,7 +52,7 @@ def clear(
 ) -> None:
     """Delete parts of the cache, which are fetched or computed again when they are needed.
 
-    Not while workers start: they may be compiling into it.
+    Do not clear it while workers start: they may be compiling into it.
 
     For example:
 

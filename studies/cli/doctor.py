@@ -1,4 +1,4 @@
-"""``fdrnn doctor``: checks of everything that training needs, each failure with its cure.
+"""``fdrnn doctor``: checks of everything that training needs, each failure with the way to fix it.
 
 Each check imports what it inspects, so that a broken installation fails one check alone.
 """
@@ -27,9 +27,10 @@ app = commands()
 
 @app.command()
 def doctor(storage: Storage, data_dir: DataDir) -> None:
-    """Check Python, packages, compiler, CPU, cache, store and data; print cures.
+    """Check Python, packages, compiler, CPU, cache, store and data.
 
-    A line per check; exit code 1 if one fails. Nothing is downloaded, and the store is only read.
+    Prints a line per check; one that fails says how to fix it, and the exit code is then 1.
+    Nothing is downloaded, and the store is only read.
     """
     checks: dict[str, Callable[[], str]] = {
         "Python": _python,

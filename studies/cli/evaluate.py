@@ -36,8 +36,8 @@ def evaluate(
 ) -> None:
     """Score a stored model on other data of the same kind.
 
-    Prints the NLL in nats per predicted step, over all steps and as the mean over sequences, of
-    whole sequences. Real values are standardised as in training, and the NLL is in the units of
+    Scores whole sequences and prints the NLL in nats per predicted step, over all steps and as the
+    mean over sequences. Real values are standardised as in training, and the NLL is in the units of
     the file. Nothing is stored.
 
     For example:

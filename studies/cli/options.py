@@ -205,13 +205,14 @@ _study_source = typer.Argument(
 StudySource = Annotated[str, _study_source]
 StudySources = Annotated[list[str], _study_source]
 StoredStudy = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the store.")]
-_stored = "or comparison of the store"
-StoredStudies = Annotated[str, typer.Argument(metavar="STUDY", help=f"A study {_stored}.")]
+StoredStudies = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study or comparison of the store.")
+]
 AnyStudies = Annotated[
     list[str],
     typer.Argument(
         metavar="[STUDY]...",
-        help=f"Studies {_stored}s; all of them by default.",
+        help="Studies or comparisons of the store; all of them by default.",
         default_factory=list,
         show_default=False,
     ),
@@ -241,19 +242,20 @@ Trials = Annotated[
     int | None,
     number(
         least=1,
-        help="Trials of the study, instead of n_trials; a larger number extends a study of the "
-        "store.",
+        help="Trials of the study, instead of the definition's n_trials; a larger number extends a "
+        "study of the store.",
     ),
 ]
 Epochs = Annotated[
-    int | None, number(least=1, help="Most epochs of a trial, instead of max_epochs.")
+    int | None,
+    number(least=1, help="Most epochs of a trial, instead of the definition's max_epochs."),
 ]
 Repeats = Annotated[
     int | None,
     number(
         least=1,
-        help="Further seeds of the selected configuration, instead of repeats; a larger number "
-        "extends a study of the store.",
+        help="Further seeds with which the selected configuration is trained, instead of the "
+        "definition's repeats; a larger number extends a study of the store.",
     ),
 ]
 Seed = Annotated[
@@ -278,8 +280,8 @@ Threads = Annotated[
     number(
         least=1,
         default=1,
-        help="Threads of each worker's matrix products; no bit depends on them. One worker per "
-        "core with one thread each trains a study faster.",
+        help="Threads that share the matrix products of each worker; results do not depend on "
+        "their number. One worker per core with one thread each trains a study faster.",
     ),
 ]
 Lease = Annotated[
@@ -289,7 +291,7 @@ Lease = Annotated[
         default=60.0,
         unit=" s",
         metavar="SECONDS",
-        help="Time without a sign of life after which another worker may claim a trial.",
+        help="Time after which another worker may claim a trial whose lease is not renewed.",
     ),
 ]
 CheckpointEvery = Annotated[
@@ -324,6 +326,8 @@ Trial = Annotated[
 Output = Annotated[
     Path,
     option(
-        default=Path("fdrnn-report"), metavar="DIR", help="Folder of the files; made if missing."
+        default=Path("fdrnn-report"),
+        metavar="DIR",
+        help="Folder for the files; created if missing.",
     ),
 ]

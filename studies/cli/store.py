@@ -20,7 +20,7 @@ def migrate(storage: Storage) -> None:
     """Migrate the store's tables to the version that this fdrnn reads.
 
     Studies keep everything and can be resumed. The store's own tables change in one transaction,
-    which is refused while workers train; Optuna's are upgraded, or made again where they are
+    which is refused while workers train; Optuna's are upgraded, or created where they are
     missing. An earlier fdrnn cannot read the store afterwards: copy the file, or dump the
     database, first.
     """
@@ -37,7 +37,7 @@ def migrate(storage: Storage) -> None:
 def check(storage: Storage) -> None:
     """Check the store's file, rows and arrays; nothing is written.
 
-    A line is printed for each finding, with the way out: damage of a SQLite file, rows that break
+    Prints a line for each finding, with the way to fix it: damage of a SQLite file, rows that break
     a rule or contradict each other, checkpoints, parameters and samples whose digests differ. The
     exit code is then 1.
     """
@@ -54,15 +54,15 @@ def check(storage: Storage) -> None:
 def prune(
     studies: AnyStudies,
     dry_run: Annotated[
-        bool, option("--dry-run", default=False, help="Only print what would be dropped.")
+        bool, option("--dry-run", default=False, help="Only print what would be deleted.")
     ],
     storage: Storage,
 ) -> None:
-    """Drop the last states of finished and pruned trials, which only an extension needs.
+    """Delete the checkpoints of finished and pruned trials, which only an extension needs.
 
-    With them, more epochs or patience, or a wider halving, resume such trials; without them they
-    are trained from the start. Results, curves and trained parameters stay. SQLite reuses the
-    space; `VACUUM` gives it back.
+    Such trials resume from them when the study is extended by more epochs or patience, or by a
+    halving that keeps more; without them they are trained from the start. Results, curves and
+    trained parameters stay. SQLite reuses the space; `VACUUM` makes the file smaller.
 
     For example:
 
@@ -77,4 +77,4 @@ def prune(
         rows.append((study.name, str(number), file_size(n_bytes)))
         if not dry_run:
             study.drop_last_states()
-    print_table(("study", "last states", "size" if dry_run else "size, dropped"), rows, n_text=1)
+    print_table(("study", "checkpoints", "size" if dry_run else "size, deleted"), rows, n_text=1)

@@ -1,4 +1,4 @@
-"""``fdrnn study``: create, watch, retry, rename, delete, list, export, import, verify studies.
+"""``fdrnn study``: create, watch, change, export, import and verify studies.
 
 What loads Optuna or SciPy is imported by the commands that need it: `status` does without.
 """
@@ -54,7 +54,7 @@ from fdrnn.studies.errors import OptionError
 if TYPE_CHECKING:
     from fdrnn.search import PortableStudy
 
-app = commands("Create, watch, export and import studies.")
+app = commands("Create, watch, change, export, import and verify studies.")
 
 
 @app.command()
@@ -92,8 +92,8 @@ def status(
 ) -> None:
     """Print a study's counts, running trials, best trial, failures and time left.
 
-    The expected time left rests on the epochs and seconds of the study's trials so far and on the
-    workers that run now. The store is only read.
+    The expected time left is computed from the epochs and seconds of the study's trials so far and
+    the number of running workers. The store is only read.
 
     Keys of the JSON: store, time, and studies (or error, while --watch cannot read the store),
     each with name, n_trials, waiting, running, paused, finished, pruned, failed, diverged,
@@ -162,8 +162,8 @@ def preview(
 ) -> None:
     """Print a study's space, ten draws and its cost on this machine, without a store.
 
-    Examples
-    --------
+    For example:
+
         fdrnn study preview my-study.toml
 
         fdrnn study preview --from jsb.fdrnn.zip --first 25 --keep 0.5
@@ -333,7 +333,7 @@ def export(
         option(
             default=Path(),
             metavar="DIR",
-            help="Folder of the files STUDY.fdrnn.zip; made if missing. Earlier exports are "
+            help="Folder for the files STUDY.fdrnn.zip; created if missing. Earlier exports are "
             "replaced.",
         ),
     ],
@@ -341,16 +341,16 @@ def export(
         bool,
         option(
             default=False,
-            help="Include the trained parameters and, with --checkpoints, the last states of "
-            "trials that have ended, from which more epochs extend them (large).",
+            help="Include the trained parameters and, with --checkpoints, the last checkpoints of "
+            "trials that have ended, which extending the study needs (large).",
         ),
     ],
     checkpoints: Annotated[
         bool,
         option(
             default=True,
-            help="Include the states of unfinished trials, so that they can be resumed; without "
-            "them such trials start over.",
+            help="Include the checkpoints of unfinished trials, so that they can be resumed; "
+            "without them such trials restart.",
         ),
     ],
     storage: Storage,
@@ -398,7 +398,7 @@ def import_(
     name: Name,
     storage: Storage,
 ) -> None:
-    """Add exported studies to the store, which is made if there is none.
+    """Add exported studies to the store, which is created if it does not exist.
 
     Unfinished trials are waiting then, to be resumed from their checkpoints where the file has
     them. An equal study in the store is left as it is; another one of the same name is an error.
@@ -443,7 +443,7 @@ def verify(
     storage: Storage,
     data_dir: DataDir,
 ) -> None:
-    """Train trials again here and compare every number with what is stored.
+    """Train trials again on this machine and compare every number with the store's.
 
     Losses, gradient norms and test NLL must be the same to the last bit; spectral radii, which
     NumPy's linear algebra computes, within a relative 1e-4. A line per trial says so, or names the

@@ -74,7 +74,7 @@ def test_a_damaged_package_is_a_line(fdrnn: Run, monkeypatch: pytest.MonkeyPatch
     assert "install fdrnn again" in text
 
 
-def test_cache_store_and_data_with_their_cures(
+def test_cache_store_and_data_with_their_fixes(
     fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
