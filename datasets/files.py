@@ -176,7 +176,8 @@ def write_atomically(
 def _require_regular(path: Path, mode: int, what: str) -> None:
     if not stat.S_ISREG(mode):
         found = _TYPES.get(stat.S_IFMT(mode), "no regular file")
-        raise FileError(f"{path} is {found}; a {what} must be a regular file")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise FileError(f"{path} is {found}; {article} {what} must be a regular file")
 
 
 def _require_size(path: Path, size: int, limit_bytes: int, what: str) -> None:

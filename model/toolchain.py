@@ -132,7 +132,8 @@ def compilation() -> Iterator[None]:
         raise ToolchainError(
             f"the network cannot be compiled: {_first_line(error)}; check the compiler "
             f"{theano.config.cxx!r}{_need_of_threads()} and the free space of "
-            f"{theano.config.base_compiledir}{_user_flags()}"
+            f"{theano.config.base_compiledir}, where files may be damaged: `fdrnn cache clear "
+            f"compile` deletes them{_user_flags()}"
         ) from error
 
 

@@ -185,10 +185,14 @@ def _parsed(content: bytes, shown: str) -> dict[str, Any]:
         raise StudyFileError(f"{shown}: a study file must be UTF-8 text: {error}") from error
     try:
         return tomllib.loads(text)
-    # An integer of thousands of digits raises a ValueError that is not a TOMLDecodeError, lists
-    # nested thousands deep a RecursionError.
-    except (ValueError, RecursionError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{shown}: not valid TOML: {error}") from error
+    # Python's own limits, whose messages are about Python.
+    except (ValueError, RecursionError) as error:
+        raise StudyFileError(
+            f"{shown}: a study file must have no integer of more than 4,300 digits and no deeply "
+            "nested lists or tables"
+        ) from error
 
 
 def _with_data(definition: StudyDefinition, folder: Path) -> StudyDefinition:

@@ -357,7 +357,8 @@ def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str)
             guess = did_you_mean(prefix + key, [prefix + name for name in known])
             if not prefix and key in _types(TrainingSettings):
                 guess = f"; did you mean {_TABLE}.{key}?"
-            raise DefinitionError(f"unknown key {prefix}{key}{guess} (known: {', '.join(known)})")
+            named = one_line(f"{prefix}{key}", 120)
+            raise DefinitionError(f"unknown key {named}{guess} (known: {', '.join(known)})")
 
 
 _TEXTS = tuple[str, ...]

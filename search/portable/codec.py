@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import shown
 from fdrnn.search.store.rules import checked
-from fdrnn.search.store.tables import Number, packed, unpacked
+from fdrnn.search.store.tables import Integer, Number, packed, unpacked
 
 Row = dict[str, Any]
 
@@ -104,7 +104,7 @@ def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
 
 
 def _written(table: sa.Table) -> list[sa.Column[Any]]:
-    key = [] if KEY in table.c else [sa.Column(KEY, sa.Integer, nullable=False)]
+    key = [] if KEY in table.c else [sa.Column(KEY, Integer, nullable=False)]
     return key + [column for column in carried(table) if column.name not in _OF_ARRAY]
 
 

@@ -224,6 +224,7 @@ class Database:
         except (ImportError, sa.exc.ArgumentError) as error:
             raise StoreError(f"store {self.shown}: no such database driver: {error}") from error
         self.prepare(self.engine)
+        self._identity: tuple[int, int] | None = None
 
     def reason(self, error: BaseException | None) -> str:
         """Return the first line of a database's error, without the secrets of the URL."""
@@ -328,10 +329,24 @@ class Database:
             path.unlink(missing_ok=True)
             lock.release()
 
+    def _file_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self.file.stat() if self.file else None
+        except FileNotFoundError:
+            status = None
+        return status and (status.st_dev, status.st_ino)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        # SQLite would write into a deleted file, or into one that has taken its place.
+        if self._identity and self._identity != self._file_identity():
+            raise StoreUnavailableError(
+                f"store {self.shown}: its file has been moved, deleted or replaced since it was "
+                "opened; put it back, or stop the workers and start them again"
+            )
         try:
             yield
+            self._identity = self._identity or self._file_identity()
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:

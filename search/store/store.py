@@ -269,7 +269,12 @@ def schema_version(database: Database) -> int | None:
     StoreError
         If the database cannot be reached or read.
     """
-    if database.file is not None and not database.file.exists():
+    if database.file is not None and not database.file.is_file():
+        if database.file.exists():
+            raise StoreError(
+                f"{database.shown} is no regular file; a store must be one; check --storage or "
+                "FDRNN_STORAGE"
+            )
         # Connecting would leave an empty file behind.
         return None
     with database.read() as connection:

@@ -63,6 +63,37 @@ class Number(sa.types.TypeDecorator[float]):
         return math.nan if value is None else float(value)
 
 
+class Integer(sa.types.TypeDecorator[int]):
+    """An integer; reading another value, which SQLite may have, is an error."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> int | None:
+        """Return the integer that is read."""
+        if value is not None and not isinstance(value, int):
+            raise ValueError(f"an integer is expected, got {shown(value)}")
+        return value
+
+
+class BigInteger(Integer):
+    """An integer of 64 bits."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+
+class Time(sa.types.TypeDecorator[float]):
+    """Seconds since 1970; reading another value than a number is an error."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float | None:
+        """Return the time that is read."""
+        return None if value is None else float(value)
+
+
 class Object(sa.types.TypeDecorator[dict[str, Any]]):
     """A JSON object; reading another value is an error."""
 
@@ -107,14 +138,13 @@ _LARGEST = 2**31 - 1
 # A repeat has a negative number.
 _RANGES = {"seed": (0, 2**63 - 1), "epoch": (1, _LARGEST), "config_index": (-_LARGEST, _LARGEST)}
 _TIMES_S = (0.0, 1e11)
-_KEYS = {"study_id", "trial_id"}
 
 
 def value_range(column: sa.Column[Any]) -> tuple[float, float] | None:
     """Return the smallest and largest value of a column; None for a column without a range."""
-    if isinstance(column.type, sa.Integer):
-        return _RANGES.get(column.name, (0, _LARGEST))
-    return _TIMES_S if isinstance(column.type, sa.Double) else None
+    if isinstance(column.type, Time):
+        return _TIMES_S
+    return _RANGES.get(column.name, (0, _LARGEST)) if isinstance(column.type, Integer) else None
 
 
 def _trial_key() -> sa.Column[int]:
@@ -133,7 +163,7 @@ studies = sa.Table(
     sa.Column("definition", Object, nullable=False),
     # A `fdrnn.datasets.DataDescription`, so that reports need no data set.
     sa.Column("data", Object, nullable=False),
-    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
     sa.Column("code_version", sa.String(100), nullable=False),
 )
 
@@ -144,26 +174,26 @@ trials = sa.Table(
     sa.Column(
         "study_id", sa.ForeignKey("fdrnn_studies.study_id", ondelete="CASCADE"), nullable=False
     ),
-    sa.Column("config_index", sa.Integer, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("config_index", Integer, nullable=False),
+    sa.Column("seed", BigInteger, nullable=False),
     sa.Column("hyperparameters", Object, nullable=False),
     sa.Column("state", _STATE, nullable=False, default=TrialState.WAITING),
     # Incremented by every claim; a write of an earlier attempt is refused.
-    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("attempt", Integer, nullable=False, default=0),
     # Attempts in a row that ended without a later checkpoint, the running one included.
-    sa.Column("stalls", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("stalls", Integer, nullable=False, default=0, server_default="0"),
     # The machine's trouble that ended an attempt last.
     sa.Column("trouble", sa.Text),
     sa.Column("worker", sa.String(255)),
     sa.Column("host", sa.String(255)),
-    sa.Column("pid", sa.Integer),
-    sa.Column("lease_renewed", sa.Double),
-    sa.Column("lease_expires", sa.Double),
-    sa.Column("started_at", sa.Double),
-    sa.Column("finished_at", sa.Double),
+    sa.Column("pid", Integer),
+    sa.Column("lease_renewed", Time),
+    sa.Column("lease_expires", Time),
+    sa.Column("started_at", Time),
+    sa.Column("finished_at", Time),
     sa.Column("diverged", sa.Boolean),
-    sa.Column("n_epochs", sa.Integer),
-    sa.Column("best_epoch", sa.Integer),
+    sa.Column("n_epochs", Integer),
+    sa.Column("best_epoch", Integer),
     sa.Column("valid_nll", Number),
     sa.Column("valid_nll_counted", Number),
     sa.Column("valid_nll_masked", Number),
@@ -171,11 +201,11 @@ trials = sa.Table(
     sa.Column("machine", sa.Text),
     sa.Column("error", sa.Text),
     # Rungs of the study's halving that the trial has passed.
-    sa.Column("rung", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("rung", Integer, nullable=False, default=0, server_default="0"),
     # Trials are compared at a rung with those that were drawn with them.
-    sa.Column("cohort", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("cohort", Integer, nullable=False, default=0, server_default="0"),
     # Of a repeat the configuration that it trains with another seed; its own index is negative.
-    sa.Column("repeat_of", sa.Integer),
+    sa.Column("repeat_of", Integer),
     sa.UniqueConstraint("study_id", "config_index"),
 )
 
@@ -183,7 +213,7 @@ epochs = sa.Table(
     "fdrnn_epochs",
     metadata,
     _trial_key(),
-    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", Integer, primary_key=True, autoincrement=False),
     sa.Column("train_nll", Number),
     sa.Column("valid_nll_counted", Number),
     sa.Column("valid_nll_masked", Number),
@@ -198,7 +228,7 @@ measurements = sa.Table(
     "fdrnn_measurements",
     metadata,
     _trial_key(),
-    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", Integer, primary_key=True, autoincrement=False),
     sa.Column("name", sa.String(100), primary_key=True),
     sa.Column("value", Number),
 )
@@ -207,9 +237,9 @@ test_sequences = sa.Table(
     "fdrnn_test_sequences",
     metadata,
     _trial_key(),
-    sa.Column("sequence_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence_index", Integer, primary_key=True, autoincrement=False),
     sa.Column("nll_sum", Number),
-    sa.Column("n_steps", sa.Integer, nullable=False),
+    sa.Column("n_steps", Integer, nullable=False),
 )
 
 
@@ -259,8 +289,8 @@ checkpoints = sa.Table(
     "fdrnn_checkpoints",
     metadata,
     _trial_key(),
-    sa.Column("epoch", sa.Integer, nullable=False),
-    sa.Column("written_at", sa.Double, nullable=False),
+    sa.Column("epoch", Integer, nullable=False),
+    sa.Column("written_at", Time, nullable=False),
     sa.Column("state", sa.LargeBinary, nullable=False),
 )
 
@@ -272,7 +302,7 @@ def _add_rules() -> None:
             bounds = value_range(column)
             if isinstance(column.type, Object):
                 _add_rule(column.name, is_object(column), table)
-            elif bounds is not None and column.name not in _KEYS:
+            elif bounds is not None:
                 _add_rule(column.name, column.between(*bounds), table)
     c = trials.c
     running = c.state == TrialState.RUNNING

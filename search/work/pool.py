@@ -35,7 +35,7 @@ STOP_DEADLINE_S = 9.0
 """Seconds after which a worker that was asked to stop ends, whatever it does."""
 
 _POLL_S = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_workers(
@@ -51,8 +51,9 @@ def run_workers(
 ) -> bool:
     """Train studies with several processes until no trial of them waits or runs.
 
-    SIGINT and SIGTERM, where this is called from the main thread, make every worker checkpoint
-    and release its trial within `STOP_DEADLINE_S`; a second signal kills them. A worker process
+    SIGINT, SIGTERM and the SIGHUP of a closed terminal, where this is called from the main thread,
+    make every worker checkpoint and release its trial within `STOP_DEADLINE_S`; a second signal
+    kills them. Under `nohup` SIGHUP stays ignored. A worker process
     that dies is replaced and its lease expires at once; after `REPLACEMENTS_PER_WORKER` times
     the number of workers have died without an epoch in between, no more are started. Workers
     whose parent dies stop by themselves.
@@ -297,7 +298,11 @@ def _on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         request_stop()
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before = {
+        number: signal.signal(number, handle)
+        for number in _SIGNALS
+        if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)
+    }
     try:
         yield
     finally:
@@ -313,8 +318,9 @@ def _run_child(
     settings: WorkerSettings,
 ) -> None:
     stopped = threading.Event()
-    # The parent passes Ctrl-C on as SIGTERM.
+    # The parent passes Ctrl-C on as SIGTERM, and the end of the terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     # The handler itself runs only when the main thread leaves C code; the pipe is read at once.

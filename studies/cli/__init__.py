@@ -7,10 +7,15 @@ printed in one line on the standard error; 75 the store was unavailable for long
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line ``fdrnn`` and exit with its code."""
-    # Imported here so that `fdrnn.studies.cli` costs nothing to those who import no command.
-    from fdrnn.studies.cli.app import app  # noqa: PLC0415
-
+    try:
+        # Imported here so that `fdrnn.studies.cli` costs nothing to those who import no command.
+        from fdrnn.studies.cli.app import app  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.stderr.write("fdrnn: interrupted; the same command resumes\n")
+        raise SystemExit(130) from None
     app(prog_name="fdrnn")

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from fdrnn.studies.cli import main
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 
 
@@ -50,6 +51,20 @@ def test_other_exceptions_of_collected_objects_are_shown(monkeypatch: pytest.Mon
     with remembered_interrupts():
         Failing()
     assert [one.exc_type for one in shown] == [ValueError]
+
+
+def test_an_interrupt_while_the_command_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "fdrnn.studies.cli.app", Interrupted())
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "fdrnn: interrupted; the same command resumes\n"
 
 
 def test_nothing_comes_of_nothing() -> None:

@@ -60,6 +60,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"k" * 10**6: 1}, r"unknown key k{58}\.\.\.k{58} \(known"),
         ({"sead": 1}, r"unknown key sead; did you mean seed\? \(known: name, data, .*repeats\)"),
         (
             {"training": {"batchsize": 1}},

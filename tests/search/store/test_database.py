@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from fdrnn.search import StoreError, default_storage_url, open_store
+from fdrnn.search import StoreError, StoreUnavailableError, default_storage_url, open_store
 from fdrnn.search.store.database import Database, holds_secret, now_s
 from fdrnn.search.store.tables import Number
 
@@ -119,6 +120,32 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_secret_in_a_url_is_found(storage: str, expected: bool) -> None:
     assert holds_secret(storage) is expected
     assert "secret" not in Database(storage).shown.replace("client_secret", "")
+
+
+def test_a_file_that_is_moved_or_replaced_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    store = open_store(str(path), create=True)
+    path.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="moved, deleted or replaced since it was"):
+            store.study_names()
+        assert not path.exists()
+        store.close()
+    path.write_bytes((tmp_path / "moved").read_bytes())
+    with (
+        pytest.raises(StoreUnavailableError, match="moved, deleted or replaced"),
+        store.database.write(),
+    ):
+        pytest.fail("written into another store")
+    (tmp_path / "moved").replace(path)
+    assert store.study_names() == []
+
+
+def test_a_store_is_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(StoreError, match=f"{path} is no regular file; a store must be one"):
+            open_store(str(path))
 
 
 def test_a_write_is_rolled_back_by_an_exception(url: str) -> None:
