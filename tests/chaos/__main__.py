@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from chaos import claims, disturbances, own_study, study
+from chaos import claims, conditions, disturbances, own_study, study
 from chaos.outcome import Outcome
 from chaos.stores import BACKENDS, servers
 from postgres import PostgresServer
@@ -30,15 +31,25 @@ _SCENARIOS = {
     "disk": ("sqlite",),
     "long": ("postgresql",),
     "rungs": BACKENDS,
+    "signals": ("sqlite",),
+    "clocks": ("sqlite",),
+    "caches": ("sqlite",),
+    "disks": ("sqlite",),
+    "limits": ("sqlite",),
+    "twins": ("sqlite",),
+    "lost": ("postgresql",),
 }
 """What is disturbed, and on which databases."""
+
+_SHORT = ("caches", "disks", "limits", "twins")
+"""Scenarios that need no study that lasts."""
 
 
 class _Studies:
     """Studies of small trials and their undisturbed numbers, made when they are asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, n_trials: int) -> None:
+        self._folder, self._n_trials = folder, n_trials
         self._made: dict[int, tuple[Path, study.Numbers]] = {}
         self._own: own_study.Result | None = None
 
@@ -46,7 +57,7 @@ class _Studies:
         if n_epochs not in self._made:
             folder = self._folder / str(n_epochs)
             folder.mkdir()
-            definition = study.write_study(folder, n_trials=32, n_epochs=n_epochs)
+            definition = study.write_study(folder, n_trials=self._n_trials, n_epochs=n_epochs)
             self._made[n_epochs] = definition, study.undisturbed(definition, 2, limit_s=3600.0)
         return self._made[n_epochs]
 
@@ -63,42 +74,48 @@ def _run(
     options: argparse.Namespace,
 ) -> Outcome:
     seed = options.seed
+    if scenario == "claims":
+        return claims.claims(backend, server, n_processes=8, n_trials=200, n_rounds=20)
+    if scenario == "starters":
+        return claims.starters(backend, server, n_processes=8, n_rounds=20)
+    if scenario == "latency":
+        return claims.claims(
+            backend,
+            server,
+            n_processes=64,
+            n_trials=1000,
+            n_rounds=1,
+            pause_s=5.0,
+            median_bar_ms=20.0,
+        )
+    if scenario == "rungs":
+        return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    match scenario:
-        case "claims":
-            outcome = claims.claims(backend, server, n_processes=8, n_trials=200, n_rounds=20)
-        case "starters":
-            outcome = claims.starters(backend, server, n_processes=8, n_rounds=20)
-        case "latency":
-            outcome = claims.claims(
-                backend,
-                server,
-                n_processes=64,
-                n_trials=1000,
-                n_rounds=1,
-                pause_s=5.0,
-                median_bar_ms=20.0,
-            )
-        case "kills":
-            lasting = studies.lasting(options.epochs or 110)
-            outcome = disturbances.kills(
-                backend, server, *lasting, n_kills=100, longest_pause_s=6.0, seed=seed
-            )
-        case "naps":
-            lasting = studies.lasting(options.epochs or 110)
-            outcome = disturbances.naps(backend, server, *lasting, n_naps=10, seed=seed)
-        case "disk":
-            lasting = studies.lasting(options.epochs or 110)
-            outcome = disturbances.full_disks(*lasting, n_times=5, longest_s=15.0, seed=seed)
-        case "rungs":
-            outcome = own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
-        case _:
-            lasting = studies.lasting(options.epochs or 230)
-            n_restarts, longest_s = (1, options.long) if scenario == "long" else (10, 60.0)
-            outcome = disturbances.restarts(
-                server, *lasting, n_restarts=n_restarts, longest_s=longest_s, seed=seed
-            )
-    return outcome
+    n_epochs = {"restarts": 230, "long": 230}.get(scenario, 20 if scenario in _SHORT else 110)
+    lasting = studies.lasting(options.epochs or n_epochs)
+    run: Callable[[], Outcome] = {
+        "kills": lambda: disturbances.kills(
+            backend, server, *lasting, n_kills=100, longest_pause_s=6.0, seed=seed
+        ),
+        "naps": lambda: disturbances.naps(backend, server, *lasting, n_naps=10, seed=seed),
+        "disk": lambda: disturbances.full_disks(*lasting, n_times=5, longest_s=15.0, seed=seed),
+        "restarts": lambda: disturbances.restarts(
+            server, *lasting, n_restarts=10, longest_s=60.0, seed=seed
+        ),
+        "long": lambda: disturbances.restarts(
+            server, *lasting, n_restarts=1, longest_s=options.long, seed=seed
+        ),
+        "signals": lambda: conditions.signals(
+            *lasting, n_signals=20, longest_pause_s=options.pause, seed=seed
+        ),
+        "clocks": lambda: conditions.clocks(*lasting, n_jumps=20, seed=seed),
+        "lost": lambda: conditions.lost_stores(server, *lasting, pause_s=10.0),
+        "caches": lambda: conditions.caches(*lasting, seed=seed),
+        "disks": lambda: conditions.disks(*lasting),
+        "limits": lambda: conditions.limits(*lasting),
+        "twins": lambda: conditions.twins(*lasting),
+    }[scenario]
+    return run()
 
 
 def main() -> int:
@@ -111,6 +128,8 @@ def main() -> int:
         "--long", type=float, default=600.0, help="seconds of the one outage of `long`"
     )
     parser.add_argument("--epochs", type=int, help="epochs of each small trial")
+    parser.add_argument("--trials", type=int, default=32, help="trials of each study")
+    parser.add_argument("--pause", type=float, default=60.0, help="most seconds before a signal")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(_SCENARIOS)
@@ -119,7 +138,7 @@ def main() -> int:
     outcomes = []
     with servers(BACKENDS) as server, tempfile.TemporaryDirectory(prefix="fdrnn-chaos-") as folder:
         assert server is not None
-        studies = _Studies(Path(folder))
+        studies = _Studies(Path(folder), options.trials)
         for scenario in options.scenarios or _SCENARIOS:
             for backend in _SCENARIOS[scenario]:
                 outcomes.append(_run(scenario, backend, server, studies, options))

@@ -27,7 +27,8 @@ _LIMIT_S = 3600.0
 _NOTICE_S = 60.0
 
 
-def _judge(outcome: Outcome, url: str, expected: Numbers) -> None:
+def judge(outcome: Outcome, url: str, expected: Numbers) -> None:
+    """Require that a study has ended with the undisturbed numbers."""
     now = progress(url)
     assert now is not None
     outcome.facts.append(
@@ -66,7 +67,7 @@ def kills(
             wait_until_finished(url, [running], _LIMIT_S)
             outcome.facts.append(f"{n_done} kills, the command started {running.n_starts} times")
             outcome.require(n_done == n_kills, f"the study ended after {n_done} kills already")
-        _judge(outcome, url, expected)
+        judge(outcome, url, expected)
     return outcome
 
 
@@ -104,7 +105,7 @@ def naps(
             outcome.facts.append(f"{n_done} naps, {taken} trials lost to another worker meanwhile")
             outcome.require(n_done == n_naps, f"the study ended after {n_done} naps already")
             outcome.require(taken > 0, "no sleeper's late write was refused")
-        _judge(outcome, url, expected)
+        judge(outcome, url, expected)
     return outcome
 
 
@@ -123,7 +124,7 @@ def restarts(
     with empty_store("postgresql", server) as url:
         create(url, definition)
         with workers(url, 2) as running:
-            _wait_for_epochs(url)
+            wait_for_epochs(url)
             before = sorted(running.pids())
             n_done, away_s = 0, 0.0
             while n_done < n_restarts and not is_finished(url):
@@ -138,9 +139,9 @@ def restarts(
                 time.sleep(generator.uniform(0.5, min(5.0, longest_s)))
             code = running.wait(_LIMIT_S)
             outcome.facts.append(f"away {n_done} times, {away_s:.0f} s in all")
-            outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
+            outcome.require(code == 0, f"the command ended with {code}: {tail(running)}")
             outcome.require(n_done == n_restarts, f"the study ended after {n_done} already")
-        _judge(outcome, url, expected)
+        judge(outcome, url, expected)
     return outcome
 
 
@@ -155,29 +156,29 @@ def full_disks(
         create(url, definition)
         with workers(url, 2) as running:
             n_done = 0
-            _wait_for_epochs(url)
+            wait_for_epochs(url)
             while n_done < n_times and not is_finished(url):
                 time.sleep(generator.uniform(0.0, longest_s / 4))
-                n_before = _n_away(running)
-                _fill(disk / "filler")
+                n_before = n_away(running)
+                fill(disk / "filler")
                 time.sleep(generator.uniform(longest_s / 2, longest_s))
                 # However slow the machine, somebody wants to write sooner or later.
                 until = time.monotonic() + _NOTICE_S
-                while _n_away(running) == n_before and time.monotonic() < until:
+                while n_away(running) == n_before and time.monotonic() < until:
                     time.sleep(0.1)
                 (disk / "filler").unlink()
                 n_done += 1
             code = running.wait(_LIMIT_S)
-            n_away = _n_away(running)
-            outcome.facts.append(f"full {n_done} times, {n_away} outages told")
-            outcome.require(code == 0, f"the command ended with {code}: {_tail(running)}")
+            outages = n_away(running)
+            outcome.facts.append(f"full {n_done} times, {outages} outages told")
+            outcome.require(code == 0, f"the command ended with {code}: {tail(running)}")
             outcome.require(n_done == n_times, f"the study ended after {n_done} already")
-            outcome.require(n_away > 0, "nobody noticed the full disk")
-        _judge(outcome, url, expected)
+            outcome.require(outages > 0, "nobody noticed the full disk")
+        judge(outcome, url, expected)
     return outcome
 
 
-def _wait_for_epochs(url: str) -> None:
+def wait_for_epochs(url: str) -> None:
     """Wait until training is under way: workers take seconds to start."""
     until = time.monotonic() + _LIMIT_S
     while time.monotonic() < until:
@@ -187,15 +188,18 @@ def _wait_for_epochs(url: str) -> None:
         time.sleep(0.1)
 
 
-def _n_away(running: Workers) -> int:
+def n_away(running: Workers) -> int:
+    """Count the outages of the store that workers reported."""
     return running.log.read_text().count("the store is unavailable")
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path) -> None:
+    """Fill a file system by a file."""
     subprocess.run(
         ["dd", "if=/dev/zero", f"of={path}", "bs=4096"], capture_output=True, check=False
     )
 
 
-def _tail(running: Workers) -> str:
+def tail(running: Workers) -> str:
+    """Return the last lines that workers printed."""
     return " | ".join(running.log.read_text().splitlines()[-5:])

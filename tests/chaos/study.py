@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,10 @@ class Workers:
         The store.
     n_workers
         Of the command.
+    environment
+        Variables beside the store's.
+    prefix
+        A command that calls the command.
     n_starts
         How often the command was started.
     log
@@ -83,6 +87,8 @@ class Workers:
 
     url: str
     n_workers: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     n_starts: int = 0
     log: Path = field(default_factory=lambda: Path(tempfile.mkstemp(prefix="fdrnn-log-")[1]))
     command: subprocess.Popen[bytes] | None = None
@@ -95,10 +101,10 @@ class Workers:
             self.n_starts += 1
             with self.log.open("ab") as log:
                 self.command = subprocess.Popen(
-                    fdrnn(*arguments),
+                    [*self.prefix, *fdrnn(*arguments)],
                     stdout=log,
                     stderr=log,
-                    env=os.environ | {"FDRNN_STORAGE": self.url},
+                    env={**os.environ, "FDRNN_STORAGE": self.url, **self.environment},
                     start_new_session=True,
                 )
 
@@ -121,9 +127,14 @@ class Workers:
 
 
 @contextmanager
-def workers(url: str, n_workers: int) -> Iterator[Workers]:
+def workers(
+    url: str,
+    n_workers: int,
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+) -> Iterator[Workers]:
     """Run workers until the end of the context."""
-    made = Workers(url, n_workers)
+    made = Workers(url, n_workers, environment or {}, prefix)
     try:
         made.keep_running()
         yield made
