@@ -35,24 +35,24 @@ def figures(evidence: Evidence) -> list[Figure]:
 
 
 def _parts(evidence: Evidence, selected: pd.DataFrame) -> Figure:
-    matrices = [one for one in MATRICES if _known(selected, f"regularizer_ratio_{one}")]
-    units = [one for one in UNITS if _known(selected, f"delta_negative_{one}")]
-    found = "; ".join(_finding(selected, one) for one in matrices)
-    shares = "; ".join(_shares(selected, one) for one in units)
+    matrices = [name for name in MATRICES if _known(selected, f"regularizer_ratio_{name}")]
+    units = [name for name in UNITS if _known(selected, f"delta_negative_{name}")]
+    findings = "; ".join(_finding(selected, matrix) for matrix in matrices)
+    shares = "; ".join(_shares(selected, unit) for unit in units)
     return Figure(
         name=f"{evidence.name}-decomposition",
         title="The gradient's two parts over training",
         caption=(
             f"Selected trial {evidence.selected}, on one minibatch after each epoch. Left: norm of "
-            f"the regulariser's gradient by that of the training loss's: {found}. Middle: share of "
-            "the weights that a step along the regulariser's gradient makes smaller; weight "
+            f"the regulariser's gradient by that of the training loss's: {findings}. Middle: share "
+            "of the weights that a step along the regulariser's gradient makes smaller; weight "
             "decay's is 1. Right: steps and units by the sign of delta^a, the derivative with "
             f"respect to a unit's variance: {shares}. Below 0 the unit should increase its "
             "variance."
         ),
         alt=(
             "Line plots over epochs of the ratio of the gradient's two parts and of the share of "
-            f"weights made smaller, areas of the signs of delta. {found}. {shares}."
+            f"weights made smaller, areas of the signs of delta. {findings}. {shares}."
         ),
         draw=lambda: _draw_parts(selected, matrices, units),
     )

@@ -89,11 +89,13 @@ def comparisons(studies: Iterable[Evidence]) -> list[Comparison]:
     """Return the comparisons among studies, those of two or more variants, by name."""
     order = list(VARIANTS)
     by_name: dict[str, dict[str, Evidence]] = {}
-    for one in sorted(studies, key=lambda one: order.index(one.definition.variant)):
-        name = comparison_of(one.definition)
+    for study in sorted(studies, key=lambda study: order.index(study.definition.variant)):
+        name = comparison_of(study.definition)
         if name is not None:
-            by_name.setdefault(name, {})[one.definition.variant] = one
-    return [Comparison(name, found) for name, found in sorted(by_name.items()) if len(found) > 1]
+            by_name.setdefault(name, {})[study.definition.variant] = study
+    return [
+        Comparison(name, members) for name, members in sorted(by_name.items()) if len(members) > 1
+    ]
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:

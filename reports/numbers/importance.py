@@ -113,8 +113,8 @@ def _chance(shuffled: Floats) -> Floats:
 def shares(evidence: Evidence) -> dict[str, float]:
     """Return only the importance of each hyperparameter, as `importance` has it."""
     order = _order(evidence)
-    found = _shares(_axes(evidence), np.arange(len(order))[None, :], order[None, :])[0]
-    return dict(zip(evidence.space.names, found.tolist(), strict=True))
+    of_axes = _shares(_axes(evidence), np.arange(len(order))[None, :], order[None, :])[0]
+    return dict(zip(evidence.space.names, of_axes.tolist(), strict=True))
 
 
 def _order(evidence: Evidence) -> Floats:
@@ -174,9 +174,9 @@ def _shares(axes: Sequence[_Axis], samples: Integers, order: Floats) -> Floats:
     """
     n_best = math.ceil(TARGET_QUANTILE * order.shape[1])
     best = order <= np.partition(order, n_best - 1, axis=1)[:, n_best - 1, None]
-    found = np.stack([_importance(one, samples, best) for one in axes], axis=1)
-    total = found.sum(axis=1, keepdims=True)
-    shares: Floats = found / np.where(total > 0, total, 1.0)
+    importances = np.stack([_importance(axis, samples, best) for axis in axes], axis=1)
+    total = importances.sum(axis=1, keepdims=True)
+    shares: Floats = importances / np.where(total > 0, total, 1.0)
     return shares
 
 

@@ -49,9 +49,9 @@ def label(name: str) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return names in the order of `LABELS`, then the others as they come."""
-    given = list(dict.fromkeys(names))
-    known = [name for name in LABELS if name in given]
-    return known + [name for name in given if name not in LABELS]
+    distinct = list(dict.fromkeys(names))
+    known = [name for name in LABELS if name in distinct]
+    return known + [name for name in distinct if name not in LABELS]
 
 
 def value_text(name: str, value: object) -> str:

@@ -38,10 +38,10 @@ class _Claim:
     unit: str = "draws"
 
     def judge(self, comparison: Comparison) -> Statement:
-        found = _lacking(comparison, self.variants, self.column) or self.rule(comparison)
-        if isinstance(found, str):
-            return Statement(claim=self.text, missing=found)
-        holds, evidence = found
+        judged = _lacking(comparison, self.variants, self.column) or self.rule(comparison)
+        if isinstance(judged, str):
+            return Statement(claim=self.text, missing=judged)
+        holds, evidence = judged
         return Statement(
             claim=self.text,
             holds=int(holds.sum()),
@@ -171,7 +171,7 @@ _NO_NOISE = "No finished trial of FD-RNN, sampled, has noise: all rates are 0."
 def _last_measured(comparison: Comparison) -> pd.DataFrame:
     """Return the last epoch of each trial in which the noise term was measured."""
     curves = comparison.members["fast_dropout_sampled"].complete_curves
-    columns = [f"noise_p_value_{one}" for one in MATRICES if f"noise_p_value_{one}" in curves]
+    columns = [name for matrix in MATRICES if (name := f"noise_p_value_{matrix}") in curves]
     measured = curves.dropna(subset=columns, how="all")
     return measured.groupby("config_index").tail(1).set_index("config_index")
 

@@ -13,16 +13,17 @@ from fdrnn.reports.numbers.paper_claims import statements
 
 def table(comparison: Comparison) -> Table:
     """Return the verdicts of a comparison, the evidence below them."""
-    found = list(enumerate(statements(comparison), 1))
+    numbered = list(enumerate(statements(comparison), 1))
+    rows = [asdict(statement) | {"verdict": statement.verdict} for _, statement in numbered]
     columns = ["claim", "verdict", "holds", "judged", "unit", "evidence", "missing"]
     return Table.of(
-        found,
+        numbered,
         name=f"{comparison.name}-claims",
         title=f"Comparison {comparison.name}: the paper's claims",
-        data=pd.DataFrame([asdict(one) | {"verdict": one.verdict} for _, one in found])[columns],
+        data=pd.DataFrame(rows)[columns],
         text=[
-            ("Claim", lambda one: f"{one[0]}. {one[1].claim}"),
-            ("Verdict", lambda one: one[1].verdict),
+            ("Claim", lambda entry: f"{entry[0]}. {entry[1].claim}"),
+            ("Verdict", lambda entry: entry[1].verdict),
         ],
-        notes=tuple(f"{k}. {one.missing or one.evidence}" for k, one in found),
+        notes=tuple(f"{k}. {statement.missing or statement.evidence}" for k, statement in numbered),
     )

@@ -62,7 +62,7 @@ def table(studies: Sequence[Evidence]) -> Table:
     if len(lines) > 1:
         total = data.drop(columns=["study", "seconds_per_epoch"]).sum(skipna=False).to_dict()
         lines.append({**total, "study": "all", "seconds_per_epoch": math.nan})
-    expected = [("Hours left", lambda one: number(one["hours_left"]))]
+    expected = [("Hours left", lambda row: number(row["hours_left"]))]
     left = "Hours left: what one worker would still need, as `fdrnn study status` expects it."
     is_complete = "hours_left" not in data
     return Table.of(
@@ -70,13 +70,13 @@ def table(studies: Sequence[Evidence]) -> Table:
         name="costs",
         title="What the studies cost",
         data=data,
-        text=[("Study", lambda one: str(one["study"]))],
+        text=[("Study", lambda row: str(row["study"]))],
         numbers=[
-            ("Trials", lambda one: number(one["trials"], ".0f")),
-            ("Epochs", lambda one: number(one["epochs"], ".0f")),
-            ("Worker hours", lambda one: number(one["hours"])),
+            ("Trials", lambda row: number(row["trials"], ".0f")),
+            ("Epochs", lambda row: number(row["epochs"], ".0f")),
+            ("Worker hours", lambda row: number(row["hours"])),
             *([] if is_complete else expected),
-            ("s/epoch", lambda one: number(one["seconds_per_epoch"])),
+            ("s/epoch", lambda row: number(row["seconds_per_epoch"])),
         ],
         notes=(
             "Trials with an epoch in the store. Worker hours: wall time of their epochs, each on "

@@ -41,15 +41,22 @@ def table2(evidence: Evidence) -> Table:
             name=name,
             title=f"The one configuration of the space {space.name}",
             data=data,
-            text=[("Hyperparameter", lambda one: label(one.name))],
-            numbers=[("Value", lambda one: value_text(one.name, one.distribution.extremes[0]))],
+            text=[("Hyperparameter", lambda parameter: label(parameter.name))],
+            numbers=[
+                (
+                    "Value",
+                    lambda parameter: value_text(
+                        parameter.name, parameter.distribution.extremes[0]
+                    ),
+                )
+            ],
             notes=["Every trial has these values; trials differ in their seeds."],
         )
-    by_parameter = {str(one): found for one, found in data.groupby("parameter")}
+    by_parameter = {str(parameter): rows for parameter, rows in data.groupby("parameter")}
 
     def values(parameter: str) -> str:
-        found = by_parameter[parameter]
-        pairs = zip(found["value"], found["count"], strict=True)
+        rows = by_parameter[parameter]
+        pairs = zip(rows["value"], rows["count"], strict=True)
         counts = ", ".join(f"{value} ({count})" for value, count in pairs)
         of_range = range_text(space[parameter])
         return f"{of_range}: {counts}" if of_range else counts
@@ -65,9 +72,9 @@ def table2(evidence: Evidence) -> Table:
         ],
         numbers=[("Drawn", lambda parameter: str(by_parameter[parameter]["drawn"].iloc[0]))],
         notes=[
-            f"{label(one.name)} is drawn only where {label(one.when.parameter)} is "
-            f"{value_text(one.when.parameter, one.when.value)}."
-            for one in space.parameters
-            if one.when is not None
+            f"{label(parameter.name)} is drawn only where {label(parameter.when.parameter)} is "
+            f"{value_text(parameter.when.parameter, parameter.when.value)}."
+            for parameter in space.parameters
+            if parameter.when is not None
         ],
     )

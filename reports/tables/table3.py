@@ -27,8 +27,8 @@ def tables(studies: Iterable[Evidence]) -> list[Table]:
     studies
         Those of one data set are neighbours; those without a selected trial are left out.
     """
-    selected = [one for one in studies if one.best is not None]
-    by_data = groupby(selected, lambda one: one.definition.data)
+    selected = [study for study in studies if study.best is not None]
+    by_data = groupby(selected, lambda study: study.definition.data)
     return [_table(data, list(group)) for data, group in by_data]
 
 
@@ -40,10 +40,10 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
         if not published.fast_dropout_final_layer:
             del values["dropout_hidden_to_output"]
         columns["Paper: FD"] = values
-    columns |= {_heading(one): _values(one) for one in studies}
-    names = in_order(name for one in columns.values() for name in one)
-    printed = {title: _cells(one, names) for title, one in columns.items()}
-    fixed = [one.name for one in studies if one.space.fixed]
+    columns |= {_heading(study): _values(study) for study in studies}
+    names = in_order(name for column in columns.values() for name in column)
+    printed = {title: _cells(column, names) for title, column in columns.items()}
+    fixed = [study.name for study in studies if study.space.fixed]
     are_fixed = len(fixed) == len(studies)
     notes = [] if are_fixed else ["Selected by the validation NLL."]
     if fixed:
@@ -69,9 +69,11 @@ def _heading(study: Evidence) -> str:
 def _values(study: Evidence) -> Mapping[str, object]:
     """Return the selected trial's hyperparameters, without those that were not drawn."""
     assert study.best is not None
-    values = {one: study.best[one.name] for one in study.space.parameters}
+    values = {parameter: study.best[parameter.name] for parameter in study.space.parameters}
     return {
-        one.name: value for one, value in values.items() if one.when is None or not pd.isna(value)
+        parameter.name: value
+        for parameter, value in values.items()
+        if parameter.when is None or not pd.isna(value)
     }
 
 
