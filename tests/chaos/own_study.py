@@ -113,8 +113,9 @@ class _Killer:
             return
         trial = self.generator.choice(due)
         time.sleep(self.generator.uniform(0.0, 0.2))
-        still = {(one.pid, one.config_index): one for one in _running(run.url)}
-        again = still.get((trial.pid, trial.config_index))
+        # Its worker may be at another trial by now.
+        running = {(now.pid, now.config_index): now for now in _running(run.url)}
+        again = running.get((trial.pid, trial.config_index))
         if again is None:
             return
         # Every third time all processes at once, as when a machine loses its power.
@@ -227,5 +228,6 @@ def killed(
     outcome.require(result.table1 == expected.table1, "Table 1 differs")
     for name, rows in expected.rows.items():
         outcome.require(result.rows[name] == rows, f"{name} differs")
-        outcome.facts.append(f"{name}: {len(rows)} rows compared")
+    compared = ", ".join(f"{len(rows)} of {name}" for name, rows in expected.rows.items() if rows)
+    outcome.facts.append(f"rows compared: {compared}")
     return outcome
