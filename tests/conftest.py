@@ -17,6 +17,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the processes of `-n auto`: three for two cores, as many tests wait for others."""
+    return max(len(os.sched_getaffinity(0)) * 3 // 2, 1)
+
+
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
     """Folder with the four benchmark .mat files; the test is skipped where there is none."""

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,10 +18,12 @@ from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import TrainingSettings
 from fdrnn.search import (
+    EventKind,
     PortableStudy,
     Store,
     StudyConflictError,
     StudyDefinition,
+    WorkerEvent,
     create_study,
     open_store,
     run_worker,
@@ -111,12 +112,18 @@ def test_a_rung_waits_for_the_lease_of_a_dead_worker(
     study = create_study(store, replace(definition, n_trials=3), fake.DATA)
     dead = WorkerIdentity("dead", "host", 1)
     assert claim(store.database, study.study_id, dead, 600.0) is not None
-    begun = time.monotonic()
+    waiting: list[EventKind] = []
+
+    def on_event(event: WorkerEvent) -> None:
+        if event.kind is EventKind.WAITING:
+            waiting.append(event.kind)
 
     def stop() -> bool:
-        return time.monotonic() - begun > 3.0
+        # Asked at least once for each look at the store.
+        waiting.extend(waiting[:1])
+        return len(waiting) > 20
 
-    run_worker(url, "noise", settings=fake.settings(), stop=stop)
+    run_worker(url, "noise", settings=fake.settings(wait_s=0.05), stop=stop, on_event=on_event)
     progress = study.progress()
     assert (progress.paused, progress.running, progress.pruned) == (2, 1, 0)
     expire(store.database, "dead")
