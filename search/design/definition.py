@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError, did_you_mean, one_line, shown
+from fdrnn.datasets.sources import names as data_names
 from fdrnn.datasets.sources import package as data_package
 from fdrnn.model import (
     DEFAULT_OUTPUT,
@@ -299,8 +300,8 @@ def _require_packages(values: Mapping[str, Any], packages: object) -> None:
     """Check that the plug-ins of a stored definition are installed."""
     if not isinstance(packages, Mapping):
         raise DefinitionError(f"{_PLUGINS} must be a table, got {shown(packages)}")
-    for key, registry in (("variant", VARIANTS), (_OUTPUT, OUTPUTS)):
-        if key in packages and values.get(key) not in registry:
+    for key, known in (("variant", VARIANTS), (_OUTPUT, OUTPUTS), ("data", data_names())):
+        if key in packages and values.get(key) not in known:
             raise DefinitionError(
                 f"{key} {shown(values.get(key))} is a plug-in of package "
                 f"{one_line(str(packages[key]))}, which is not installed here; install it"

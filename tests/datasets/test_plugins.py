@@ -84,16 +84,15 @@ def test_a_data_set_of_a_plugin_is_loaded_by_its_name() -> None:
     assert known["again"] == "of package brought 1.2"
 
 
-def test_a_stored_definition_names_the_packages() -> None:
+@pytest.mark.parametrize("key", ["variant", "output", "data"])
+def test_a_stored_definition_names_the_packages(key: str) -> None:
     stored = definition().to_mapping()
     assert stored["plugins"] == {"variant": "brought 1.2", "data": "brought 1.2"}
     assert StudyDefinition.from_mapping(stored) == definition()
     with pytest.raises(
-        DefinitionError, match=r"variant 'gone' is a plug-in of package lost 3.0, which is not"
+        DefinitionError, match=rf"{key} 'gone' is a plug-in of package lost 3.0, which is not"
     ):
-        StudyDefinition.from_mapping(
-            stored | {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
-        )
+        StudyDefinition.from_mapping(stored | {key: "gone", "plugins": {key: "lost 3.0"}})
 
 
 @pytest.mark.parametrize(
