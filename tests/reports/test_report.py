@@ -119,6 +119,20 @@ def test_an_unfinished_study_is_reported_as_far_as_it_is(copied: Store, tmp_path
     assert "golden-fd-importance.svg" not in figures(tmp_path / "report")
 
 
+def test_studies_with_one_test_sequence(copied: Store, tmp_path: Path) -> None:
+    with copied.database.write() as connection:
+        connection.execute(
+            tables.test_sequences.delete().where(tables.test_sequences.c.sequence_index > 0)
+        )
+    findings = read_evidence(copied)
+    for row in findings.rows:
+        sequences = copied.study(row.study).test_sequences(row.selected_trial)
+        assert row.test_nll_pooled.value == sequences.nll_sum[0] / sequences.n_steps[0]
+        assert row.test_nll_pooled.low is None
+    write_report(tmp_path / "report", built(copied))
+    assert "nan" not in (tmp_path / "report" / "tables" / "table1.csv").read_text()
+
+
 def test_a_study_of_diverged_trials_alone(copied: Store, tmp_path: Path) -> None:
     _set(copied, sa.true(), diverged=True, valid_nll=float("inf"), best_epoch=0)
     with copied.database.write() as connection:
