@@ -18,7 +18,7 @@ from fdrnn.search import (
     TrialProgress,
     total_progress,
 )
-from fdrnn.studies.cli.tables import make_table
+from fdrnn.studies.cli.tables import FittedTable
 from fdrnn.studies.cli.units import duration
 
 
@@ -190,9 +190,10 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
         expected = "" if left is None else f", {duration(left.worker_seconds)} expected"
         yield Text(f"worker time: {duration(progress.worker_seconds)} spent{expected}")
     if progress.running_trials:
-        yield make_table(
+        yield FittedTable(
             ("trial", "worker", "host", "attempt", "epoch", "best NLL", "lease age"),
             [_running_row(trial, settings.max_epochs) for trial in progress.running_trials],
+            dispensable=("host", "attempt", "lease age"),
         )
     for troubled in progress.troubled_trials:
         again = f", {troubled.stalls} in a row without progress" if troubled.stalls else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +41,41 @@ def make_table(
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+class FittedTable:
+    """A table of text that leaves out columns on a narrow terminal, instead of breaking cells.
+
+    Parameters
+    ----------
+    header, rows
+        As for `make_table`.
+    dispensable
+        Titles of columns, the first to be left out first.
+    """
+
+    def __init__(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str]
+    ) -> None:
+        self._columns = {title: column for column, title in enumerate(header)}
+        self._rows = rows
+        self._dispensable = dispensable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the columns that fit."""
+        n_left_out, table = 0, self._without(())
+        unbounded = options.update(width=_PIPE_WIDTH)
+        while (
+            n_left_out < len(self._dispensable)
+            and console.measure(table, options=unbounded).maximum > options.max_width
+        ):
+            n_left_out += 1
+            table = self._without(self._dispensable[:n_left_out])
+        yield table
+
+    def _without(self, titles: Sequence[str]) -> Table:
+        kept = {title: column for title, column in self._columns.items() if title not in titles}
+        return make_table(list(kept), [[row[k] for k in kept.values()] for row in self._rows])
 
 
 def output_console() -> Console:
