@@ -65,6 +65,8 @@ def table(studies: Sequence[Evidence]) -> Table:
     expected = [("Hours left", lambda row: number(row["hours_left"]))]
     left = "Hours left: what one worker would still need, as `fdrnn study status` expects it."
     is_complete = "hours_left" not in data
+    repeated = any(len(study.all_repeats) for study in studies)
+    counted = "Trials and repeats" if repeated else "Trials"
     return Table.of(
         lines,
         name="costs",
@@ -79,8 +81,8 @@ def table(studies: Sequence[Evidence]) -> Table:
             ("s/epoch", lambda row: number(row["seconds_per_epoch"])),
         ],
         notes=(
-            "Trials with an epoch in the store. Worker hours: wall time of their epochs, each on "
-            "one worker; s/epoch: median over trials. Epochs that were trained again after a "
+            f"{counted} with an epoch in the store. Worker hours: wall time of their epochs, each "
+            "on one worker; s/epoch: median over trials. Epochs that were trained again after a "
             "stop count once.",
             *([] if is_complete else [left]),
             *_machines(studies),

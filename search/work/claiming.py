@@ -84,7 +84,7 @@ def claim(
     *,
     claim_expired: bool = True,
 ) -> Lease | None:
-    """Claim the first trial that waits or whose lease has expired.
+    """Claim the first trial that waits or whose lease has expired, a repeat after all draws.
 
     A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
     fails instead, and the next one is checked. Where no trial can be claimed, the decision that is
@@ -117,7 +117,8 @@ def claim(
     first = (
         sa.select(trials)
         .where(_TRIALS.study_id == study_id, claimable)
-        .order_by(_TRIALS.config_index)
+        # Draws first: those of an extended study may select another configuration to repeat.
+        .order_by(_TRIALS.config_index < 0, sa.func.abs(_TRIALS.config_index))
         .limit(1)
         .with_for_update(skip_locked=True)
     )

@@ -216,7 +216,16 @@ def test_repeats_train_the_selected_configuration_with_further_seeds(
     repeated = replace(definition, repeats=3)
     study = create_study(store, repeated, fake.DATA)
     assert study.progress().repeats_left == 3
-    run_worker(url, "noise", settings=fake.settings())
+    claimed: list[int | None] = []
+    run_worker(
+        url,
+        "noise",
+        settings=fake.settings(),
+        on_event=lambda event: (
+            claimed.append(event.config_index) if event.kind == "claimed" else None
+        ),
+    )
+    assert claimed[-3:] == [-1, -2, -3]
     assert_as_replayed(store, fake)
     selected = study.selected
     assert selected is not None
