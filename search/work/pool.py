@@ -108,14 +108,14 @@ def run_workers(
     n_workers = min(n_workers, max(n_left, usable_cores()))
     try:
         pool = _Pool(store, n_workers, (store_url, names, data_dir, settings), on_event, on_stop)
-        with _on_signals(pool.request_stop), _after(most_s, pool.end_time):
+        with on_signals(pool.request_stop), after(most_s, pool.end_time):
             pool.run()
     finally:
         store.close()
     if pool.stop_requests:
         return True
     if pool.errors:
-        _require_nothing_left(store_url, names, pool.errors)
+        require_nothing_left(store_url, names, pool.errors)
     return False
 
 
@@ -132,7 +132,8 @@ def _begun(store_url: str, names: Sequence[str]) -> tuple[Store, int]:
     return store, n_left
 
 
-def _require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
+def require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]) -> None:
+    """Raise WorkerError, with why workers ended, if trials of studies are left."""
     store = open_store(store_url)
     try:
         progress = total_progress("", [store.study(name).progress() for name in names])
@@ -276,7 +277,8 @@ def _exit(code: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _after(seconds: float | None, call: Callable[[], None]) -> Iterator[None]:
+def after(seconds: float | None, call: Callable[[], None]) -> Iterator[None]:
+    """Call something in another thread after some seconds, unless the block has ended."""
     if seconds is None:
         yield
         return
@@ -290,7 +292,8 @@ def _after(seconds: float | None, call: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
+def on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
+    """Call something at SIGINT and SIGTERM, where this is the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -314,6 +314,22 @@ Patience = Annotated[
         "lease for PostgreSQL, and none for SQLite. Exit code 75 after it.",
     ),
 ]
+Dask = Annotated[
+    str | None,
+    option(
+        metavar="ADDRESS",
+        help="Start the workers on a Dask cluster (extra fdrnn[dask]): the address of its "
+        "scheduler, or jobqueue:slurm, :pbs, :sge, :lsf, :htcondor, :oar for a cluster made by "
+        "dask-jobqueue from your Dask configuration.",
+    ),
+]
+Adapt = Annotated[
+    str | None,
+    option(
+        metavar="MIN,MAX",
+        help="Fewest and most jobs of a cluster that --dask jobqueue makes, instead of --workers.",
+    ),
+]
 Trial = Annotated[
     int | None,
     number(

@@ -6,12 +6,15 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fdrnn.datasets import load
+from fdrnn.datasets.errors import shown
 from fdrnn.reports.document.writing import require_writable
 from fdrnn.search import (
     Store,
@@ -25,12 +28,23 @@ from fdrnn.search import (
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.outage import Result, with_patience
+from fdrnn.search.work.pool import require_nothing_left
 from fdrnn.studies.cli.creation import create, requested
-from fdrnn.studies.cli.display import make_display
+from fdrnn.studies.cli.display import Display, make_display
+from fdrnn.studies.cli.engine import (
+    JsonDisplay,
+    cluster_of,
+    end_with,
+    order_of,
+    require_cluster,
+    run_on_dask,
+)
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.options import (
+    Adapt,
     CheckpointEvery,
+    Dask,
     DataDir,
     Epochs,
     Lease,
@@ -57,6 +71,12 @@ from fdrnn.studies.errors import OptionError
 app = commands()
 
 
+@dataclass(frozen=True)
+class _Dask:
+    address: str
+    adapt: tuple[int, int] | None
+
+
 @app.command()
 def run(
     studies: StudySources,
@@ -67,7 +87,11 @@ def run(
     max_hours: MaxHours,
     workers: Annotated[
         int | None,
-        number(least=1, help="Worker processes; by default as many as the cores have room for."),
+        number(
+            least=1,
+            help="Worker processes; by default as many as the cores have room for, or a Dask "
+            "cluster has threads.",
+        ),
     ],
     threads: Threads,
     lease: Lease,
@@ -77,6 +101,8 @@ def run(
     storage: Storage,
     data_dir: DataDir,
     output: Output,
+    dask: Dask,
+    adapt: Adapt,
     page: Annotated[
         bool,
         option(
@@ -103,14 +129,18 @@ def run(
         fdrnn run bach --epochs 5 --name bach-short
 
         fdrnn run jsb --seed 7 --name jsb-seed-7
+
+        fdrnn run jsb --dask tcp://10.0.0.1:8786 --workers 32
     """
     if name is not None and len(studies) > 1:
         raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
     settings = _settings(threads, lease, checkpoint_every, patience, storage)
+    on = _dask(dask, adapt, workers)
     with remembered_interrupts():
         # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
         requests = [requested(study, trials, epochs, name, repeats, seed) for study in studies]
-        _require_toolchain()
+        if dask is None:
+            _require_toolchain()
         require_writable(output)
         store = _patiently(lambda: create(requests, storage, data_dir), settings)
     deadline = _deadline(max_hours)
@@ -123,6 +153,7 @@ def run(
             settings,
             data_dir,
             deadline,
+            on,
         )
         for definitions in requests
     ]
@@ -133,7 +164,10 @@ def run(
 @app.command()
 def worker(
     study: StoredStudies,
-    workers: Annotated[int, number(least=1, default=1, help="Worker processes.")],
+    workers: Annotated[
+        int | None,
+        number(least=1, help="Worker processes: 1, or on a Dask cluster one for each thread."),
+    ],
     threads: Threads,
     lease: Lease,
     checkpoint_every: CheckpointEvery,
@@ -141,6 +175,9 @@ def worker(
     max_hours: MaxHours,
     storage: Storage,
     data_dir: DataDir,
+    dask: Dask,
+    adapt: Adapt,
+    engine: Annotated[int | None, number(least=1, metavar="PID", hidden=True, help="")],
 ) -> None:
     """Train trials of a study in the store until none is waiting.
 
@@ -154,6 +191,9 @@ def worker(
         FDRNN_STORAGE=postgresql://host/fdrnn fdrnn worker jsb --workers 8
     """
     settings = _settings(threads, lease, checkpoint_every, patience, storage)
+    on = _dask(dask, adapt, workers)
+    if engine is not None:
+        end_with(engine)
 
     def read() -> tuple[Store, list[Study], bool]:
         store = open_store(storage)
@@ -163,14 +203,46 @@ def worker(
     with remembered_interrupts():
         store, studies, complete = _patiently(read, settings)
         # Where nothing is left to train, neither a compiler nor the data are needed.
-        if not complete:
+        if not complete and dask is None:
             _require_toolchain()
             # Here and not by several workers at once, and with a progress bar.
             for data in sorted({stored.definition.data for stored in studies}):
                 with announced(f"reading data set {data}"):
                     load(data, data_dir, progress=sys.stderr.isatty())
     deadline = _deadline(max_hours)
-    raise typer.Exit(_train(store, studies, storage, workers, settings, data_dir, deadline))
+    n_workers = workers if dask else workers or 1
+    raise typer.Exit(
+        _train(
+            store,
+            studies,
+            storage,
+            n_workers,
+            settings,
+            data_dir,
+            deadline,
+            on,
+            as_json=engine is not None,
+        )
+    )
+
+
+def _dask(address: str | None, adapt: str | None, workers: int | None) -> _Dask | None:
+    if address is None:
+        if adapt is not None:
+            raise OptionError("--adapt is for a cluster that --dask jobqueue makes: add --dask")
+        return None
+    if find_spec("distributed") is None:
+        raise OptionError("--dask needs Dask, which is not installed: pip install 'fdrnn[dask]'")
+    limits = None
+    if adapt is not None:
+        numbers = [int(part) if part.isdecimal() else -1 for part in adapt[:100].split(",")]
+        if len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] or numbers[1] == 0:
+            raise OptionError(f"--adapt must be MIN,MAX, such as 2,32, got {shown(adapt)}")
+        if workers is not None:
+            raise OptionError("--workers and --adapt exclude each other; leave one out")
+        limits = numbers[0], numbers[1]
+    require_cluster(address, workers, limits)
+    return _Dask(address, limits)
 
 
 def _settings(
@@ -205,6 +277,9 @@ def _train(
     settings: WorkerSettings,
     data_dir: Path | None,
     deadline: float,
+    dask: _Dask | None = None,
+    *,
+    as_json: bool = False,
 ) -> int:
     """Train a study, or those of a comparison, and return the exit code."""
     first = studies[0].definition
@@ -223,18 +298,34 @@ def _train(
 
     done = _patiently(progress, settings)
     if not done.complete:
-        first_run = not _has_compiled()
-        with make_display(title, read, first.training.max_epochs, first_run=first_run) as display:
-            interrupted = run_workers(
-                storage,
-                [study.name for study in studies],
-                n_workers,
-                data_dir=data_dir,
-                on_event=display.show,
-                on_stop=display.stopping,
-                settings=settings,
-                most_s=None if deadline == math.inf else max(deadline - time.monotonic(), 0.0),
-            )
+        names = [study.name for study in studies]
+        most_s = None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
+        first_run = dask is None and not _has_compiled()
+        shown_as: Display = (
+            JsonDisplay()
+            if as_json
+            else make_display(title, read, first.training.max_epochs, first_run=first_run)
+        )
+        with shown_as as display:
+            if dask is None:
+                interrupted = run_workers(
+                    storage,
+                    names,
+                    n_workers,
+                    data_dir=data_dir,
+                    on_event=display.show,
+                    on_stop=display.stopping,
+                    settings=settings,
+                    most_s=most_s,
+                )
+            else:
+                order = order_of(title, Database(storage).url, data_dir, settings)
+                with cluster_of(dask.address, n_workers, dask.adapt) as (cluster, n_tasks):
+                    interrupted, errors = run_on_dask(
+                        cluster, order, n_tasks, display=display, most_s=most_s
+                    )
+                if errors and not interrupted:
+                    require_nothing_left(storage, names, errors)
         if interrupted and time.monotonic() >= deadline:
             done = progress()
             left = f"; {time_left_line(done, first.training.max_epochs)}" if done.time_left else ""
