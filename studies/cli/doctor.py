@@ -126,7 +126,7 @@ def _store(storage: str) -> str:
     if store is None:
         return f"there is none at {Database(storage).shown} yet; `fdrnn run STUDY` creates it"
     with store.database.read():
-        return f"{store.shown}, {len(store.study_names())} studies"
+        return f"{store.shown}, studies: {len(store.study_names())}"
 
 
 def _data(data_dir: Path | None) -> str:

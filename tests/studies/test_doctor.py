@@ -34,7 +34,7 @@ def test_what_works_is_ok(fdrnn: Run, tmp_path: Path) -> None:
     assert "there is none at" in found["store"][1]
     assert not (tmp_path / "fdrnn.sqlite3").exists()
     open_store("fdrnn.sqlite3", create=True).close()
-    assert "0 studies" in checks(fdrnn("doctor"))["store"][1]
+    assert "studies: 0" in checks(fdrnn("doctor"))["store"][1]
 
 
 def test_another_python(fdrnn: Run, monkeypatch: pytest.MonkeyPatch) -> None:
