@@ -61,7 +61,7 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
             else ""
         )
     recording = [row for row in rows if studies[row.study].records_test_nll]
-    if not recording:
+    if findings.of_the_paper and not recording:
         yield (
             "Figure 2 is not drawn: no study here records the test NLL of every epoch."
             + advice("`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do.")
@@ -69,7 +69,7 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
     for row in recording:
         if row.selected_trial is None:
             yield f"Figure 2 is without {row.study}: no trial of it is selected yet."
-    if figure1:
+    if findings.of_the_paper and figure1:
         yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}."
     silent = [
         name for name, one in studies.items() if one.selected is not None and one.samples is None

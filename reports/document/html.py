@@ -23,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fdrnn.reports.artefacts import Report, Section
+from fdrnn.reports.numbers import symbols
 
 Shown = tuple[Section, Mapping[str, str]]
 """A section, and the data URI of its figures by name."""
@@ -73,16 +74,22 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
+    environment.filters["symbols"] = _symbols
     environment.tests["table"] = lambda artefact: type(artefact).__name__ == "Table"
     environment.tests["figure"] = lambda artefact: type(artefact).__name__ == "Figure"
     return environment
 
 
+def _symbols(text: str) -> Markup:
+    """Return text with the paper's symbols set as such."""
+    return Markup(symbols.html(text, escape))
+
+
 def _code(text: str) -> Markup:
-    """Return text whose parts in backticks are code, as in Markdown."""
+    """Return text whose parts in backticks are code, as in Markdown, with symbols."""
     parts = text.split("`")
     marked = (
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        Markup("<code>{}</code>").format(part) if index % 2 else _symbols(part)
         for index, part in enumerate(parts)
     )
     return Markup("").join(marked)

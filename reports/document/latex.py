@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 
 from fdrnn.reports.artefacts import Table
-from fdrnn.reports.numbers.text import printable
+from fdrnn.reports.numbers import symbols
+from fdrnn.reports.numbers.text import MISSING, printable
 
 _ESCAPES = str.maketrans(
     {
@@ -24,6 +25,7 @@ _ESCAPES = str.maketrans(
 
 # 345 pt, of which an em of \\footnotesize is 8.5 pt.
 _TEXT_WIDTH_EM = 40.0
+_NUMBER = re.compile(r"^(?:Table|Figure) \d+: ")
 _GAP_EM = 6 / 8.5
 _WIDTHS = {
     **dict.fromkeys("iljI.,:;!'|", 0.31),
@@ -36,6 +38,9 @@ _WIDTHS = {
 def table(one: Table) -> str:
     r"""Return a table environment with caption, label and the notes below.
 
+    The caption has no number, which LaTeX gives, and a missing number is an en dash. For a table
+    without its notes define ``\fdrnnnote`` before it: ``\newcommand{\fdrnnnote}[1]{}``.
+
     It is made for the text width of the article class, 345 pt: small type, headers of several
     lines, and, where the table would be wider, columns of text that break into lines.
     """
@@ -43,18 +48,19 @@ def table(one: Table) -> str:
     alignment = _alignment(columns, one.n_text)
     headings = map(_heading, one.header[one.n_text :])
     lines = [
+        r"\providecommand{\fdrnnnote}[1]{\par #1}",
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{escaped(one.title)}.}}",
+        rf"\caption{{{escaped(_NUMBER.sub('', one.title))}.}}",
         rf"\label{{tab:{one.name}}}",
         rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"\toprule",
         " & ".join([*map(_cell, one.header[: one.n_text]), *headings]) + r" \\",
         r"\midrule",
-        *map(_line, one.rows),
+        *(_line(row, one, number) for number, row in enumerate(one.rows)),
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par {escaped(note)}" for note in one.notes),
+        *(rf"\fdrnnnote{{{escaped(note)}}}" for note in one.notes),
         r"\end{table}",
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -66,11 +72,11 @@ def escaped(text: str) -> str:
     Examples
     --------
     >>> print(escaped("95 % of sigma^2"))
-    95 \% of sigma\textasciicircum{}2
+    95 \% of $\sigma^2$
     """
     # A quotation mark opens where a word begins.
     quoted = re.sub(r'(?<![^\s(])"(?=\S)', "``", text).replace('"', "''")
-    return printable(quoted).translate(_ESCAPES)
+    return symbols.tex(printable(quoted), lambda rest: rest.translate(_ESCAPES))
 
 
 def _alignment(columns: Sequence[Sequence[str]], n_text: int) -> str:
@@ -113,10 +119,14 @@ def _heading(title: str) -> str:
     return rf"\shortstack[r]{{{lines}}}"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return " & ".join(map(_cell, cells)) + r" \\"
+def _line(cells: Sequence[str], table: Table, number: int) -> str:
+    bold = (
+        rf"\textbf{_cell(cell)}" if (number, column) in table.best else _cell(cell)
+        for column, cell in enumerate(cells)
+    )
+    return " & ".join(bold) + r" \\"
 
 
 def _cell(text: str) -> str:
     # In braces, a cell that begins with a bracket is no optional argument of the line before.
-    return "{" + escaped(text) + "}"
+    return "{" + ("--" if text == MISSING else escaped(text)) + "}"

@@ -25,7 +25,7 @@ def table(one: Table, level: int = 2) -> str:
     notes = "".join(f"- {escaped(note)}\n" for note in one.notes)
     parts = (
         f"{'#' * level} {escaped(one.title)}\n",
-        _grid(one.header, one.rows, one.n_text),
+        _grid(one),
         notes,
     )
     return "\n".join(part for part in parts if part)
@@ -54,18 +54,22 @@ def _artefact(one: Artefact) -> str:
     return f"- [{one.title}](files/{one.name})\n"
 
 
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int) -> str:
-    """Return a padded Markdown table; columns from `n_text` on are numbers, right-aligned."""
+def _grid(one: Table) -> str:
+    """Return a padded Markdown table, its numbers right-aligned and the best in bold."""
+    rows = (
+        [f"**{cell}**" if (number, column) in one.best else cell for column, cell in enumerate(row)]
+        for number, row in enumerate(one.rows)
+    )
     # A bar inside a cell would end it.
-    cells = [[escaped(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(header))]
+    cells = [[escaped(cell).replace("|", "\\|") for cell in row] for row in (one.header, *rows)]
+    widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(one.header))]
     rule = [
-        "-" * width if column < n_text else "-" * (width - 1) + ":"
+        "-" * width if column < one.n_text else "-" * (width - 1) + ":"
         for column, width in enumerate(widths)
     ]
     lines = [
         " | ".join(
-            cell.ljust(width) if column < n_text else cell.rjust(width)
+            cell.ljust(width) if column < one.n_text else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         for line in (cells[0], rule, *cells[1:])

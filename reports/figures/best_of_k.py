@@ -148,7 +148,7 @@ def _answer(table: pd.DataFrame, target: float | None, words: str) -> str:
     n, last = len(table), float(table["mean"].iloc[-1])
     draws = "the 1 draw gives" if n == 1 else f"all {n} draws give"
     if target is None:
-        return f"{draws} {last:.2f}; the paper has no number for these data."
+        return f"{draws} {last:.2f}."
     k = draws_to_reach(table, target)
     if k is None:
         return f"{draws} a test NLL of {last:.2f}, above {words}."
@@ -180,7 +180,8 @@ def _draw(lines: dict[str, pd.DataFrame], target: float | None, label: str) -> D
     margin = 0.06 * (max(values) - min(values)) or 0.1
     axes.set_ylim(min(values) - margin, max(values) + margin)
     axes.set_xlim(1, max(2, *map(len, lines.values())))
+    style.count_axis(axes.xaxis)
     axes.set_xlabel("draws k")
     axes.set_ylabel("test NLL (nats per step)")
-    style.legend_above(axes)
+    style.legend_above(axes, title="network")
     return figure

@@ -12,7 +12,6 @@ from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.evidence import Evidence
 
-_HEADROOM = 1.5
 _ROW_IN = 0.2
 
 
@@ -69,8 +68,8 @@ def figure(comparison: Comparison) -> Figure | None:
             "Pooled test NLL at each trial's best epoch, and spectral radius of the recurrent "
             "weights after its last. A dot is a trial that finished without diverging, the "
             "filled one that with the lowest validation NLL. The left axis ends at "
-            f"{style.nll_top_words('least', _HEADROOM)}; what "
-            f"lies above stands on its edge. A variant whose selected trial diverged has no filled "
+            f"{style.NLL_TOP_WORDS}; what lies above stands on its edge. "
+            "A variant whose selected trial diverged has no filled "
             f"dot.{absent} By test NLL, the filled dots: {order or 'none'}."
         ),
         alt=(
@@ -86,7 +85,7 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     height = max(1.6, 0.8 + _ROW_IN * len(variants))
     figure, ((nll, radius),) = style.new_figure(2, height=height, sharey=True)
     rows = table["variant"].map(variants.index).to_numpy(float)
-    top = style.nll_top(float(table["test_nll"].min()), _HEADROOM)
+    top = style.nll_top(table["test_nll"])
     for axes, values in (
         (nll, np.minimum(table["test_nll"].to_numpy(float), top)),
         (radius, table["spectral_radius"].to_numpy(float)),

@@ -81,9 +81,10 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
         points(diverged, "x", style.DIVERGED, "diverged", markersize=4, **hollow)
     if len(chosen):
         points(chosen, "o", style.SELECTED, "selected", markersize=8, **hollow)
+    style.count_axis(axes.xaxis)
     axes.set_xlabel("epochs")
     axes.set_ylabel(f"wall time ({unit})")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    style.legend_above(axes, n_columns=5)
+    style.legend_above(axes, n_columns=5, title="hidden units")
     return figure

@@ -95,19 +95,20 @@ def _draw_parts(selected: pd.DataFrame, matrices: list[str], units: list[str]) -
                 label=rf"$W_\mathrm{{{matrix.removeprefix('W_')}}}$",
             )
         panel.set_xlabel("epoch")
+        style.count_axis(panel.xaxis)
         panel.set_xlim(left=0)
     ratio.set_yscale("log")
     ratio.set_ylabel("norms: regulariser by loss")
     pulled.axhline(0.5, color=style.GREY, linewidth=0.6)
     pulled.set_ylim(0, 1)
     pulled.set_ylabel("weights made smaller")
-    style.legend_above(pulled, 3)
+    style.legend_above(pulled, 3, "weights")
     for panel, name in zip(signs, units, strict=True):
         _draw_signs(panel, selected, name)
     signs[0].set_ylabel(r"share by sign of $\delta^a$")
     for panel in signs[1:]:
         panel.tick_params(labelleft=False)
-    style.legend_above(signs[-1], 3)
+    style.legend_above(signs[-1], 3, r"$\delta^a$")
     return figure
 
 
@@ -121,6 +122,7 @@ def _draw_signs(axes: Axes, selected: pd.DataFrame, units: str) -> None:
         linewidth=0,
     )
     axes.set_xlabel(f"epoch ({units})")
+    style.count_axis(axes.xaxis)
     axes.set_ylim(0, 1)
     axes.margins(x=0)
     axes.grid(visible=False)

@@ -177,7 +177,7 @@ def figure() -> Figure:
 
 
 def _draw(colors: list[Field], arrows: list[Field]) -> Drawing:
-    figure, (row,) = style.new_figure(3, height=2.35, sharex=True, sharey=True)
+    figure, (row,) = style.new_figure(3, height=2.5, sharex=True, sharey=True)
     for axes, color, arrow in zip(row, colors, arrows, strict=True):
         loss = np.maximum(color.loss, _LEAST_LOSS)
         image = axes.imshow(
@@ -229,5 +229,7 @@ def _draw(colors: list[Field], arrows: list[Field]) -> Drawing:
         bar.ax.xaxis.set_major_formatter("{x:g}")
         bar.ax.xaxis.set_minor_locator(NullLocator())
         bar.ax.tick_params(labelsize=6)
+        unit = "" if color.title == "squared loss" else " (nats)"
+        bar.set_label(f"loss{unit}", size=7)
     row[0].set_ylabel("variance V[a]")
     return figure

@@ -20,8 +20,6 @@ from fdrnn.reports.numbers.evidence import Evidence
 TEST_NLL = "test_nll_pooled"
 """Column of the curves of a study that records it."""
 
-_HEADROOM = 1.5
-
 
 def course(evidence: Evidence) -> pd.DataFrame | None:
     """Return the curve of a study's selected trial; None without one or without its test NLL."""
@@ -61,7 +59,7 @@ def figure(name: str, title: str, studies: Sequence[Evidence]) -> Figure | None:
             f"Spectral radius of W_rec and pooled test NLL at the end of each epoch: {found}. "
             "Dots: the epoch of the lowest validation NLL, whose parameters count; the test NLL "
             f"of every epoch is recorded for this figure and selects nothing. Its axis ends at "
-            f"{style.nll_top_words('least', _HEADROOM)} at most; what lies above is not shown."
+            f"{style.NLL_TOP_WORDS} of its values; what lies above is not shown."
             f"{missing}"
         ),
         alt=(
@@ -99,14 +97,15 @@ def _draw(drawn: dict[Evidence, pd.DataFrame]) -> Drawing:
             axes.plot(epochs, values, color=color, linestyle=line, label=label)
             axes.plot(epochs[at_best], values[at_best], "o", color=color, markersize=4)
             axes.set_xlabel("epoch")
+            style.count_axis(axes.xaxis)
             axes.set_xlim(left=0)
     tested = pd.concat([curve[TEST_NLL] for curve in drawn.values()])
     least, _ = style.finite_range(tested)
     # None may be known, where the test data overflow.
     if np.isfinite(least):
-        style.limit_nll(test, tested, least, _HEADROOM)
+        style.limit_nll(test, tested, style.nll_top(tested))
     radius.set_ylim(bottom=0)
     radius.set_ylabel(r"spectral radius of $W_\mathrm{rec}$")
     test.set_ylabel("test NLL (nats per step)")
-    style.legend_above(radius)
+    style.legend_above(radius, title="network")
     return figure

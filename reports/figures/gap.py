@@ -10,9 +10,6 @@ from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 
-_HEADROOM = 1.25
-_ANCHOR = "lowest, over trials, of the higher one of its two NLL"
-
 
 def figure(evidence: Evidence) -> Figure | None:
     """Return the figure of a study; None without a finite validation NLL."""
@@ -35,8 +32,7 @@ def figure(evidence: Evidence) -> Figure | None:
             "study's padding rule; the training NLL is the mean over the epoch's updates, at the "
             "parameters before each. Right: validation without prepended zeros, and pooled test "
             f"NLL. {len(table)} trials in the order of their validation NLL, the selected one "
-            f"first. A panel ends at most at {style.nll_top_words(_ANCHOR, _HEADROOM)}; what lies "
-            "above is not shown."
+            f"first. A panel ends at {style.NLL_TOP_WORDS}; what lies above is not shown."
         ),
         alt=f"Dot plots of training, validation and test NLL of {len(table)} trials. {finding}",
         draw=lambda: _draw(table),
@@ -72,10 +68,10 @@ def _draw(table: pd.DataFrame) -> Drawing:
                 rasterized=dense,
             )
         values = table[[one, other]].to_numpy(float)
-        both = values[np.isfinite(values).all(axis=1)]
-        # None of the two may be known, as where the test data overflow.
-        if len(both):
-            style.limit_nll(axes, values, float(both.max(axis=1).min()), _HEADROOM)
+        # None may be known, as where the test data overflow.
+        if np.isfinite(values).any():
+            style.limit_nll(axes, values, style.nll_top(values))
+        style.count_axis(axes.xaxis)
         axes.set_xlabel("trials by validation NLL")
         style.legend_above(axes)
     left.set_title("with padding as in training", fontweight="normal")

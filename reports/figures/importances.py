@@ -59,7 +59,7 @@ def _draw(table: pd.DataFrame) -> Drawing:
     axes.vlines(
         table["chance"], y - 0.42, y + 0.42, color=style.VERMILLION, linewidth=1.6, label="chance"
     )
-    axes.set_yticks(y, [label(name) for name in table["parameter"]])
+    axes.set_yticks(y, [style.typeset(label(name)) for name in table["parameter"]])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("importance (share)")
     axes.set_xlim(left=0)

@@ -12,13 +12,10 @@ from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 
-_HEADROOM = 1.25
-
 
 def learning_curves(evidence: Evidence) -> Figure:
     """Return the figure of training and validation NLL over epochs."""
     n_trials, best = evidence.curves["config_index"].nunique(), evidence.best
-    top = style.nll_top_words("lowest validation NLL", _HEADROOM)
     alt = f"Line plots of training and validation NLL over epochs of {n_trials} trials."
     if best is not None:
         alt += (
@@ -31,7 +28,7 @@ def learning_curves(evidence: Evidence) -> Figure:
         caption=(
             f"Training NLL (mean over the epoch's updates) and validation NLL (at its end) of "
             f"{n_trials} trials, padding {evidence.definition.training.padding}; {_key(evidence)} "
-            f"The axis ends at {top}."
+            f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL."
         ),
         alt=alt,
         draw=lambda: _draw_learning(evidence),
@@ -72,15 +69,16 @@ def _key(evidence: Evidence) -> str:
 
 
 def _draw_learning(evidence: Evidence) -> Drawing:
-    figure, ((train, valid),) = style.new_figure(2, sharey=True)
+    figure, ((train, valid),) = style.new_figure(2)
     columns = ["train_nll", evidence.definition.training.valid_nll_column]
-    lowest, _ = style.finite_range(evidence.curves[columns])
-    best, _ = style.finite_range(evidence.curves[columns[1]])
-    top = style.nll_top(best, _HEADROOM)
     for axes, column in zip((train, valid), columns, strict=True):
+        finite = evidence.curves[np.isfinite(evidence.curves[column])]
+        lowest = finite.groupby("config_index")[column].min()
+        top = style.nll_top(lowest)
         _draw_curves(axes, evidence, column, top)
-    if np.isfinite(best):
-        train.set_ylim(lowest - 0.04 * (top - lowest), top)
+        if len(lowest):
+            # Room for the way down of what ends at the quantile.
+            style.limit_nll(axes, lowest, top + 0.25 * (top - lowest.min()))
     train.set_title("training")
     valid.set_title("validation")
     train.set_ylabel("NLL (nats per step)")
@@ -132,6 +130,7 @@ def _draw_curves(axes: Axes, evidence: Evidence, column: str, top: float) -> Non
             epochs[at_best], values[at_best], "o", color=style.SELECTED, markersize=4, zorder=5
         )
     axes.set_xlabel("epoch")
+    style.count_axis(axes.xaxis)
     axes.autoscale_view()
     axes.set_xlim(left=0)
 

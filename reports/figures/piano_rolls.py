@@ -51,7 +51,7 @@ def draw(samples: Samples, data: DataDescription) -> Figure:
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     _label_pitches(above, samples, data)
     for axes in (above, middle, below):
-        axes.set_ylabel("feature" if data.lowest_midi_note is None else "pitch")
+        axes.set_ylabel(_COLUMN[data.kind] if data.lowest_midi_note is None else "pitch")
     colours = figure.colorbar(image, ax=[above, middle, below], shrink=0.35, aspect=25, pad=0.01)
     colours.set_label("probability")
     return figure
@@ -84,6 +84,7 @@ def alt(samples: Samples, data: DataDescription) -> str:
     return " ".join(parts)
 
 
+_COLUMN = {BINARY: "column", CATEGORICAL: "symbol"}
 _ONES = {
     BINARY: ("notes", "notes that sound"),
     CATEGORICAL: ("symbols", "symbols that come"),

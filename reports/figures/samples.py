@@ -29,7 +29,7 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
     expected = "expected values" if is_real else "probabilities"
     yield Figure(
         name=f"{study}-music",
-        title="Sample" if is_real else "Music",
+        title="Sample" if data.lowest_midi_note is None else "Music",
         caption=(
             f"An excerpt of test sequence {origin.sequence} (from 0), the {expected} that trial "
             f"{samples.config_index} predicts for each of its steps from those before, and a "

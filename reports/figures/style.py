@@ -22,9 +22,10 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from fdrnn.datasets.drawing import escape_missing_glyphs
+from fdrnn.reports.numbers import symbols
 
 INK = "#1f2428"
 PAPER = "#ffffff"
@@ -52,7 +53,8 @@ DENSE = 20_000
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
-    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 7),
+    **dict.fromkeys(("legend.fontsize", "legend.title_fontsize"), 7),
     **dict.fromkeys(("legend.frameon", "axes.spines.top", "axes.spines.right"), False),
     **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
     **dict.fromkeys(("text.color", "xtick.color", "ytick.color"), INK),
@@ -195,26 +197,34 @@ def finite_range(values: Any) -> tuple[float, float]:
     )
 
 
-def nll_top(lowest: float, factor: float) -> float:
-    """Return where an axis of NLL ends: at `factor` times the lowest, which may be negative.
+NLL_QUANTILE = 0.85
+"""Quantile of the shown NLL at which their axis ends: the worst would squeeze the others."""
 
-    An NLL of densities may be next to 0 or below it; below 1 nat the axis ends `factor` - 1 nats
-    above the lowest, which at 1 is the same.
-    """
-    return factor * lowest if lowest >= 1.0 else lowest + factor - 1.0
+NLL_TOP_WORDS = f"the {NLL_QUANTILE:.0%} quantile"
 
 
-def limit_nll(axes: Axes, values: Any, anchor: float, factor: float) -> None:
-    """End an axis of NLL at the highest value or at `nll_top` of an anchor, with a margin."""
-    lowest, highest = finite_range(values)
-    top = min(nll_top(anchor, factor), highest)
+def nll_top(values: Any) -> float:
+    """Return where an axis of NLL ends: at `NLL_QUANTILE` of the finite values; NaN of none."""
+    numbers = np.asarray(values, float)
+    finite = numbers[np.isfinite(numbers)]
+    return float(np.quantile(finite, NLL_QUANTILE)) if len(finite) else float("nan")
+
+
+def limit_nll(axes: Axes, values: Any, top: float) -> None:
+    """Let an axis of NLL run from the lowest value to `top`, with a margin."""
+    lowest, _ = finite_range(values)
     margin = 0.05 * (top - lowest) or 0.1
     axes.set_ylim(lowest - margin, top + margin)
 
 
-def nll_top_words(lowest: str, factor: float) -> str:
-    """Return in words where an axis that ends at `nll_top` ends."""
-    return f"{factor:g} times the {lowest} ({factor - 1:g} above it if that is below 1)"
+def typeset(text: str) -> str:
+    """Return a text for Matplotlib, with the paper's symbols set as such."""
+    return symbols.tex(text, lambda rest: rest.replace("$", r"\$"))
+
+
+def count_axis(axis: Axis) -> None:
+    """Put ticks of an axis of counts at whole numbers."""
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def log_ticks(axis: Axis) -> None:
@@ -224,7 +234,7 @@ def log_ticks(axis: Axis) -> None:
     axis.set_minor_formatter("{x:g}")
 
 
-def legend_above(axes: Axes, n_columns: int = 4) -> None:
+def legend_above(axes: Axes, n_columns: int = 4, title: str | None = None) -> None:
     """Put the legend above the right end of the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -238,4 +248,5 @@ def legend_above(axes: Axes, n_columns: int = 4) -> None:
             handlelength=1.4,
             handletextpad=0.5,
             borderaxespad=0.2,
+            title=title,
         )

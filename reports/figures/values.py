@@ -24,7 +24,6 @@ from fdrnn.reports.numbers.names import (
 from fdrnn.search.design.space import Parameter
 
 _N_COLUMNS = 4
-_HEADROOM = 1.25
 _JITTER = 0.28
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -74,8 +73,7 @@ def figure(evidence: Evidence) -> Figure | None:
             f"drawn above the axis, the selected trial {evidence.selected} larger. "
             f"A cross on the upper edge marks each of {n_diverged} diverged "
             "trials; one that had a finite validation NLL before has a dot too, where the axis has "
-            f"it. The axis ends at {style.nll_top_words('lowest NLL', _HEADROOM)}; a triangle "
-            "stands for a trial beyond."
+            f"it. The axis ends at {style.NLL_TOP_WORDS}; a triangle stands for a trial beyond."
         ),
         alt=(
             f"Panels, one per hyperparameter, of the validation NLL of {n_ranked} finished{pruned} "
@@ -95,15 +93,15 @@ def _draw(evidence: Evidence, lowest: float) -> Drawing:
     figure.subplots_adjust(
         left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
     )
-    top = style.nll_top(lowest, _HEADROOM)
+    top = style.nll_top(evidence.ranked["valid_nll"])
     for one, parameter in zip(axes.flat, parameters, strict=False):
         _draw_panel(one, parameter, panel(evidence, parameter), evidence.selected, top)
     for one in axes.flat[len(parameters) :]:
         one.set_visible(False)
-    margin = 0.06 * (top - lowest)
-    axes[0, 0].set_ylim(lowest - margin, top)
+    margin = 0.06 * (top - lowest) or 0.1
+    axes[0, 0].set_ylim(lowest - margin, top + margin / 3)
     for one in axes[:, 0]:
-        one.set_ylabel("NLL (nats)")
+        one.set_ylabel("NLL (nats per step)")
     return figure
 
 
@@ -144,7 +142,7 @@ def _draw_panel(
     at = middle.index.to_numpy(int)
     axes.hlines(middle, left[at], right[at], color=style.INK, linewidth=1.0)
     axes.plot(x[chosen], y[chosen], "o", color=style.SELECTED, markersize=5, zorder=4)
-    axes.set_title(label(parameter.name), fontsize=7, fontweight="normal")
+    axes.set_title(style.typeset(label(parameter.name)), fontsize=7, fontweight="normal")
     if ranged:
         positions = [*left, right[-1]]
         ticks = [value_text(parameter.name, end) for end in positions]

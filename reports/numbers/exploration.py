@@ -13,6 +13,7 @@ import pandas as pd
 from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence, difference
 from fdrnn.reports.numbers.names import having, in_order, label, numeric_order, value_text
+from fdrnn.reports.numbers.symbols import unicode
 from fdrnn.search import Choices
 from fdrnn.search.design.space import Parameter
 
@@ -56,7 +57,7 @@ def _parameters(studies: Iterable[Evidence]) -> list[dict[str, Any]]:
 def _parameter(name: str, parameters: Sequence[Parameter]) -> dict[str, Any]:
     distributions = [one.distribution for one in parameters]
     choices = [value for one in distributions if isinstance(one, Choices) for value in one.values]
-    described: dict[str, Any] = {"name": name, "label": label(name)}
+    described: dict[str, Any] = {"name": name, "label": unicode(label(name))}
     ranges = [one for one in distributions if not isinstance(one, Choices)]
     if ranges:
         return described | {"log": all(one.log for one in ranges)}

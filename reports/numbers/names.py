@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -112,10 +113,10 @@ class Part:
 
 
 def parts(parameter: Parameter) -> tuple[Part, ...]:
-    """Return a parameter's choices, the values of a short range, or the parts of a long one."""
+    """Return a parameter's choices in order, a short range's values, or a long one's parts."""
     name, distribution = parameter.name, parameter.distribution
     if isinstance(distribution, Choices):
-        return tuple(Part(value_text(name, value)) for value in distribution.values)
+        return tuple(Part(value_text(name, value)) for value in _ordered(parameter))
     if isinstance(distribution, IntRange):
         values = range(distribution.low, distribution.high + 1, distribution.step)
         if len(values) <= _MOST_VALUES:
@@ -129,6 +130,14 @@ def parts(parameter: Parameter) -> tuple[Part, ...]:
         Part(f"{value_text(name, low)} to {value_text(name, high)}", low, high)
         for low, high in zip(lows, ends, strict=True)
     )
+
+
+@cache
+def _ordered(parameter: Parameter) -> tuple[Value, ...]:
+    """Return the choices of a parameter in the order of their texts' numbers."""
+    assert isinstance(parameter.distribution, Choices)
+    values = parameter.distribution.values
+    return tuple(sorted(values, key=lambda one: numeric_order(value_text(parameter.name, one))))
 
 
 def is_range(parameter: Parameter) -> bool:
@@ -145,7 +154,7 @@ def part_index(parameter: Parameter, value: object) -> int:
     """Return the position among a parameter's `parts` of a value of a frame of trials."""
     distribution = parameter.distribution
     if isinstance(distribution, Choices):
-        return next(i for i, one in enumerate(distribution.values) if _is_choice(value, one))
+        return next(i for i, one in enumerate(_ordered(parameter)) if _is_choice(value, one))
     lows = [part.low for part in parts(parameter)]
     return max(i for i, low in enumerate(lows) if low <= float(value))  # type: ignore[arg-type,operator]
 

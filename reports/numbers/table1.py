@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
@@ -19,6 +20,7 @@ from fdrnn.reports.numbers.bootstrap import Estimate
 from fdrnn.reports.numbers.evidence import Evidence, difference
 from fdrnn.reports.numbers.names import label
 from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.text import number
 from fdrnn.search import StudyDefinition, TrialState
 
 
@@ -66,6 +68,15 @@ class Row:
         The paper's own fast-dropout number for the data set.
     cited_plain, cited_rnn_nade, cited_deep_rnn
         The numbers that the paper cites for the data set.
+    baseline_nll
+        Test NLL of the naive prediction of the data (`fdrnn.datasets.baseline`); None where the
+        store has none.
+    caution
+        Why the numbers may say little, in a few words: few draws, a limit that ended the selected
+        trial, trials that are still to come, a selection that depends on padding.
+    selections
+        Where the validation NLL with padding counted and masked select different trials, both in
+        a sentence.
     note
         What a reader must know of the row; empty for a complete study of a benchmark.
     """
@@ -96,6 +107,9 @@ class Row:
     cited_rnn_nade: float | None
     cited_deep_rnn: float | None
     note: str
+    baseline_nll: float | None = None
+    caution: str = ""
+    selections: str = ""
     trials_pruned: int = 0
     repeats: int = 0
     repeats_mean: float | None = None
@@ -166,6 +180,9 @@ def row(evidence: Evidence) -> Row:
         cited_rnn_nade=published.rnn_nade if published else None,
         cited_deep_rnn=published.deep_rnn if published else None,
         note="; ".join(_notes(evidence)),
+        baseline_nll=evidence.data.baseline_nll,
+        caution="; ".join(_cautions(evidence)),
+        selections=_selections(evidence),
         trials_pruned=evidence.n_pruned,
         repeats=len(repeated),
         repeats_mean=float(repeated.mean()) if len(repeated) else None,
@@ -181,6 +198,9 @@ def _nll(trial: pd.Series[Any] | None, column: str) -> float | None:
 def _n_failed(evidence: Evidence) -> int:
     return int((evidence.trials["state"] == TrialState.FAILED).sum())
 
+
+PAPERS_DRAWS = 32
+"""Draws of the paper's random search, below which a number says less than the paper's."""
 
 _ALWAYS = ("batch_size", "patience", "max_epochs")
 
@@ -206,14 +226,49 @@ def _settings(definition: StudyDefinition) -> Iterator[str]:
             yield text
 
 
+def _cautions(evidence: Evidence) -> Iterator[str]:
+    n_planned, best = len(evidence.trials), evidence.best
+    n_ended = len(evidence.finished) + evidence.n_pruned
+    if evidence.space.fixed:
+        yield "given values"
+    elif n_planned < PAPERS_DRAWS:
+        yield "1 draw" if n_planned == 1 else f"{n_planned} draws"
+    if n_ended < n_planned:
+        yield f"{n_ended} of {n_planned} ended"
+    if best is None:
+        return
+    training = evidence.definition.training
+    patience = best["patience"] if "patience" in evidence.space.names else training.patience
+    if best["n_epochs"] == training.max_epochs < best["best_epoch"] + patience:
+        yield f"ended at its limit of {training.max_epochs} epochs"
+    if _selections(evidence):
+        yield "padding decides"
+
+
+def _selections(evidence: Evidence) -> str:
+    """Return both trials where the padding rules select different ones; else nothing."""
+    columns = ["valid_nll_counted", "valid_nll_masked"]
+    finished = evidence.finished
+    known = finished[np.isfinite(finished[columns]).all(axis=1)]
+    if known.empty:
+        return ""
+    counted, masked = (known.loc[known[column].idxmin()] for column in columns)
+    if counted["config_index"] == masked["config_index"]:
+        return ""
+    return "; ".join(
+        f"padding {rule} selects trial {one['config_index']} (validation NLL "
+        f"{one['valid_nll_counted']:.3f} counted, {one['valid_nll_masked']:.3f} masked; test NLL "
+        f"{number(one['test_nll_pooled'])})"
+        for rule, one in (("counted", counted), ("masked", masked))
+    )
+
+
 def _notes(evidence: Evidence) -> Iterator[str]:
     n_planned, n_finished = len(evidence.trials), len(evidence.finished)
     n_pruned = evidence.n_pruned
     ended = "ended" if n_pruned else "finished"
     if evidence.data.note:
         yield evidence.data.note
-    elif evidence.definition.data not in TABLE_1:
-        yield "own data: the paper has no number for it"
     if n_finished == 0:
         yield "no trial has finished yet"
     elif evidence.selected is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
+
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Attachment, Table
 from fdrnn.reports.numbers.comparison import Comparison, draws, frame
@@ -15,6 +17,7 @@ from fdrnn.reports.tables.table1 import RULES
 def table(comparison: Comparison) -> Table:
     """Return the table of a comparison."""
     data = frame(comparison)
+    scores = ["valid_nll", "test_nll_pooled", "test_nll_sequence_mean"]
     return Table.of(
         data.to_dict("records"),
         name=f"{comparison.name}-comparison",
@@ -45,6 +48,11 @@ def table(comparison: Comparison) -> Table:
             "selected trial, at its best epoch and at its last.",
             "s / epoch: median wall time over the epochs of all trials, without what the study "
             "records besides; it is of the machines that trained. Diverged: of finished trials.",
+        ),
+        best=(
+            (row, 2 + column)
+            for column, name in enumerate(scores)
+            for row in np.flatnonzero(data[name] == data[name].min()).tolist()
         ),
     )
 

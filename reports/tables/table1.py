@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
-from fdrnn.reports.numbers.table1 import Row, frame
+from fdrnn.reports.numbers.table1 import PAPERS_DRAWS, Row, frame
 from fdrnn.reports.numbers.text import MISSING, number, span
 
 RULES = (
@@ -20,52 +20,126 @@ RULES = (
 )
 """Rules for every test NLL of a report."""
 
+_CAUTION = (
+    f"Caution: a selection among fewer than {PAPERS_DRAWS} draws, among trials of which some are "
+    "still to come, or of a trial that ended at its limit may miss a lower NLL."
+)
+
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
 _NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
 
 
-def tables(rows: Sequence[Row]) -> tuple[Table, Table, Table]:
-    """Return Table 1 in three parts.
+def tables(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """Return Table 1 in parts.
 
-    The NLL, FD and plain of our own beside the paper's; the selecting validation NLL and the
-    intervals of the test NLL; the studies, with the notes.
+    The NLL, FD and plain of our own, beside the paper's for its data sets and beside a naive
+    prediction's for others; the selecting validation NLL and the intervals of the test NLL; the
+    studies, with the notes.
     """
-    return _results(rows), _intervals(rows), _studies(rows)
+    of_paper = [row for row in rows if row.paper_fd is not None]
+    own = [row for row in rows if row.paper_fd is None]
+    results = [
+        *([_beside_the_paper(of_paper)] if of_paper else []),
+        *([_own_data(own, "table1-own-data" if of_paper else "table1")] if own else []),
+    ]
+    return *results, _intervals(rows), _studies(rows)
 
 
-def _results(rows: Sequence[Row]) -> Table:
-    by_name = {row.study: row for row in rows}
-    paired = {row.plain_study for row in rows}
-
-    def own(row: Row) -> str:
-        return MISSING if row.variant == "plain" else _both(row)
-
-    def plain(row: Row) -> str:
-        return _both(row if row.variant == "plain" else by_name.get(row.plain_study or ""))
-
-    return Table.of(
-        [row for row in rows if row.variant != "plain" or row.study not in paired],
+def _beside_the_paper(rows: Sequence[Row]) -> Table:
+    return _results(
+        rows,
         name="table1",
         title="Table 1: test NLL beside the paper's",
-        data=frame(rows),
-        text=[("Data set", lambda row: row.title), *_STUDY, *_NETWORK],
-        numbers=[
-            ("Ours", own),
-            ("Ours: plain", plain),
+        own="Ours",
+        plain="Ours: plain",
+        beside=[
             ("Paper: FD", lambda row: number(row.paper_fd)),
             ("plain*", lambda row: number(row.cited_plain)),
             ("RNN-NADE*", lambda row: number(row.cited_rnn_nade)),
             ("Deep RNN*", lambda row: number(row.cited_deep_rnn)),
         ],
+        notes=["Columns marked * are cited by the paper from other work."],
+    )
+
+
+def _own_data(rows: Sequence[Row], name: str) -> Table:
+    return _results(
+        rows,
+        name=name,
+        title="Test NLL",
+        own="NLL",
+        plain="Plain",
+        beside=[("Naive", lambda row: number(row.baseline_nll))],
+        notes=[
+            "Naive: pooled test NLL without a network. Columns of 0 and 1 and symbols are "
+            "predicted by their frequencies in training, real values by the last value, as wide as "
+            "training's steps. A network that is not below it has learned nothing of the order."
+        ],
+    )
+
+
+def _results(
+    rows: Sequence[Row],
+    *,
+    name: str,
+    title: str,
+    own: str,
+    plain: str,
+    beside: Columns[Row],
+    notes: Sequence[str],
+) -> Table:
+    by_name = {row.study: row for row in rows}
+    paired = {row.plain_study for row in rows}
+    shown = [row for row in rows if row.variant != "plain" or row.study not in paired]
+
+    def pair(row: Row) -> tuple[Row | None, Row | None]:
+        if row.variant == "plain":
+            return None, row
+        return row, by_name.get(row.plain_study or "")
+
+    def caution(row: Row) -> str:
+        other = by_name.get(row.plain_study or "")
+        parts = (row.caution, f"plain: {other.caution}" if other and other.caution else "")
+        return "; ".join(part for part in parts if part)
+
+    text: Columns[Row] = [("Data set", lambda row: row.title), *_STUDY, *_NETWORK]
+    cautioned = any(map(caution, shown))
+    if cautioned:
+        text = [*text, ("Caution", caution)]
+    pairs = [(own, lambda row: _both(pair(row)[0])), (plain, lambda row: _both(pair(row)[1]))]
+    used = [position for position in (0, 1) if any(pair(row)[position] for row in shown)]
+    return Table.of(
+        shown,
+        name=name,
+        title=title,
+        data=frame(rows),
+        text=text,
+        numbers=[*(pairs[position] for position in used), *beside],
         notes=(
-            "Ours: pooled / by sequence.",
+            f"{own}: pooled / by sequence, in bold the lowest pooled one on its data.",
             *RULES,
-            "Columns marked * are cited by the paper from other work. Both networks of ours "
-            "in one row have the same data, seed and training settings.",
+            *notes,
+            "Both networks of one row have the same data, seed and training settings.",
+            *([_CAUTION] if cautioned else []),
             *_counterparts(rows),
             *_repeats(rows),
+            *(f"{row.study}: {row.selections}." for row in rows if row.selections),
         ),
+        best=_best([[pair(row)[position] for position in used] for row in shown], len(text)),
     )
+
+
+def _best(rows: Sequence[Sequence[Row | None]], first: int) -> Iterator[tuple[int, int]]:
+    """Yield the cells with the lowest pooled NLL on each data set; `first` is their column."""
+    found = [
+        (row.data, row.test_nll_pooled.value, position, first + column)
+        for position, cells in enumerate(rows)
+        for column, row in enumerate(cells)
+        if row is not None and row.test_nll_pooled.value is not None
+    ]
+    for data, nll, *place in found:
+        if nll == min(other[1] for other in found if other[0] == data):
+            yield place[0], place[1]
 
 
 def _repeats(rows: Sequence[Row]) -> Iterator[str]:
@@ -160,6 +234,22 @@ def _lacks_interval(row: Row) -> bool:
 def _studies(rows: Sequence[Row]) -> Table:
     definition = ["study", "data", "variant", "space", "seed", "padding", "training"]
     counts = [f"trials_{name}" for name in ("planned", "finished", "diverged", "failed")]
+    settings = [
+        [
+            f"padding {row.padding}",
+            f"fdrnn {row.code_version}",
+            f"seed {row.seed}",
+            *row.training.split("; "),
+        ]
+        for row in rows
+    ]
+    # What all of several studies have in common is said once.
+    common = set.intersection(*map(set, settings)) if len(rows) > 1 else set()
+    own = {
+        row.study: "; ".join(one for one in some if one not in common)
+        for row, some in zip(rows, settings, strict=True)
+    }
+    shared = [f"All studies: {'; '.join(one for one in settings[0] if one in common)}."]
     return Table.of(
         rows,
         name="studies",
@@ -168,14 +258,14 @@ def _studies(rows: Sequence[Row]) -> Table:
         text=[
             *_STUDY,
             ("Space", lambda row: row.space),
-            ("Padding", lambda row: row.padding),
-            ("Code", lambda row: row.code_version),
-            ("Training", lambda row: row.training),
+            ("Settings", lambda row: own[row.study]),
         ],
         numbers=[
-            ("Seed", lambda row: str(row.seed)),
             ("Finished", lambda row: f"{row.trials_finished} of {row.trials_planned}"),
             ("Diverged", lambda row: str(row.trials_diverged)),
         ],
-        notes=[f"{row.study}: {row.note}." for row in rows if row.note],
+        notes=[
+            *(shared if common else []),
+            *(f"{row.study}: {row.note}." for row in rows if row.note),
+        ],
     )

@@ -38,7 +38,6 @@ from fdrnn.studies.cli.options import (
     option,
     require_watch,
 )
-from fdrnn.studies.cli.readable import readable_studies
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.errors import OptionError
 
@@ -121,21 +120,23 @@ def _report_exports(exports: Sequence[Path], studies: Sequence[str], write: _Wri
         write(findings, of_exports=True)
 
 
-def report_results(store: Store, output: Path, *, page: bool = False) -> None:
-    """Print Table 1 of a store and its comparisons, and write their tables or the whole report.
-
-    Studies of another fdrnn are left out.
+def report_results(
+    store: Store, studies: Sequence[str], output: Path, *, page: bool = False
+) -> None:
+    """Print Table 1 of studies and their comparisons, and write their tables or the whole report.
 
     Parameters
     ----------
     store
         The store.
+    studies
+        Names of the studies.
     output
         The folder of the report.
     page
         Whether to write the whole report, with page and figures, which takes longer.
     """
-    findings = read_evidence(store, [study.name for study in readable_studies(store)])
+    findings = read_evidence(store, studies)
     tables = print_results(findings)
     write_notes(findings.studies.values())
     if page:
@@ -183,6 +184,7 @@ def _fitted(table: Table, width: int) -> Table:
             header=tuple(table.header[column] for column in kept),
             rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
             n_text=sum(column < table.n_text for column in kept),
+            best=frozenset((row, kept.index(one)) for row, one in table.best if one in kept),
             notes=(*table.notes, f"A wider terminal also shows: {', '.join(missing)}."),
         )
     return shown

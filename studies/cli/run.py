@@ -157,7 +157,8 @@ def run(
         )
         for definitions in requests
     ]
-    report_results(store, output, page=page)
+    names = [definition.name for definitions in requests for definition in definitions]
+    report_results(store, names, output, page=page)
     raise typer.Exit(max(codes))
 
 

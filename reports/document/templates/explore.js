@@ -4,7 +4,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("exploration").textContent);
   const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#858b92"];
-  const HIGHEST = 0.9; // quantile of the NLL at which its axes end
+  const HIGHEST = 0.85; // quantile of the NLL at which its axes end
   const MOST_ROWS = 100, MOST_CURVES = 200;
 
   const rows = data.studies.flatMap((study) =>
@@ -157,7 +157,7 @@
 
   // ---- NLL against a value
   const scatter = part("NLL against any value",
-    "A dot per trial of the table. The axis ends at the 90 % quantile; triangles stand above it.");
+    "A dot per trial of the table. The axis ends at the 85 % quantile; triangles stand above it.");
   const against = { x: data.parameters.length ? data.parameters[0].name : "epochs", y: "valid" };
   const choice = scatter.append("p").attr("class", "controls");
   selection(choice, "Across", [...data.parameters, ...NUMBERS], against.x, (name) => {
@@ -357,7 +357,7 @@
         Plot.tip(inside, Plot.pointer({ ...channels, title: ({ trial, twin }) =>
           `draw ${trial.trial}\n${one.name}: ${written(trial.valid)}\n${other.name}: ${written(twin.valid)}` }))] }));
     comparisonPlot.append("p").attr("class", "note").text(
-      `${inside.length} draws below the 90 % quantile, of ${pairs.length} that both have trained. Draws` +
+      `${inside.length} draws below the 85 % quantile, of ${pairs.length} that both have trained. Draws` +
       " of one number are pairs where both studies have the same seed. Below the dashed line the" +
       " second study is lower.");
   }

@@ -40,7 +40,22 @@ def test_booktabs_alignment_caption_and_label() -> None:
     assert r"\begin{tabular}{@{}lr@{}}" in text
     assert r"\caption{A \& B.}" in text
     assert r"\label{tab:one}" in text
-    assert r"50 \% of it." in text
+    assert r"\fdrnnnote{50 \% of it.}" in text
+
+
+def test_a_paper_numbers_its_captions_and_prints_dashes_bold_and_symbols() -> None:
+    table = replace(
+        TABLE,
+        title="Table 3: sigma^2 of W_rec",
+        rows=(("rho, best", "-"), ("a", "8.01")),
+        best=frozenset({(1, 1)}),
+    )
+    text = latex.table(table)
+    assert r"\caption{$\sigma^2$ of $W_\mathrm{rec}$.}" in text
+    assert r"{$\rho$, best} & {--} \\" in text
+    assert r"{a} & \textbf{8.01} \\" in text
+    # The notes are optional: a document may define the command that prints them.
+    assert text.startswith(r"\providecommand{\fdrnnnote}[1]{\par #1}")
 
 
 def test_nothing_in_a_cell_is_a_command() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
@@ -29,6 +31,12 @@ def test_a_table_has_its_heading_aligned_columns_and_notes() -> None:
         "| a longer one | 10.5 |",
     ]
     assert lines[7:] == ["- First.", "- Second."]
+
+
+def test_the_best_number_is_bold() -> None:
+    text = markdown.table(replace(TABLE, best=frozenset({(0, 1)})))
+    assert "| **8.01** |" in text
+    assert "|     10.5 |" in text
 
 
 def test_a_section_shows_its_artefacts_in_order() -> None:

@@ -56,7 +56,10 @@ def test_learning_curves(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     dots = [line for line in valid.lines if line.get_marker() == "o"]
     assert dots[0].get_xdata().tolist() == [fd.best["best_epoch"]]
     assert dots[0].get_ydata().tolist() == [fd.best["valid_nll"]]
-    assert train.get_ylim()[1] == pytest.approx(1.25 * fd_curves["valid_nll_counted"].min())
+    assert train.get_ylim() != valid.get_ylim()
+    lowest = fd_curves.groupby("config_index")["valid_nll_counted"].min()
+    assert valid.get_ylim()[1] > lowest.quantile(0.85)
+    assert valid.get_ylim()[1] < 1.5 * lowest.median()
     assert "NLL" in train.get_ylabel()
     assert "nats" in train.get_ylabel()
 
@@ -104,8 +107,10 @@ def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
         for row in expected.to_dict("records"):
             x = points[points[:, 1] == row["valid_nll"], 0]
             value = row[parameter.name]
+            # Numbers in order, no limit last.
+            numbers = [one for one in parameter.distribution.extremes if one is not None]
             missing = isinstance(value, float) and math.isnan(value)
-            choice = parameter.distribution.extremes.index(None if missing else value)
+            choice = len(numbers) if missing else sorted(numbers).index(value)
             assert np.abs(x - choice).min() < 0.3
         (rug,) = (line for line in axes.lines if line.get_marker() == "x")
         assert len(rug.get_xdata()) == finished["diverged"].sum()

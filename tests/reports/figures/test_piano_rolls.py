@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fdrnn.datasets import DataDescription
+from fdrnn.datasets import BINARY, CATEGORICAL, DataDescription
 from fdrnn.reports.figures import piano_rolls
 from fdrnn.reports.figures.piano_rolls import note_name
 from fdrnn.search import SampleOrigin, Samples
@@ -80,11 +80,12 @@ def test_pitches_have_names_around_the_notes_that_sound() -> None:
     assert [note_name(pitch) for pitch in (21, 60, 69, 108)] == ["A0", "C4", "A4", "C8"]
 
 
-def test_columns_that_are_no_notes_are_features() -> None:
-    data = replace(PIANO, n_features=3, lowest_midi_note=None)
-    figure = drawn(piano_rolls.draw(made(n_features=4), replace(data, n_features=4)))
+@pytest.mark.parametrize(("kind", "name"), [(BINARY, "column"), (CATEGORICAL, "symbol")])
+def test_columns_that_are_no_notes_have_the_name_of_their_kind(kind: str, name: str) -> None:
+    data = replace(PIANO, n_features=4, lowest_midi_note=None, kind=kind)
+    figure = drawn(piano_rolls.draw(made(n_features=4), data))
     axes = figure.axes[0]
-    assert axes.get_ylabel() == "feature"
+    assert axes.get_ylabel() == name
     assert axes.get_ylim() == (-0.5, 3.5)
 
 

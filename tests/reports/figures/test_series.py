@@ -11,7 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from fdrnn.datasets import CATEGORICAL, REAL, DataDescription
 from fdrnn.reports.figures import piano_rolls, series
 from fdrnn.reports.figures.series import MOST_COLUMNS
-from fdrnn.reports.figures.style import nll_top
 from fdrnn.search import SampleOrigin, Samples
 
 ORIGIN = SampleOrigin(
@@ -72,9 +71,3 @@ def test_symbols_are_not_called_notes() -> None:
     text = piano_rolls.alt(samples, dataclasses.replace(data, kind=CATEGORICAL))
     assert "1.0 symbols a step" in text
     assert "note" not in text
-
-
-@pytest.mark.parametrize("lowest", [8.0, 1.0, 0.5, 0.0, -3.0])
-def test_an_axis_of_nll_ends_above_its_lowest(lowest: float) -> None:
-    top = nll_top(lowest, 1.25)
-    assert top == (1.25 * lowest if lowest >= 1 else pytest.approx(lowest + 0.25))

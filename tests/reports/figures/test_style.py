@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fdrnn.reports.figures import learning, style
 from fdrnn.reports.numbers.evidence import Evidence
 
@@ -26,6 +28,17 @@ def test_ink_and_paper_follow_the_theme(fd: Evidence) -> None:
     assert themed.count(style.INK.encode()) == 1  # where the style names it
     assert style.PAPER.encode() not in themed
     assert style.BLUE.encode() in themed
+
+
+def test_an_axis_of_nll_ends_at_a_quantile_of_what_is_known() -> None:
+    values = [*range(1, 10), 1000.0]
+    assert style.nll_top([*values, np.nan, np.inf]) == np.quantile(values, 0.85) < 10
+    assert np.isnan(style.nll_top([np.inf]))
+
+
+def test_symbols_are_typeset() -> None:
+    text = style.typeset("sigma^2 of W_rec, $5 (nu)")
+    assert text == r"$\sigma^2$ of $W_\mathrm{rec}$, \$5 ($\nu$)"
 
 
 def contrast(one: str, other: str) -> float:

@@ -63,8 +63,11 @@ def test_a_short_range_and_choices_have_their_values() -> None:
     assert not is_range(short)
     assert [part_index(short, value) for value in (16, 40.0, 64)] == [0, 3, 6]
     scale = Parameter("init_scale", Choices(("variance", "std")))
-    assert [part.text for part in parts(scale)] == ["variance", "std"]
-    assert part_index(scale, "std") == 1
+    assert [part.text for part in parts(scale)] == ["std", "variance"]
+    assert part_index(scale, "std") == 0
+    limit = Parameter("max_incoming", Choices((None, 50, 15)))
+    assert [part.text for part in parts(limit)] == ["15", "50", "no limit"]
+    assert [part_index(limit, value) for value in (float("nan"), 50.0, 15)] == [2, 1, 0]
 
 
 def test_ranges_and_names_are_printed() -> None:

@@ -24,13 +24,23 @@ FAILED: dict[str, object] = {"state": "failed"}
 
 
 def finished(
-    valid: float, pooled: float, by_sequence: float, *, epoch: int = 5, diverged: bool = False
+    valid: float,
+    pooled: float,
+    by_sequence: float,
+    *,
+    epoch: int = 5,
+    diverged: bool = False,
+    masked: float | None = None,
+    n_epochs: int = 35,
 ) -> dict[str, object]:
     return {
         "state": "finished",
         "diverged": diverged,
+        "n_epochs": n_epochs,
         "best_epoch": epoch,
         "valid_nll": valid,
+        "valid_nll_counted": valid,
+        "valid_nll_masked": valid + 3 if masked is None else masked,
         "test_nll_pooled": pooled,
         "test_nll_sequence_mean": by_sequence,
     }
@@ -41,8 +51,11 @@ def frame(*trials: Mapping[str, object]) -> pd.DataFrame:
         "config_index",
         "state",
         "diverged",
+        "n_epochs",
         "best_epoch",
         "valid_nll",
+        "valid_nll_counted",
+        "valid_nll_masked",
         "test_nll_pooled",
         "test_nll_sequence_mean",
     ]
@@ -129,13 +142,13 @@ def test_the_paper_s_numbers_stand_beside_a_benchmark() -> None:
 
 @pytest.mark.parametrize(
     ("data", "expected"),
-    [("bach", "not the JSB Chorales benchmark"), ("rolls/JSB_Chorales.mat", "own data")],
+    [("bach", "not the JSB Chorales benchmark"), ("rolls/JSB_Chorales.mat", "")],
 )
 def test_other_data_get_no_paper_numbers_and_a_note(data: str, expected: str) -> None:
     result = row(finished(8.2, 8.1, 8.0), data=data)
     published = (result.paper_fd, result.cited_plain, result.cited_rnn_nade, result.cited_deep_rnn)
     assert published == (None, None, None, None)
-    assert expected in result.note
+    assert result.note == expected
 
 
 def test_counts_and_a_provisional_row() -> None:
@@ -152,6 +165,29 @@ def test_counts_and_a_provisional_row() -> None:
     assert result.trials_failed == 1
     assert "2 of 5 trials have finished" in result.note
     assert "1 failed" in result.note
+
+
+def test_few_draws_and_a_trial_that_ended_at_its_limit_are_cautioned() -> None:
+    best = finished(8.2, 8.1, 8.0, epoch=280, n_epochs=300)
+    assert row(best).caution == "1 draw; ended at its limit of 300 epochs"
+    stopped = finished(8.2, 8.1, 8.0, epoch=270, n_epochs=300)
+    assert row(stopped, WAITING).caution == "2 draws; 1 of 2 ended"
+    many = [finished(8.2 + index, 8.1, 8.0) for index in range(32)]
+    assert row(*many).caution == ""
+
+
+def test_padding_rules_that_select_different_trials_are_told() -> None:
+    agreed = row(finished(2.1, 8.1, 8.0, masked=7.0), finished(2.2, 8.2, 8.0, masked=7.1))
+    assert agreed.selections == ""
+    reversed_ = row(finished(2.1, 8.1, 8.0, masked=7.2), finished(2.2, 8.2, 8.0, masked=7.1))
+    assert reversed_.caution == "2 draws; padding decides"
+    assert reversed_.selections == (
+        "padding counted selects trial 0 (validation NLL 2.100 counted, 7.200 masked; test NLL "
+        "8.10); padding masked selects trial 1 (validation NLL 2.200 counted, 7.100 masked; test "
+        "NLL 8.20)"
+    )
+    unknown = row(finished(2.1, 8.1, 8.0, masked=float("nan")), finished(2.2, 8.2, 8.0))
+    assert unknown.selections == ""
 
 
 def test_a_diverged_trial_with_the_best_validation_nll_is_eligible() -> None:

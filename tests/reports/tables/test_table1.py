@@ -85,7 +85,7 @@ def test_fd_and_plain_stand_beside_the_paper_s_numbers() -> None:
         "Data set": "JSB Chorales",
         "Study": "jsb",
         "Network": "FD-RNN",
-        "Ours": "8.15 / 8.10",
+        "Ours": "**8.15 / 8.10**",
         "Ours: plain": "8.90 / 8.80",
         "Paper: FD": "8.01",
         "plain*": "8.58",
@@ -97,11 +97,31 @@ def test_fd_and_plain_stand_beside_the_paper_s_numbers() -> None:
     assert (selected[0]["Trial"], selected[0]["Epoch"]) == ("17", "93")
     assert studies[0]["Finished"] == "32 of 32"
     assert studies[0]["Diverged"] == "5"
-    assert (studies[0]["Padding"], studies[0]["Seed"], studies[0]["Code"]) == (
-        "counted",
-        "2013",
-        "0.1.0",
+    # What both have in common is said once, below.
+    assert studies[0]["Settings"] == ""
+    note = table1.tables([ROW, PLAIN])[2].notes[0]
+    assert note == (
+        "All studies: padding counted; fdrnn 0.1.0; seed 2013; batch 27; patience 30; at most 300 "
+        "epochs."
     )
+    (alone,) = parsed([ROW])[2]
+    assert alone["Settings"].startswith("padding counted; fdrnn 0.1.0; seed 2013; batch 27")
+
+
+def test_the_lowest_of_ours_on_a_data_set_is_bold() -> None:
+    other = replace(ROW, study="other", plain_study=None, test_nll_pooled=Estimate(value=8.2))
+    assert table1.tables([ROW, other, PLAIN])[0].best == {(0, 3)}
+    assert "**8.15 / 8.10**" in markdown.table(table1.tables([ROW, PLAIN])[0])
+
+
+def test_cautions_stand_before_the_numbers() -> None:
+    few = replace(ROW, caution="8 draws")
+    short = replace(PLAIN, caution="ended at its limit of 300 epochs")
+    (result,), _, _ = parsed([few, short])
+    assert list(result)[3] == "Caution"
+    assert result["Caution"] == "8 draws; plain: ended at its limit of 300 epochs"
+    notes = table1.tables([replace(ROW, selections="padding counted selects trial 1")])[0].notes
+    assert notes[-1] == "jsb: padding counted selects trial 1."
 
 
 def test_the_intervals_of_both_averages_are_told() -> None:
@@ -112,14 +132,15 @@ def test_the_intervals_of_both_averages_are_told() -> None:
 
 def test_that_one_sequence_has_no_interval_is_told() -> None:
     alone = replace(EMPTY, selected_trial=1, test_nll_pooled=Estimate(value=8.0))
-    notes = table1.tables([ROW, alone])[1].notes
+    notes = table1.tables([ROW, alone])[2].notes
     assert notes[-1] == "No interval for bach: it takes two test sequences."
-    assert "No interval" not in "".join(table1.tables([ROW, EMPTY])[1].notes)
+    assert "No interval" not in "".join(table1.tables([ROW, EMPTY])[2].notes)
 
 
 def test_a_plain_study_without_its_counterpart_has_a_row_of_its_own() -> None:
     (result,), _, _ = parsed([PLAIN])
-    assert (result["Ours"], result["Ours: plain"]) == ("-", "8.90 / 8.80")
+    assert "Ours" not in result
+    assert result["Ours: plain"] == "**8.90 / 8.80**"
 
 
 def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None:
@@ -139,11 +160,19 @@ def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None
 
 
 def test_missing_numbers_are_dashes_and_the_note_is_told() -> None:
-    results, _, _ = parsed([ROW, EMPTY])
-    assert results[0]["Ours: plain"] == "-"
-    assert results[1]["Ours"] == "-"
-    assert results[1]["Paper: FD"] == "-"
-    assert table1.tables([ROW, EMPTY])[2].notes == ("bach: not the benchmark.",)
+    paper, own, _, _ = parsed([ROW, EMPTY])
+    assert "Ours: plain" not in paper[0]
+    assert own[0]["NLL"] == "-"
+    assert "bach: not the benchmark." in table1.tables([ROW, EMPTY])[3].notes
+
+
+def test_own_data_have_a_naive_prediction_beside_them_instead_of_the_paper() -> None:
+    own = replace(EMPTY, baseline_nll=9.104, note="", test_nll_pooled=Estimate(value=8.0))
+    (table, *_) = table1.tables([own])
+    assert (table.name, table.title) == ("table1", "Test NLL")
+    assert table.header[-2:] == ("NLL", "Naive")
+    assert table.rows[0][-1] == "9.10"
+    assert "paper's number" not in " ".join(table.notes)
 
 
 def test_the_averages_and_the_selection_are_told() -> None:
