@@ -170,11 +170,16 @@ def print_results(findings: Findings) -> list[Table]:
 def _fitted(table: Table, width: int) -> Table:
     """Return a table without the columns that a width has no room for, and a note of these.
 
-    Columns of dashes are left out first, then those on the right.
+    Columns of dashes are left out first, then numbers from the right and text before the first
+    number.
     """
     numbers = range(1, len(table.header))
     empty = [column for column in numbers if all(row[column] == "-" for row in table.rows)]
-    dispensable = [*empty, *(column for column in reversed(numbers) if column not in empty)]
+    # The first number is what the table is for.
+    order = sorted(
+        numbers, key=lambda column: (column == table.n_text, column < table.n_text, -column)
+    )
+    dispensable = [*empty, *(column for column in order if column not in empty)]
     kept, shown = list(range(len(table.header))), table
     while dispensable and _width(shown) > width:
         kept.remove(dispensable.pop(0))
