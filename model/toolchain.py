@@ -38,6 +38,7 @@ from fdrnn.model.errors import ToolchainError
 
 _LOCK_WAIT_S = 600
 _GNU = re.compile(r"(^|-)g\+\+(-\d+)?$")
+_INCLUDE = "-include"
 _HEADERS = b"""\
 #include <Python.h>
 #include <iostream>
@@ -239,7 +240,13 @@ def _precompile_headers(theano: Any) -> None:
             if subprocess.run(command, capture_output=True, check=False).returncode:
                 return
             made.replace(precompiled)
-    theano.config.gcc__cxxflags += f" -include {header}"
+    theano.config.gcc__cxxflags += f" {_INCLUDE} {header}"
+
+
+def kernel_flags() -> list[str]:
+    """Return the compiler's flags for C that includes no header of Python."""
+    flags: str = theano.config.gcc__cxxflags
+    return flags.partition(f" {_INCLUDE} ")[0].split()
 
 
 def _lock_modules() -> None:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fdrnn.model.toolchain import theano
+from fdrnn.model.toolchain import kernel_flags, theano
 
 _NATIVE = Path(__file__).parent.parent / "native"
 _SOURCE = """
@@ -59,7 +59,7 @@ def kernel() -> Any:
     """Return the compiled functions; sizes are ``c_ssize_t``."""
     texts = [(_NATIVE / f"{name}.c").read_text("utf-8") for name in ("elementwise", "product")]
     native = "\n".join(texts).replace("#section support_code", "")
-    flags = [*theano.config.gcc__cxxflags.split(), "-O3", "-march=native", "-std=c++17"]
+    flags = [*kernel_flags(), "-O3", "-march=native", "-std=c++17"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.so"
         subprocess.run(

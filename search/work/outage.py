@@ -117,6 +117,10 @@ class StoreWatch:
         return None
 
 
+# A server that has not been reached before is not waited for where its address is a mistake.
+_MISTAKES = ("authentication failed", "failed to resolve host", "does not exist", "invalid")
+
+
 def with_patience(
     call: Callable[[], Result], patience_s: float, on_wait: Callable[[str], None]
 ) -> Result:
@@ -136,7 +140,7 @@ def with_patience(
     PatienceError
         If the store has not answered.
     StoreUnavailableError
-        If it has not answered the single try.
+        If it has not answered the single try, or the address or the password is wrong.
     """
     watch = StoreWatch(patience_s, on_wait if patience_s else lambda reason: None)
     until = time.monotonic() + patience_s
@@ -144,7 +148,7 @@ def with_patience(
         try:
             return call()
         except StoreUnavailableError as error:
-            if not patience_s:
+            if not patience_s or any(mistake in str(error) for mistake in _MISTAKES):
                 raise
             pause_s = watch.missed(error)
             if time.monotonic() + pause_s > until:

@@ -65,7 +65,7 @@ def train(store: Store, valid_nll: float, n_epochs: int = 100, radius: float = 1
         TrialResult(
             diverged=diverged,
             n_epochs=n_epochs,
-            best_epoch=0 if diverged else 7,
+            best_epoch=0 if diverged else min(7, n_epochs),
             valid_nll=valid_nll,
             valid_nll_counted=valid_nll,
             valid_nll_masked=valid_nll,

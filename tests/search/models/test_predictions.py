@@ -114,8 +114,9 @@ def test_an_evaluation_on_the_studys_data_has_the_stored_bits(
 def test_data_of_other_columns_are_not_scored(
     trained: Store, noise: Dataset, changes: dict[str, Any], rule: str
 ) -> None:
-    frames = (np.eye(changes.pop("width", 5), dtype=np.uint8),)
-    other = replace(noise, train=frames, valid=frames, test=frames, **changes)
+    kind, width = changes.get("kind", noise.kind), changes.get("width", 5)
+    frames = (np.eye(width, dtype=np.uint8),)
+    other = replace(noise, train=frames, valid=frames, test=frames, kind=kind)
     with pytest.raises(DataError, match=rule):
         evaluate(stored_model(trained.study("noise")), other)
 
