@@ -279,7 +279,7 @@ def disks(definition: Path, expected: Numbers) -> Outcome:
 def limits(definition: Path, expected: Numbers) -> Outcome:
     """Run under limits on address space, open files and sizes of files.
 
-    With much less address space OpenBLAS tries for ever to get memory while NumPy or SciPy loads it.
+    With much less address space OpenBLAS tries for ever to get memory while SciPy loads it.
     """
     outcome = Outcome("limits of a process")
     cases: Sequence[tuple[str, int, int]] = (
