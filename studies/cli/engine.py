@@ -1,6 +1,6 @@
 """Workers on a Dask cluster: tasks that start `fdrnn worker` and report what it does.
 
-A task runs `fdrnn worker` in a process of its own, so that training does not starve the heartbeat
+A task runs `fdrnn worker` in a separate process, so that training does not starve the heartbeat
 of Dask's worker. The process ends, with a checkpoint, when Dask's worker does. Dask starts a task
 again where its worker is lost; a task that a restarted scheduler has forgotten is submitted again.
 The store decides who trains what.

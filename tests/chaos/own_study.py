@@ -57,7 +57,7 @@ _EXEMPT |= {"started_at", "finished_at", "created_at"}
 
 @dataclass
 class _Run:
-    """The command ``fdrnn run`` in a folder and a process group of its own."""
+    """The command ``fdrnn run`` in a folder, in a new process group."""
 
     folder: Path
     url: str
