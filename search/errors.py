@@ -5,6 +5,7 @@ FdrnnError
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
 |   +-- StoreUnavailableError        an outage: no connection, disk full, locked, read-only
+|   |   +-- StoreAddressError        no host, user, password or database of that name
 |   |   +-- PatienceError            an outage at the start that was longer than the patience
 |   +-- ForeignStudyError            a study that another fdrnn created
 +-- PortableFileError (ValueError)   an exported study that cannot be written or read
@@ -32,6 +33,10 @@ class StoreError(FdrnnError, ConnectionError):
 
 class StoreUnavailableError(StoreError):
     """The store has an outage or is full, locked or read-only; the call may succeed later."""
+
+
+class StoreAddressError(StoreUnavailableError):
+    """The store's address, user, password or database is refused: a mistake if it never worked."""
 
 
 class PatienceError(StoreUnavailableError):

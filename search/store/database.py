@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from fdrnn.datasets import user_path
 from fdrnn.datasets.errors import FdrnnError, error_line, shown
-from fdrnn.search.errors import StoreError, StoreUnavailableError
+from fdrnn.search.errors import StoreAddressError, StoreError, StoreUnavailableError
 
 _BUSY_TIMEOUT_S = 60
 _MOST_CONNECTIONS = 10
@@ -66,6 +67,13 @@ _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
 _PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 # idle_in_transaction_session_timeout, lock_timeout, read_only_sql_transaction
 _PASSING_STATES = {"25P03", "55P03", "25006"}
+# Before there is a connection libpq has no SQLSTATE, only texts: its own, psycopg's of a host that
+# does not resolve, or the server's, which are English unless its lc_messages says otherwise.
+_ADDRESS_REFUSED = re.compile(
+    rf"failed to resolve host (?!.*\[Errno {socket.EAI_AGAIN}\])|authentication failed|no password|"
+    "no pg_hba.conf entry|does not exist|invalid"
+)
+_QUOTED = re.compile(r""""[^"]*"|'[^' ]*'""")
 
 
 def default_storage_url() -> str:
@@ -367,7 +375,8 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
     type of StoreError
         `StoreUnavailableError` where the same call may succeed later: the connection lost or
         refused, the disk full, a lock of another process, writing refused for now;
-        `StoreError` otherwise.
+        `StoreAddressError` among these where no connection was made because of the address, user,
+        password or database; `StoreError` otherwise.
     """
     while not isinstance(error, sa.exc.DBAPIError):
         if error.__cause__ is None:
@@ -379,12 +388,15 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
         code = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return StoreUnavailableError if code in _SQLITE_PASSING else StoreError
     state = getattr(reason, "sqlstate", None)
-    # An error before the connection exists has no SQLSTATE.
-    lost = error.connection_invalidated or (
-        state is None and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    )
-    passing = state is not None and (state[:2] in _POSTGRESQL_PASSING or state in _PASSING_STATES)
-    return StoreUnavailableError if lost or passing else StoreError
+    if error.connection_invalidated:
+        return StoreUnavailableError
+    if state is not None:
+        passing = state[:2] in _POSTGRESQL_PASSING or state in _PASSING_STATES
+        return StoreUnavailableError if passing else StoreError
+    if not isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return StoreError
+    refused = _ADDRESS_REFUSED.search(_QUOTED.sub("", str(reason)))
+    return StoreAddressError if refused else StoreUnavailableError
 
 
 def _engine_options(url: URL) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from fdrnn.search.errors import PatienceError, StoreUnavailableError
+from fdrnn.search.errors import PatienceError, StoreAddressError, StoreUnavailableError
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 30.0
@@ -117,10 +117,6 @@ class StoreWatch:
         return None
 
 
-# A server that has not been reached before is not waited for where its address is a mistake.
-_MISTAKES = ("authentication failed", "failed to resolve host", "does not exist", "invalid")
-
-
 def with_patience(
     call: Callable[[], Result], patience_s: float, on_wait: Callable[[str], None]
 ) -> Result:
@@ -139,8 +135,10 @@ def with_patience(
     ------
     PatienceError
         If the store has not answered.
+    StoreAddressError
+        If its address, user, password or database is refused.
     StoreUnavailableError
-        If it has not answered the single try, or the address or the password is wrong.
+        If it has not answered the single try.
     """
     watch = StoreWatch(patience_s, on_wait if patience_s else lambda reason: None)
     until = time.monotonic() + patience_s
@@ -148,7 +146,7 @@ def with_patience(
         try:
             return call()
         except StoreUnavailableError as error:
-            if not patience_s or any(mistake in str(error) for mistake in _MISTAKES):
+            if not patience_s or isinstance(error, StoreAddressError):
                 raise
             pause_s = watch.missed(error)
             if time.monotonic() + pause_s > until:

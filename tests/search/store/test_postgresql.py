@@ -24,6 +24,7 @@ from fdrnn.search import (
     open_store,
     run_worker,
 )
+from fdrnn.search.errors import StoreAddressError
 from fdrnn.search.store import postgresql
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
@@ -152,6 +153,42 @@ def behind_proxy(
 ) -> Database:
     url = postgresql_url(connect_timeout="2").replace(f":{postgres.port}/", f":{proxy.port}/")
     return Database(url)
+
+
+REFUSED = {
+    "password": lambda url: url.replace("//fdrnn:", "//fdrnn:wrong"),
+    "user": lambda url: url.replace("//fdrnn:", "//nobody:"),
+    "database": lambda url: f"{url}x",
+    "host": lambda url: url.replace("127.0.0.1", "no-such-host.invalid"),
+    "option": lambda url: f"{url}?sslmode=wrong",
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_an_address_that_is_refused(
+    postgresql_url: Callable[..., str], monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    def resolve(host: str, *_: object, **__: object) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, f"no {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(StoreAddressError):
+        Database(REFUSED[wrong](postgresql_url())).require_available()
+
+
+def test_a_server_that_is_away_is_no_refused_address(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(host: str, *_: object, **__: object) -> Any:
+        if host == "unknown-yet":
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [(0, 0, 0, "", ("127.0.0.1", 1))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    for host in ("127.0.0.1:1", "invalid.example:1", "unknown-yet"):
+        with pytest.raises(StoreUnavailableError) as caught:
+            Database(f"postgresql://fdrnn@{host}/invalid").require_available()
+        assert caught.type is StoreUnavailableError
 
 
 def test_a_slow_statement_is_waited_for(proxy: Proxy, behind_proxy: Database) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from fdrnn.search import StoreUnavailableError
-from fdrnn.search.errors import PatienceError
+from fdrnn.search.errors import PatienceError, StoreAddressError
 from fdrnn.search.work import outage as outage_module
 from fdrnn.search.work.outage import StoreWatch, with_patience
 
@@ -152,3 +152,14 @@ def test_a_call_is_repeated_as_long_as_the_patience(monkeypatch: pytest.MonkeyPa
         with_patience(lambda: answer_at(until + 1.0), 0.0, told.append)
     assert caught.value is AWAY
     assert len(told) == 2
+
+
+def test_a_refused_address_is_not_waited_for() -> None:
+    refused = StoreAddressError("store db: no such host")
+
+    def call() -> None:
+        raise refused
+
+    with pytest.raises(StoreAddressError) as caught:
+        with_patience(call, 60.0, pytest.fail)
+    assert caught.value is refused
