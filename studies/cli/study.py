@@ -18,10 +18,7 @@ from fdrnn.datasets import describe
 from fdrnn.datasets.plugins import PluginError, Registry
 from fdrnn.datasets.sources import package
 from fdrnn.model import OUTPUTS, VARIANTS
-from fdrnn.search import (
-    StoreError,
-    open_store,
-)
+from fdrnn.search import find_store, open_store
 from fdrnn.search.design.comparison import comparison_of, study_name
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
@@ -280,18 +277,17 @@ def list_(
     if variants:
         print_table(("kind", "name", "title", "package"), list(_registered()))
         return
+    # The default need not exist yet.
+    store = (open_store if on_command_line(context, "storage") else find_store)(storage)
     typer.echo("Study definitions that `fdrnn run` knows by name:")
     print_table(
         ("study", "data", "variant", "space", "trials", "most epochs"),
         [_row(name) for name in catalogue.names()],
     )
-    try:
-        store = open_store(storage)
-    except StoreError as error:
-        # The default need not exist yet.
-        if on_command_line(context, "storage"):
-            raise
-        typer.echo(f"\n{error}")
+    if store is None:
+        typer.echo(
+            f"\nThere is no store {Database(storage).shown} yet; `fdrnn run STUDY` creates it"
+        )
         return
     typer.echo(f"\nIn store {store.shown}:")
     for study in readable_studies(store):

@@ -298,7 +298,7 @@ def test_status_and_list(fdrnn: Run, error_line: ErrorLine, study_file: Path) ->
     fresh = fdrnn("study", "list")
     assert fresh.exit_code == 0
     assert "nottingham-plain" in fresh.stdout
-    assert "there is no store" in fresh.stdout
+    assert "There is no store" in fresh.stdout
 
     fdrnn("study", "create", study_file)
     status = fdrnn("study", "status", "mine")

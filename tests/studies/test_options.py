@@ -159,7 +159,10 @@ def test_a_folder_is_no_file_of_a_url(error_line: ErrorLine, tmp_path: Path) -> 
     )
 
 
-@pytest.mark.parametrize("command", [("report",), ("worker", "x"), ("run", "bach"), ("dashboard",)])
+@pytest.mark.parametrize(
+    "command",
+    [("report",), ("worker", "x"), ("run", "bach"), ("dashboard",), ("study", "list")],
+)
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
