@@ -216,11 +216,7 @@ def _settings(definition: StudyDefinition) -> Iterator[str]:
         "chunk_length": f"chunks of {training.chunk_length}",
         "clip_norm": f"gradient norm clipped at {training.clip_norm:g}",
         "init_scale": "sigma^2 read as a standard deviation",
-        "padding_side": "zeros appended to short chunks",
-        "output_bias": f"initial output bias {training.output_bias:g}",
-        "max_incoming_in_out": f"W_in, W_out: {training.max_incoming_in_out} per unit",
         "step_rate_decay": f"step rate times {training.step_rate_decay:g} an epoch",
-        "full_rate_epochs": f"not in the first {training.full_rate_epochs}",
         "parameter_average": f"parameters averaged with decay {training.parameter_average:g}",
     }
     for key, text in texts.items():
@@ -244,7 +240,7 @@ def _cautions(evidence: Evidence) -> Iterator[str]:
     training = evidence.definition.training
     patience = best["patience"] if "patience" in evidence.space.names else training.patience
     if best["n_epochs"] == training.max_epochs < best["best_epoch"] + patience:
-        yield f"ended at its limit of {training.max_epochs} epochs"
+        yield "at limit"
     if _selections(evidence):
         yield "padding decides"
 

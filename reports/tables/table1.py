@@ -21,8 +21,9 @@ RULES = (
 """Rules for every test NLL of a report."""
 
 _CAUTION = (
-    f"Caution: a selection among fewer than {PAPERS_DRAWS} draws, among trials of which some are "
-    "still to come, or of a trial that ended at its limit may miss a lower NLL."
+    f"Caution, of either network in a row: fewer than {PAPERS_DRAWS} draws, trials that are still "
+    "to come, or a selected trial that ended at its limit of epochs may miss a lower NLL; given "
+    "values are no search; where padding decides, a note below has both trials."
 )
 
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
@@ -99,8 +100,8 @@ def _results(
 
     def caution(row: Row) -> str:
         other = by_name.get(row.plain_study or "")
-        parts = (row.caution, f"plain: {other.caution}" if other and other.caution else "")
-        return "; ".join(part for part in parts if part)
+        both = [one.caution for one in (row, other) if one and one.caution]
+        return "; ".join(dict.fromkeys("; ".join(both).split("; ")))
 
     text: Columns[Row] = [("Data set", lambda row: row.title), *_STUDY, *_NETWORK]
     cautioned = any(map(caution, shown))

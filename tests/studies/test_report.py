@@ -66,7 +66,7 @@ def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
     assert "omit --storage" in line
 
 
-@pytest.mark.parametrize("width", [60, 80, 240])
+@pytest.mark.parametrize("width", [60, 80, 140])
 def test_a_terminal_shows_the_columns_that_it_has_room_for(
     fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_terminal_shows_the_columns_that_it_has_room_for(
     lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
     assert max(map(len, lines)) <= width
     header = next(line for line in lines if line.split()[:2] == ["Data", "set"])
-    assert ("Deep RNN*" in header) == (width == 240)
+    assert ("Deep RNN*" in header) == (width == 140)
     assert "Ours" in header
     assert ("A wider terminal also shows:" in result.stdout) == (width < 140)
 

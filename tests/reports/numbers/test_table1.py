@@ -169,7 +169,7 @@ def test_counts_and_a_provisional_row() -> None:
 
 def test_few_draws_and_a_trial_that_ended_at_its_limit_are_cautioned() -> None:
     best = finished(8.2, 8.1, 8.0, epoch=280, n_epochs=300)
-    assert row(best).caution == "1 draw; ended at its limit of 300 epochs"
+    assert row(best).caution == "1 draw; at limit"
     stopped = finished(8.2, 8.1, 8.0, epoch=270, n_epochs=300)
     assert row(stopped, WAITING).caution == "2 draws; 1 of 2 ended"
     many = [finished(8.2 + index, 8.1, 8.0) for index in range(32)]

@@ -116,10 +116,10 @@ def test_the_lowest_of_ours_on_a_data_set_is_bold() -> None:
 
 def test_cautions_stand_before_the_numbers() -> None:
     few = replace(ROW, caution="8 draws")
-    short = replace(PLAIN, caution="ended at its limit of 300 epochs")
+    short = replace(PLAIN, caution="8 draws; at limit")
     (result,), _, _ = parsed([few, short])
     assert list(result)[3] == "Caution"
-    assert result["Caution"] == "8 draws; plain: ended at its limit of 300 epochs"
+    assert result["Caution"] == "8 draws; at limit"
     notes = table1.tables([replace(ROW, selections="padding counted selects trial 1")])[0].notes
     assert notes[-1] == "jsb: padding counted selects trial 1."
 
