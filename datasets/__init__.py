@@ -40,7 +40,12 @@ from fdrnn.datasets.files import open_file, read_file, user_path, write_atomical
 from fdrnn.datasets.formats import write_npz
 from fdrnn.datasets.midi import MidiImport, MidiOptions, import_midi
 from fdrnn.datasets.sources import KnownDataset, describe, fetch, is_path, load, names
-from fdrnn.datasets.standardisation import in_units, log_scale, standardised
+from fdrnn.datasets.standardisation import (
+    deviations_in_units,
+    in_units,
+    log_scale,
+    standardised,
+)
 from fdrnn.datasets.statistics import DatasetStatistics, SplitStatistics, describe_statistics
 
 __all__ = [
@@ -74,6 +79,7 @@ __all__ = [
     "chunk",
     "describe",
     "describe_statistics",
+    "deviations_in_units",
     "fetch",
     "import_midi",
     "in_units",

@@ -46,6 +46,19 @@ def in_units(dataset: Dataset, frames: Frames) -> Frames:
     return frames * deviation + mean
 
 
+def deviations_in_units(dataset: Dataset, deviations: Frames) -> Frames:
+    """Return standard deviations of standardised frames in the units of the file.
+
+    Parameters
+    ----------
+    dataset
+        The data set as loaded, real.
+    deviations
+        Shape (n_frames, n_features).
+    """
+    return deviations * _moments(dataset)[1]
+
+
 def log_scale(dataset: Dataset) -> float:
     """Return the NLL in the units of the file minus that of standardised frames.
 

@@ -21,7 +21,7 @@ Moments = tuple[Array, Array | None]
 """E[a] and V[a] after each frame, (n, D); None for no variance."""
 
 
-def predict(network: Network, sequence: Frames) -> Array:
+def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
     """Predict every frame of a sequence but the first from the previous frames.
 
     Parameters
@@ -33,13 +33,16 @@ def predict(network: Network, sequence: Frames) -> Array:
 
     Returns
     -------
-    ndarray
+    expectations
         float64, shape (T - 1, D): row t - 1 holds E[x_t | x_<t] of every feature, which for
         binary and categorical data is its probability. The cross entropy of probabilities with
         ``sequence[1:]`` is the sequence's test NLL, to the rounding of the network's float32.
+    deviations
+        The standard deviations of real values, of the same shape; None for other data.
     """
     (mean, variance), _ = _after(network, sequence[:-1], network.initial_state())
-    return network.output.expectation(mean, variance, network.parameters())
+    moments = mean, variance, network.parameters()
+    return network.output.expectation(*moments), network.output.deviation(*moments)
 
 
 def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:

@@ -135,6 +135,12 @@ class Output(ABC):
     def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
         """Return the expected frames, (n, D)."""
 
+    def deviation(
+        self, mean: Array, variance: Array | None, parameters: Parameters
+    ) -> Array | None:
+        """Return the predictions' standard deviations, (n, D); None where the mean implies them."""
+        return None
+
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
         """Draw the random numbers of `realize`, one row a step."""
         return rng.random((n_steps, n_features))

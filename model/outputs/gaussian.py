@@ -81,6 +81,13 @@ class GaussianOutput(Output):
         """Return the means."""
         return mean
 
+    def deviation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+        """Return sqrt(V[a] + exp(s)) of every column."""
+        spread = np.exp(parameters[LOG_VARIANCE].astype(np.float64))
+        spread = spread if variance is None else variance + spread
+        deviation: Array = np.sqrt(np.broadcast_to(spread, mean.shape))
+        return deviation
+
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
         """Draw standard Gaussian numbers."""
         return rng.standard_normal((n_steps, n_features))
@@ -89,10 +96,7 @@ class GaussianOutput(Output):
         self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
     ) -> Array:
         """Draw every column on its own."""
-        spread = np.exp(parameters[LOG_VARIANCE].astype(np.float64))
-        spread = spread if variance is None else variance + spread
-        frame: Array = mean + np.sqrt(spread) * variates
-        return frame
+        return mean + self.deviation(mean, variance, parameters) * variates
 
 
 OUTPUT = GaussianOutput(name="gaussian", title="Gaussian")

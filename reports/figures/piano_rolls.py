@@ -63,8 +63,9 @@ def alt(samples: Samples, data: DataDescription) -> str:
     drawn = sample[samples.origin.n_given :]
     sounding = excerpt[1:].astype(bool)
     ones, present = _ONES[data.kind]
+    rolls = f"images of {_COLUMN[data.kind]}s" if data.lowest_midi_note is None else "piano-rolls"
     parts = [
-        f"Three piano-rolls. Above, the first {len(excerpt)} steps of test sequence "
+        f"Three {rolls}. Above, the first {len(excerpt)} steps of test sequence "
         f"{samples.origin.sequence} of {data.title}, "
         f"{excerpt.sum(axis=1).mean():.1f} {ones} a step."
     ]

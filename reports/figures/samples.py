@@ -26,7 +26,10 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
     `samples` are of the study's selected trial, `data` describes its data.
     """
     origin, is_real = samples.origin, data.kind == REAL
-    expected = "expected values" if is_real else "probabilities"
+    expected = "probabilities"
+    if is_real:
+        band = samples.deviations is not None
+        expected = f"expected values{' and bands of two standard deviations' if band else ''}"
     yield Figure(
         name=f"{study}-music",
         title="Sample" if data.lowest_midi_note is None else "Music",

@@ -9,31 +9,44 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fdrnn.datasets import DataDescription
+from fdrnn.reports.figures.style import BLUE, INK, VERMILLION
 from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Samples
 
 MOST_COLUMNS = 4
 """Columns that are drawn; of wider data, the first ones."""
 
-_EXCERPT, _PREDICTED, _SAMPLE = "#000000", "#0072b2", "#d55e00"
+_BAND_DEVIATIONS = 2
 _WIDTH_IN, _COLUMN_IN = 7.0, 1.5
 
 
 def draw(samples: Samples, data: DataDescription) -> Figure:
     """Draw the columns above each other: on the left excerpt and predictions, right the sample.
 
-    Time steps run from 1; the predictions, expected values, begin at step 2. A line marks the end
-    of the sample's given frames.
+    Time steps run from 1; the predictions, expected values in a band of two standard deviations,
+    begin at step 2. A line marks the end of the sample's given frames.
     """
     n_columns = min(data.n_features, MOST_COLUMNS)
     figure = Figure(figsize=(_WIDTH_IN, 1.0 + _COLUMN_IN * n_columns), layout="constrained")
     grid = figure.subplots(n_columns, 2, sharex=True, sharey="row", squeeze=False)
     origin = samples.origin
     for column, (left, right) in enumerate(grid):
-        _draw(left, samples.excerpt[:, column], 1, _EXCERPT, f"test sequence {origin.sequence}")
-        _draw(left, samples.predictions[:, column], 2, _PREDICTED, "predicted")
-        _draw(right, samples.sample[:, column], 1, _SAMPLE, "sample")
-        right.axvline(origin.n_given + 0.5, color=_EXCERPT, linewidth=1.0, linestyle="--")
+        predicted = samples.predictions[:, column]
+        _draw(left, samples.excerpt[:, column], 1, INK, f"test sequence {origin.sequence}")
+        _draw(left, predicted, 2, BLUE, "predicted")
+        if samples.deviations is not None:
+            half = _BAND_DEVIATIONS * samples.deviations[:, column]
+            left.fill_between(
+                2 + np.arange(len(predicted)),
+                predicted - half,
+                predicted + half,
+                color=BLUE,
+                alpha=0.2,
+                linewidth=0.0,
+                label=f"± {_BAND_DEVIATIONS} standard deviations",
+            )
+        _draw(right, samples.sample[:, column], 1, VERMILLION, "sample")
+        right.axvline(origin.n_given + 0.5, color=INK, linewidth=1.0, linestyle="--")
         left.set_ylabel(f"column {column}")
     grid[0, 0].legend(loc="upper right", fontsize="small")
     grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium", parse_math=False)
@@ -57,6 +70,10 @@ def alt(samples: Samples, data: DataDescription) -> str:
         error = np.sqrt(np.mean((samples.predictions - samples.excerpt[1:]) ** 2, axis=0))
         shown = ", ".join(f"{value:.3g}" for value in error[:MOST_COLUMNS])
         text += f" with their predictions, root mean squared error {shown} by column"
+    if samples.deviations is not None and len(samples.predictions):
+        half = _BAND_DEVIATIONS * samples.deviations
+        inside = np.abs(samples.predictions - samples.excerpt[1:]) <= half
+        text += f", {inside.mean():.0%} of the values within {_BAND_DEVIATIONS} standard deviations"
     return (
         f"{text}. Beside it, a sample: {origin.n_given} steps of the sequence, then "
         f"{len(samples.sample) - origin.n_given} drawn from the model."

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.datasets import Dataset, in_units, standardised
+from fdrnn.datasets import Dataset, deviations_in_units, in_units, standardised
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import code_version
 from fdrnn.search.store.samples import SampleOrigin, Samples
@@ -143,11 +143,13 @@ def make_samples(
     compiled.configure(hyperparameters, hyperparameters.step_rate, settings.clip_norm)
     compiled.set_parameters(model.parameters)
     seen = standardised(dataset).test[sequence][:n_steps]
+    predictions, deviations = predict(compiled, seen)
     drawn = sample(compiled, seen[:n_given], n_steps, seed)
     return Samples(
         config_index=model.config_index,
         excerpt=excerpt,
-        predictions=in_units(dataset, predict(compiled, seen)),
+        predictions=in_units(dataset, predictions),
+        deviations=None if deviations is None else deviations_in_units(dataset, deviations),
         sample=np.concatenate([excerpt[:n_given], in_units(dataset, drawn[n_given:])]),
         origin=SampleOrigin(
             sequence=sequence,

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from fdrnn.datasets import Frames
 
-SAMPLE_ARRAYS = ("excerpt", "predictions", "sample")
-"""The names of the arrays of `Samples` in the store."""
+SAMPLE_ARRAYS = ("excerpt", "predictions", "sample", "deviations")
+"""The names of the arrays of `Samples` in the store; the last one may be absent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,9 @@ class Samples:
     predictions
         float64, shape (T - 1, n_features): row t - 1 is E[x_t | x_<t] of the excerpt, P(x_t | x_<t)
         where the columns are 0 and 1.
+    deviations
+        float64, as `predictions`: the standard deviations of the predicted Gaussians; None where
+        columns are 0 and 1, and in samples that were kept before there were any.
     sample
         Shape (n_steps, n_features), of the data set's dtype: `origin.n_given` frames of the
         excerpt, then frames drawn from the model, each given all frames before it.
@@ -69,3 +72,4 @@ class Samples:
     predictions: npt.NDArray[np.float64]
     sample: Frames
     origin: SampleOrigin
+    deviations: npt.NDArray[np.float64] | None = None

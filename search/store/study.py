@@ -275,9 +275,9 @@ class Study:
     def samples(self, config_index: int) -> Samples | None:
         """Return the samples that are kept with a trial; None if there are none."""
         kept = self._arrays(tables.samples, config_index)
-        if not set(SAMPLE_ARRAYS) <= set(kept):
+        if not set(SAMPLE_ARRAYS[:3]) <= set(kept):
             return None
-        arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS}
+        arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS if name in kept}
         origin = SampleOrigin(**kept["sample"][1].about)
         return Samples(config_index=config_index, origin=origin, **arrays)
 
@@ -303,9 +303,9 @@ class Study:
                     "a finished trial keeps samples"
                 )
             kept = [
-                {"trial_id": trial_id, "name": name, "about": about}
-                | tables.packed(getattr(samples, name))
+                {"trial_id": trial_id, "name": name, "about": about} | tables.packed(array)
                 for name in SAMPLE_ARRAYS
+                if (array := getattr(samples, name)) is not None
             ]
             connection.execute(tables.samples.delete().where(tables.samples.c.trial_id == trial_id))
             connection.execute(tables.samples.insert(), kept)

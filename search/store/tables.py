@@ -280,7 +280,7 @@ def unpacked(row: Mapping[str, Any]) -> npt.NDArray[Any]:
 
 parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())
 
-# Samples of a finished trial's model: excerpt, predictions, sample, and their origin.
+# Samples of a finished trial's model (`fdrnn.search.store.samples`), and their origin.
 samples = sa.Table(
     "fdrnn_samples", metadata, _trial_key(), *_array_columns(), sa.Column("about", sa.JSON)
 )

@@ -59,8 +59,9 @@ def sample(
     """Draw music from a stored model; show its predictions of a test sequence.
 
     Writes piano-rolls of an excerpt, of the model's one-step predictions of it and of a sample
-    as PNG (lines for real values), and excerpt and sample as MIDI where they are notes. The store
-    keeps all three, instead of earlier ones of the trial, for reports.
+    as PNG, and excerpt and sample as MIDI where they are notes. Real values are drawn as lines,
+    their predictions in a band of two standard deviations. The store keeps all three, instead of
+    earlier ones of the trial, for reports.
 
     For example:
 

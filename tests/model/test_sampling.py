@@ -68,7 +68,7 @@ def music(n_frames, seed=0):
 def test_predictions_against_plain_numpy(pair):
     compiled, oracle = pair
     sequence = music(70)
-    predicted = predict(compiled, sequence)
+    predicted, _ = predict(compiled, sequence)
     assert predicted.shape == (69, WIDTH)
     np.testing.assert_allclose(predicted, oracle.probabilities(sequence[:-1]), rtol=1e-4)
 
@@ -77,20 +77,20 @@ def test_predictions_against_plain_numpy(pair):
 def test_the_nll_of_the_predictions_is_that_of_the_score(variant):
     compiled, _ = loaded(variant, replace(VARIANTS[variant].typical, n_hidden=21))
     sequence = music(70)
-    predicted, target = predict(compiled, sequence), sequence[1:]
+    (predicted, _), target = predict(compiled, sequence), sequence[1:]
     nll = -np.log(np.where(target, predicted, 1.0 - predicted)).sum()
     (expected,), _ = sequence_nll(compiled, (sequence,))
     assert nll == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_single_frame_predicts_nothing(fast):
-    assert predict(fast, music(1)).shape == (0, WIDTH)
+    assert predict(fast, music(1))[0].shape == (0, WIDTH)
 
 
 def test_one_sampled_step_has_the_predicted_frequencies(pair):
     compiled, _ = pair
     given = music(6)
-    (expected,) = predict(compiled, np.concatenate([given, given[:1]]))[-1:]
+    expected = predict(compiled, np.concatenate([given, given[:1]]))[0][-1]
     n = 2000
     drawn = np.array([sample(compiled, given, 7, seed)[-1] for seed in range(n)])
     deviation = np.sqrt(expected * (1 - expected) / n)
@@ -110,7 +110,7 @@ def test_later_steps_are_drawn_from_what_was_drawn(fast):
     assert set(np.unique(drawn)) == {0, 1}
     uniform = np.random.default_rng(5).random((37, WIDTH))
     # As if each step's prediction had been made from the whole past again.
-    expected = uniform < predict(fast, drawn)[2:]
+    expected = uniform < predict(fast, drawn)[0][2:]
     np.testing.assert_array_equal(drawn[3:], expected)
 
 

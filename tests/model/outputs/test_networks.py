@@ -181,7 +181,7 @@ def test_predictions_have_the_nll_of_the_score(output, variant):
     compiled = network(variant, output)
     parameters = compiled.parameters()
     sequence = np.asarray(run._test[2], np.float64)
-    expected = predict(compiled, sequence)
+    expected, predicted_deviation = predict(compiled, sequence)
     nll = run.result().test_nll_sums[2]
     if output == "gaussian":
         drawn = np.array([sample(compiled, sequence[:3], 4, seed)[-1] for seed in range(1500)])
@@ -190,10 +190,12 @@ def test_predictions_have_the_nll_of_the_score(output, variant):
         deviation = np.exp(0.5 * parameters["log_variance_y"])
         assert (spread > 0.9 * deviation).all()
         if variant == "plain":
-            found = -norm.logpdf(sequence[1:], expected, deviation).sum()
-            offset = np.log(np.concatenate(DATA["real"].train).std(axis=0)).sum()
-            assert found + offset * len(expected) == pytest.approx(nll, rel=1e-4)
+            np.testing.assert_allclose(predicted_deviation, np.tile(deviation, (len(expected), 1)))
+        found = -norm.logpdf(sequence[1:], expected, predicted_deviation).sum()
+        offset = np.log(np.concatenate(DATA["real"].train).std(axis=0)).sum()
+        assert found + offset * len(expected) == pytest.approx(nll, rel=1e-4)
         return
+    assert predicted_deviation is None
     target = sequence[1:].argmax(axis=1)
     found = -np.log(expected[np.arange(len(expected)), target]).sum()
     assert found == pytest.approx(nll, rel=1e-5)

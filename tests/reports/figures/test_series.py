@@ -55,9 +55,27 @@ def test_lines_hold_excerpt_predictions_and_sample(width: int) -> None:
         assert right.lines[1].get_xdata()[0] == 4.5
 
 
+def test_the_band_is_two_standard_deviations_of_the_prediction() -> None:
+    samples, data = made(2)
+    assert not series.draw(samples, data).axes[0].collections
+    deviations = np.random.default_rng(1).uniform(0.1, 1.0, samples.predictions.shape)
+    samples = dataclasses.replace(samples, deviations=deviations)
+    figure = series.draw(samples, data)
+    for column in range(2):
+        (band,) = figure.axes[2 * column].collections
+        drawn = {tuple(point) for point in band.get_paths()[0].vertices}
+        for sign in (-2, 2):
+            edge = samples.predictions[:, column] + sign * deviations[:, column]
+            assert set(zip(2.0 + np.arange(len(edge)), edge, strict=True)) <= drawn
+    # Every prediction is 0.5 off.
+    inside = (deviations >= 0.25).mean()
+    assert f"{inside:.0%} of the values within 2 standard deviations" in series.alt(samples, data)
+
+
 def test_in_words() -> None:
     samples, data = made(2)
     text = series.alt(samples, data)
+    assert "deviation" not in text
     assert "12 steps of test sequence 5 of Waves" in text
     assert "root mean squared error 0.5, 0.5 by column" in text
     assert "4 steps of the sequence, then 16 drawn" in text
@@ -69,5 +87,6 @@ def test_symbols_are_not_called_notes() -> None:
     rows = [np.eye(3, dtype=np.uint8)[np.arange(n) % 3] for n in (12, 20)]
     samples = dataclasses.replace(samples, excerpt=rows[0], sample=rows[1])
     text = piano_rolls.alt(samples, dataclasses.replace(data, kind=CATEGORICAL))
+    assert "Three images of symbols." in text
     assert "1.0 symbols a step" in text
     assert "note" not in text

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from scipy.stats import norm
 
 from fdrnn.datasets import DataDescription, Dataset, load
 from fdrnn.datasets.errors import FdrnnError, UnknownNameError
@@ -30,6 +31,7 @@ from fdrnn.search import (
     stored_model,
 )
 from fdrnn.search.store import tables
+from fdrnn.search.store.samples import SAMPLE_ARRAYS
 
 MASKED = TrainingSettings(padding="masked", max_epochs=2, batch_size=50)
 DEFINITION = StudyDefinition(
@@ -101,7 +103,7 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
     store.study("mine").keep_samples(made)
     kept = store.study("mine").samples(0)
     assert kept is not None
-    for name in ("excerpt", "predictions", "sample"):
+    for name in SAMPLE_ARRAYS:
         np.testing.assert_array_equal(getattr(kept, name), getattr(made, name))
     np.testing.assert_array_equal(made.sample[:5], data.test[0][:5])
     # Predictions and draws are in the units of the file, whose second column is about 20.
@@ -111,6 +113,10 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
     # Scored on its own data, the model has its test NLL; scaled data have another.
     stored = store.study("mine").test_sequences(0)["nll_sum"].tolist()
     model = stored_model(store.study("mine"))
+    # The predicted Gaussians have the test NLL, in the units of the file.
+    whole = make_samples(model, data, n_steps=len(data.test[0]))
+    found = -norm.logpdf(whole.excerpt[1:], whole.predictions, whole.deviations).sum()
+    assert found == pytest.approx(stored[0], rel=1e-4)
     sums, _ = evaluate(model, data, own=data)
     assert sums.tolist() == stored
     scaled = dataclasses.replace(data, test=tuple(2 * sequence for sequence in data.test))
