@@ -231,6 +231,23 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     def perform(self, *_: object) -> None:
         raise ToolchainError(f"{self.name} runs as compiled C only; see its cxx flag")
 
+    def make_c_thunk(
+        self, node: Apply, storage_map: Any, compute_map: Any, no_recycling: Any
+    ) -> Any:
+        # Theano's C differs between nodes that read one variable twice, a constant or a broadcast
+        # array. Distinct variables in their places make one module of all nodes of an operation.
+        old = (*node.inputs, *node.outputs)
+        new = [T.TensorType(value.dtype, (False,) * value.ndim)() for value in old]
+        n_inputs = len(node.inputs)
+        distinct = theano.graph.basic.Apply(self, new[:n_inputs], new[n_inputs:])
+        pairs = list(zip(new, old, strict=True))
+        return super().make_c_thunk(
+            distinct,
+            {one: storage_map[other] for one, other in pairs},
+            {one: compute_map[other] for one, other in pairs[n_inputs:]},
+            [one for one, other in pairs if other in no_recycling],
+        )
+
     def c_compile_args(self, **_: object) -> list[str]:
         return thread_flags()
 
