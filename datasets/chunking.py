@@ -17,7 +17,7 @@ DEFAULT_CHUNK_LENGTH = 100
 
 @dataclass(frozen=True, eq=False)
 class Chunks:
-    """Pieces of sequences, padded in front to equal length.
+    """Pieces of sequences, padded to equal length.
 
     Attributes
     ----------
@@ -26,16 +26,20 @@ class Chunks:
     starts
         int64, shape (n_chunks,): index of each chunk's first real frame, which is the number of
         zero frames prepended to it; from 0 to chunk_length - 1.
+    n_frames
+        int64, shape (n_chunks,): real frames of each chunk, from 1 to chunk_length.
     """
 
     frames: npt.NDArray[Any]
     starts: npt.NDArray[np.int64]
+    n_frames: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.frames.ndim != 3 or self.starts.shape != self.frames.shape[:1]:
+        shapes = [array.shape for array in (self.frames, self.starts, self.n_frames)]
+        if len(shapes[0]) != 3 or not shapes[0][:1] == shapes[1] == shapes[2]:
             raise ValueError(
-                "frames must be (n_chunks, chunk_length, n_features) and starts (n_chunks,), "
-                f"got {self.frames.shape} and {self.starts.shape}"
+                "frames must be (n_chunks, chunk_length, n_features), starts and n_frames "
+                f"(n_chunks,), got {', '.join(map(str, shapes))}"
             )
 
     def __len__(self) -> int:
@@ -47,8 +51,10 @@ def count_chunks(sequences: Sequence[Frames], length: int) -> int:
     return sum(-(-len(sequence) // length) for sequence in sequences)
 
 
-def chunk(sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH) -> Chunks:
-    """Cut each sequence into consecutive chunks and pad the short ones in front.
+def chunk(
+    sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH, side: str = "front"
+) -> Chunks:
+    """Cut each sequence into consecutive chunks and pad the short ones with zeros.
 
     A sequence is cut from its beginning, so that only its last chunk can be short; it is kept
     even if it is a single frame. Chunks are in the order of the sequences.
@@ -61,6 +67,8 @@ def chunk(sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH) -> Ch
         categorical data, and is the training average in standardised real data.
     length
         Frames of a chunk, at least 1.
+    side
+        Where the zeros are: ``"front"`` as in the paper, or ``"back"``.
 
     Returns
     -------
@@ -88,13 +96,14 @@ def chunk(sequences: Sequence[Frames], length: int = DEFAULT_CHUNK_LENGTH) -> Ch
         raise ValueError("chunking needs at least one sequence, got none")
     n_chunks = count_chunks(sequences, length)
     frames = np.zeros((n_chunks, length, sequences[0].shape[1]), sequences[0].dtype)
-    starts = np.zeros(n_chunks, np.int64)
+    starts, n_frames = np.zeros(n_chunks, np.int64), np.zeros(n_chunks, np.int64)
     pieces = (
         sequence[begin : begin + length]
         for sequence in sequences
         for begin in range(0, len(sequence), length)
     )
     for index, piece in enumerate(pieces):
-        starts[index] = length - len(piece)
-        frames[index, starts[index] :] = piece
-    return Chunks(frames, starts)
+        starts[index] = length - len(piece) if side == "front" else 0
+        n_frames[index] = len(piece)
+        frames[index, starts[index] : starts[index] + len(piece)] = piece
+    return Chunks(frames, starts, n_frames)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fdrnn.model.settings import Hyperparameters
+from fdrnn.model.settings import Hyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
 Parameters = dict[str, npt.NDArray[np.float32]]
@@ -20,7 +20,9 @@ An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as we
 and the Gaussian output add logarithms of variances.
 """
 
-OUTPUT_BIAS = -0.8
+OUTPUT_BIAS = TrainingSettings.output_bias
+_IN_OUT = 100
+"""First key of the streams of `as_set`, which no variant's own streams have."""
 
 
 def deviation(sigma2: float, init_scale: str) -> float:
@@ -47,8 +49,7 @@ def initial_parameters(
     recurrent = weights.normal(0.0, of_rec_out, (n_hidden, n_hidden))
     limit = hyperparameters.max_incoming
     if limit is not None and limit < n_hidden:
-        ranks = connections.random((n_hidden, n_hidden)).argsort(axis=0).argsort(axis=0)
-        recurrent *= ranks < limit
+        recurrent *= kept_connections(connections, recurrent.shape, limit)
     # Rounded so that the last bits of LAPACK, which depend on the CPU, do not matter.
     radius = float(f"{spectral_radius(recurrent, tolerance=0.0):.5g}")
     recurrent *= hyperparameters.spectral_radius / radius
@@ -61,3 +62,32 @@ def initial_parameters(
         "b_y": np.full(n_features, OUTPUT_BIAS),
     }
     return {name: value.astype(np.float32) for name, value in drawn.items()}
+
+
+def as_set(parameters: Parameters, settings: TrainingSettings, seed: int) -> Parameters:
+    """Return initial parameters with the output bias and the sparse matrices of the settings.
+
+    Parameters
+    ----------
+    parameters
+        As a variant draws them.
+    settings
+        Of them `output_bias` and `max_incoming_in_out`.
+    seed
+        Seed of the trial, from which alone the connections are chosen.
+    """
+    changed = {"b_y": np.full_like(parameters["b_y"], settings.output_bias)}
+    limit = settings.max_incoming_in_out
+    for key, name in enumerate(("W_in", "W_out"), _IN_OUT):
+        weights = parameters[name]
+        if 0 < limit < len(weights):
+            stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+            changed[name] = weights * kept_connections(stream, weights.shape, limit)
+    return parameters | changed
+
+
+def kept_connections(
+    stream: np.random.Generator, shape: tuple[int, ...], limit: int
+) -> npt.NDArray[np.bool_]:
+    """Choose at random `limit` entries of each column."""
+    return stream.random(shape).argsort(axis=0).argsort(axis=0) < limit

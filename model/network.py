@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.model.activations import Activations, FinalLayer
-from fdrnn.model.initialization import Parameters
+from fdrnn.model.initialization import Parameters, as_set
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks, PackedRows
-from fdrnn.model.settings import CommonHyperparameters
+from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant
 from fdrnn.model.variants.base import Symbols
@@ -155,11 +155,17 @@ class Network:
         self._hyperparameters = hyperparameters
 
     def initial_parameters(
-        self, hyperparameters: CommonHyperparameters, n_features: int, init_scale: str, seed: int
+        self,
+        hyperparameters: CommonHyperparameters,
+        n_features: int,
+        settings: TrainingSettings,
+        seed: int,
     ) -> Parameters:
         """Draw the initial parameters of variant and output from `seed` alone."""
-        drawn = self.variant.initial_parameters(hyperparameters, n_features, init_scale, seed)
-        return drawn | self.output.initial_parameters(n_features)
+        drawn = self.variant.initial_parameters(
+            hyperparameters, n_features, settings.init_scale, seed
+        )
+        return as_set(drawn, settings, seed) | self.output.initial_parameters(n_features)
 
     @property
     def has_noise(self) -> bool:

@@ -110,15 +110,22 @@ def pack_chunks(chunks: Chunks, index: IntArray, share_padding: bool = True) -> 
         target=chunks.frames[source, row_step + 1].astype(np.float32),
         n_rows=n_rows.astype(np.int64),
         counted=counted,
-        masked=(row_step >= chunks.starts[source]).astype(np.float32),
+        masked=_both_real(chunks, source, row_step).astype(np.float32),
     )
 
 
 def count_steps(chunks: Chunks, padding: str) -> int:
     """Count the predicted steps of all chunks under a padding rule, the sum of their weights."""
-    n_steps = chunks.frames.shape[1] - 1
-    skipped = chunks.starts if padding == "masked" else np.zeros_like(chunks.starts)
-    return int((n_steps - skipped).sum())
+    if padding == "masked":
+        return int((chunks.n_frames - 1).sum())
+    return len(chunks) * (chunks.frames.shape[1] - 1)
+
+
+def _both_real(chunks: Chunks, source: IntArray, step: IntArray) -> npt.NDArray[np.bool_]:
+    """Return whether the frames `step` and `step` + 1 of the chunks `source` are real."""
+    first = chunks.starts[source]
+    both: npt.NDArray[np.bool_] = (step >= first) & (step + 1 < first + chunks.n_frames[source])
+    return both
 
 
 def pack_sequences(sequences: Sequences, steps_per_block: int = 64) -> Iterator[PackedBlock]:

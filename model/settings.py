@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fdrnn.datasets.errors import shown
 
 PADDING_RULES = ("counted", "masked")
+PADDING_SIDES = ("front", "back")
 INIT_SCALES = ("variance", "std")
 RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 """The optional measurements of an epoch."""
@@ -18,6 +19,10 @@ LARGEST_COUNT = 10**6
 
 LARGEST_CLIP_NORM = 1e38
 """The largest clipping norm, which single precision can represent; it clips nothing."""
+
+
+LARGEST_BIAS = 1000.0
+"""The largest magnitude of an initial bias of the output layer."""
 
 
 def require(holds: bool, key: str, value: object, rule: str) -> None:
@@ -155,16 +160,27 @@ class TrainingSettings:
     max_epochs
         Training stops after this many epochs, at least 1.
     padding
-        Whether prepended zeros count in the training and validation loss: ``"counted"`` (as the
-        authors did) or ``"masked"``.
+        Whether the zeros of short chunks count in the training and validation loss: ``"counted"``
+        (as the authors did) or ``"masked"``.
+    padding_side
+        Where short chunks get their zeros: ``"front"`` as in the paper, or ``"back"`` as in the
+        first author's later code.
     chunk_length
         Frames of a training or validation chunk, at least 2; the paper's 100.
     clip_norm
         Gradient norm above which the gradient is rescaled to it, positive; the paper's 225.
     init_scale
         Reading of sigma^2: ``"variance"`` as printed, ``"std"`` as the authors' code used it.
+    output_bias
+        Initial value of every bias of the output layer for binary data; the paper's -0.8. The
+        first author's later code has -8. Other outputs start at 0.
+    max_incoming_in_out
+        Incoming connections kept per unit in the initial W_in and W_out, at random, at least 0;
+        0 keeps all, as in the paper. The first author's later code has 15.
     step_rate_decay
         Factor on the step rate after each epoch, in (0, 1]; 1 is off.
+    full_rate_epochs
+        Epochs at the full step rate before `step_rate_decay` begins, at least 0.
     parameter_average
         Decay per update of the exponential average of the parameters that validation and test
         use, in [0, 1); 0 is off.
@@ -186,20 +202,29 @@ class TrainingSettings:
     patience: int = 30
     max_epochs: int = 300
     padding: str = "counted"
+    padding_side: str = "front"
     chunk_length: int = 100
     clip_norm: float = 225.0
     init_scale: str = "variance"
+    output_bias: float = -0.8
+    max_incoming_in_out: int = 0
     step_rate_decay: float = 1.0
+    full_rate_epochs: int = 0
     parameter_average: float = 0.0
     record: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key, least in (
-            ("batch_size", 1), ("patience", 1), ("max_epochs", 1), ("chunk_length", 2)
+            ("batch_size", 1), ("patience", 1), ("max_epochs", 1), ("chunk_length", 2),
+            ("max_incoming_in_out", 0), ("full_rate_epochs", 0),
         ):  # fmt: skip
             require_count(key, getattr(self, key), least)
-        for key, allowed in (("padding", PADDING_RULES), ("init_scale", INIT_SCALES)):
+        for key, allowed in (
+            ("padding", PADDING_RULES), ("padding_side", PADDING_SIDES), ("init_scale", INIT_SCALES)
+        ):  # fmt: skip
             require(getattr(self, key) in allowed, key, getattr(self, key), " or ".join(allowed))
+        rule = f"at most {LARGEST_BIAS:g} in magnitude"
+        require(abs(self.output_bias) <= LARGEST_BIAS, "output_bias", self.output_bias, rule)
         norm, decay, average = self.clip_norm, self.step_rate_decay, self.parameter_average
         rule = f"positive and finite, at most {LARGEST_CLIP_NORM:g}"
         require(0.0 < norm <= LARGEST_CLIP_NORM, "clip_norm", norm, rule)

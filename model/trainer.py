@@ -94,8 +94,10 @@ class Trainer:
         self._seed = seed
         seen = standardised(dataset)
         self._test = seen.test
-        self._chunks = chunk(seen.train, settings.chunk_length)
-        self._validation = pack_for_validation(chunk(seen.valid, settings.chunk_length))
+        self._chunks = chunk(seen.train, settings.chunk_length, settings.padding_side)
+        self._validation = pack_for_validation(
+            chunk(seen.valid, settings.chunk_length, settings.padding_side)
+        )
         self._n_features = dataset.n_features
         self._log_scale = log_scale(dataset)
         run = (variant, hyperparameters, settings, seed, dataset.fingerprint)
@@ -105,7 +107,7 @@ class Trainer:
             self._network, seen.test, self._chunks, hyperparameters, settings, seed
         )
         parameters = self._network.initial_parameters(
-            hyperparameters, dataset.n_features, settings.init_scale, seed
+            hyperparameters, dataset.n_features, settings, seed
         )
         self._state = Checkpoint(
             progress=Progress(),
@@ -167,7 +169,8 @@ class Trainer:
         before = self._state
         network, settings = self._network, self._settings
         epoch = before.progress.epoch + 1
-        step_rate = self._hyperparameters.step_rate * settings.step_rate_decay ** (epoch - 1)
+        n_decays = max(epoch - 1 - settings.full_rate_epochs, 0)
+        step_rate = self._hyperparameters.step_rate * settings.step_rate_decay**n_decays
         self._configure(step_rate)
         network.set_parameters(before.parameters)
         network.set_optimizer(before.velocity, before.mean_square)

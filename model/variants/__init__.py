@@ -24,6 +24,8 @@ _MODULES = {
     "fast_dropout_sampled": "fast_dropout",
     "fast_dropout_wang_manning": "fast_dropout",
     "rectifier": "fast_dropout",
+    "separate_factors": "fast_dropout",
+    "authors_cell_learned_state": "fast_dropout",
     "weight_decay": "plain",
     "nonrecurrent_dropout": "dropout",
     "dropout": "dropout",

@@ -3,6 +3,9 @@
 ``fast_dropout`` has the paper's equations. ``authors_cell`` has two quirks of the authors'
 library: its recurrent mean took the drop rate for p_keep (the variance did not), and its tanh was
 2 sig(a) - 1 = tanh(a / 2); ``authors_mean`` has the first alone, so that the two can be separated.
+``separate_factors`` has the factors of mean and variance as two hyperparameters.
+``authors_cell_learned_state`` also learns the deviation of the first hidden state, as the first
+author's later code does.
 ``fast_dropout_wang_manning`` has the variance of Wang and Manning 2013 (the paper's footnote 1),
 V[a] = p_keep (1 - p_keep) mean^2 W^2, which ignores the variances of the incoming units; with all
 rates 0 it is an ordinary network. ``rectifier`` has rectified linear units, whose moments are
@@ -15,19 +18,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fdrnn.model.activations import FinalLayer
-from fdrnn.model.settings import DropoutHyperparameters, FastDropoutHyperparameters
-from fdrnn.model.variants.base import Built, Noise, State, Symbols, Variant, by_name, typical
+from fdrnn.model.settings import DropoutHyperparameters, FastDropoutHyperparameters, require
+from fdrnn.model.variants.base import (
+    PARAMETER_AXES,
+    Built,
+    Noise,
+    State,
+    Symbols,
+    V,
+    Variant,
+    by_name,
+    typical,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
+
+INITIAL_DEVIATION = 0.1
+"""Initial s0 of `LearnedState`; at 0 its gradient would be 0."""
 
 KEEP_RATES: Mapping[str, str] = {
     "p_keep_input": "float32",
@@ -120,6 +137,56 @@ class FastDropout(Variant):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FactorHyperparameters(FastDropoutHyperparameters):
+    """Table 2 in full, and the factor on the recurrent mean.
+
+    Attributes
+    ----------
+    mean_factor
+        Factor on the recurrent mean in equation 1, in (0, 1], in place of p_keep. The variance in
+        equation 2 keeps p_keep = 1 - `dropout_hidden_to_hidden`.
+    """
+
+    mean_factor: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0.0 < self.mean_factor <= 1.0, "mean_factor", self.mean_factor, "in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeparateFactors(FastDropout):
+    """E[a] = (f mean) W + b, V[a] as in equation 2: f = p_keep is ``fast_dropout``.
+
+    The authors' cell has f = 1 - p_keep: with the mean's share that p_keep = f would give, it
+    passes (1 - f) / f times as much of the incoming variance on.
+    """
+
+    def scalar_values(self, hyperparameters: Any, n_steps: float) -> Mapping[str, float]:
+        """Return keep rates, the switch of the final layer and the factor on the mean."""
+        return {**keep_rates(hyperparameters), "mean_factor": hyperparameters.mean_factor}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedState(FastDropout):
+    """The first hidden state has a variance s0^2; s0 is trained like its mean h0."""
+
+    parameter_axes: ClassVar[Mapping[str, int]] = {**PARAMETER_AXES, "s0": 2}
+
+    def initial_parameters(
+        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
+    ) -> Parameters:
+        """Draw the parameters of `FastDropout`; s0 starts at `INITIAL_DEVIATION`."""
+        drawn = super().initial_parameters(hyperparameters, n_features, init_scale, seed)
+        return drawn | {"s0": np.full_like(drawn["h0"], INITIAL_DEVIATION)}
+
+    def initial_state(self, parameters: Mapping[str, V], zeros: V) -> tuple[V, ...]:
+        """Return h0 and s0^2."""
+        deviation: Any = parameters["s0"]
+        return (parameters["h0"], deviation * deviation)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampledFastDropout(FastDropout):
     """Training by a = E[a] + s sqrt(V[a]), s ~ N(0, 1) for each unit, step and chunk.
 
@@ -158,13 +225,13 @@ class SampledFastDropout(FastDropout):
         return self.layers(symbols, state, "sampled", noise["hidden"], noise["output"])
 
 
-TYPICAL = typical(
-    FastDropoutHyperparameters,
-    dropout_input=0.1,
-    dropout_hidden_to_hidden=0.5,
-    fast_dropout_final_layer=True,
-    dropout_hidden_to_output=0.2,
-)
+_RATES: Mapping[str, Any] = {
+    "dropout_input": 0.1,
+    "dropout_hidden_to_hidden": 0.5,
+    "fast_dropout_final_layer": True,
+    "dropout_hidden_to_output": 0.2,
+}
+TYPICAL = typical(FastDropoutHyperparameters, **_RATES)
 
 VARIANTS = by_name(
     FastDropout(name="fast_dropout", title="FD-RNN", typical=TYPICAL),
@@ -179,6 +246,18 @@ VARIANTS = by_name(
         name="authors_mean",
         title="FD-RNN, authors' mean",
         typical=TYPICAL,
+        drop_rate_scales_mean=True,
+    ),
+    SeparateFactors(
+        name="separate_factors",
+        title="FD-RNN, separate factors",
+        typical=typical(FactorHyperparameters, **_RATES, mean_factor=0.2),
+    ),
+    LearnedState(
+        name="authors_cell_learned_state",
+        title="FD-RNN, authors' cell, learned state",
+        typical=TYPICAL,
+        input_scale=1.0,
         drop_rate_scales_mean=True,
     ),
     FastDropout(

@@ -216,7 +216,11 @@ def _settings(definition: StudyDefinition) -> Iterator[str]:
         "chunk_length": f"chunks of {training.chunk_length}",
         "clip_norm": f"gradient norm clipped at {training.clip_norm:g}",
         "init_scale": "sigma^2 read as a standard deviation",
+        "padding_side": "zeros appended to short chunks",
+        "output_bias": f"initial output bias {training.output_bias:g}",
+        "max_incoming_in_out": f"W_in, W_out: {training.max_incoming_in_out} per unit",
         "step_rate_decay": f"step rate times {training.step_rate_decay:g} an epoch",
+        "full_rate_epochs": f"not in the first {training.full_rate_epochs}",
         "parameter_average": f"parameters averaged with decay {training.parameter_average:g}",
     }
     for key, text in texts.items():

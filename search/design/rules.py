@@ -25,7 +25,10 @@ SEARCHABLE = (
     "chunk_length",
     "clip_norm",
     "init_scale",
+    "output_bias",
+    "max_incoming_in_out",
     "step_rate_decay",
+    "full_rate_epochs",
     "parameter_average",
 )
 """Training settings that a space may draw; the others decide what is compared."""

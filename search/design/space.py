@@ -256,6 +256,10 @@ _TABLE_2_WIDE = _derived(
     "table2-wide", _TABLE_2, dropout_hidden_to_hidden=[tenths / 10 for tenths in range(10)]
 )
 
+_TABLE_2_FACTORS = _derived(
+    "table2-factors", _TABLE_2_WIDE, mean_factor=[tenths / 10 for tenths in range(1, 11)]
+)
+
 _DROPOUT = (
     "dropout_input",
     "dropout_hidden_to_hidden",
@@ -324,6 +328,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _TABLE_2,
             _TABLE_2_WIDE,
             _TABLE_2_PLAIN,
+            _TABLE_2_FACTORS,
             _WEIGHT_DECAY,
             _NONRECURRENT_DROPOUT,
             _DROPOUT_EVERYWHERE,

@@ -25,6 +25,16 @@ def test_a_sequence_is_cut_from_its_beginning_and_its_last_chunk_padded_in_front
     np.testing.assert_array_equal(chunks.frames[2], [[0] * 7, [0] * 7, ramp[6]])
 
 
+def test_zeros_are_appended_to_short_chunks_where_a_study_says_so():
+    ramp = np.eye(7, dtype=np.uint8)
+
+    chunks = chunk([ramp], length=3, side="back")
+
+    assert chunks.starts.tolist() == [0, 0, 0]
+    assert chunks.n_frames.tolist() == [3, 3, 1]
+    np.testing.assert_array_equal(chunks.frames[2], [ramp[6], [0] * 7, [0] * 7])
+
+
 def test_a_sequence_of_exactly_one_chunk_is_not_padded():
     chunks = chunk([sequence(4)], length=4)
     assert chunks.frames.shape == (1, 4, 3)

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fdrnn.model import Hyperparameters
-from fdrnn.model.initialization import initial_parameters
+from fdrnn.model import Hyperparameters, TrainingSettings
+from fdrnn.model.initialization import as_set, initial_parameters
 
 HYPERPARAMETERS = Hyperparameters(
     n_hidden=150,
@@ -67,3 +67,26 @@ def test_seed_decides():
     for name in ("W_in", "W_rec", "W_out"):
         np.testing.assert_array_equal(first[name], same[name])
         assert (first[name] != other[name]).any()
+
+
+def test_the_usual_settings_leave_initial_parameters_as_drawn():
+    drawn = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    changed = as_set(drawn, TrainingSettings(), 0)
+    assert list(changed) == list(drawn)
+    for name, value in drawn.items():
+        np.testing.assert_array_equal(changed[name], value)
+
+
+@pytest.mark.parametrize("limit", [1, 15, 88, 100])
+def test_output_bias_and_sparse_matrices_of_the_settings(limit):
+    drawn = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    settings = TrainingSettings(output_bias=-8.0, max_incoming_in_out=limit)
+    changed = as_set(drawn, settings, 0)
+    np.testing.assert_array_equal(changed["b_y"], np.float32(-8.0))
+    for name in ("W_in", "W_out"):
+        kept = changed[name] != 0
+        np.testing.assert_array_equal(kept.sum(axis=0), min(limit, len(kept)))
+        np.testing.assert_array_equal(changed[name][kept], drawn[name][kept])
+    np.testing.assert_array_equal(changed["W_rec"], drawn["W_rec"])
+    again = as_set(drawn, settings, 1)
+    assert (again["W_in"] != changed["W_in"]).any() == (limit < 88)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from fdrnn.datasets import chunk
 from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
-from fdrnn.model.packing import pack_chunks, pack_sequences
+from fdrnn.model.packing import count_steps, pack_chunks, pack_sequences
 from fdrnn.model.settings import FastDropoutHyperparameters
 
 HYPERPARAMETERS = FastDropoutHyperparameters(
@@ -25,10 +25,10 @@ HYPERPARAMETERS = FastDropoutHyperparameters(
 )
 
 
-def random_chunks(lengths, length=20, width=6, seed=0):
+def random_chunks(lengths, length=20, width=6, seed=0, side="front"):
     rng = np.random.default_rng(seed)
     sequences = tuple((rng.random((n, width)) < 0.4).astype(np.uint8) for n in lengths)
-    return chunk(sequences, length)
+    return chunk(sequences, length, side)
 
 
 LENGTHS = [[20, 3, 11, 1, 20, 19], [5], [1], [20, 20], [2, 1, 1]]
@@ -42,6 +42,18 @@ def test_counts(lengths):
     assert packed.masked.sum() == sum(n - 1 for n in lengths)
     assert packed.n_rows.sum() == len(packed.x) == len(packed.target)
     assert (np.diff(packed.n_rows) >= 0).all()
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_zeros_at_the_back_follow_each_chunk(lengths):
+    chunks = random_chunks(lengths, side="back")
+    packed = pack_chunks(chunks, np.arange(len(lengths)))
+    np.testing.assert_array_equal(packed.n_rows, len(lengths))
+    assert packed.counted.sum() == len(lengths) * 19 == count_steps(chunks, "counted")
+    assert packed.masked.sum() == sum(n - 1 for n in lengths) == count_steps(chunks, "masked")
+    rows = packed.masked.reshape(19, len(lengths))
+    for column, n in zip(rows.T, lengths, strict=True):
+        np.testing.assert_array_equal(column, np.arange(19) < n - 1)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)

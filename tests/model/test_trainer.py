@@ -203,6 +203,25 @@ def test_step_rate_decay_changes_the_second_epoch_only():
     assert plain[1].valid_nll_counted != decayed[1].valid_nll_counted
 
 
+def test_zeros_at_the_back_leave_the_first_frames_of_a_chunk_alone():
+    """The masked NLL before any training is that of each chunk from h0 on, by the oracle."""
+    settings = dataclasses.replace(SETTINGS, padding="masked", padding_side="back")
+    rate_of_nothing = dataclasses.replace(HYPERPARAMETERS, step_rate=1e-30, momentum=0.0)
+    trainer, records = trained(settings, rate_of_nothing)
+    oracle = NumpyNetwork(trainer.result().parameters, p_input=0.9, p_hidden=0.7, p_output=0.8)
+    pieces = [s[begin : begin + 20] for s in DATASET.valid for begin in range(0, len(s), 20)]
+    steps = np.concatenate([oracle.step_nll(piece) for piece in pieces])
+    assert records[0].valid_nll_masked == pytest.approx(steps.mean(), rel=2e-5)
+
+
+def test_the_step_rate_decays_after_the_epochs_at_the_full_rate():
+    _, plain = trained()
+    settings = dataclasses.replace(SETTINGS, step_rate_decay=0.5, full_rate_epochs=2)
+    _, decayed = trained(settings)
+    assert without_times(plain)[:3] == without_times(decayed)[:3]
+    assert plain[3].valid_nll_counted != decayed[3].valid_nll_counted
+
+
 def test_average_is_used_for_evaluation_alone():
     _, plain = trained()
     _, averaged = trained(dataclasses.replace(SETTINGS, parameter_average=0.9))

@@ -18,6 +18,7 @@ T = theano.tensor
 NO_RATES = {"dropout_input": 0.0, "dropout_hidden_to_hidden": 0.0, "dropout_hidden_to_output": 0.0}
 ORACLES = {
     "authors_mean": {"mean_factor": 0.3},
+    "separate_factors": {"mean_factor": 0.2},
     "fast_dropout_wang_manning": {"incoming_variance": False},
     "rectifier": {"transfer": rectifier_moments},
 }
@@ -63,6 +64,27 @@ def test_wang_and_manning_without_rates_is_the_plain_network():
     np.testing.assert_allclose(nll, expected, rtol=1e-12)
     for key, gradient in gradients.items():
         np.testing.assert_allclose(gradient, expected_gradients[key], rtol=1e-9, atol=1e-12)
+
+
+def test_separate_factors_at_the_keep_rate_are_fast_dropout():
+    values = {"dropout_hidden_to_hidden": 0.3, "n_rows": [1, 2, 3, 3]}
+    loss, nll, gradients = TrainingCase("separate_factors", mean_factor=0.7, **values).run()
+    expected_loss, expected, expected_gradients = TrainingCase("fast_dropout", **values).run()
+    assert loss == expected_loss
+    np.testing.assert_array_equal(nll, expected)
+    for key, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, expected_gradients[key])
+
+
+def test_the_learned_state_without_deviation_is_the_authors_cell():
+    case = TrainingCase("authors_cell_learned_state", [1, 2, 3, 3])
+    loss, nll, _ = case.run(s0=np.zeros((1, 7)))
+    expected_case = TrainingCase("authors_cell", [1, 2, 3, 3])
+    expected = {name: case.parameters[name] for name in expected_case.parameters}
+    expected_loss, expected_nll, _ = expected_case.run(**expected)
+    np.testing.assert_allclose([loss, *nll], [expected_loss, *expected_nll], rtol=1e-12)
+    _, moved, _ = case.run()
+    np.testing.assert_array_less(1e-6, np.abs(moved - nll))
 
 
 def test_incoming_variance_makes_a_difference():
