@@ -1,8 +1,9 @@
 """The pre-synaptic activations of the output units: what a variant returns to an output.
 
-They are Gaussian variables, one for each packed row and column of the data, treated as
-independent; those of a network without variances are certain. Shapes: R rows, H hidden units, D
-columns. Theano is imported where a graph is built.
+They are Gaussian variables, one for each packed row and activation of the output, treated as
+independent; those of a network without variances are certain. Shapes: R rows, H hidden units, A
+activations of a row, for most outputs one for each column. Theano is imported where a graph is
+built.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Activations:
     Attributes
     ----------
     mean
-        E[a], shape (R, D).
+        E[a], shape (R, A).
     variance
         V[a], the same shape; None where there is none.
     """
@@ -50,13 +51,13 @@ class FinalLayer:
     mean, variance
         Moments of h, shape (R, H); an ordinary layer ignores the variance.
     W, b
-        Shapes (H, D) and (D,).
+        Shapes (H, A) and (A,).
     p_keep
         Of the hidden state, 0-d; None for an ordinary layer.
     fast_dropout
         0-d int8: 0 makes an ordinary layer of it; None for an ordinary layer.
     noise
-        Shape (R, D): the layer returns the draw E[a] + noise sqrt(V[a]), which has no variance.
+        Shape (R, A): the layer returns the draw E[a] + noise sqrt(V[a]), which has no variance.
         None for no draw.
     """
 

@@ -14,10 +14,10 @@ from fdrnn.model.settings import Hyperparameters, TrainingSettings
 from fdrnn.model.spectral import spectral_radius
 
 Parameters = dict[str, npt.NDArray[np.float32]]
-"""W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, D), b_y (D,).
+"""W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, A), b_y (A,): D columns, A activations.
 
 An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well; weight noise
-and the Gaussian output add logarithms of variances.
+and the Gaussian output add logarithms of variances, NADE its weights and the order of its columns.
 """
 
 OUTPUT_BIAS = TrainingSettings.output_bias
@@ -31,7 +31,7 @@ def deviation(sigma2: float, init_scale: str) -> float:
 
 
 def initial_parameters(
-    hyperparameters: Hyperparameters, n_features: int, init_scale: str, seed: int
+    hyperparameters: Hyperparameters, n_features: int, n_outputs: int, init_scale: str, seed: int
 ) -> Parameters:
     """Draw the initial parameters, float32, from `seed` alone.
 
@@ -58,8 +58,8 @@ def initial_parameters(
         "W_rec": recurrent,
         "b_h": np.zeros(n_hidden),
         "h0": np.zeros((1, n_hidden)),
-        "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_features)),
-        "b_y": np.full(n_features, OUTPUT_BIAS),
+        "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_outputs)),
+        "b_y": np.full(n_outputs, OUTPUT_BIAS),
     }
     return {name: value.astype(np.float32) for name, value in drawn.items()}
 

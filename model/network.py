@@ -19,6 +19,7 @@ from fdrnn.model.initialization import Parameters, as_set
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.outputs import OUTPUTS, Output
+from fdrnn.model.outputs.base import OutputHyperparameters
 from fdrnn.model.packing import PackedChunks, PackedRows
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.toolchain import compilation, theano
@@ -93,7 +94,9 @@ class Network:
 
     def _compile_train(self) -> Any:
         variant, scalars = self.variant, self._scalars
-        ahead = look_ahead(self._parameters, self._optimizer, scalars["momentum"])
+        untrained = variant.untrained | self.output.untrained
+        trained = {key: value for key, value in self._parameters.items() if key not in untrained}
+        ahead = self._parameters | look_ahead(trained, self._optimizer, scalars["momentum"])
         symbols = self._symbols(ahead)
         weights = T.fvector("weights")
         of_variant, of_output = _arrays(variant.noise), _arrays(self.output.noise)
@@ -104,7 +107,7 @@ class Network:
         norm, updates = rmsprop_nesterov(
             nll if penalty is None else nll + penalty,
             ahead,
-            self._parameters,
+            trained,
             self._optimizer,
             *(scalars[name] for name in _OPTIMIZER),
         )
@@ -157,15 +160,20 @@ class Network:
     def initial_parameters(
         self,
         hyperparameters: CommonHyperparameters,
+        of_output: OutputHyperparameters,
         n_features: int,
         settings: TrainingSettings,
         seed: int,
     ) -> Parameters:
         """Draw the initial parameters of variant and output from `seed` alone."""
+        n_outputs = self.output.n_outputs(of_output, n_features)
         drawn = self.variant.initial_parameters(
-            hyperparameters, n_features, settings.init_scale, seed
+            hyperparameters, n_features, n_outputs, settings.init_scale, seed
         )
-        return as_set(drawn, settings, seed) | self.output.initial_parameters(n_features)
+        return {
+            **as_set(drawn, settings, seed),
+            **self.output.initial_parameters(of_output, n_features, settings, seed),
+        }
 
     @property
     def has_noise(self) -> bool:
@@ -174,7 +182,8 @@ class Network:
 
     def draw(self, rng: np.random.Generator, batch: PackedChunks) -> dict[str, npt.NDArray[Any]]:
         """Draw the random arrays of a training step, the variant's first."""
-        drawn = self.variant.draw(rng, batch, self._hyperparameters)
+        n_outputs = len(self._parameters["b_y"].get_value(borrow=True))
+        drawn = self.variant.draw(rng, batch, n_outputs, self._hyperparameters)
         return {**drawn, **self.output.draw(rng, batch)}
 
     def set_parameters(self, parameters: Parameters) -> None:

@@ -18,7 +18,7 @@ from fdrnn.model.packing import PackedBlock
 from fdrnn.model.toolchain import compilation
 
 Moments = tuple[Array, Array | None]
-"""E[a] and V[a] after each frame, (n, D); None for no variance."""
+"""E[a] and V[a] after each frame, (n, A); None for no variance."""
 
 
 def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
@@ -35,14 +35,16 @@ def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
     -------
     expectations
         float64, shape (T - 1, D): row t - 1 holds E[x_t | x_<t] of every feature, which for
-        binary and categorical data is its probability. The cross entropy of probabilities with
+        binary and categorical data is its probability; where columns depend on each other, given
+        the frame's columns before it as well. The cross entropy of probabilities with
         ``sequence[1:]`` is the sequence's test NLL, to the rounding of the network's float32.
     deviations
         The standard deviations of real values, of the same shape; None for other data.
     """
     (mean, variance), _ = _after(network, sequence[:-1], network.initial_state())
     moments = mean, variance, network.parameters()
-    return network.output.expectation(*moments), network.output.deviation(*moments)
+    expected = network.output.expectation(*moments, sequence[1:])
+    return expected, network.output.deviation(*moments)
 
 
 def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
@@ -95,7 +97,7 @@ def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, Sta
     """Return the activations' moments after each frame, and the state after the last."""
     n_frames = len(frames)
     if not n_frames:
-        return (np.zeros(frames.shape), None), state
+        return (np.zeros((0, len(network.parameters()["b_y"]))), None), state
     x = frames.astype(np.float32)
     one_a_step = np.ones(n_frames, np.int64)
     # Only the NLL reads the targets.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from fdrnn.model.gradients.recording import Recorder
 from fdrnn.model.initialization import Parameters
 from fdrnn.model.network import network
 from fdrnn.model.outputs import DEFAULT_OUTPUT, require_kind, require_padding
+from fdrnn.model.outputs.base import OutputHyperparameters
 from fdrnn.model.packing import count_steps, pack_chunks
 from fdrnn.model.randomness import data_order, noise_generator
 from fdrnn.model.results import EpochRecord, TrialResult
@@ -55,6 +56,8 @@ class Trainer:
         Seed of the initial parameters, the order of the data and the noise, not negative.
     output
         A name of `fdrnn.model.OUTPUTS`.
+    of_output
+        Hyperparameters of the output's class; None for its typical ones.
 
     Raises
     ------
@@ -79,16 +82,20 @@ class Trainer:
         settings: TrainingSettings,
         seed: int,
         output: str = DEFAULT_OUTPUT,
+        of_output: OutputHyperparameters | None = None,
     ) -> None:
         require_kind(output, dataset.kind, dataset.name)
         require_padding(output, settings.padding)
         self._network = network(variant, output)
-        expected = self._network.variant.hyperparameters
-        if type(hyperparameters) is not expected:
-            raise TypeError(
-                f"variant {variant!r} takes {expected.__name__}, "
-                f"got {type(hyperparameters).__name__}"
-            )
+        of_output = of_output or self._network.output.typical
+        for what, part, given in (
+            (f"variant {variant!r}", self._network.variant, hyperparameters),
+            (f"output {output!r}", self._network.output, of_output),
+        ):
+            if type(given) is not part.hyperparameters:
+                raise TypeError(
+                    f"{what} takes {part.hyperparameters.__name__}, got {type(given).__name__}"
+                )
         self._hyperparameters = hyperparameters
         self._settings = settings
         self._seed = seed
@@ -101,13 +108,15 @@ class Trainer:
         self._n_features = dataset.n_features
         self._log_scale = log_scale(dataset)
         run = (variant, hyperparameters, settings, seed, dataset.fingerprint)
-        self._identity = repr(run if output == DEFAULT_OUTPUT else (*run, output))
+        self._identity = repr(
+            run if output == DEFAULT_OUTPUT else (*run, output, *astuple(of_output))
+        )
         self._n_steps = count_steps(self._chunks, settings.padding)
         self._recorder = Recorder(
             self._network, seen.test, self._chunks, hyperparameters, settings, seed
         )
         parameters = self._network.initial_parameters(
-            hyperparameters, dataset.n_features, settings, seed
+            hyperparameters, of_output, dataset.n_features, settings, seed
         )
         self._state = Checkpoint(
             progress=Progress(),

@@ -28,6 +28,7 @@ from fdrnn.search.design.space import (
     Parameter,
     Space,
     fitting_spaces,
+    output_spaces,
 )
 from fdrnn.search.design.table3 import TABLE_3
 from fdrnn.search.errors import (
@@ -159,6 +160,7 @@ __all__ = [
     "make_samples",
     "migrate",
     "open_store",
+    "output_spaces",
     "replay",
     "requeue_expired",
     "run_worker",

@@ -156,8 +156,17 @@ def _with_extended_space(
     if not isinstance(space, dict):
         return mapping
     extended = space.get(EXTENDS)
+    bases: object = (
+        [_extended(one, folder, chain) for one in extended]
+        if isinstance(extended, list)
+        else _extended(extended, folder, chain)
+    )
+    return mapping if bases == extended else mapping | {_SPACE: space | {EXTENDS: bases}}
+
+
+def _extended(extended: object, folder: Path, chain: tuple[Path, ...]) -> object:
     if not isinstance(extended, str) or not is_path(extended):
-        return mapping
+        return extended
     path = _relative(extended, folder)
     known = [one.resolve() for one in chain]
     if path.resolve() in known:
@@ -170,7 +179,7 @@ def _with_extended_space(
         base = {EXTENDS: base}
     if not isinstance(base, dict):
         raise StudyFileError(f"space.{EXTENDS} must be a file with a space, got {path}")
-    return mapping | {_SPACE: space | {EXTENDS: Space.from_mapping(base, _valid_name(path.name))}}
+    return Space.from_mapping(base, _valid_name(path.name))
 
 
 def _relative(named: str, folder: Path) -> Path:

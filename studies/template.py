@@ -22,7 +22,10 @@ _FRAMES = {
     CATEGORICAL: "one of {} symbols a frame",
 }
 _OUTPUTS = {
-    BINARY: '# Columns of 0 and 1 have "bernoulli" alone.\noutput = "bernoulli"',
+    BINARY: (
+        '# Columns are independent; with "nade" they are not. It needs padding = "masked" and the\n'
+        '# space = { extends = ["table2-wide", "nade"] }.\noutput = "bernoulli"'
+    ),
     REAL: '# Real values have "gaussian" alone.\noutput = "gaussian"',
     CATEGORICAL: '# Symbols also have "softmax_unscented".\noutput = "softmax_sampled"',
 }

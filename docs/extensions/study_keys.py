@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from fdrnn.model import OUTPUTS, VARIANTS, recordable
-from fdrnn.search import SPACES, Halving, Parameter, Space, fitting_spaces
+from fdrnn.search import SPACES, Halving, Parameter, Space, fitting_spaces, output_spaces
 
 _TYPES: Mapping[Any, str] = {
     bool: "true or false",
@@ -87,7 +87,13 @@ class Registry(SphinxDirective):
                 "records": lambda name: _literals(recordable(name)),
             },
         ),
-        "outputs": (OUTPUTS, {"data": lambda name: OUTPUTS[name].kind}),
+        "outputs": (
+            OUTPUTS,
+            {
+                "data": lambda name: OUTPUTS[name].kind,
+                "spaces": lambda name: _literals(output_spaces(name)),
+            },
+        ),
     }
 
     def run(self) -> list[nodes.Node]:

@@ -86,7 +86,10 @@ def decompose(
     weights = batch.loss_weights(padding).astype(np.float64)
     weights /= max(weights.sum(), 1.0)
     of_variant, of_output = VARIANTS[variant], OUTPUTS[output]
-    noise = {**of_variant.draw(rng, batch, hyperparameters), **of_output.draw(rng, batch)}
+    noise = {
+        **of_variant.draw(rng, batch, len(parameters["b_y"]), hyperparameters),
+        **of_output.draw(rng, batch),
+    }
     scalars = {
         **of_variant.scalar_values(hyperparameters, 1.0), **of_output.scalar_values(0.0)
     }  # fmt: skip

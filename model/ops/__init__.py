@@ -11,6 +11,7 @@ from fdrnn.model.ops.dropout import DropoutRecurrentLayer
 from fdrnn.model.ops.elementwise import exponential, logarithm, softplus
 from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
 from fdrnn.model.ops.lstm import LstmLayer
+from fdrnn.model.ops.nade import Nade
 from fdrnn.model.ops.norm import Norm
 from fdrnn.model.ops.output import BernoulliOutput
 from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
@@ -24,6 +25,7 @@ __all__ = [
     "GaussianWeightsLayer",
     "GaussianWeightsProduct",
     "LstmLayer",
+    "Nade",
     "Norm",
     "OwnWeightsLayer",
     "OwnWeightsProduct",

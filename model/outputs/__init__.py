@@ -14,7 +14,7 @@ from fdrnn.datasets.plugins import Registry
 from fdrnn.model.errors import OutputMismatchError
 from fdrnn.model.outputs.base import Output
 
-_REGISTRY = ("bernoulli", "gaussian", "softmax_sampled", "softmax_unscented")
+_REGISTRY = ("bernoulli", "nade", "gaussian", "softmax_sampled", "softmax_unscented")
 
 DEFAULT_OUTPUT = _REGISTRY[0]
 """The paper's output."""
@@ -63,8 +63,8 @@ def require_padding(output: str, padding: str) -> None:
     """
     if padding == "counted" and not OUTPUTS[output].counts_padding:
         raise OutputMismatchError(
-            f"padding must be 'masked' for output {output!r}, whose data have no symbol for a "
-            f"prepended frame, got {padding!r}"
+            f"padding must be 'masked' for output {output!r}, which predicts no prepended frame, "
+            f"got {padding!r}"
         )
 
 

@@ -2,11 +2,11 @@
 
 An output is one module of this package, named like the output, with the object ``OUTPUT``. It
 reads the pre-synaptic activations that a variant returns (`fdrnn.model.activations`), one for each
-column of the data, and does not depend on the variant. A module imports Theano inside the
-functions that build the graph, as variants do.
+column of the data unless it asks for others, and does not depend on the variant. A module imports
+Theano inside the functions that build the graph, as variants do.
 
 The loss is an expression; what a trained network predicts is computed in NumPy, in double
-precision, from the activations' moments (n, D), with None for no variance.
+precision, from the activations' moments (n, A), with None for no variance.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
+    from fdrnn.model.settings import TrainingSettings
     from fdrnn.model.variants.base import Symbols
 
 Array = npt.NDArray[np.float64]
@@ -33,6 +34,12 @@ Arrays: TypeAlias = "Mapping[str, Expression]"
 
 Built: TypeAlias = "Activations | FinalLayer"
 """The activations that a variant builds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputHyperparameters:
+    """The hyperparameters of an output: none, unless a subclass has fields."""
+
 
 _DIVERGENCE_FACTOR = 2.0
 _DIVERGENCE_FLOOR = 1.0
@@ -49,10 +56,14 @@ class Output(ABC):
         As in a study definition; the name of its module.
     title
         As in a report.
+    typical
+        Hyperparameters of an ordinary run. All hyperparameters of the output have its class; a
+        search space must draw exactly its fields beside the variant's.
     """
 
     name: str
     title: str
+    typical: OutputHyperparameters = OutputHyperparameters()
 
     kind: ClassVar[str]
     """The kind of data it fits, one of `fdrnn.datasets.KINDS`."""
@@ -63,6 +74,9 @@ class Output(ABC):
     parameter_axes: ClassVar[Mapping[str, int]] = {}
     """Names of its parameters and their numbers of axes."""
 
+    untrained: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that training leaves as they are drawn."""
+
     scalars: ClassVar[Mapping[str, str]] = {}
     """Names and dtypes of scalars that follow from the data."""
 
@@ -72,8 +86,31 @@ class Output(ABC):
     fixed: ClassVar[Mapping[str, tuple[str, int]]] = {}
     """Arrays of validation and test, the same for every network; declared as `noise`."""
 
-    def initial_parameters(self, n_features: int) -> Parameters:
-        """Return initial parameters that extend or replace the variant's."""
+    @property
+    def hyperparameters(self) -> type[OutputHyperparameters]:
+        """The class of the hyperparameters."""
+        return type(self.typical)
+
+    def n_outputs(self, hyperparameters: Any, n_features: int) -> int:
+        """Return the number of activations a frame: columns of W_out and b_y."""
+        return n_features
+
+    def initial_parameters(
+        self, hyperparameters: Any, n_features: int, settings: TrainingSettings, seed: int
+    ) -> Parameters:
+        """Draw initial parameters that extend or replace the variant's, from `seed` alone.
+
+        Parameters
+        ----------
+        hyperparameters
+            Of the output's class.
+        n_features
+            Columns of the data.
+        settings
+            Of them `output_bias` and `init_scale`.
+        seed
+            Seed of the trial.
+        """
         return {}
 
     def scalar_values(self, log_scale: float) -> Mapping[str, float]:
@@ -98,7 +135,7 @@ class Output(ABC):
 
     @abstractmethod
     def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
-        """Build the loss from the moments of the activations, shape (R, D).
+        """Build the loss from the moments of the activations, shape (R, A).
 
         Parameters
         ----------
@@ -132,8 +169,18 @@ class Output(ABC):
         return valid_nll > _DIVERGENCE_FACTOR * max(best, _DIVERGENCE_FLOOR)
 
     @abstractmethod
-    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
-        """Return the expected frames, (n, D)."""
+    def expectation(
+        self,
+        mean: Array,
+        variance: Array | None,
+        parameters: Parameters,
+        target: Array | None = None,
+    ) -> Array:
+        """Return the expected frames, (n, D).
+
+        Where columns depend on each other, the expectation of a column is that given the columns
+        before it in `target`, the frames themselves, which such an output needs.
+        """
 
     def deviation(
         self, mean: Array, variance: Array | None, parameters: Parameters
@@ -149,4 +196,4 @@ class Output(ABC):
     def realize(
         self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
     ) -> npt.NDArray[Any]:
-        """Return a frame (D,) drawn from the prediction of moments (D,) by one row of variates."""
+        """Return a frame (D,) drawn from the prediction of moments (A,) by one row of variates."""

@@ -50,7 +50,13 @@ class Bernoulli(Output):
             return _fused(activations, symbols)[1:]
         return super().presynaptic(activations, symbols)
 
-    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+    def expectation(
+        self,
+        mean: Array,
+        variance: Array | None,
+        parameters: Parameters,
+        target: Array | None = None,
+    ) -> Array:
         """Return the probabilities of 1, in [0, 1].
 
         Double precision, because a float32 next to 1 is too coarse for the logarithm of its

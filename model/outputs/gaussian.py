@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
     from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
+    from fdrnn.model.settings import TrainingSettings
     from fdrnn.model.variants.base import Symbols
 
 LOG_VARIANCE = "log_variance_y"
@@ -48,7 +49,9 @@ class GaussianOutput(Output):
     parameter_axes: ClassVar[Mapping[str, int]] = {LOG_VARIANCE: 1}
     scalars: ClassVar[Mapping[str, str]] = {"log_scale": "float32"}
 
-    def initial_parameters(self, n_features: int) -> Parameters:
+    def initial_parameters(
+        self, hyperparameters: Any, n_features: int, settings: TrainingSettings, seed: int
+    ) -> Parameters:
         """Return s = 0 and b_y = 0: the average and variance of standardised data."""
         return {name: np.zeros(n_features, np.float32) for name in ("b_y", LOG_VARIANCE)}
 
@@ -77,7 +80,13 @@ class GaussianOutput(Output):
         """
         return valid_nll > best + n_features * STANDARD_NLL
 
-    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+    def expectation(
+        self,
+        mean: Array,
+        variance: Array | None,
+        parameters: Parameters,
+        target: Array | None = None,
+    ) -> Array:
         """Return the means."""
         return mean
 

@@ -8,7 +8,7 @@ sampling and the unscented transform.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from fdrnn.model.outputs.base import Array, Output
 
 if TYPE_CHECKING:
     from fdrnn.model.initialization import Parameters
+    from fdrnn.model.settings import TrainingSettings
 
 
 class CategoricalOutput(Output):
@@ -26,7 +27,9 @@ class CategoricalOutput(Output):
     kind: ClassVar[str] = CATEGORICAL
     counts_padding: ClassVar[bool] = False
 
-    def initial_parameters(self, n_features: int) -> Parameters:
+    def initial_parameters(
+        self, hyperparameters: Any, n_features: int, settings: TrainingSettings, seed: int
+    ) -> Parameters:
         """Return b_y = 0: every class alike."""
         return {"b_y": np.zeros(n_features, np.float32)}
 

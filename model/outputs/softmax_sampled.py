@@ -66,7 +66,13 @@ class SampledOutput(CategoricalOutput):
         drawn = mean + noise["activation"] * deviation(variance)
         return Softmax()(drawn, symbols.target)
 
-    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+    def expectation(
+        self,
+        mean: Array,
+        variance: Array | None,
+        parameters: Parameters,
+        target: Array | None = None,
+    ) -> Array:
         """Return P of every class."""
         if variance is None:
             return softmax(mean)

@@ -76,7 +76,13 @@ class UnscentedOutput(CategoricalOutput):
             return Softmax()(mean, symbols.target)
         return UnscentedSoftmax()(mean, variance, symbols.target)
 
-    def expectation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+    def expectation(
+        self,
+        mean: Array,
+        variance: Array | None,
+        parameters: Parameters,
+        target: Array | None = None,
+    ) -> Array:
         """Return P of every class, from the points themselves."""
         if variance is None:
             return softmax(mean)

@@ -53,7 +53,8 @@ def time_epoch(dataset: Dataset, n_hidden: int, batch_size: int, n_rounds: int) 
     chunks = chunk(dataset.train)
     validation = pack_for_validation(chunk(dataset.valid))
     compiled = network("fast_dropout", DEFAULT_OUTPUT)
-    parameters = initial_parameters(hyperparameters, dataset.n_features, "variance", seed=0)
+    width = dataset.n_features
+    parameters = initial_parameters(hyperparameters, width, width, "variance", seed=0)
     compiled.configure(hyperparameters, hyperparameters.step_rate, CLIP_NORM)
     compiled.set_parameters(parameters)
     compiled.set_optimizer(

@@ -79,4 +79,6 @@ def training_step(
 def start(n_hidden: int, n_features: int) -> tuple[FastDropoutHyperparameters, Parameters]:
     """Return hyperparameters and initial parameters of a network of this size."""
     hyperparameters = replace(HYPERPARAMETERS, n_hidden=n_hidden)
-    return hyperparameters, initial_parameters(hyperparameters, n_features, "variance", seed=0)
+    return hyperparameters, initial_parameters(
+        hyperparameters, n_features, n_features, "variance", seed=0
+    )

@@ -151,7 +151,9 @@ def time_variants(batch_size: int, n_hidden: int, n_rounds: int) -> list[Variant
     calls: dict[str, Callable[[], Any]] = {}
     for name, variant in VARIANTS.own.items():
         hyperparameters = replace(variant.typical, n_hidden=n_hidden)
-        parameters = variant.initial_parameters(hyperparameters, N_FEATURES, "variance", seed=0)
+        parameters = variant.initial_parameters(
+            hyperparameters, N_FEATURES, N_FEATURES, "variance", seed=0
+        )
         calls[f"products {name}"] = training_step_products(
             batch_size, n_hidden, N_STEPS, N_FEATURES, variant.n_products, variant.n_gates
         )

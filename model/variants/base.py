@@ -115,6 +115,9 @@ class Variant(ABC):
     parameter_axes: ClassVar[Mapping[str, int]] = PARAMETER_AXES
     """Names of the parameters and their numbers of axes. ``h0`` must be (1, n_hidden)."""
 
+    untrained: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that training leaves as they are drawn."""
+
     scalars: ClassVar[Mapping[str, str]] = {}
     """Names and dtypes (float32, int8) of the scalars that hyperparameters set: rates, flags."""
 
@@ -140,7 +143,7 @@ class Variant(ABC):
         return type(self.typical)
 
     def initial_parameters(
-        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
+        self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the initial parameters from `seed` alone.
 
@@ -150,6 +153,8 @@ class Variant(ABC):
             Of the variant's class.
         n_features
             Columns of the data.
+        n_outputs
+            Columns of W_out and b_y; see `fdrnn.model.outputs.base.Output.n_outputs`.
         init_scale
             One of `fdrnn.model.settings.INIT_SCALES`.
         seed
@@ -157,7 +162,7 @@ class Variant(ABC):
         """
         from fdrnn.model.initialization import initial_parameters
 
-        return initial_parameters(hyperparameters, n_features, init_scale, seed)
+        return initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
         """Return the matrix (H, H) whose spectral radius is recorded."""
@@ -184,7 +189,7 @@ class Variant(ABC):
         return (parameters["h0"], zeros)[: len(self.state)]
 
     def draw(
-        self, rng: np.random.Generator, batch: PackedChunks, hyperparameters: Any
+        self, rng: np.random.Generator, batch: PackedChunks, n_outputs: int, hyperparameters: Any
     ) -> Mapping[str, npt.NDArray[Any]]:
         """Draw the random arrays of one training step, by name; see `noise`.
 
@@ -194,6 +199,8 @@ class Variant(ABC):
             Generator seeded by trial, epoch and minibatch alone.
         batch
             The rows of the step.
+        n_outputs
+            Columns of W_out.
         hyperparameters
             Of the variant's class.
         """

@@ -79,7 +79,7 @@ class NonrecurrentDropout(Plain):
     noise: ClassVar[Mapping[str, tuple[str, int]]] = {"input": _MASK, "hidden_to_output": _MASK}
 
     def draw(
-        self, rng: np.random.Generator, batch: PackedChunks, hyperparameters: Any
+        self, rng: np.random.Generator, batch: PackedChunks, n_outputs: int, hyperparameters: Any
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw the masks."""
         hidden = (len(batch.x), hyperparameters.n_hidden)

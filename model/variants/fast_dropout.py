@@ -174,10 +174,12 @@ class LearnedState(FastDropout):
     parameter_axes: ClassVar[Mapping[str, int]] = {**PARAMETER_AXES, "s0": 2}
 
     def initial_parameters(
-        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
+        self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the parameters of `FastDropout`; s0 starts at `INITIAL_DEVIATION`."""
-        drawn = super().initial_parameters(hyperparameters, n_features, init_scale, seed)
+        drawn = super().initial_parameters(
+            hyperparameters, n_features, n_outputs, init_scale, seed
+        )
         return drawn | {"s0": np.full_like(drawn["h0"], INITIAL_DEVIATION)}
 
     def initial_state(self, parameters: Mapping[str, V], zeros: V) -> tuple[V, ...]:
@@ -209,13 +211,13 @@ class SampledFastDropout(FastDropout):
         self,
         rng: np.random.Generator,
         batch: PackedChunks,
+        n_outputs: int,
         hyperparameters: FastDropoutHyperparameters,
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw s of every hidden and every output unit."""
-        n_rows, n_features = batch.x.shape
         return {
-            "hidden": rng.standard_normal((n_rows, hyperparameters.n_hidden), np.float32),
-            "output": rng.standard_normal((n_rows, n_features), np.float32),
+            name: rng.standard_normal((len(batch.x), width), np.float32)
+            for name, width in (("hidden", hyperparameters.n_hidden), ("output", n_outputs))
         }
 
     def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:

@@ -52,7 +52,7 @@ class Lstm(Variant):
     n_gates: ClassVar[int] = 4
 
     def initial_parameters(
-        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
+        self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw W_in, W_rec and W_out as normal, of the four gates alike.
 
@@ -74,8 +74,8 @@ class Lstm(Variant):
             "b_h": bias,
             "h0": np.zeros((1, n_hidden)),
             "c0": np.zeros((1, n_hidden)),
-            "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_features)),
-            "b_y": np.full(n_features, OUTPUT_BIAS),
+            "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_outputs)),
+            "b_y": np.full(n_outputs, OUTPUT_BIAS),
         }
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 

@@ -101,12 +101,12 @@ class FastWeightNoise(Variant):
     n_products: ClassVar[int] = 3
 
     def initial_parameters(
-        self, hyperparameters: Any, n_features: int, init_scale: str, seed: int
+        self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the means as other networks' weights; every variance is `sigma2_noise`."""
         from fdrnn.model.initialization import initial_parameters
 
-        means = initial_parameters(hyperparameters, n_features, init_scale, seed)
+        means = initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
         logarithm = np.float32(math.log(hyperparameters.sigma2_noise))
         return means | {
             name: np.full_like(means[mean], logarithm) for mean, name in LOG_VARIANCES.items()
@@ -172,14 +172,14 @@ class WeightNoise(FastWeightNoise):
     n_products: ClassVar[int] = 1
 
     def draw(
-        self, rng: np.random.Generator, batch: PackedChunks, hyperparameters: Any
+        self, rng: np.random.Generator, batch: PackedChunks, n_outputs: int, hyperparameters: Any
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw e by the name of the means, (n_chunks, rows, columns)."""
         n_chunks, n_hidden = int(batch.n_rows[0]), hyperparameters.n_hidden
         shapes = {
             "W_in": (batch.x.shape[1], n_hidden),
             "W_rec": (n_hidden, n_hidden),
-            "W_out": (n_hidden, batch.x.shape[1]),
+            "W_out": (n_hidden, n_outputs),
         }
         return {
             name: rng.standard_normal((n_chunks, *shape), np.float32)

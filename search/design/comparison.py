@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import VARIANTS, recordable
+from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, recordable
 from fdrnn.model.settings import RECORDABLE
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import fitting_spaces
+from fdrnn.search.design.space import EXTENDS, NAME, fitting_spaces, output_spaces
 from fdrnn.search.errors import DefinitionError
 
 KEY = "variants"
@@ -101,12 +101,15 @@ def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
         able = recordable(variant)
         record = [name for name in training["record"] if name in able or name not in RECORDABLE]
         values = {**values, "training": {**training, "record": record}}
-    name = values["name"]
+    name, output = values["name"], values.get("output", DEFAULT_OUTPUT)
+    spaces = [fitting_spaces(variant)[0]]
+    if isinstance(output, str) and output in OUTPUTS:
+        spaces += output_spaces(output)[:1]
     return StudyDefinition.from_mapping(
         {
             **values,
             "name": study_name(name, variant) if isinstance(name, str) else name,
             "variant": variant,
-            "space": fitting_spaces(variant)[0],
+            "space": {NAME: "+".join(spaces), EXTENDS: spaces},
         }
     )

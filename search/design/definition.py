@@ -67,8 +67,8 @@ class StudyDefinition:
     variant
         A name of `fdrnn.model.VARIANTS`.
     space
-        Distributions of the variant's hyperparameters, and of training settings if they are
-        searched.
+        Distributions of the hyperparameters of variant and output, and of training settings if
+        they are searched.
     n_trials
         Configurations to draw, in 1 .. 1,000,000.
     seed
@@ -110,7 +110,7 @@ class StudyDefinition:
             raise UnknownNameError("variant", self.variant, VARIANTS)
         if self.output not in OUTPUTS:
             raise UnknownNameError("output", self.output, OUTPUTS)
-        require_space(self.space, self.variant, self.training)
+        require_space(self.space, self.variant, self.output, self.training)
         if "decomposition" in self.training.record:
             try:
                 require_decomposition(self.variant)
@@ -193,7 +193,7 @@ class StudyDefinition:
         settings = _typed_training(training)
         return cls(
             **simple,
-            space=_space(space, simple["name"], simple["variant"]),
+            space=_space(space, simple),
             training=settings,
             halving=None if halving is None else Halving.from_mapping(halving, settings.max_epochs),
         )
@@ -211,7 +211,7 @@ class StudyDefinition:
         defaults = {_PLUGINS: None, _OUTPUT: DEFAULT_OUTPUT, _HALVING: None, _REPEATS: 0}
         return {key: value for key, value in mapping.items() if defaults.get(key, ...) != value}
 
-    def split(self, drawn: Mapping[str, Value]) -> tuple[Any, TrainingSettings]:
+    def split(self, drawn: Mapping[str, Value]) -> tuple[Any, Any, TrainingSettings]:
         """Return a configuration's hyperparameters and training settings.
 
         Parameters
@@ -221,12 +221,12 @@ class StudyDefinition:
 
         Returns
         -------
-        hyperparameters
-            An instance of the variant's class.
+        hyperparameters, of_output
+            Instances of the variant's class and of the output's.
         TrainingSettings
             The study's with the values drawn.
         """
-        return split(self.variant, self.training, drawn)
+        return split(self.variant, self.output, self.training, drawn)
 
     def extended_by(self, wanted: StudyDefinition) -> StudyDefinition:
         """Return this definition with what another adds: trials, repeats, epochs, rungs.
@@ -322,16 +322,17 @@ def _flat_space(space: Space) -> dict[str, Any]:
     return {f"{_SPACE}.{one.name}": one.to_data() for one in space.parameters}
 
 
-def _space(value: object, name: str, variant: str) -> Space:
+def _space(value: object, definition: Mapping[str, str]) -> Space:
     if isinstance(value, str):
         if value not in SPACES:
             raise UnknownNameError("space", value, SPACES)
         return SPACES[value]
     if isinstance(value, Mapping):
-        value = Space.from_mapping(value, name)
+        value = Space.from_mapping(value, definition["name"])
     if not isinstance(value, Space):
         raise DefinitionError(f"space must be a space's name or a table, got {shown(value)}")
-    return typed(value, variant) if variant in VARIANTS else value
+    variant, output = definition["variant"], definition.get(_OUTPUT, DEFAULT_OUTPUT)
+    return typed(value, variant, output) if variant in VARIANTS and output in OUTPUTS else value
 
 
 def _types(cls: type[Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a variant's hyperparameters and the training settings allow of a space's values."""
+"""What hyperparameters and training settings allow of a space's values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
 from fdrnn.datasets.errors import shown
-from fdrnn.model import VARIANTS, TrainingSettings
+from fdrnn.model import OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.search.design.distributions import Choices, FloatRange, IntRange, Value
 from fdrnn.search.design.space import (
     Condition,
@@ -16,6 +16,7 @@ from fdrnn.search.design.space import (
     Space,
     fitting_spaces,
     hyperparameter_names,
+    output_spaces,
 )
 from fdrnn.search.errors import DefinitionError
 
@@ -37,29 +38,31 @@ _TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str:
 
 
 def split(
-    variant: str, training: TrainingSettings, drawn: Mapping[str, Value]
-) -> tuple[Any, TrainingSettings]:
+    variant: str, output: str, training: TrainingSettings, drawn: Mapping[str, Value]
+) -> tuple[Any, Any, TrainingSettings]:
     """Return what `StudyDefinition.split` does; ValueError if a value is out of its range."""
-    needed = hyperparameter_names(variant)
-    settings: dict[str, Any] = {key: drawn[key] for key in drawn if key not in needed}
-    hyperparameters: dict[str, Any] = {key: drawn[key] for key in drawn if key in needed}
-    return (
-        VARIANTS[variant].hyperparameters(**hyperparameters),
-        dataclasses.replace(training, **settings),
-    )
+    rest: dict[str, Any] = dict(drawn)
+
+    def made(kind: type[Any]) -> Any:
+        names = [field.name for field in dataclasses.fields(kind) if field.name in rest]
+        return kind(**{name: rest.pop(name) for name in names})
+
+    hyperparameters = made(VARIANTS[variant].hyperparameters)
+    of_output = made(OUTPUTS[output].hyperparameters)
+    return hyperparameters, of_output, dataclasses.replace(training, **rest)
 
 
-def typed(space: Space, variant: str) -> Space:
-    """Return a space whose integers are floats where the variant's values are floats.
+def typed(space: Space, variant: str, output: str) -> Space:
+    """Return a space whose integers are floats where the hyperparameter's values are floats.
 
     A study file may write 1 for 1.0.
     """
-    types = _types(variant)
+    types = _types(variant, output)
     return Space(space.name, tuple(_typed(one, types) for one in space.parameters))
 
 
-def require_space(space: Space, variant: str, training: TrainingSettings) -> None:
-    """Check that a space draws a variant's hyperparameters, of their types and ranges.
+def require_space(space: Space, variant: str, output: str, training: TrainingSettings) -> None:
+    """Check that a space draws the hyperparameters of a variant and an output, by their rules.
 
     Both ends of a range and every choice are checked.
 
@@ -67,8 +70,8 @@ def require_space(space: Space, variant: str, training: TrainingSettings) -> Non
     ----------
     space
         The space.
-    variant
-        A name of `fdrnn.model.VARIANTS`.
+    variant, output
+        Names of `fdrnn.model.VARIANTS` and `fdrnn.model.OUTPUTS`.
     training
         The settings that are the same for every trial.
 
@@ -78,33 +81,37 @@ def require_space(space: Space, variant: str, training: TrainingSettings) -> Non
         If it lacks a hyperparameter, draws what is neither one nor in `SEARCHABLE`, or has a
         value that breaks its rule; the line names key, value and rule.
     """
-    _require_names(space, variant)
-    types = _types(variant)
+    _require_names(space, variant, output)
+    types = _types(variant, output)
     for parameter in space.parameters:
         _require_types(parameter, types[parameter.name])
         if parameter.when is not None:
             condition = Parameter(f"{parameter.name}.when", Choices((parameter.when.value,)))
             _require_types(condition, types[parameter.when.parameter])
-    needed = [
-        field.name
-        for field in dataclasses.fields(VARIANTS[variant].hyperparameters)
+    needed = {
+        field.name: what
+        for what, part in (
+            (f"variant {variant!r}", VARIANTS[variant]),
+            (f"output {output!r}", OUTPUTS[output]),
+        )
+        for field in dataclasses.fields(part.hyperparameters)
         if field.default is dataclasses.MISSING
-    ]
+    }
     for values in _examples(space):
-        for name in needed:
+        for name, what in needed.items():
             if name not in values:
                 raise DefinitionError(
-                    f"space.{name} must not have a condition: variant {variant!r} needs it in "
-                    "every configuration"
+                    f"space.{name} must not have a condition: {what} needs it in every "
+                    "configuration"
                 )
         try:
-            split(variant, training, values)
+            split(variant, output, training, values)
         except ValueError as error:
             raise DefinitionError(f"space.{error}") from error
 
 
-def _require_names(space: Space, variant: str) -> None:
-    drawn, needed = set(space.names), hyperparameter_names(variant)
+def _require_names(space: Space, variant: str, output: str) -> None:
+    drawn, needed = set(space.names), hyperparameter_names(variant, output)
     settings = {field.name for field in dataclasses.fields(TrainingSettings)}
     for name in space.names:
         if name in settings - needed and name not in SEARCHABLE:
@@ -122,18 +129,24 @@ def _require_names(space: Space, variant: str) -> None:
         for name in unknown
         for guess in difflib.get_close_matches(name, needed | set(SEARCHABLE), n=1)
     ]
+    fitting = [f"{name!r}" for name in fitting_spaces(variant)]
+    of = f"variant {variant!r}"
+    if dataclasses.fields(OUTPUTS[output].hyperparameters):
+        of += f" and output {output!r}"
+        more = output_spaces(output)
+        fitting = [f"extends = {[name, *more]}" for name in fitting_spaces(variant)]
     raise DefinitionError(
-        f"space must have the hyperparameters of variant {variant!r} "
-        f"({' or '.join(map(repr, fitting_spaces(variant)))} does), got {space.name!r}: "
-        f"{'; '.join([*faults, *nearest])}"
+        f"space must have the hyperparameters of {of} ({' or '.join(fitting)} does), "
+        f"got {space.name!r}: {'; '.join([*faults, *nearest])}"
     )
 
 
-def _types(variant: str) -> dict[str, tuple[type, ...]]:
-    """Return the types of a variant's hyperparameters and of the settings in `SEARCHABLE`."""
+def _types(variant: str, output: str) -> dict[str, tuple[type, ...]]:
+    """Return the types of the hyperparameters and of the settings in `SEARCHABLE`."""
     settings = get_type_hints(TrainingSettings)
     hints = {name: settings[name] for name in SEARCHABLE}
-    hints |= get_type_hints(VARIANTS[variant].hyperparameters)
+    for part in (VARIANTS[variant], OUTPUTS[output]):
+        hints |= get_type_hints(part.hyperparameters)
     return {name: get_args(hint) or (hint,) for name, hint in hints.items()}
 
 

@@ -11,6 +11,10 @@ A study file names one of `SPACES` or has its own table, which `Space.from_mappi
     n_hidden = { int = [64, 512], log = true, step = 8 }
     momentum = 0.99
     dropout_hidden_to_output = { choices = [0.0, 0.2], when = { fast_dropout_final_layer = true } }
+
+A list joins spaces, that of a variant and that of an output with hyperparameters::
+
+    space = { extends = ["table2-wide", "nade"] }
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fdrnn.datasets.errors import UnknownNameError, did_you_mean, shown
-from fdrnn.model import VARIANTS, FastDropoutHyperparameters
+from fdrnn.model import OUTPUTS, VARIANTS, FastDropoutHyperparameters, Output, Variant
 from fdrnn.search.design.distributions import Choices, Distribution, Value, distribution_of
 from fdrnn.search.design.table3 import TABLE_3
 from fdrnn.search.errors import DefinitionError
@@ -147,9 +151,9 @@ class Space:
         mapping
             By parameter what `fdrnn.search.design.distributions.distribution_of` reads, with the
             key ``when`` where the parameter has a condition. Two keys are no parameters:
-            ``name``, and ``extends``, the name of one of `SPACES` or a `Space`, whose parameters
-            are kept unless the mapping has them, too; such a one keeps its place and, unless the
-            mapping has another, its condition.
+            ``name``, and ``extends``, a name of `SPACES`, a `Space` or a list of these, whose
+            parameters are kept unless the mapping has them, too; such a one keeps its place and,
+            unless the mapping has another, its condition.
         default_name
             Name where the mapping has none.
 
@@ -164,9 +168,9 @@ class Space:
         name = values.pop(NAME, default_name)
         if not isinstance(name, str) or not name:
             raise DefinitionError(f"space.{NAME} must be a text, got {shown(name)}")
-        extended = values.pop(EXTENDS, None)
-        kept = () if extended is None else _named(extended).parameters
-        parameters = {one.name: one for one in kept}
+        extended = values.pop(EXTENDS, [])
+        bases = extended if isinstance(extended, list | tuple) else [extended]
+        parameters = {one.name: one for base in bases for one in _named(base).parameters}
         for key, data in values.items():
             try:
                 parameters[key] = _parameter(key, data, parameters.get(key))
@@ -311,6 +315,17 @@ _WEIGHT_NOISE = _derived(
 )
 
 
+# Variances of 0.1 would saturate its units.
+_NADE = Space.from_mapping(
+    {
+        NAME: "nade",
+        "n_nade": [50, 100, 150, 200],
+        "sigma2_nade": [0.01, 0.001, 0.0001],
+        "column_order": "ascending",
+    }
+)
+
+
 def _column_of_table_3(data: str, chosen: FastDropoutHyperparameters) -> Space:
     values = {name: getattr(chosen, name) for name in _TABLE_2.names}
     if not chosen.fast_dropout_final_layer:
@@ -335,11 +350,12 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _LSTM,
             _LSTM_FAST_DROPOUT,
             _WEIGHT_NOISE,
+            _NADE,
             *_TABLE_3,
         )
     }
 )
-"""The spaces that a study can name; of those for one variant the usual one comes first.
+"""The spaces that a study can name; of those for one variant or output the usual one comes first.
 
 A name means the same space for ever: studies made before stores held spaces have the name alone.
 """
@@ -356,9 +372,9 @@ def with_space(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {**definition, "space": SPACES[named].to_mapping()}
 
 
-def hyperparameter_names(variant: str) -> set[str]:
-    """Return the names of a variant's hyperparameters, which its spaces must draw."""
-    return {field.name for field in fields(VARIANTS[variant].hyperparameters)}
+def hyperparameter_names(variant: str, output: str) -> set[str]:
+    """Return the names of a variant's and an output's hyperparameters, which a space must draw."""
+    return _field_names(VARIANTS[variant]) | _field_names(OUTPUTS[output])
 
 
 def fitting_spaces(variant: str) -> list[str]:
@@ -366,5 +382,17 @@ def fitting_spaces(variant: str) -> list[str]:
 
     The first is its usual one, which a comparison takes.
     """
-    needed = hyperparameter_names(variant)
-    return [name for name, space in SPACES.items() if set(space.names) == needed]
+    return _with_exactly(_field_names(VARIANTS[variant]))
+
+
+def output_spaces(output: str) -> list[str]:
+    """Return the names of the spaces with exactly an output's hyperparameters, if it has any."""
+    return _with_exactly(_field_names(OUTPUTS[output]))
+
+
+def _field_names(part: Variant | Output) -> set[str]:
+    return {field.name for field in fields(part.hyperparameters)}
+
+
+def _with_exactly(names: set[str]) -> list[str]:
+    return [name for name, space in SPACES.items() if set(space.names) == names]

@@ -59,7 +59,7 @@ def evaluate(
         model.study.require_data(own.description)
         sequences, scale = standardised(replace(own, test=sequences)).test, log_scale(own)
     definition = model.study.definition
-    hyperparameters, settings = definition.split(model.hyperparameters)
+    hyperparameters, _, settings = definition.split(model.hyperparameters)
     compiled = network(definition.variant, definition.output)
     compiled.configure(
         hyperparameters, hyperparameters.step_rate, settings.clip_norm, log_scale=scale

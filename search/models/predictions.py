@@ -138,7 +138,7 @@ def make_samples(
             f"the sequence ({len(whole)}), got {n_given}"
         )
     definition = model.study.definition
-    hyperparameters, settings = definition.split(model.hyperparameters)
+    hyperparameters, _, settings = definition.split(model.hyperparameters)
     compiled = network(definition.variant, definition.output)
     compiled.configure(hyperparameters, hyperparameters.step_rate, settings.clip_norm)
     compiled.set_parameters(model.parameters)

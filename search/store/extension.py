@@ -82,7 +82,7 @@ def is_continued(
         The definition that the trial ended under, and the other.
     """
     n_epochs, without_progress = ended.n_epochs, ended.n_epochs - (ended.best_epoch or 0)
-    (_, old), (_, new) = before.split(drawn), after.split(drawn)
+    (*_, old), (*_, new) = before.split(drawn), after.split(drawn)
     return (
         not ended.diverged
         and n_epochs < new.max_epochs

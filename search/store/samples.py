@@ -56,7 +56,7 @@ class Samples:
         Shape (T, n_features), of the data set's dtype: the first frames of the test sequence.
     predictions
         float64, shape (T - 1, n_features): row t - 1 is E[x_t | x_<t] of the excerpt, P(x_t | x_<t)
-        where the columns are 0 and 1.
+        where the columns are 0 and 1; see `fdrnn.model.sampling.predict`.
     deviations
         float64, as `predictions`: the standard deviations of the predicted Gaussians; None where
         columns are 0 and 1, and in samples that were kept before there were any.

@@ -67,7 +67,7 @@ def estimate_cost(
 
 
 def _epoch_s(definition: StudyDefinition, dataset: Dataset, drawn: Configuration) -> float:
-    _, settings = definition.split(drawn.hyperparameters)
+    *_, settings = definition.split(drawn.hyperparameters)
     n_chunks = len(chunk(dataset.train, settings.chunk_length).frames)
     begun: list[float] = []
 

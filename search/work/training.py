@@ -64,8 +64,10 @@ def make_trainer(
     """Return the trainer of a trial: a network of the study's variant in Theano."""
     from fdrnn.model import trainer  # noqa: PLC0415 - imports Theano, which only workers need
 
-    values, settings = definition.split(hyperparameters)
-    return trainer.Trainer(dataset, definition.variant, values, settings, seed, definition.output)
+    values, of_output, settings = definition.split(hyperparameters)
+    return trainer.Trainer(
+        dataset, definition.variant, values, settings, seed, definition.output, of_output
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ NETWORKS = [
     *(("fast_dropout", output) for output in OUTPUTS if output != "bernoulli"),
     ("fast_dropout_sampled", "gaussian"),
     ("plain", "gaussian"),
+    ("plain", "nade"),
     ("lstm", "softmax_sampled"),
 ]
 SIZES = (20, 200)

@@ -56,7 +56,7 @@ def network_and_oracle(request):
         hyperparameters = Hyperparameters(**COMMON)
     else:
         hyperparameters = FastDropoutHyperparameters(**COMMON, **RATES, **extra)
-    parameters = initial_parameters(hyperparameters, 9, "variance", seed=3)
+    parameters = initial_parameters(hyperparameters, 9, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     compiled = network(variant, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)

@@ -19,7 +19,7 @@ HYPERPARAMETERS = Hyperparameters(
 
 
 def test_shapes_and_biases():
-    p = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    p = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)
     shapes = {name: value.shape for name, value in p.items()}
     assert shapes == {
         "W_in": (88, 150),
@@ -39,7 +39,7 @@ def test_shapes_and_biases():
     ("init_scale", "w_in", "w_out"), [("variance", 0.02, 0.1), ("std", 0.0004, 0.01)]
 )
 def test_sigma2_is_a_variance_or_a_deviation(init_scale, w_in, w_out):
-    p = initial_parameters(HYPERPARAMETERS, 88, init_scale, 0)
+    p = initial_parameters(HYPERPARAMETERS, 88, 88, init_scale, 0)
     assert p["W_in"].std() == pytest.approx(w_in, rel=0.03)
     assert p["W_out"].std() == pytest.approx(w_out, rel=0.03)
 
@@ -47,14 +47,14 @@ def test_sigma2_is_a_variance_or_a_deviation(init_scale, w_in, w_out):
 @pytest.mark.parametrize("max_incoming", [1, 15, 25, 150, 600, None])
 def test_incoming_connections_and_spectral_radius(max_incoming):
     hyperparameters = dataclasses.replace(HYPERPARAMETERS, max_incoming=max_incoming)
-    W = initial_parameters(hyperparameters, 88, "variance", 0)["W_rec"]
+    W = initial_parameters(hyperparameters, 88, 88, "variance", 0)["W_rec"]
     incoming = (W != 0).sum(axis=0)
     np.testing.assert_array_equal(incoming, min(max_incoming or 150, 150))
     assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(1.1, rel=6e-5)
 
 
 def test_connections_are_spread_over_the_units():
-    W = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)["W_rec"]
+    W = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)["W_rec"]
     outgoing = (W != 0).sum(axis=1)
     assert outgoing.min() > 8
     assert outgoing.max() < 50
@@ -62,7 +62,7 @@ def test_connections_are_spread_over_the_units():
 
 def test_seed_decides():
     first, same, other = (
-        initial_parameters(HYPERPARAMETERS, 88, "variance", seed) for seed in (5, 5, 6)
+        initial_parameters(HYPERPARAMETERS, 88, 88, "variance", seed) for seed in (5, 5, 6)
     )
     for name in ("W_in", "W_rec", "W_out"):
         np.testing.assert_array_equal(first[name], same[name])

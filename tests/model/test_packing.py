@@ -96,7 +96,7 @@ def training_step(batch, padding, parameters):
 def test_sharing_the_padding_changes_nothing(lengths, padding, seed):
     chunks = random_chunks(lengths, seed=seed)
     index = np.random.default_rng(seed).permutation(len(lengths))
-    parameters = initial_parameters(HYPERPARAMETERS, 6, "variance", seed)
+    parameters = initial_parameters(HYPERPARAMETERS, 6, 6, "variance", seed)
     shared = training_step(pack_chunks(chunks, index), padding, parameters)
     plain = training_step(pack_chunks(chunks, index, share_padding=False), padding, parameters)
     assert shared[0] == pytest.approx(plain[0], rel=1e-5)

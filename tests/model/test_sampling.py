@@ -41,7 +41,7 @@ CASES = {
 
 def loaded(variant, hyperparameters):
     make = VARIANTS[variant].initial_parameters
-    parameters = make(hyperparameters, WIDTH, "variance", seed=3)
+    parameters = make(hyperparameters, WIDTH, WIDTH, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     compiled = network(variant, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS
+from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants.base import Symbols
@@ -20,8 +20,19 @@ FRAMES = {
 """Random frames of each kind of data, as a network sees them."""
 
 
+def small_output(output):
+    """Typical hyperparameters of an output, with few units."""
+    typical = OUTPUTS[output].typical
+    return dataclasses.replace(typical, n_nade=6) if output == "nade" else typical
+
+
 def parameter_axes(name, output):
     return {**VARIANTS[name].parameter_axes, **OUTPUTS[output].parameter_axes}
+
+
+def differentiable(output, parameters):
+    """The parameters that have a gradient, trained or not."""
+    return {key: value for key, value in parameters.items() if key not in OUTPUTS[output].untrained}
 
 
 def graph(name, output, real):
@@ -55,7 +66,7 @@ def graph(name, output, real):
 def compiled(name, output, real):
     """(loss, nll, gradients by parameter) of parameters, scalars, rows, zeros, weights, noise."""
     loss, nll, parameters, inputs = graph(name, output, real)
-    gradients = theano.grad(loss, list(parameters.values()))
+    gradients = theano.grad(loss, list(differentiable(output, parameters).values()))
     return theano.function(inputs, [loss, nll, *gradients], on_unused_input="ignore")
 
 
@@ -85,13 +96,16 @@ class TrainingCase:
             masked=np.ones(total, np.float32),
         )
         self.weights = rng.random(total)
-        drawn = self.variant.initial_parameters(self.hyperparameters, n_features, "variance", seed)
-        drawn |= self.output.initial_parameters(n_features)
-        self.parameters = {
-            key: value + rng.normal(0, 0.2, value.shape) for key, value in drawn.items()
-        }
+        of_output = small_output(output)
+        n_outputs = self.output.n_outputs(of_output, n_features)
+        drawn = self.variant.initial_parameters(
+            self.hyperparameters, n_features, n_outputs, "variance", seed
+        )
+        drawn |= self.output.initial_parameters(of_output, n_features, TrainingSettings(), seed)
+        moved = {key: value + rng.normal(0, 0.2, value.shape) for key, value in drawn.items()}
+        self.parameters = drawn | differentiable(output, moved)
         self.noise = {
-            **self.variant.draw(rng, self.batch, self.hyperparameters),
+            **self.variant.draw(rng, self.batch, n_outputs, self.hyperparameters),
             **self.output.draw(rng, self.batch),
         }
         self.scalars = {
@@ -115,6 +129,7 @@ class TrainingCase:
             ]
 
         names = parameter_axes(self.name, self.output.name)
+        trained = differentiable(self.output.name, names)
         noise = {**self.variant.noise, **self.output.noise}
         loss, nll, *gradients = compiled(self.name, self.output.name, real)(
             *cast(parameters, dict.fromkeys(names, "float32")),
@@ -126,7 +141,7 @@ class TrainingCase:
             self.weights.astype(real),
             *cast(self.noise, {key: dtype for key, (dtype, _) in noise.items()}),
         )
-        return float(loss), nll, dict(zip(names, gradients, strict=True))
+        return float(loss), nll, dict(zip(trained, gradients, strict=True))
 
     def finite_differences(self, key, step=1e-6):
         """Central differences of the loss with respect to a parameter."""

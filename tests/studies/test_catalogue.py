@@ -31,6 +31,7 @@ N_CHUNKS = {"jsb": 243, "piano": 802, "nottingham": 1994, "musedata": 2719}
 COMPARISONS = {"compare-jsb", "compare-bach"}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
+NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
 DEVIATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -58,7 +59,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | set(DEVIATIONS)
+    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | NADE | set(DEVIATIONS)
     assert set(names()) == expected | others | own
 
 
@@ -95,6 +96,19 @@ def test_the_unscented_study_differs_in_its_output_alone() -> None:
     sampled = find("bach-melody")
     unscented = replace(sampled, name="bach-melody-unscented", output="softmax_unscented")
     assert find("bach-melody-unscented") == unscented
+
+
+@pytest.mark.parametrize("name", sorted(NADE))
+def test_a_study_of_nade_differs_in_output_padding_halving_and_nade_s_part_of_its_space(
+    name: str,
+) -> None:
+    study = find(name)
+    other = find(study.data + ("-plain" if name.endswith("-plain") else "-wide"))
+    assert study.halving is not None
+    assert study.space.parameters == other.space.parameters + SPACES["nade"].parameters
+    changed = {"output": "nade", "halving": study.halving, "space": study.space}
+    training = replace(other.training, padding="masked")
+    assert study == replace(other, name=name, training=training, **changed)
 
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
@@ -154,7 +168,8 @@ def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     assert definition.training.batch_size == 27
     # What is not binary is none of the paper's; prepended frames do not count there.
     assert (definition.training.padding == "counted") == (definition.output == DEFAULT_OUTPUT)
-    assert definition.training == find(definition.data).training
+    padding = definition.training.padding
+    assert definition.training == replace(find(definition.data).training, padding=padding)
 
 
 @pytest.mark.parametrize(("name", "n_chunks"), N_CHUNKS.items())
@@ -303,6 +318,13 @@ def test_a_space_extends_that_of_a_file_that_names_one(tmp_path: Path) -> None:
     (tmp_path / "named.toml").write_text(VALID)
     space = find(write_space(tmp_path, "own", "named.toml")).space
     assert space["decay"] == SPACES["table2"]["decay"]
+
+
+def test_a_list_may_have_a_study_file(tmp_path: Path) -> None:
+    (tmp_path / "named.toml").write_text(VALID)
+    text = VALID.replace('"table2"', '{ extends = ["named.toml", "nade"] }')
+    space = find(write(tmp_path, f'output = "nade"\n{text}[training]\npadding = "masked"\n')).space
+    assert space.parameters == SPACES["table2"].parameters + SPACES["nade"].parameters
 
 
 @pytest.mark.parametrize(

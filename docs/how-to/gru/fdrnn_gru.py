@@ -21,7 +21,7 @@ class Gru(Variant):
     n_products: ClassVar[int] = 1
     state: ClassVar[tuple[str, ...]] = ("mean",)
 
-    def initial_parameters(self, hyperparameters, n_features, init_scale, seed):
+    def initial_parameters(self, hyperparameters, n_features, n_outputs, init_scale, seed):
         """Draw W_in, W_rec and W_out; the columns of the two gates come before the candidate's."""
         n_hidden = hyperparameters.n_hidden
         random = np.random.default_rng(seed)
@@ -32,8 +32,8 @@ class Gru(Variant):
             "W_rec": random.normal(0.0, of_rec_out, (n_hidden, 3 * n_hidden)),
             "b_h": np.zeros(3 * n_hidden),
             "h0": np.zeros((1, n_hidden)),
-            "W_out": random.normal(0.0, of_rec_out, (n_hidden, n_features)),
-            "b_y": np.full(n_features, -0.8),
+            "W_out": random.normal(0.0, of_rec_out, (n_hidden, n_outputs)),
+            "b_y": np.full(n_outputs, -0.8),
         }
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 

@@ -7,9 +7,11 @@ import pytest
 from scipy.special import expit, log_softmax, logsumexp
 from scipy.stats import norm
 
-from fdrnn.model import OUTPUTS
+from fdrnn.model import OUTPUTS, TrainingSettings
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants.base import Symbols
+from oracles.numpy_nade import frame_nll
+from oracles.variant_graph import differentiable, small_output
 
 T = theano.tensor
 ROWS, WIDTH = 6, 4
@@ -32,7 +34,7 @@ def compiled(name, real="float64", certain=False, fixed=False):
     nll = output.nll_of((mean, None if certain else variance), symbols, noise)
     wanted = [nll]
     if not fixed:
-        by = [mean, *([] if certain else [variance]), *own.values()]
+        by = [mean, *([] if certain else [variance]), *differentiable(name, own).values()]
         wanted += theano.grad(T.sum(nll), by)
     inputs = [mean, variance, target, *own.values(), *scalars.values(), *noise.values()]
     return theano.function(inputs, wanted, on_unused_input="ignore")
@@ -43,18 +45,18 @@ class Case:
         rng = np.random.default_rng(seed)
         output = OUTPUTS[name]
         self.name = name
-        self.mean = scale * rng.standard_normal((ROWS, width))
-        self.variance = spread * rng.random((ROWS, width)) if variance is None else variance
+        shape = (ROWS, output.n_outputs(small_output(name), width))
+        self.mean = scale * rng.standard_normal(shape)
+        self.variance = spread * rng.random(shape) if variance is None else np.full(shape, variance)
         self.target = {
             "binary": (rng.random((ROWS, width)) < 0.4).astype(float),
             "real": rng.standard_normal((ROWS, width)),
             "categorical": np.eye(width)[rng.integers(0, width, ROWS)],
         }[output.kind]
-        self.own = {
-            key: rng.standard_normal(value.shape)
-            for key, value in output.initial_parameters(width).items()
-            if key in output.parameter_axes
-        }
+        drawn = output.initial_parameters(small_output(name), width, TrainingSettings(), seed)
+        drawn = {key: drawn[key] for key in output.parameter_axes}
+        moved = {key: rng.standard_normal(value.shape) for key, value in drawn.items()}
+        self.own = drawn | differentiable(name, moved)
         self.scalars = output.scalar_values(0.75)
         self.noise = {key: rng.standard_normal((ROWS, width)) for key in output.noise}
         self.fixed = output.fixed_arrays(width)
@@ -74,12 +76,20 @@ class Case:
         return OUTPUTS[self.name].expectation(self.mean, self.variance, self.own)
 
 
+def of_nade(case, certain=False):
+    """NLL by a loop over columns."""
+    V, W, order = (case.own[key] for key in ("V_nade", "W_nade", "order_nade"))
+    variances = [None] * ROWS if certain else case.variance
+    rows = zip(case.target, case.mean, variances, strict=True)
+    return [frame_nll(x, mean, V, W, order.astype(int), v) for x, mean, v in rows]
+
+
 @pytest.mark.parametrize("certain", [False, True])
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_gradients_are_those_of_finite_differences(name, certain):
     case, step = Case(name), 1e-6
     _, *gradients = case.run(certain=certain)
-    names = ["mean", *([] if certain else ["variance"]), *case.own]
+    names = ["mean", *([] if certain else ["variance"]), *differentiable(name, case.own)]
     assert len(names) == len(gradients)
     for key, gradient in zip(names, gradients, strict=True):
         value = getattr(case, key, case.own.get(key))
@@ -98,15 +108,20 @@ def test_gradients_are_those_of_finite_differences(name, certain):
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_without_variance_all_are_the_ordinary_loss(name):
     """V[a] = 0 is no V[a]; and that is the loss of an ordinary network's output."""
-    case = Case(name, variance=np.zeros((ROWS, WIDTH)))
+    case = Case(name, variance=0.0)
     zero = case.run()[0]
     np.testing.assert_allclose(zero, case.run(certain=True)[0], rtol=1e-12)
     m, t = case.mean, case.target
-    ordinary = {
-        "binary": lambda: -np.log(np.where(t == 1, expit(m), 1 - expit(m))).sum(1),
-        "real": lambda: 0.75 - norm.logpdf(t, m, np.exp(0.5 * case.own["log_variance_y"])).sum(1),
-        "categorical": lambda: -(t * log_softmax(m, axis=1)).sum(1),
-    }[OUTPUTS[name].kind]()
+    if name == "nade":
+        ordinary = of_nade(case, certain=True)
+    else:
+        ordinary = {
+            "binary": lambda: -np.log(np.where(t == 1, expit(m), 1 - expit(m))).sum(1),
+            "real": lambda: (
+                0.75 - norm.logpdf(t, m, np.exp(0.5 * case.own["log_variance_y"])).sum(1)
+            ),
+            "categorical": lambda: -(t * log_softmax(m, axis=1)).sum(1),
+        }[OUTPUTS[name].kind]()
     np.testing.assert_allclose(zero, ordinary, rtol=1e-12)
 
 
@@ -174,7 +189,7 @@ def test_sigma_points_are_correct_to_second_order(width):
     """The error falls with the square of the variance, softmax(m)'s with the variance alone."""
     errors = []
     for variance in (0.04, 0.01):
-        case = Case("softmax_unscented", width, variance=np.full((ROWS, width), variance))
+        case = Case("softmax_unscented", width, variance=variance)
         certain = np.exp(log_softmax(case.mean, axis=-1))
         errors.append([np.abs(p - quadrature(case)).max() for p in (case.expected(), certain)])
     (wide, wide_certain), (narrow, narrow_certain) = errors

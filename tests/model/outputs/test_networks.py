@@ -14,8 +14,9 @@ from fdrnn.model.network import network
 from fdrnn.model.sampling import predict, sample
 from fdrnn.model.toolchain import theano
 from fdrnn.model.trainer import Trainer
+from oracles.numpy_nade import frame_nll
 from oracles.numpy_network import NumpyNetwork
-from oracles.variant_graph import TrainingCase, graph
+from oracles.variant_graph import TrainingCase, differentiable, graph, small_output
 
 NEW = [name for name in OUTPUTS if name != "bernoulli"]
 KINDS_OF_ACTIVATIONS = ("fast_dropout", "fast_dropout_sampled", "plain", "weight_noise_fast")
@@ -29,6 +30,13 @@ SETTINGS = TrainingSettings(
 def walk(n_frames, phase):
     position = np.abs((np.arange(n_frames) + phase) % 10 - 5)
     return np.eye(6, dtype=np.uint8)[position]
+
+
+def chords(n_frames, phase):
+    """Two notes of six, whose first says which the other is."""
+    lower = (np.arange(n_frames) + phase) // 2 % 3
+    higher = np.random.default_rng(phase).random(n_frames) < 0.5
+    return np.eye(6, dtype=np.uint8)[lower] | np.eye(6, dtype=np.uint8)[3 + (lower + higher) % 3]
 
 
 def oscillation(n_frames, phase):
@@ -45,7 +53,8 @@ def made(kind, frames):
     return Dataset(name=kind, title=kind, kind=kind, train=train, valid=valid, test=test)
 
 
-DATA = {"categorical": made("categorical", walk), "real": made("real", oscillation)}
+FRAMES = {"binary": chords, "categorical": walk, "real": oscillation}
+DATA = {kind: made(kind, frames) for kind, frames in FRAMES.items()}
 
 
 def small(variant):
@@ -56,7 +65,8 @@ def small(variant):
 
 def trainer(output, variant="fast_dropout", **changes):
     settings = dataclasses.replace(SETTINGS, **changes)
-    return Trainer(DATA[OUTPUTS[output].kind], variant, small(variant), settings, 1, output)
+    data, of_output = DATA[OUTPUTS[output].kind], small_output(output)
+    return Trainer(data, variant, small(variant), settings, 1, output, of_output)
 
 
 def baseline(data):
@@ -64,7 +74,10 @@ def baseline(data):
     train, test = np.concatenate(data.train), np.concatenate([s[1:] for s in data.test])
     if data.kind == "real":
         return -norm.logpdf(test, train.mean(axis=0), train.std(axis=0)).sum(axis=1).mean()
-    return -np.log(train.mean(axis=0)[test.argmax(axis=1)]).mean()
+    frequencies = train.mean(axis=0)
+    if data.kind == "binary":
+        return -np.log(np.where(test, frequencies, 1 - frequencies)).sum(axis=1).mean()
+    return -np.log(frequencies[test.argmax(axis=1)]).mean()
 
 
 @pytest.mark.parametrize("variant", ["fast_dropout", "plain", "weight_noise_fast"])
@@ -81,7 +94,7 @@ def test_it_learns_more_than_frequencies_and_a_resumed_run_is_undisturbed(output
     rest.restore(part.state())
     assert [rest.run_epoch().train_nll for _ in range(5)] == [r.train_nll for r in records[3:]]
     assert rest.state() == whole.state()
-    assert np.isnan(records[-1].valid_nll_counted) == (OUTPUTS[output].kind == "categorical")
+    assert np.isnan(records[-1].valid_nll_counted) != OUTPUTS[output].counts_padding
 
 
 @pytest.mark.parametrize("variant", KINDS_OF_ACTIVATIONS)
@@ -105,8 +118,9 @@ def test_every_variant_has_every_output(variant, output):
     for names in ("parameter_axes", "scalars", "noise"):
         assert not getattr(one, names).keys() & getattr(other, names).keys()
     loss, _, parameters, _ = graph(variant, output, "float32")
-    gradients = theano.grad(loss, list(parameters.values()))
-    assert [g.ndim for g in gradients] == [value.ndim for value in parameters.values()]
+    parameters = differentiable(output, parameters).values()
+    gradients = theano.grad(loss, list(parameters))
+    assert [g.ndim for g in gradients] == [value.ndim for value in parameters]
 
 
 @pytest.mark.parametrize("output", NEW)
@@ -124,6 +138,11 @@ def test_an_ordinary_final_layer_ignores_variances(output):
         offset = case.scalars["log_scale"]
         deviation = np.exp(0.5 * oracle.w["log_variance_y"])
         expected = offset - norm.logpdf(target, mean, deviation).sum(axis=1)
+    elif output == "nade":
+        V, W, order = (oracle.w[key] for key in ("V_nade", "W_nade", "order_nade"))
+        expected = np.array(
+            [frame_nll(*row, V, W, order.astype(int)) for row in zip(target, mean, strict=True)]
+        )
     else:
         expected = -(target * log_softmax(mean, axis=1)).sum(axis=1)
     for p_keep in (0.3, 0.9):
@@ -196,6 +215,14 @@ def test_predictions_have_the_nll_of_the_score(output, variant):
         assert found + offset * len(expected) == pytest.approx(nll, rel=1e-4)
         return
     assert predicted_deviation is None
+    if output == "nade":
+        found = -np.log(np.where(sequence[1:] == 1, expected, 1 - expected)).sum()
+        assert found == pytest.approx(nll, rel=1e-5)
+        drawn = np.array([sample(compiled, sequence[:3], 4, seed)[-1] for seed in range(400)])
+        # The first column depends on no other.
+        error = np.sqrt(expected[2, 0] * (1 - expected[2, 0]) / 400)
+        assert abs(drawn[:, 0].mean() - expected[2, 0]) < 5 * error + 1e-3
+        return
     target = sequence[1:].argmax(axis=1)
     found = -np.log(expected[np.arange(len(expected)), target]).sum()
     assert found == pytest.approx(nll, rel=1e-5)

@@ -38,7 +38,7 @@ def test_scores_against_numpy(name, output):
         fast_dropout_final_layer=output is not None,
         dropout_hidden_to_output=output,
     )
-    parameters = variant.initial_parameters(hyperparameters, 9, "variance", seed=3)
+    parameters = variant.initial_parameters(hyperparameters, 9, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     compiled = network(name, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)

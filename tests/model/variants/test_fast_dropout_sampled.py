@@ -107,7 +107,7 @@ def test_a_new_draw_for_every_chunk_step_and_minibatch():
     hidden = case.noise["hidden"]
     assert len(np.unique(hidden)) == hidden.size
     rng = np.random.default_rng(1)
-    first, second = (case.variant.draw(rng, case.batch, case.hyperparameters) for _ in range(2))
+    first, second = (case.variant.draw(rng, case.batch, 5, case.hyperparameters) for _ in range(2))
     assert (first["hidden"] != second["hidden"]).all()
 
 

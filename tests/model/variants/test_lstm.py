@@ -38,7 +38,7 @@ def network_and_oracle(request):
     hyperparameters = dataclasses.replace(
         variant.typical, n_hidden=13, sigma2_in=0.1, sigma2_rec_out=0.1, **changes
     )
-    parameters = variant.initial_parameters(hyperparameters, 9, "variance", seed=3)
+    parameters = variant.initial_parameters(hyperparameters, 9, 9, "variance", seed=3)
     parameters["h0"] += np.float32(0.25)
     parameters["c0"] -= np.float32(0.5)
     compiled = network(name, "bernoulli")
@@ -75,7 +75,7 @@ def test_initial_parameters(init_scale, w_in, w_rec):
     hyperparameters = dataclasses.replace(
         variant.typical, n_hidden=50, sigma2_in=0.01, sigma2_rec_out=0.0009
     )
-    p = variant.initial_parameters(hyperparameters, 88, init_scale, 0)
+    p = variant.initial_parameters(hyperparameters, 88, 88, init_scale, 0)
     assert {name: value.shape for name, value in p.items()} == {
         "W_in": (88, 200),
         "W_rec": (50, 200),

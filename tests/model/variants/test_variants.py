@@ -72,8 +72,8 @@ def test_noise_is_new_in_every_minibatch_and_every_chunk_has_rows_of_its_own(nam
     noisy, batches, drawn = bool(VARIANTS[name].noise), [], []
     of_variant, of_network = type(VARIANTS[name]).draw, Network.train
 
-    def draw(self, rng, batch, hyperparameters):
-        noise = of_variant(self, rng, batch, hyperparameters)
+    def draw(self, rng, batch, n_outputs, hyperparameters):
+        noise = of_variant(self, rng, batch, n_outputs, hyperparameters)
         drawn.append(next(iter(noise.values()), None))
         return noise
 
@@ -103,7 +103,7 @@ def test_noise_is_new_in_every_minibatch_and_every_chunk_has_rows_of_its_own(nam
 def test_validation_and_test_have_no_noise_and_no_penalty(name, like):
     """They are another variant's, to the last bit."""
     found = []
-    parameters = VARIANTS[name].initial_parameters(VARIANTS[name].typical, 8, "variance", 5)
+    parameters = VARIANTS[name].initial_parameters(VARIANTS[name].typical, 8, 8, "variance", 5)
     for variant in (name, like):
         compiled = network(variant, "bernoulli")
         compiled.configure(VARIANTS[variant].typical, 0.01, 225.0)

@@ -131,7 +131,7 @@ def test_sampling_averaged_is_the_gaussian_approximation_within_its_error():
 @pytest.mark.parametrize("name", NAMES)
 def test_validation_and_test_use_the_means_alone(name):
     hyperparameters = dataclasses.replace(VARIANTS[name].typical, n_hidden=13, sigma2_noise=0.5)
-    parameters = VARIANTS[name].initial_parameters(hyperparameters, 9, "variance", seed=3)
+    parameters = VARIANTS[name].initial_parameters(hyperparameters, 9, 9, "variance", seed=3)
     compiled = network(name, "bernoulli")
     compiled.configure(hyperparameters, 0.01, 225.0)
     compiled.set_parameters(parameters)
@@ -146,8 +146,8 @@ def test_validation_and_test_use_the_means_alone(name):
 def test_initial_weights_are_the_plain_networks_with_one_variance(name):
     hyperparameters = dataclasses.replace(VARIANTS[name].typical, n_hidden=20, sigma2_noise=0.01)
     plain = dataclasses.replace(VARIANTS["plain"].typical, n_hidden=20)
-    parameters = VARIANTS[name].initial_parameters(hyperparameters, 9, "variance", 3)
-    expected = VARIANTS["plain"].initial_parameters(plain, 9, "variance", 3)
+    parameters = VARIANTS[name].initial_parameters(hyperparameters, 9, 9, "variance", 3)
+    expected = VARIANTS["plain"].initial_parameters(plain, 9, 9, "variance", 3)
     for key, value in expected.items():
         np.testing.assert_array_equal(parameters.pop(key), value)
     shapes = {key: value.shape for key, value in parameters.items()}

@@ -56,6 +56,18 @@ def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
         assert len({one[k].hyperparameters["step_rate"] for one in drawn}) == 1
 
 
+def test_an_output_s_own_space_is_joined_to_every_variant_s() -> None:
+    training = {"max_epochs": 2, "padding": "masked"}
+    studies = compared_studies(
+        {**MAPPING, "variants": "all", "output": "nade", "training": training}, "mine"
+    )
+    plain = next(study for study in studies if study.variant == "plain")
+    assert plain.space.name == "table2-plain+nade"
+    assert len({tuple(study.space.names[-3:]) for study in studies}) == 1
+    with pytest.raises(UnknownNameError, match="did you mean 'nade'"):
+        compared_studies({**MAPPING, "output": "nada"}, "mine")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -69,6 +81,7 @@ def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
         ({"training": {"record": "noise"}}, r"record must be a list of texts, got 'noise'"),
         ({"training": {"record": [["noise"]]}}, r"record must be a list of texts, got \[\['noise"),
         ({"name": 3}, r"name must be a text, got 3"),
+        ({"output": ["nade"]}, r"output must be a text, got \['nade'\]"),
         ({"name": "x" * 95}, r"name must be 1 to 100 letters"),
     ],
 )

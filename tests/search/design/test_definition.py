@@ -121,6 +121,23 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             r"training.record has 'decomposition': variant must .*fast_dropout.*, got 'plain'",
         ),
         ({"space": "table2-plain"}, r"got 'table2-plain': 'table2-plain' lacks dropout_hidden_to"),
+        (
+            {"output": "nade", "training": {"padding": "masked"}},
+            r"'fast_dropout' and output 'nade' \(extends = \['table2', 'nade'\] or .* does\)"
+            r", got 'table2': 'table2' lacks column_order, n_nade, sigma2_nade",
+        ),
+        (
+            {"space": {"extends": ["table2", "nade"]}},
+            r"variant 'fast_dropout' \('table2' or .*'jsb' draws column_order, n_nade, sigma2_nade",
+        ),
+        (
+            {
+                "output": "nade",
+                "training": {"padding": "masked"},
+                "space": {"extends": ["table2", "nade"], "column_order": "up"},
+            },
+            r"space.column_order must be ascending or descending or shuffled, got 'up'",
+        ),
     ],
 )
 def test_a_broken_rule_is_named_with_key_and_value(changes: dict[str, Any], message: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import chi2_contingency, kstest
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.model import TrainingSettings
+from fdrnn.model import FastDropoutHyperparameters, TrainingSettings
+from fdrnn.model.outputs.nade import NadeHyperparameters
 from fdrnn.search import SPACES, DefinitionError, StudyDefinition, draw
 from fdrnn.search.design.distributions import Choices, FloatRange, IntRange
 from fdrnn.search.design.space import Condition, Parameter, Space
@@ -65,6 +66,23 @@ def test_a_study_file_has_a_space_of_its_own() -> None:
     assert study(name="broad").space.name == "broad"
 
 
+def test_a_list_joins_the_space_of_a_variant_and_that_of_an_output() -> None:
+    joined = tomllib.loads(OWN) | {"output": "nade", "training": {"padding": "masked"}}
+    joined["space"] = {"extends": ["table2-wide", SPACES["nade"]], "sigma2_nade": 1}
+    definition = StudyDefinition.from_mapping(joined, "mine")
+    assert definition.space.names == SPACES["table2-wide"].names + SPACES["nade"].names
+    stored = StudyDefinition.from_mapping(json.loads(json.dumps(definition.to_mapping())))
+    assert stored == definition
+    (drawn,) = draw(definition.space, 7, range(1))
+    hyperparameters, of_output, settings = definition.split(drawn.hyperparameters)
+    assert type(hyperparameters) is FastDropoutHyperparameters
+    assert of_output == NadeHyperparameters(
+        n_nade=drawn.hyperparameters["n_nade"], sigma2_nade=1.0, column_order="ascending"
+    )
+    assert settings == definition.training
+    assert type(of_output.sigma2_nade) is float
+
+
 def test_integers_are_floats_where_the_hyperparameter_is_one() -> None:
     space = study(clip_norm=[100, 200.0]).space
     values = (
@@ -99,7 +117,7 @@ def test_a_builtin_space_is_stored_whole(name: str) -> None:
 def test_a_configuration_is_split_into_hyperparameters_and_settings() -> None:
     definition = study()
     (drawn,) = draw(definition.space, definition.seed, [3])
-    hyperparameters, settings = definition.split(drawn.hyperparameters)
+    hyperparameters, _, settings = definition.split(drawn.hyperparameters)
     assert hyperparameters.n_hidden == drawn.hyperparameters["n_hidden"]
     searched = {"batch_size", "init_scale", "clip_norm"}
     expected = {name: drawn.hyperparameters[name] for name in searched}
