@@ -27,6 +27,7 @@ _MODULES = {
     "separate_factors": "fast_dropout",
     "authors_cell_learned_state": "fast_dropout",
     "weight_decay": "plain",
+    "echo_state": "plain",
     "nonrecurrent_dropout": "dropout",
     "dropout": "dropout",
     "lstm": "lstm",

@@ -177,9 +177,7 @@ class LearnedState(FastDropout):
         self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the parameters of `FastDropout`; s0 starts at `INITIAL_DEVIATION`."""
-        drawn = super().initial_parameters(
-            hyperparameters, n_features, n_outputs, init_scale, seed
-        )
+        drawn = super().initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
         return drawn | {"s0": np.full_like(drawn["h0"], INITIAL_DEVIATION)}
 
     def initial_state(self, parameters: Mapping[str, V], zeros: V) -> tuple[V, ...]:

@@ -1,4 +1,4 @@
-"""Ordinary recurrent networks, without dropout and variances: ``plain``, ``weight_decay``."""
+"""Networks without dropout and variances: ``plain``, ``weight_decay``, ``echo_state``."""
 
 from __future__ import annotations
 
@@ -86,6 +86,13 @@ class WeightDecay(Plain):
         return symbols.scalars["weight_decay"] * sum(squares)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EchoState(Plain):
+    """Only the output layer is trained, on a recurrent layer as it is drawn (Jaeger 2003)."""
+
+    untrained: ClassVar[frozenset[str]] = frozenset({"W_in", "W_rec", "b_h", "h0"})
+
+
 PLAIN = Plain(name="plain", title="plain RNN", typical=typical(Hyperparameters))
 
 VARIANTS = by_name(
@@ -95,4 +102,5 @@ VARIANTS = by_name(
         title="RNN, weight decay",
         typical=typical(WeightDecayHyperparameters, weight_decay=0.0001),
     ),
+    EchoState(name="echo_state", title="echo state network", typical=typical(Hyperparameters)),
 )

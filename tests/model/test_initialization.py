@@ -70,7 +70,7 @@ def test_seed_decides():
 
 
 def test_the_usual_settings_leave_initial_parameters_as_drawn():
-    drawn = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    drawn = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)
     changed = as_set(drawn, TrainingSettings(), 0)
     assert list(changed) == list(drawn)
     for name, value in drawn.items():
@@ -79,7 +79,7 @@ def test_the_usual_settings_leave_initial_parameters_as_drawn():
 
 @pytest.mark.parametrize("limit", [1, 15, 88, 100])
 def test_output_bias_and_sparse_matrices_of_the_settings(limit):
-    drawn = initial_parameters(HYPERPARAMETERS, 88, "variance", 0)
+    drawn = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)
     settings = TrainingSettings(output_bias=-8.0, max_incoming_in_out=limit)
     changed = as_set(drawn, settings, 0)
     np.testing.assert_array_equal(changed["b_y"], np.float32(-8.0))
