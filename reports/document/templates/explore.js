@@ -5,6 +5,7 @@
   const data = JSON.parse(document.getElementById("exploration").textContent);
   const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#858b92"];
   const HIGHEST = 0.85; // quantile of the NLL at which its axes end
+  const MANY = 8; // numbers of which some are worth cutting off
   const MOST_ROWS = 100, MOST_CURVES = 200;
 
   const rows = data.studies.flatMap((study) =>
@@ -71,7 +72,7 @@
 
   function highest(some, name) {
     const values = some.map((row) => row[name]).filter((one) => one !== null).sort(d3.ascending);
-    const top = d3.quantileSorted(values, HIGHEST);
+    const top = d3.quantileSorted(values, values.length < MANY ? 1 : HIGHEST);
     const best = values[0];
     // Where nearly all are good, the axis has a margin above them.
     return top === undefined ? [0, 1] : [best, Math.max(top, best + 0.02 * Math.abs(best) + 1e-6)];
@@ -357,7 +358,7 @@
         Plot.tip(inside, Plot.pointer({ ...channels, title: ({ trial, twin }) =>
           `draw ${trial.trial}\n${one.name}: ${written(trial.valid)}\n${other.name}: ${written(twin.valid)}` }))] }));
     comparisonPlot.append("p").attr("class", "note").text(
-      `${inside.length} draws below the 85 % quantile, of ${pairs.length} that both have trained. Draws` +
+      `Draws that both have trained: ${pairs.length}, of which ${pairs.length - inside.length} are above the axes. Draws` +
       " of one number are pairs where both studies have the same seed. Below the dashed line the" +
       " second study is lower.");
   }
