@@ -26,6 +26,8 @@ _CAUTION = (
     "values are no search; where padding decides, a note below has both trials."
 )
 
+_PAIRED = "Both networks of one row have the same data, seed and training settings."
+
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
 _NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
 
@@ -120,7 +122,7 @@ def _results(
             f"{own}: pooled / by sequence, in bold the lowest pooled one on its data.",
             *RULES,
             *notes,
-            "Both networks of one row have the same data, seed and training settings.",
+            *([_PAIRED] if len(used) > 1 else []),
             *([_CAUTION] if cautioned else []),
             *_counterparts(rows),
             *_repeats(rows),
