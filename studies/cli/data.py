@@ -55,6 +55,7 @@ def list_(data_dir: DataDir) -> None:
     print_table(
         ("name", "data set", "comes from", "file"),
         [(data.name, data.title, _ORIGINS[data.origin], str(data.path or "")) for data in known],
+        dispensable=("file", "comes from"),
     )
     for data in known:
         if data.note:

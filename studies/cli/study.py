@@ -275,7 +275,8 @@ def list_(
 ) -> None:
     """List the definitions that fdrnn has and the studies of the store."""
     if variants:
-        print_table(("kind", "name", "title", "package"), list(_registered()))
+        header = ("kind", "name", "title", "package")
+        print_table(header, list(_registered()), dispensable=("package",))
         return
     # The default need not exist yet.
     store = (open_store if on_command_line(context, "storage") else find_store)(storage)
@@ -283,6 +284,7 @@ def list_(
     print_table(
         ("study", "data", "variant", "space", "trials", "most epochs"),
         [_row(name) for name in catalogue.names()],
+        dispensable=("space", "most epochs", "trials", "variant"),
     )
     if store is None:
         typer.echo(

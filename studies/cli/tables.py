@@ -23,7 +23,7 @@ class CliConsole(Console):
 def make_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
 ) -> Table:
-    """Return a table, to be printed at a width of 80 columns or more.
+    """Return a table, whose cells of several words break into lines where the width asks for it.
 
     Parameters
     ----------
@@ -37,7 +37,12 @@ def make_table(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, title in enumerate(header):
         numeric = n_text is not None and index >= n_text
-        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            title,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=not any(" " in row[index] for row in rows),
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -85,7 +90,14 @@ def output_console() -> Console:
 
 
 def print_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    n_text: int | None = None,
+    *,
+    dispensable: Sequence[str] = (),
 ) -> None:
-    """Print a table as `make_table` makes it, fitted to the width of a terminal."""
-    output_console().print(make_table(header, rows, n_text))
+    """Print a table as `make_table` makes it, or a `FittedTable`, if columns are dispensable."""
+    table = (
+        FittedTable(header, rows, dispensable) if dispensable else make_table(header, rows, n_text)
+    )
+    output_console().print(table)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fdrnn.studies.cli.tables import FittedTable
+from fdrnn.studies.cli.tables import FittedTable, make_table
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,11 @@ def test_a_narrow_terminal_has_fewer_columns(width: int, header: list[str]) -> N
     assert len(lines) == 3
     assert max(map(len, map(str.rstrip, lines))) <= width
     assert "ada.example.org-3f2c-4711" in lines[2]
+
+
+def test_names_are_not_broken_where_other_cells_can_be() -> None:
+    out = io.StringIO()
+    row = ("bach-melody-unscented", "one of several words and then some more of them")
+    Console(file=out, width=40).print(make_table(("study", "title"), [row]))
+    assert "bach-melody-unscented" in out.getvalue()
+    assert max(map(len, map(str.rstrip, out.getvalue().splitlines()))) <= 40
