@@ -19,11 +19,9 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, OptunaError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import EpochRecord
@@ -50,6 +48,9 @@ _VERSION = sa.table("alembic_version", sa.column("version_num"))
 _UNDEFINED_TABLE = "42P01"
 _REPORT_INTERVAL_S = 5.0
 _TRIALS = tables.trials.c
+
+_Mirrored = dict[int, tuple[int, OptunaState]]
+"""Key and state of a configuration's trial in Optuna's tables, the last one if it was retried."""
 
 
 def open_mirror(database: Database) -> RDBStorage:
@@ -164,10 +165,12 @@ _ENDS = {
 }
 
 
-def _is_missing(row: Any, mirrored: dict[int, FrozenTrial]) -> bool:
-    trial = mirrored.get(row.config_index)
+def _is_missing(row: Any, mirrored: _Mirrored) -> bool:
+    if row.config_index not in mirrored:
+        return True
+    _, state = mirrored[row.config_index]
     # An ended trial of Optuna cannot run again: a retried or extended one is a new trial there.
-    return trial is None or (trial.state.is_finished() and trial.state != _ENDS.get(row.state))
+    return state.is_finished() and state != _ENDS.get(row.state)
 
 
 def _stopped_by(row: Any, definition: StudyDefinition) -> str:
@@ -218,14 +221,13 @@ class Mirror:
             if any(_is_missing(row, mirrored) for row in self._rows()):
                 with self._database.exclusive():
                     mirrored = self._mirrored(optuna_study_id)
-                    for row in self._rows():
-                        if _is_missing(row, mirrored):
-                            self._create_trial(optuna_study_id, row)
+                    missing = [row for row in self._rows() if _is_missing(row, mirrored)]
+                    self._add_trials(optuna_study_id, missing)
                     mirrored = self._mirrored(optuna_study_id)
-            self._trial_ids = {index: trial._trial_id for index, trial in mirrored.items()}
+            self._trial_ids = {index: trial_id for index, (trial_id, _) in mirrored.items()}
             for row in self._rows():
-                trial = mirrored.get(row.config_index)
-                if trial is not None and row.state.ended and not trial.state.is_finished():
+                _, state = mirrored.get(row.config_index, (None, None))
+                if state is not None and row.state.ended and not state.is_finished():
                     self._repair(row)
 
     def optuna_study(self) -> optuna.Study:
@@ -339,14 +341,9 @@ class Mirror:
                 self._storage.create_new_study([StudyDirection.MINIMIZE], name)
             return self._storage.get_study_id_from_name(name)
 
-    def _mirrored(self, optuna_study_id: int) -> dict[int, FrozenTrial]:
-        # The last one of a configuration counts: a retried trial has a new one.
-        trials = self._storage.get_all_trials(optuna_study_id, deepcopy=False)
-        return {
-            trial.user_attrs[CONFIG_INDEX]: trial
-            for trial in trials
-            if CONFIG_INDEX in trial.user_attrs
-        }
+    def _mirrored(self, optuna_study_id: int) -> _Mirrored:
+        with self._database.read() as connection:
+            return rows.states(connection, optuna_study_id, CONFIG_INDEX)
 
     def _rows(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
         query = (
@@ -358,20 +355,14 @@ class Mirror:
         with self._database.read() as connection:
             return list(connection.execute(query))
 
-    def _create_trial(self, optuna_study_id: int, row: Any) -> None:
-        distributions: dict[str, BaseDistribution] = {
-            parameter.name: parameter.distribution.optuna()
-            for parameter in self._study.definition.space.parameters
-            if parameter.name in row.hyperparameters
-        }
+    def _add_trials(self, optuna_study_id: int, missing: Sequence[Any]) -> None:
+        parameters = self._study.definition.space.parameters
+        distributions = {one.name: one.distribution.optuna() for one in parameters}
         # One that has ended is ended by `_repair`, which writes its epochs in one statement.
-        trial = create_trial(
-            state=OptunaState.WAITING,
-            params=row.hyperparameters,
-            distributions=distributions,
-            user_attrs={CONFIG_INDEX: row.config_index},
-        )
-        self._storage.create_new_trial(optuna_study_id, trial)
+        trials = [(row.hyperparameters, {CONFIG_INDEX: row.config_index}) for row in missing]
+        if trials:
+            with self._database.write() as connection:
+                rows.add_trials(connection, optuna_study_id, trials, distributions)
 
     def _curve(self, row: Any) -> dict[int, float]:
         valid_nll = tables.epochs.c[self._valid_nll]

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
+from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 _STUDIES: sa.Table = models.StudyModel.__table__
@@ -20,6 +22,7 @@ _TRIALS: sa.Table = models.TrialModel.__table__
 _STUDY_ATTRIBUTES: sa.Table = models.StudyUserAttributeModel.__table__
 _TRIAL_ATTRIBUTES: sa.Table = models.TrialUserAttributeModel.__table__
 _VALUES: sa.Table = models.TrialIntermediateValueModel.__table__
+_PARAMETERS: sa.Table = models.TrialParamModel.__table__
 
 
 def delete_study(connection: sa.Connection, name: str) -> None:
@@ -57,6 +60,57 @@ def set_study_attributes(
 ) -> None:
     """Set user attributes of a study, whose key in Optuna's tables is given."""
     _upsert(connection, _STUDY_ATTRIBUTES, ("study_id", "key"), _rows(study_id, attributes))
+
+
+def add_trials(
+    connection: sa.Connection,
+    study_id: int,
+    trials: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+    distributions: Mapping[str, BaseDistribution],
+) -> None:
+    """Add trials that wait; the caller excludes other processes.
+
+    Parameters
+    ----------
+    connection
+        A connection within a transaction.
+    study_id
+        The study's key in Optuna's tables.
+    trials
+        Of each trial, the hyperparameters and the user attributes by name.
+    distributions
+        Distributions of the hyperparameters by name.
+    """
+    of_study = _TRIALS.c.study_id == study_id
+    begin = connection.scalar(sa.select(sa.func.count()).where(of_study)) or 0
+    numbers = range(begin, begin + len(trials))
+    new = {"study_id": study_id, "state": TrialState.WAITING}
+    connection.execute(_TRIALS.insert(), [{**new, "number": number} for number in numbers])
+    added = sa.select(_TRIALS.c.number, _TRIALS.c.trial_id).where(
+        of_study, _TRIALS.c.number >= begin
+    )
+    keys = dict(connection.execute(added).all())
+    texts = {name: distribution_to_json(one) for name, one in distributions.items()}
+    parameters, attributes = [], []
+    for number, (values, of_user) in zip(numbers, trials, strict=True):
+        for name, value in values.items():
+            stored = distributions[name].to_internal_repr(value)
+            parameters.append((keys[number], name, stored, texts[name]))
+        attributes += _rows(keys[number], of_user)
+    _upsert(connection, _PARAMETERS, ("trial_id", "param_name"), parameters)
+    _upsert(connection, _TRIAL_ATTRIBUTES, ("trial_id", "key"), attributes)
+
+
+def states(connection: sa.Connection, study_id: int, key: str) -> dict[Any, tuple[int, TrialState]]:
+    """Return keys and states of trials by a user attribute, of the last one with each value."""
+    attributes = _TRIAL_ATTRIBUTES.c
+    found = connection.execute(
+        sa.select(attributes.value_json, _TRIALS.c.trial_id, _TRIALS.c.state)
+        .join(_TRIALS, attributes.trial_id == _TRIALS.c.trial_id)
+        .where(_TRIALS.c.study_id == study_id, attributes.key == key)
+        .order_by(_TRIALS.c.trial_id)
+    )
+    return {json.loads(text): (trial_id, state) for text, trial_id, state in found}
 
 
 def write_trial(
