@@ -8,7 +8,8 @@ A benchmark comes from the first of these that applies:
 2. the cache directory, if it holds one;
 3. the mirrors, by way of the cache.
 
-In each case the SHA-256 is checked before anything is parsed. The sets ``bach`` and
+In each case the SHA-256 is checked before anything is parsed. A user's own file that is not at its
+path comes from that folder too, by its name. The sets ``bach`` and
 ``bach-melody`` come from the music21 package by way of the cache, and ``waves`` is generated,
 whatever folder is named.
 """
@@ -103,8 +104,9 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
         One of `names`, or the path of a file in one of the formats of `fdrnn.datasets.formats`;
         a text with a slash or such a suffix is a path.
     data_dir
-        The folder with the benchmarks' files; None for the environment's ``FDRNN_DATA_DIR``,
-        and if that is unset too, for the cache and the mirrors.
+        The folder with the benchmarks' files, and the user's own that are not at their paths; None
+        for the environment's ``FDRNN_DATA_DIR``, and if that is unset too, for the cache and the
+        mirrors.
     progress
         Whether to show a progress bar on standard error while something is fetched or parsed.
 
@@ -137,6 +139,9 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     """
     if is_path(name_or_path):
         path = user_path(name_or_path)
+        folder = _named_folder(data_dir)
+        if folder is not None and not path.exists() and is_file(folder / path.name):
+            path = folder / path.name
         return read_dataset(path, name=name_or_path, title=path.name)
     if name_or_path in _MADE:
         return _MADE[name_or_path].make(progress=progress)

@@ -5,19 +5,22 @@ Every NLL is in nats per predicted step. Missing numbers are NaN (or NA in integ
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import sqlalchemy as sa
+from packaging.version import InvalidVersion, Version
 
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.distributions import Value
 from fdrnn.search.design.space import Parameter
-from fdrnn.search.errors import NoModelError, StudyConflictError
+from fdrnn.search.errors import ForeignStudyError, NoModelError, StudyConflictError
+from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import RESULT
@@ -121,6 +124,26 @@ class Study:
                 f"data set {self.definition.data!r} is not the one that study {self.name!r} was "
                 f"created for: here {data.fingerprint[:12]}..., in the store "
                 f"{self.data.fingerprint[:12]}...; check --data-dir"
+            )
+
+    def require_version(self) -> None:
+        """Check that this fdrnn is not older than the one that created the study.
+
+        Raises
+        ------
+        ForeignStudyError
+            If it is.
+        """
+        here = code_version()
+        try:
+            is_older = Version(here) < Version(self.code_version)
+        except InvalidVersion:
+            # One of them ran from its source, without an installation.
+            return
+        if is_older:
+            raise ForeignStudyError(
+                f"study {self.name!r} was created by fdrnn {self.code_version}, and {here} is "
+                f"installed on {platform.node()}; install {self.code_version} or a later one there"
             )
 
     def repeats(self) -> pd.DataFrame:

@@ -166,6 +166,7 @@ class _Worker:
         loaded: dict[str, Dataset] = {}
         self.studies = []
         for study in [self.store.study(name) for name in self.names]:
+            study.require_version()
             data = study.definition.data
             if data in loaded:
                 study.require_data(loaded[data].description)

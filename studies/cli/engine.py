@@ -6,7 +6,9 @@ again where its worker is lost; a task that a restarted scheduler has forgotten 
 The store decides who trains what.
 
 A store's URL that holds a password is in no task: `FDRNN_STORAGE` in the environment of Dask's
-workers then says where the store is, for example by a file.
+workers then says where the store is, for example by a file. A data file of the user's own is sent
+to Dask's workers, those that join later too; each `fdrnn worker` compares its content with the
+fingerprint in the store.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import queue
 import secrets
@@ -21,15 +24,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from fdrnn.datasets import is_path, user_path
 from fdrnn.datasets.errors import error_line, one_line, shown
+from fdrnn.datasets.files import is_file
 from fdrnn.search.machine import code_version
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.pool import STOP_DEADLINE_S, after, on_signals
@@ -71,6 +79,8 @@ class Order:
         The store's URL; None where Dask's worker has it in its environment.
     data_dir
         Folder with the data files on the workers' machines; None for their own.
+    data_file
+        The user's own data file, which is sent; None where each worker has the data.
     settings
         Options of `fdrnn worker`.
     version
@@ -82,18 +92,23 @@ class Order:
     study: str
     store_url: str | None
     data_dir: Path | None
+    data_file: Path | None
     settings: tuple[str, ...]
     version: str = field(default_factory=code_version)
     run: str = field(default_factory=lambda: f"fdrnn-{secrets.token_hex(6)}")
 
 
-def order_of(study: str, store_url: str, data_dir: Path | None, settings: WorkerSettings) -> Order:
+def order_of(
+    study: str, data: str, store_url: str, data_dir: Path | None, settings: WorkerSettings
+) -> Order:
     """Return the order for workers of a study.
 
     Parameters
     ----------
     study
         A study or comparison of the store.
+    data
+        Its data set: a name, or the path of a file, which is sent if it is here.
     store_url
         The store's URL, which is left out if it holds a secret.
     data_dir, settings
@@ -111,6 +126,7 @@ def order_of(study: str, store_url: str, data_dir: Path | None, settings: Worker
         study=study,
         store_url=None if holds_secret(store_url) else store_url,
         data_dir=data_dir,
+        data_file=user_path(data) if is_path(data) and is_file(user_path(data)) else None,
         settings=tuple(f"{name}={value:g}" for name, value in options.items()),
     )
 
@@ -136,12 +152,18 @@ def train(order: Order) -> tuple[int, str]:
             f"fdrnn {code_version()} is installed on {host}, and {order.version} where the command "
             "was given; install one version on both"
         )
+    if order.store_url is None and "FDRNN_STORAGE" not in os.environ:
+        return _MISTAKE, (
+            f"worker on {host}: FDRNN_STORAGE is not set, and a store's URL with a password is not "
+            "sent; set it in the environment of Dask's workers, for example to @FILE"
+        )
+    dask_worker = distributed.get_worker()
+    data_dir = dask_worker.local_directory if order.data_file else order.data_dir
     command = [*COMMAND, "worker", order.study]
     command += ["--engine", str(os.getpid()), *order.settings]
-    if order.data_dir is not None:
-        command += ["--data-dir", str(order.data_dir)]
+    if data_dir is not None:
+        command += ["--data-dir", str(data_dir)]
     store = {} if order.store_url is None else {"FDRNN_STORAGE": order.store_url}
-    dask_worker = distributed.get_worker()
     with TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             command,
@@ -152,6 +174,7 @@ def train(order: Order) -> tuple[int, str]:
             text=True,
         )
         _processes.setdefault(order.run, []).append(process)
+        threading.Thread(target=_leave, args=(process, dask_worker), daemon=True).start()
         assert process.stdout is not None
         for line in process.stdout:
             dask_worker.log_event(order.run, line)
@@ -161,6 +184,15 @@ def train(order: Order) -> tuple[int, str]:
         lines = [line for line in errors.read().splitlines() if line.strip()]
     last = lines[-1].removeprefix("fdrnn: error: ") if lines else f"exit code {code}"
     return code, f"worker on {host}: {one_line(last)}"
+
+
+def _leave(process: subprocess.Popen[str], dask_worker: Any) -> None:
+    # While Dask's worker closes, it waits for its tasks; what outlives it, a queue may kill.
+    while process.poll() is None:
+        if dask_worker.status.name in {"closing", "closing_gracefully"}:
+            process.terminate()
+            return
+        time.sleep(_POLL_S)
 
 
 def send_signal(run: str, number: int) -> None:
@@ -246,7 +278,10 @@ def run_on_dask(
     OptionError
         If no scheduler answers at first, or one of another version of Dask.
     """
-    run = _Run(order, n_workers, display)
+    from distributed.diagnostics.plugin import UploadFile  # noqa: PLC0415
+
+    sent = None if order.data_file is None else UploadFile(str(order.data_file), load=False)
+    run = _Run(order, n_workers, display, sent)
     connected = False
     with on_signals(run.request_stop), after(most_s, run.end_time):
         while not run.stop_requests:
@@ -261,9 +296,7 @@ def run_on_dask(
                         f"--dask: no scheduler answers at {shown(str(cluster))}: "
                         f"{error_line(error)}; check the address, or start one by `dask scheduler`"
                     ) from error
-                display.show(
-                    WorkerEvent(worker="Dask", kind=EventKind.OUTAGE, text=error_line(error))
-                )
+                run.report(f"{error_line(error)}; connecting again")
                 time.sleep(_PAUSE_S)
     return run.stop_requests > 0, run.errors
 
@@ -272,7 +305,12 @@ def run_on_dask(
 def _client(cluster: Any) -> Iterator[Any]:
     import distributed  # noqa: PLC0415
 
-    client = distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False)
+    # Of a lost scheduler it logs tracebacks; it is reported as an event.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        # Of versions that differ; the message is below.
+        warnings.simplefilter("ignore")
+        client = distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False)
     try:
         there = client.get_versions()["scheduler"]["packages"]["distributed"]
         if there != distributed.__version__:
@@ -291,6 +329,7 @@ class _Run:
     order: Order
     n_workers: int | None
     display: Display
+    sent: Any
     errors: list[str] = field(default_factory=list)
     stop_requests: int = 0
     tasks: list[Any] = field(default_factory=list)
@@ -307,6 +346,8 @@ class _Run:
 
     def supervise(self, client: Any) -> None:
         client.subscribe_topic(self.order.run, lambda event: self.lines.put(event[1]))
+        if self.sent is not None:
+            client.register_plugin(self.sent, name=self.order.run)
         n_workers = self.n_workers or sum(client.nthreads().values()) or 1
         self.tasks = [self.submit(client) for _ in range(n_workers)]
         sent = 0
@@ -320,36 +361,45 @@ class _Run:
             self.show_events()
             for task in [each for each in self.tasks if each.done()]:
                 self.tasks.remove(task)
-                if self.has_ended(task):
+                code = self.exit_code(task)
+                if code in _ENDED_BY_STUDY:
                     # No trial is left: the others end by themselves, or have not begun.
                     until = until or time.monotonic() + STOP_DEADLINE_S + _CONNECT_S
-                elif not self.stop_requests and not self.errors:
+                elif code != _MISTAKE and not self.stop_requests:
                     self.tasks.append(self.submit(client))
             if client.status != "running":
                 raise _SchedulerLostError("the connection to the scheduler is lost")
             time.sleep(_POLL_S)
         client.cancel(self.tasks)
+        if self.sent is not None:
+            client.unregister_worker_plugin(self.order.run)
         self.show_events()
 
     def submit(self, client: Any) -> Any:
         # One that is lost with its worker is started again by Dask itself, a few times.
         return client.submit(train, self.order, pure=False)
 
-    def has_ended(self, task: Any) -> bool:
-        """Return whether a task that is done says that no trial is left."""
+    def exit_code(self, task: Any) -> int | None:
+        """Return the exit code of a task that is done, None if it was lost with its worker."""
         import distributed  # noqa: PLC0415
 
         if task.status in {"cancelled", "lost"}:
             raise _SchedulerLostError("the scheduler has forgotten the workers")
-        if task.status == "error":
-            error = task.exception()
-            if not isinstance(error, distributed.KilledWorker):
-                self.errors.append(error_line(error))
-            return False
-        code, line = task.result()
+        code: int
+        if task.status != "error":
+            code, line = task.result()
+        elif isinstance(error := task.exception(), distributed.KilledWorker):
+            return None
+        else:
+            code, line = _MISTAKE, f"{error_line(error)}; install fdrnn with Dask's workers"
         if code == _MISTAKE and line not in self.errors:
             self.errors.append(line)
-        return code in _ENDED_BY_STUDY
+            if self.tasks:
+                self.report(line)
+        return code
+
+    def report(self, line: str) -> None:
+        self.display.show(WorkerEvent(worker="Dask", kind=EventKind.STOPPED, text=line))
 
     def show_events(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -377,6 +427,10 @@ def require_cluster(address: str, n_workers: int | None, adapt: tuple[int, int] 
         raise OptionError(
             f"--dask {JOBQUEUE}NAME must name one of {', '.join(_QUEUES)}, got {shown(name)}"
         )
+    if find_spec("dask_jobqueue") is None:
+        raise OptionError(
+            "--dask jobqueue needs dask-jobqueue, which is not installed: pip install 'fdrnn[dask]'"
+        )
     if n_workers is None and adapt is None:
         raise OptionError("--dask jobqueue needs the number of jobs: add --workers or --adapt")
 
@@ -402,7 +456,7 @@ def cluster_of(
         yield address, n_workers
         return
     name = address.removeprefix(JOBQUEUE)
-    n_jobs = n_workers if adapt is None else adapt[1]
+    fewest, most = adapt or (n_workers, n_workers)
     import dask  # noqa: PLC0415
     import dask_jobqueue  # noqa: PLC0415
     from dask_jobqueue.local import LocalCluster  # noqa: PLC0415
@@ -413,11 +467,9 @@ def cluster_of(
         dask.config.set({"distributed.scheduler.default-task-durations": {"train": "1h"}}),
         made(worker_extra_args=_lifetime(name)) as cluster,
     ):
-        if adapt is None:
-            cluster.scale(jobs=n_jobs)
-        else:
-            cluster.adapt(minimum_jobs=adapt[0], maximum_jobs=adapt[1])
-        yield cluster, n_jobs
+        # A fixed number adapts, too: `scale` replaces no job that has ended.
+        cluster.adapt(minimum_jobs=fewest, maximum_jobs=most)
+        yield cluster, most
 
 
 def _lifetime(name: str) -> list[str]:

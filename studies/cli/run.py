@@ -320,7 +320,7 @@ def _train(
                     most_s=most_s,
                 )
             else:
-                order = order_of(title, Database(storage).url, data_dir, settings)
+                order = order_of(title, first.data, Database(storage).url, data_dir, settings)
                 with cluster_of(dask.address, n_workers, dask.adapt) as (cluster, n_tasks):
                     interrupted, errors = run_on_dask(
                         cluster, order, n_tasks, display=display, most_s=most_s

@@ -108,6 +108,18 @@ def test_a_folder_that_lacks_the_file_is_not_replaced_by_a_download(tiny, tmp_pa
     assert not data_directory().exists()
 
 
+def test_an_own_file_that_is_not_at_its_path_comes_from_the_folder(small, tiny, tmp_path):
+    own = tmp_path / "elsewhere" / "Tiny.mat"
+    with pytest.raises(MissingFileError, match=f"there is no data file {own}"):
+        load(str(own))
+    found = load(str(own), tiny)
+    assert (found.fingerprint, found.name, found.title) == (small.fingerprint, str(own), own.name)
+    own.parent.mkdir()
+    own.write_bytes(b"not a data file")
+    with pytest.raises(DataError):
+        load(str(own), tiny)
+
+
 @pytest.mark.parametrize("call", [lambda folder: load("tiny", folder), describe])
 def test_a_folder_whose_files_may_not_be_looked_at_is_one_line(tiny, monkeypatch, call):
     def refuse(path):

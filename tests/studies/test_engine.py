@@ -4,75 +4,63 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from typer.testing import Result
 
+from dask_cluster import PRELOAD, DaskCluster
 from fdrnn.search import WorkerSettings, open_store
 from fdrnn.studies.cli.engine import order_of
-from postgres import PostgresServer
+from postgres import PostgresServer, PostgresUnavailableError
 
-pytest.importorskip("distributed")
+distributed: Any = pytest.importorskip("distributed")
 
 HERE = Path(__file__).parent
 LIMIT_S = 240
+FAKE_FDRNN = f"""\
+import sys
+from fdrnn.studies.cli import engine
+engine.COMMAND = (sys.executable, {str(HERE / "fake_fdrnn.py")!r})
+"""
 
 ErrorLine = Callable[..., str]
 Run = Callable[..., Result]
 Start = Callable[..., subprocess.Popen[str]]
 
 
-class Cluster:
-    """A scheduler and workers of one thread, each a process without a nanny."""
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Iterator[Callable[..., DaskCluster]]:
+    """Start a cluster whose processes have variables, and run Python lines at their start."""
+    made = []
 
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.folder = folder
-        (folder / "preload.py").write_text(
-            "import sys\nfrom fdrnn.studies.cli import engine\n"
-            f"engine.COMMAND = (sys.executable, {str(HERE / 'fake_fdrnn.py')!r})\n"
-        )
-        self.processes = [self.start("scheduler", "--host", "127.0.0.1", "--port", str(self.port))]
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def make(preload: str = "", **environment: str) -> DaskCluster:
+        (tmp_path / PRELOAD).write_text(FAKE_FDRNN + preload)
         paths = [str(HERE.parent / "search"), os.environ.get("PYTHONPATH", "")]
-        return subprocess.Popen(
-            [sys.executable, Path(sys.executable).with_name("dask"), *arguments],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            stdout=(self.folder / "log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        made.append(DaskCluster(tmp_path, environment))
+        return made[-1]
 
-    def add_worker(self) -> subprocess.Popen[bytes]:
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", "preload.py")
-        self.processes.append(self.start("worker", self.address, *options))
-        return self.processes[-1]
-
-    def close(self) -> None:
-        for process in reversed(self.processes):
-            process.kill()
-            process.wait()
+    yield make
+    for cluster in made:
+        cluster.close()
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path)
-    yield made
-    made.close()
+def cluster(make_cluster: Callable[..., DaskCluster]) -> DaskCluster:
+    """A cluster without workers."""
+    return make_cluster()
 
 
-def fdrnn_workers() -> set[int]:
-    """The processes of this machine that `--engine` has started for this test."""
-    found = set()
+def fdrnn_workers() -> dict[int, str]:
+    """The command lines of the processes that `--engine` has started for this test."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().split(b"\0")
@@ -80,7 +68,7 @@ def fdrnn_workers() -> set[int]:
         except OSError:
             continue
         if b"--engine" in words and cwd == Path.cwd():
-            found.add(int(entry.parent.name))
+            found[int(entry.parent.name)] = b" ".join(words).decode()
     return found
 
 
@@ -92,7 +80,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
-    cluster: Cluster, fdrnn: Run, start: Start, study_file: Path
+    cluster: DaskCluster, fdrnn: Run, start: Start, study_file: Path
 ) -> None:
     study_file.write_text(study_file.read_text().replace("n_trials = 3", "n_trials = 6"))
     assert fdrnn("study", "create", study_file).exit_code == 0
@@ -109,14 +97,14 @@ def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
     first.kill()
     cluster.add_worker()
     wait_until(lambda: finished(2))
-    scheduler = cluster.processes[0]
-    scheduler.kill()
-    scheduler.wait()
-    arguments = ("scheduler", "--host", "127.0.0.1", "--port", str(cluster.port))
-    cluster.processes.append(cluster.start(*arguments))
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    cluster.start_scheduler()
     cluster.add_worker()
     _, log = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, log
+    assert "; connecting again" in log
+    assert "Traceback" not in log
     wait_until(lambda: not fdrnn_workers())
     # The numbers are those of one undisturbed process.
     undisturbed = start("run", study_file, "--workers", "1", "--storage", "other.sqlite3")
@@ -128,7 +116,7 @@ def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
 
 
 def test_ctrl_c_stops_the_workers_with_checkpoints(
-    cluster: Cluster, start: Start, study_file: Path
+    cluster: DaskCluster, start: Start, study_file: Path
 ) -> None:
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
@@ -145,26 +133,215 @@ def test_ctrl_c_stops_the_workers_with_checkpoints(
     assert "Traceback" not in log
 
 
+def test_a_worker_of_dask_that_leaves_releases_its_trial(
+    cluster: DaskCluster, start: Start, study_file: Path
+) -> None:
+    leaving = cluster.add_worker()
+    options = ("--dask", cluster.address, "--workers", "1", "--epochs", "1000")
+    run = start("run", study_file, *options, FAKE_EPOCH_S="0.1")
+    assert run.stderr is not None
+    while "epoch" not in (line := run.stderr.readline()):
+        assert line
+    leaving.terminate()
+    leaving.wait(LIMIT_S)
+    study = open_store("fdrnn.sqlite3").study("mine")
+    # Within less than the lease of a minute, and with what was trained.
+    wait_until(lambda: study.progress().running == 0)
+    assert study.checkpoint(0) is not None
+    os.killpg(run.pid, signal.SIGINT)
+    run.communicate(timeout=LIMIT_S)
+
+
+def test_an_own_data_file_is_sent_to_workers_that_come_later(
+    cluster: DaskCluster, start: Start, study_file: Path, noise: Path
+) -> None:
+    run = start("run", study_file, "--dask", cluster.address, "--workers", "1")
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+
+        def is_sent() -> bool:
+            assert run.poll() in {None, 0}
+            sent = client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.worker_plugins])
+            return any(name.startswith("fdrnn-") for name in sent)
+
+        wait_until(is_sent)
+        # As on another machine.
+        noise.unlink()
+        cluster.add_worker()
+        _, log = run.communicate(timeout=LIMIT_S)
+        assert run.returncode == 0, log
+        assert not is_sent()
+
+
+def refused(run: subprocess.Popen[str]) -> str:
+    """Return the last line of a command that must end with exit code 2, without a traceback."""
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 2, log
+    assert "Traceback" not in log
+    line = log.splitlines()[-1]
+    assert line.startswith("fdrnn: error: ")
+    return line
+
+
+def test_workers_without_the_data_are_refused_before_they_claim(
+    cluster: DaskCluster, fdrnn: Run, start: Start, study_file: Path, noise: Path
+) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    noise.unlink()
+    cluster.add_worker()
+    run = start("worker", "mine", "--dask", cluster.address, "--workers", "2")
+    line = refused(run)
+    assert "workers ended with 3 of 3 trials left: worker on " in line
+    assert f"there is no data file {noise}" in line
+    trials = open_store("fdrnn.sqlite3").study("mine").trials()
+    assert trials["state"].tolist() == ["waiting"] * 3
+
+
+@pytest.mark.parametrize(
+    ("preload", "words"),
+    [
+        ("engine.code_version = lambda: '0.0.1'", "fdrnn 0.0.1 is installed on"),
+        (
+            "sys.modules['fdrnn.studies.cli.engine'] = None",
+            "install fdrnn with Dask's workers",
+        ),
+    ],
+)
+def test_workers_with_another_fdrnn_or_none_are_refused(
+    make_cluster: Callable[..., DaskCluster],
+    start: Start,
+    study_file: Path,
+    preload: str,
+    words: str,
+) -> None:
+    cluster = make_cluster(preload)
+    cluster.add_worker()
+    assert words in refused(start("run", study_file, "--dask", cluster.address))
+
+
+def test_a_scheduler_of_another_dask_is_refused(
+    make_cluster: Callable[..., DaskCluster], start: Start, study_file: Path
+) -> None:
+    cluster = make_cluster(
+        "from distributed import versions\nversions._version_cached = lambda name: '2020.1.0'\n"
+    )
+    run = start("run", study_file, "--dask", cluster.address, "--workers", "1")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 2, log
+    *before, line = log.splitlines()
+    assert "--dask: the scheduler has distributed 2020.1.0, this environment" in line
+    assert all("study mine: " in one or "starting workers" in one for one in before)
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server that the test may stop."""
+    try:
+        made = PostgresServer()
+    except PostgresUnavailableError as error:
+        pytest.skip(str(error))
+    with made:
+        yield made
+
+
+def test_a_password_is_nowhere_to_be_read(
+    make_cluster: Callable[..., DaskCluster],
+    start: Start,
+    study_file: Path,
+    server: PostgresServer,
+) -> None:
+    url = server.url(server.create_database())
+    cluster = make_cluster(FDRNN_STORAGE=url, DASK_LOGGING__DISTRIBUTED="debug")
+    cluster.add_worker()
+    options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
+    run = start("run", study_file, *options, FDRNN_STORAGE=url, FAKE_EPOCH_S="0.05")
+    assert run.stderr is not None
+    while "epoch" not in (line := run.stderr.readline()):
+        assert line
+    seen = [*fdrnn_workers().values(), Path(f"/proc/{run.pid}/cmdline").read_text()]
+    pages = f"http://127.0.0.1:{cluster.dashboard_port}/"
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        (worker,) = client.scheduler_info()["workers"]
+        (key, *_) = client.processing()[worker]
+        seen += [
+            urllib.request.urlopen(pages + page, timeout=LIMIT_S).read().decode()
+            for page in (
+                "info/main/workers.html",
+                "info/main/logs.html",
+                "info/main/exceptions.html",
+                f"info/worker/{quote(worker, safe='')}.html",
+                f"info/logs/{quote(worker, safe='')}.html",
+                f"info/call-stacks/{quote(worker, safe='')}.html",
+                f"info/task/{quote(key, safe='')}.html",
+                "json/counts.json",
+                "json/identity.json",
+            )
+        ]
+        seen.append(repr(client.sync(client.scheduler.get_task_stream)))
+        seen.append(repr(client.get_events()))
+        seen.append(repr(client.get_scheduler_logs()) + repr(client.get_worker_logs()))
+        client.dump_cluster_state("state", format="yaml")
+        seen.append(Path("state.yaml").read_text())
+        # What the scheduler keeps of each task, its pickled arguments with it.
+        tasks = client.run_on_scheduler(
+            lambda dask_scheduler: {
+                str(key): repr(task.run_spec) + repr(getattr(task.run_spec, "data", ""))
+                for key, task in dask_scheduler.tasks.items()
+            }
+        )
+        assert key in tasks
+        seen += tasks.values()
+        server.stop("immediate")
+        # An outage, with its errors, then the end.
+        while "is unavailable" not in (line := run.stderr.readline()):
+            seen.append(line)
+        server.start()
+        os.killpg(run.pid, signal.SIGINT)
+        out, log = run.communicate(timeout=LIMIT_S)
+        seen += [line, out, log, repr(client.get_events())]
+    seen.append(cluster.log.read_text())
+    text = "\n".join(seen)
+    for part in ("--engine", "fdrnn-", "train-", "distributed.worker"):
+        assert part in text
+    assert server.secret not in text
+
+
 def test_a_password_is_in_no_order(postgres: PostgresServer) -> None:
-    name = postgres.create_database()
-    order = order_of("mine", postgres.url(name), None, WorkerSettings())
+    url = postgres.url("fdrnn")
+    order = order_of("mine", "bach", url, None, WorkerSettings())
     assert order.store_url is None
     assert postgres.secret not in repr(order)
-    assert order_of("mine", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
+    assert order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
 
 
-def test_bad_input(error_line: ErrorLine, study_file: Path) -> None:
+def test_workers_without_the_address_of_the_store_are_refused(
+    cluster: DaskCluster, start: Start, study_file: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.url(postgres.create_database())
+    cluster.add_worker()
+    run = start("run", study_file, "--dask", cluster.address, FDRNN_STORAGE=url)
+    line = refused(run)
+    assert "FDRNN_STORAGE is not set, and a store's URL with a password is not sent" in line
+    assert postgres.secret not in line
+
+
+def test_bad_input(
+    error_line: ErrorLine, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = error_line("run", study_file, "--dask", "tcp://127.0.0.1:1", "--workers", "0")
     assert "--workers must be at least 1, got 0" in line
     line = error_line("run", study_file, "--dask", "jobqueue:slum")
     assert "must name one of slurm, pbs" in line
-    line = error_line("run", study_file, "--dask", "jobqueue:slurm")
-    assert "needs the number of jobs: add --workers or --adapt" in line
     line = error_line("run", study_file, "--dask", "jobqueue:slurm", "--adapt", "3")
     assert "--adapt must be MIN,MAX, such as 2,32, got '3'" in line
     assert "add --dask" in error_line("run", study_file, "--adapt", "1,2")
     line = error_line("run", study_file, "--dask", "tcp://127.0.0.1:1", "--adapt", "1,2")
     assert "--adapt needs a cluster that is made" in line
+    for found, words in (
+        (None, "pip install 'fdrnn[dask]'"),
+        (object(), "add --workers or --adapt"),
+    ):
+        monkeypatch.setattr("fdrnn.studies.cli.engine.find_spec", lambda name, found=found: found)
+        assert words in error_line("run", study_file, "--dask", "jobqueue:slurm")
 
 
 def test_an_address_where_nobody_listens(

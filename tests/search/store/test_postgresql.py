@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from fdrnn.search.errors import StoreAddressError
 from fdrnn.search.store import postgresql
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
+from proxy import Proxy
 
 
 @pytest.fixture
@@ -95,47 +95,6 @@ def test_the_url_and_the_environment_have_the_last_word(
         assert shown(connection, *SETTINGS) == ["30s", "10", "5", "2", "4000", "bob"]
 
 
-class Proxy:
-    """A server in front of PostgreSQL that may fall silent, with its connections open."""
-
-    def __init__(self, port: int) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.behind = port
-        self.silent: set[socket.socket] = set()
-        self.clients: list[socket.socket] = []
-        self.silences_new = False
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                self.clients.append(client)
-                if self.silences_new:
-                    self.silent.add(client)
-                server = socket.create_connection(("127.0.0.1", self.behind))
-                for ends in ((client, server), (server, client)):
-                    threading.Thread(target=self.relay, args=(client, *ends), daemon=True).start()
-
-    def relay(self, client: socket.socket, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                while client in self.silent:
-                    time.sleep(0.01)
-                target.sendall(data)
-            target.shutdown(socket.SHUT_RDWR)
-
-    def fall_silent(self, *, new: bool) -> None:
-        """Relay nothing more of the connections that there are and, if asked, of new ones."""
-        self.silent |= set(self.clients)
-        self.silences_new = new
-
-    def speak(self) -> None:
-        self.silences_new = False
-        self.silent.clear()
-
-
 @pytest.fixture
 def proxy(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy, and limits of parts of a second."""
@@ -143,8 +102,7 @@ def proxy(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(postgresql, "_TRY_S", 2)
     made = Proxy(postgres.port)
     yield made
-    made.speak()
-    made.listener.close()
+    made.close()
 
 
 @pytest.fixture

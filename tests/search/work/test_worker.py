@@ -16,6 +16,7 @@ from fdrnn.datasets import DataError
 from fdrnn.model import TrainingInterrupted
 from fdrnn.search import (
     EventKind,
+    ForeignStudyError,
     Store,
     StoreError,
     StoreUnavailableError,
@@ -309,6 +310,31 @@ def test_other_data_than_the_studys_are_refused(store: Store, url: str, fake: Mo
     create_study(store, fake.definition(), replace(fake.DATA, fingerprint="0" * 64))
     with pytest.raises(StudyConflictError, match=r"data set 'noise' is not the one .* --data-dir"):
         run_worker(url, "noise", settings=fake.settings())
+
+
+@pytest.mark.parametrize(
+    ("version", "is_refused"), [("999.0", True), ("0.0.1", False), ("not installed", False)]
+)
+def test_an_fdrnn_older_than_the_study_is_refused_before_a_claim(
+    store: Store,
+    url: str,
+    fake: ModuleType,
+    create: Callable[..., int],
+    version: str,
+    is_refused: bool,
+) -> None:
+    create(n_trials=2, n_epochs=1)
+    with store.database.write() as connection:
+        connection.execute(sa.update(tables.studies).values(code_version=version))
+    if is_refused:
+        with pytest.raises(
+            ForeignStudyError, match=r"created by fdrnn 999\.0, and .*; install 999"
+        ):
+            run_worker(url, "noise", settings=fake.settings())
+        assert set(store.study("noise").trials()["state"]) == {"waiting"}
+    else:
+        run_worker(url, "noise", settings=fake.settings())
+        assert set(store.study("noise").trials()["state"]) == {"finished"}
 
 
 @pytest.mark.parametrize(
