@@ -99,6 +99,10 @@ def _table1(row: Row) -> str:
             "Deep RNN*": number(row.cited_deep_rnn),
         }
         legend += " *: cited by the paper from other work."
+    elif row.baseline_nll is not None:
+        cells["naive prediction"] = number(row.baseline_nll)
+    if row.caution:
+        legend += f" Caution: {row.caution}."
     return _grid("test NLL, nats per predicted step", cells) + f"\n\n{legend}"
 
 

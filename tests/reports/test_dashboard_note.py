@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -30,7 +31,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def create(store: Store, data: str = "jsb", variant: str = "fast_dropout") -> None:
+def create(
+    store: Store,
+    data: str = "jsb",
+    variant: str = "fast_dropout",
+    described: DataDescription = JSB,
+) -> None:
     definition = StudyDefinition(
         name="mine",
         data=data,
@@ -39,7 +45,7 @@ def create(store: Store, data: str = "jsb", variant: str = "fast_dropout") -> No
         n_trials=3,
         seed=2013,
     )
-    create_study(store, definition, JSB)
+    create_study(store, definition, described)
 
 
 def train(store: Store, valid_nll: float, n_epochs: int = 100, radius: float = 1.5) -> None:
@@ -107,6 +113,7 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
     assert "| this study, by sequence | 8.75 |" in note
     assert "| paper: FD-RNN | 8.01 |" in note
     assert "| plain RNN* | 8.58 |" in note
+    assert "Caution: 3 draws." in note
     assert "space table2, seed 2013, padding counted" in note
     with store.database.read() as connection:
         (drawn,) = connection.exec_driver_sql(
@@ -130,12 +137,14 @@ def test_pruned_trials_complete_a_study(store: Store) -> None:
 
 
 def test_own_data_stand_beside_no_number_of_the_paper(store: Store) -> None:
-    create(store, data="rolls.npz", variant="plain")
+    described = dataclasses.replace(JSB, baseline_nll=9.5)
+    create(store, data="rolls.npz", variant="plain", described=described)
     for valid_nll in (8.5, 8.25, 9.0):
         train(store, valid_nll)
     note = page_of(store).note
     assert "plain RNN" in note.splitlines()[0]
     assert "| **this study, pooled** | **8.00** |" in note
+    assert "| naive prediction | 9.50 |" in note
     assert "paper" not in note
 
 
