@@ -92,6 +92,23 @@ class FinalLayer:
         )
         return moments
 
+    def rates(self) -> tuple[Expression, Expression]:
+        """Return p_keep and whether the layer uses it: 1 and 0 for an ordinary layer."""
+        from fdrnn.model.toolchain import theano
+
+        T = theano.tensor
+        if self.p_keep is None:
+            return T.constant(1, dtype=self.W.dtype), T.constant(0, dtype="int8")
+        return self.p_keep, self.fast_dropout
+
+    def native(self) -> list[Expression]:
+        """Build E[a] and V[a] by one operation; V[a] has no rows for an ordinary layer."""
+        from fdrnn.model.ops import AffineMoments
+
+        layer = self.mean, self.variance, self.W, self.b
+        moments: list[Expression] = AffineMoments()(*layer, *self.rates())
+        return moments
+
     def moments(self) -> Moments:
         """Build the moments of the activations, or of their draw."""
         return self.drawn(self.affine())

@@ -4,15 +4,15 @@ namespace fdrnn {
 
 template <typename real>
 struct NadeRowGradient : NadeRow<real> {
-    using NadeRow<real>::D, NadeRow<real>::N, NadeRow<real>::width;
-    real *dV, *dW;         /* by position, like V and W */
-    real *dE, *dS;         /* of the state's moments */
-    real *da, *dk;         /* of the pre-synaptic means behind the column, and of k */
+    using NadeRow<real>::D, NadeRow<real>::N, NadeRow<real>::width, NadeRow<real>::column;
+    real *dV, *dW; /* by position, like V and W */
+    real *dE, *dS; /* of the state's moments */
+    real *da, *dk; /* of the pre-synaptic means behind the column, and of k */
 
-    NadeRowGradient(npy_intp D_, npy_intp N_, const real *order_, Workspace<real> &workspace)
-        : NadeRow<real>(D_, N_, order_, workspace), dV(workspace.get(D * width)),
-          dW(workspace.get(D * width)), dE(workspace.get(width)), dS(workspace.get(width)),
-          da(workspace.get(width)), dk(workspace.get(width)) {}
+    NadeRowGradient(npy_intp D_, npy_intp N_, Workspace<real> &workspace)
+        : NadeRow<real>(D_, N_, workspace), dV(workspace.get(D * width)),
+          dW(workspace.get(D * width)), dE(workspace.get(4 * width)), dS(dE + width),
+          da(dS + width), dk(da + width) {}
 
     /* (d_mean, d_variance) of g nll. */
     template <bool stochastic>
@@ -27,23 +27,20 @@ struct NadeRowGradient : NadeRow<real> {
             d_mean[j] = d;
             if (stochastic) d_variance[j] = real(-0.5) * c * d * z_mean[j] * k * k;
         }
-        npy_intp state = this->template states<stochastic>(mean, variance, target);
-        memset(dE, 0, width * sizeof(real));
-        memset(dS, 0, width * sizeof(real));
-        memset(da, 0, width * sizeof(real));
-        memset(dk, 0, width * sizeof(real));
-        for (npy_intp i = D; i-- > 0;) {
-            const npy_intp j = this->column(i);
-            if (this->ends_state(i, target)) {
-                through_moments<stochastic>(state--);
-                const real x = target[j];
-                real *__restrict dw = dW + i * width;
+        const npy_intp n_states = this->template states<stochastic>(mean, variance, target);
+        memset(dE, 0, 4 * width * sizeof(real));
+        for (npy_intp state = n_states, i = D; state-- > 0;) {
+            const npy_intp begin = state ? this->ends[state - 1] : 0;
+            for (; i - begin >= 4; i -= 4)
+                through_logits<stochastic, 4>(i, state, d_mean, d_variance);
+            for (; i > begin; --i) through_logits<stochastic, 1>(i, state, d_mean, d_variance);
+            through_moments<stochastic>(state);
+            if (!state) break;
+            const real x = target[column[begin - 1]];
+            real *__restrict dw = dW + (begin - 1) * width;
 #pragma GCC ivdep
-                for (npy_intp n = 0; n < width; ++n) dw[n] = fused(x, da[n], dw[n]);
-            }
-            through_logit<stochastic>(i, state, d_mean[j], stochastic ? d_variance[j] : real(0));
+            for (npy_intp n = 0; n < width; ++n) dw[n] = fused(x, da[n], dw[n]);
         }
-        through_moments<stochastic>(0);
         memcpy(d_mean + D, da, N * sizeof(real));
         if (stochastic) {
             const real *__restrict k = this->k;
@@ -53,25 +50,42 @@ struct NadeRowGradient : NadeRow<real> {
         }
     }
 
-    /* From the moments of the logit at position i to those of a state, and to V. */
-    template <bool stochastic>
-    void through_logit(npy_intp i, npy_intp state, real dm, real dv) {
-        const real *__restrict v = this->V + i * width;
+    /* From the moments of the logits of the last `columns` before `end` to the state's, and to V. */
+    template <bool stochastic, int columns>
+    FDRNN_INLINE void through_logits(npy_intp end, npy_intp state, const real *d_mean,
+                                     const real *d_variance) {
         const real *__restrict e = this->E + state * width, *__restrict s = this->S + state * width;
-        real *__restrict into = dV + i * width;
+        const real *__restrict v[columns];
+        real *__restrict into[columns];
+        real dm[columns], dv[columns];
+        FDRNN_UNROLL
+        for (int c = 0; c < columns; ++c) {
+            const npy_intp i = end - 1 - c;
+            v[c] = this->V + i * width;
+            into[c] = dV + i * width;
+            dm[c] = d_mean[column[i]];
+            dv[c] = stochastic ? d_variance[column[i]] : real(0);
+        }
 #pragma GCC ivdep
         for (npy_intp n = 0; n < width; ++n) {
-            dE[n] = fused(dm, v[n], dE[n]);
-            into[n] = fused(dm, e[n], into[n]);
-            if (stochastic) {
-                const real by_square = dv * v[n];
-                dS[n] = fused(by_square, v[n], dS[n]);
-                into[n] = fused(real(2) * by_square, s[n], into[n]);
+            real of_e = dE[n], of_s = dS[n];
+            FDRNN_UNROLL
+            for (int c = 0; c < columns; ++c) {
+                real of_v = fused(dm[c], e[n], into[c][n]);
+                of_e = fused(dm[c], v[c][n], of_e);
+                if (stochastic) {
+                    const real by_square = dv[c] * v[c][n];
+                    of_s = fused(by_square, v[c][n], of_s);
+                    of_v = fused(real(2) * by_square, s[n], of_v);
+                }
+                into[c][n] = of_v;
             }
+            dE[n] = of_e;
+            if (stochastic) dS[n] = of_s;
         }
     }
 
-    /* From a state's moments to the means and to k, and to no gradient of the moments. */
+    /* From a state's moments to the means and to k; the next state's begin at 0. */
     template <bool stochastic>
     void through_moments(npy_intp state) {
         const real *__restrict m = this->a + state * width, *__restrict e = this->E + state * width;
@@ -92,8 +106,8 @@ struct NadeRowGradient : NadeRow<real> {
 
     void write(real *d_V, real *d_W) const {
         for (npy_intp i = 0; i < D; ++i) {
-            memcpy(d_V + this->column(i) * N, dV + i * width, N * sizeof(real));
-            memcpy(d_W + this->column(i) * N, dW + i * width, N * sizeof(real));
+            memcpy(d_V + column[i] * N, dV + i * width, N * sizeof(real));
+            memcpy(d_W + column[i] * N, dW + i * width, N * sizeof(real));
         }
     }
 };
@@ -103,17 +117,18 @@ struct NadeRowGradient : NadeRow<real> {
 #section support_code_struct
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
-    NadeRowGradient<real> gradient(D, N, order, workspace);
+    const bool spread = stochastic && Q > 0;
+    NadeRowGradient<real> gradient(D, N, workspace);
     if (workspace.failed) return -1;
-    gradient.fill(V, W);
+    gradient.fill(order, V, W);
     memset(gradient.dV, 0, D * gradient.width * sizeof(real));
     memset(gradient.dW, 0, D * gradient.width * sizeof(real));
     memset(d_mean, 0, R * A * sizeof(real));
-    memset(d_variance, 0, R * B * sizeof(real));
+    memset(d_variance, 0, Q * B * sizeof(real));
     for (npy_intp r = 0; r < R; ++r) {
         if (g_nll[r] == real(0)) continue; /* padding */
         const real *m = mean + r * A, *x = target + r * D, *z = z_mean + r * D;
-        if (stochastic)
+        if (spread)
             gradient.template row<true>(g_nll[r], m, variance + r * A, x, z, z_variance + r * D,
                                         d_mean + r * A, d_variance + r * A);
         else

@@ -44,26 +44,17 @@ inline void sampled_bernoulli_nll(npy_intp n, npy_intp D, const real *z_mean,
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
     const bool fast = fast_dropout != 0;
-    const real p = fast ? p_keep : real(1);
-    const Packed<real> W_mean(H, D, workspace), W_variance(H, D, workspace);
-    real *c = workspace.get(ROW_BLOCK * H);
+    const AffineLayer<real> layer(H, D, fast, p_keep, workspace);
     if (workspace.failed) return -1;
-    W_mean.fill(W, scaled_by(p));
-    if (fast) W_variance.fill(W, square_scaled_by(p));
-    for (npy_intp r = 0; r < R; ++r) memcpy(z_mean + r * D, b, D * sizeof(real));
+    layer.fill(W);
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
-        const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
-        W_mean.multiply(n, mean + r * H, true, z_mean + r * D);
-        if (fast) {
-            variance_input(n * H, p, mean + r * H, variance + r * H, c);
-            W_variance.multiply(n, c, false, z_variance + r * D);
-        }
+        const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK, v = fast ? r : 0;
+        layer.forward(n, mean + r * H, variance + v * H, b, z_mean + r * D, z_variance + v * D);
         if (fast && sampled)
             sampled_bernoulli_nll(n, D, z_mean + r * D, z_variance + r * D, noise + r * D,
                                   target + r * D, nll + r);
         else
-            bernoulli_nll(n, D, fast, z_mean + r * D, z_variance + (fast ? r * D : 0),
-                          target + r * D, nll + r);
+            bernoulli_nll(n, D, fast, z_mean + r * D, z_variance + v * D, target + r * D, nll + r);
     }
     return 0;
 }

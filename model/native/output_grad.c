@@ -61,34 +61,23 @@ inline void sampled_bernoulli_gradient(npy_intp n, npy_intp D, const real *g, co
 int kernel(ARGUMENTS) {
     using namespace fdrnn;
     const bool fast = fast_dropout != 0;
-    const real p = fast ? p_keep : real(1);
-    const npy_intp HD = H * D;
-    const Packed<real> W_mean(D, H, workspace), W_variance(D, H, workspace);
-    real *dW_variance = workspace.get(HD), *c = workspace.get(ROW_BLOCK * H);
+    const AffineLayerGradient<real> layer(H, D, fast, p_keep, workspace);
     real *dz_mean = workspace.get(ROW_BLOCK * D), *dz_variance = workspace.get(ROW_BLOCK * D);
     if (workspace.failed) return -1;
-    W_mean.fill_transposed(W, scaled_by(p));
-    if (fast) W_variance.fill_transposed(W, square_scaled_by(p));
-    else memset(d_variance, 0, V * H * sizeof(real));
+    layer.fill(W);
+    if (!fast) memset(d_variance, 0, V * H * sizeof(real));
     memset(d_b, 0, D * sizeof(real));
     for (npy_intp r = 0; r < R; r += ROW_BLOCK) {
-        const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK;
+        const npy_intp n = R - r < ROW_BLOCK ? R - r : ROW_BLOCK, v = fast ? r : 0;
         if (fast && sampled)
             sampled_bernoulli_gradient(n, D, g_nll + r, z_mean + r * D, z_variance + r * D,
                                        noise + r * D, target + r * D, dz_mean, dz_variance, d_b);
         else
-            bernoulli_gradient(n, D, fast, g_nll + r, z_mean + r * D,
-                               z_variance + (fast ? r * D : 0), target + r * D, dz_mean,
-                               dz_variance, d_b);
-        W_mean.multiply(n, dz_mean, false, d_mean + r * H);
-        product_at(H, D, n, mean + r * H, dz_mean, r > 0, d_W, workspace);
-        if (fast) {
-            W_variance.multiply(n, dz_variance, false, d_variance + r * H);
-            mean_through_variance(n * H, p, mean + r * H, d_variance + r * H, d_mean + r * H);
-            variance_input(n * H, p, mean + r * H, variance + r * H, c);
-            product_at(H, D, n, c, dz_variance, r > 0, dW_variance, workspace);
-        }
+            bernoulli_gradient(n, D, fast, g_nll + r, z_mean + r * D, z_variance + v * D,
+                               target + r * D, dz_mean, dz_variance, d_b);
+        layer.backward(n, r == 0, mean + r * H, variance + v * H, dz_mean, dz_variance,
+                       d_mean + r * H, d_variance + v * H, d_W, workspace);
     }
-    if (fast) weight_gradient(HD, p, p, W, dW_variance, d_W);
+    layer.finish(W, d_W);
     return 0;
 }

@@ -13,12 +13,13 @@ from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeigh
 from fdrnn.model.ops.lstm import LstmLayer
 from fdrnn.model.ops.nade import Nade
 from fdrnn.model.ops.norm import Norm
-from fdrnn.model.ops.output import BernoulliOutput
+from fdrnn.model.ops.output import AffineMoments, BernoulliOutput
 from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.ops.recurrence import RecurrentLayer
 from fdrnn.model.ops.softmax import AveragedSoftmax, Softmax, UnscentedSoftmax
 
 __all__ = [
+    "AffineMoments",
     "AveragedSoftmax",
     "BernoulliOutput",
     "DropoutRecurrentLayer",

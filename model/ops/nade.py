@@ -11,7 +11,8 @@ class Nade(NativeOp):
     Parameters
     ----------
     stochastic
-        Whether the biases have variances; if not, none is given.
+        Whether the biases have variances. If not, none is given; if so, they may have no rows, and
+        are then 0.
 
     Notes
     -----
@@ -23,15 +24,18 @@ class Nade(NativeOp):
 
     __props__ = ("stochastic",)
     inputs = {
-        "mean": "R A", "variance": "R B", "V": "D N", "W": "D N", "order": "D", "target": "R D",
+        "mean": "R A", "variance": "Q B", "V": "D N", "W": "D N", "order": "D", "target": "R D",
     }  # fmt: skip
     outputs = {"nll": "R", "z_mean": "R D", "z_variance": "Z D"}
     sizes = {
         "A": "PyArray_DIM(V_, 0) + PyArray_DIM(V_, 1)",
         "B": "params->stochastic ? A : PyArray_DIM(variance_, 1)",
-        "Z": "params->stochastic ? R : 0",
+        "Z": "params->stochastic ? PyArray_DIM(variance_, 0) : 0",
     }
-    checks = ('expect_indices<real>(op, "order", order_, D)',)
+    checks = (
+        'Q && Q != R && expect(op, "variance", variance_, {R, B})',
+        'expect_indices<real>(op, "order", order_, D)',
+    )
     parameters = {"stochastic": "bool"}
     stand_ins = {"variance": "target"}
     with_respect_to = ("mean", "variance", "V", "W")

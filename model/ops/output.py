@@ -1,8 +1,31 @@
-"""The output layer with its loss."""
+"""The output layer, by itself and with its loss."""
 
 from __future__ import annotations
 
 from fdrnn.model.ops.native import NativeOp
+
+
+class AffineMoments(NativeOp):
+    """Pre-synaptic moments of an affine layer with fast dropout (equations 1 and 2).
+
+    fast_dropout 0 makes an ordinary layer, which ignores variance and p_keep, and whose z_variance
+    has no rows.
+    """
+
+    inputs = {
+        "mean": "R H", "variance": "V H", "W": "H D", "b": "D", "p_keep": "", "fast_dropout": "int8"
+    }  # fmt: skip
+    outputs = {"z_mean": "R D", "z_variance": "Z D"}
+    sizes = {
+        "H": "PyArray_DIM(mean_, 1)",
+        "D": "PyArray_DIM(b_, 0)",
+        "V": "scalar<npy_int8>(fast_dropout_) ? R : PyArray_DIM(variance_, 0)",
+        "Z": "scalar<npy_int8>(fast_dropout_) ? R : 0",
+    }
+    with_respect_to = ("mean", "variance", "W", "b")
+    gradients_of = ("z_mean", "z_variance")
+    unread = ("z_mean", "z_variance")
+    sources = ("affine", "affine_layer", "affine_moments")
 
 
 class BernoulliOutput(NativeOp):
@@ -38,7 +61,7 @@ class BernoulliOutput(NativeOp):
     with_respect_to = ("mean", "variance", "W", "b")
     gradients_of = ("nll",)
     unread = ("nll",)
-    sources = ("affine", "output")
+    sources = ("affine", "affine_layer", "output")
 
     def __init__(self, sampled: bool = False) -> None:
         self.sampled = self.draws = sampled

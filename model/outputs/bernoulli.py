@@ -80,15 +80,10 @@ class Bernoulli(Output):
 def _fused(layer: FinalLayer, symbols: Symbols) -> list[Expression]:
     """Build NLL, E[a] and V[a] of an affine layer."""
     from fdrnn.model.ops import BernoulliOutput
-    from fdrnn.model.toolchain import theano
 
-    T, p_keep, fast_dropout = theano.tensor, layer.p_keep, layer.fast_dropout
-    if p_keep is None:
-        p_keep, fast_dropout = T.constant(1, dtype=layer.W.dtype), T.constant(0, dtype="int8")
     outputs: list[Expression] = BernoulliOutput(sampled=layer.noise is not None)(
-        layer.mean, layer.variance, layer.W, layer.b, symbols.target, p_keep, fast_dropout,
-        layer.noise,
-    )  # fmt: skip
+        layer.mean, layer.variance, layer.W, layer.b, symbols.target, *layer.rates(), layer.noise
+    )
     return outputs
 
 

@@ -48,7 +48,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import BINARY
-from fdrnn.model.outputs.base import Array, Arrays, Output, OutputHyperparameters
+from fdrnn.model.activations import FinalLayer
+from fdrnn.model.outputs.base import Array, Arrays, Built, Output, OutputHyperparameters
 from fdrnn.model.settings import require, require_count, require_positive
 
 if TYPE_CHECKING:
@@ -129,6 +130,17 @@ class NadeOutput(Output):
         }
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
+    def nll(self, activations: Built, symbols: Symbols, noise: Arrays) -> Expression:
+        """Build the NLL of frames, with the moments of an affine layer by one operation."""
+        mean, *variance = self.presynaptic(activations, symbols)
+        return self.nll_of((mean, variance[0] if variance else None), symbols, noise)
+
+    def presynaptic(self, activations: Built, symbols: Symbols) -> list[Expression]:
+        """Build the moments; where an affine layer is ordinary, the variances have no rows."""
+        if isinstance(activations, FinalLayer) and activations.noise is None:
+            return activations.native()
+        return super().presynaptic(activations, symbols)
+
     def nll_of(self, moments: Moments, symbols: Symbols, noise: Arrays) -> Expression:
         """Build the NLL of frames."""
         from fdrnn.model.ops import Nade
@@ -178,7 +190,7 @@ def _columns(
     V, W = (parameters[name].astype(np.float64) for name in (TO_COLUMNS, FROM_COLUMNS))
     n_features = len(V)
     probabilities = np.zeros((len(mean), n_features))
-    spread = np.zeros_like(mean) if variance is None else variance
+    spread = variance if variance is not None and len(variance) else np.zeros_like(mean)
     a, k = mean[:, n_features:], 1.0 / np.sqrt(1.0 + math.pi / 8 * spread[:, n_features:])
     for column in parameters[ORDER].astype(int):
         h = expit(k * a)

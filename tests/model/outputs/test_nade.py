@@ -12,7 +12,7 @@ from fdrnn.model.outputs.nade import NadeHyperparameters
 from oracles.numpy_nade import frame_nll, frame_probabilities
 from oracles.variant_graph import TrainingCase
 
-from .test_losses import Case, compiled
+from .test_losses import ROWS, Case, compiled, of_nade
 
 NADE = OUTPUTS["nade"]
 HYPERPARAMETERS = NadeHyperparameters(n_nade=6, sigma2_nade=0.5)
@@ -122,6 +122,22 @@ def test_rows_without_a_weight_have_no_gradient():
     _, _, gradients = case.run()
     for key in ("V_nade", "W_nade", "W_in"):
         np.testing.assert_allclose(gradients[key], case.finite_differences(key), atol=1e-7)
+
+
+@pytest.mark.parametrize("width", [0, 10, 16, 33])
+def test_variances_without_rows_are_none_at_all(width):
+    """An ordinary final layer, of which a graph knows only when it runs."""
+    case = Case("nade")
+    case.own["V_nade"] = np.random.default_rng(0).standard_normal((4, width + 1))
+    case.own["W_nade"] = case.own["V_nade"][::-1].copy()
+    case.mean = np.random.default_rng(1).standard_normal((ROWS, 4 + width + 1))
+    nll, d_mean, _, *of_own = case.run(variance=np.zeros((0, 4 + width + 1)))
+    expected = case.run(certain=True)
+    for found, other in zip((nll, d_mean, *of_own), expected, strict=True):
+        np.testing.assert_array_equal(found, other)
+    np.testing.assert_allclose(nll, of_nade(case, certain=True), rtol=1e-12)
+    with pytest.raises(ValueError, match="variance must have shape"):
+        case.run(variance=np.zeros((1, 4 + width + 1)))
 
 
 @pytest.mark.parametrize("index", [-1, 4, np.nan])
