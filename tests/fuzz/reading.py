@@ -14,8 +14,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fuzz
+
+if TYPE_CHECKING:
+    from fuzz.readers import Reader
 
 LIMIT_S = 10.0
 LIMIT_BYTES = 10**9
@@ -37,7 +41,7 @@ class Outcome:
     seconds
         Processor time.
     n_bytes
-        Memory at its peak, above what was taken before.
+        Memory at its peak, above what was taken before the first input.
     """
 
     path: Path
@@ -85,25 +89,27 @@ def _memory(field: str) -> int:
     return int(status.split(f"{field}:")[1].split()[0]) * 1024
 
 
-def _read(reader: str, path: Path) -> tuple[str | None, bool, float, int]:
+def _read(reader: Reader, path: Path, taken: int) -> tuple[str | None, bool, float, int]:
     from fdrnn.datasets import FdrnnError  # noqa: PLC0415 - in the child alone
-    from fuzz.readers import READERS  # noqa: PLC0415 - likewise
 
     error, is_ours = None, True
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before, began = _memory("VmRSS"), time.process_time()
+    began = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, _DEADLY_S)  # for a reader that does not end
     try:
-        READERS[reader].read(path)
+        reader.read(path)
     except Exception as caught:
         error, is_ours = f"{type(caught).__name__}: {caught}", isinstance(caught, FdrnnError)
         is_ours &= error.isprintable() and len(error) < 2100
     signal.setitimer(signal.ITIMER_PROF, 0)
-    return error, is_ours, time.process_time() - began, _memory("VmHWM") - before
+    return error, is_ours, time.process_time() - began, _memory("VmHWM") - taken
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (_DEADLY_BYTES, _DEADLY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from fuzz.readers import READERS
+
+    taken_before = _memory("VmRSS")
     for line in sys.stdin.read().splitlines():
-        print(json.dumps(_read(sys.argv[1], Path(line))), flush=True)
+        print(json.dumps(_read(READERS[sys.argv[1]], Path(line), taken_before)), flush=True)
