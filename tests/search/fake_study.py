@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from fdrnn.search.store import tables
 
 EPOCH_S = "FAKE_EPOCH_S"
 """Environment variable: seconds that an epoch takes, for tests that disturb one."""
+
+LAST_EPOCH = "FAKE_LAST_EPOCH"
+"""Environment variable: after this epoch the next one lasts until somebody stops it."""
 
 
 def elapse(store: Store, seconds: float) -> None:
@@ -95,7 +99,8 @@ class FakeTrainer:
         return self.epoch >= self.n_epochs
 
     def run_epoch(self, interrupted: Callable[[], bool]) -> EpochRecord:
-        until = time.monotonic() + float(os.environ.get(EPOCH_S, "0"))
+        held = self.epoch >= float(os.environ.get(LAST_EPOCH, "inf"))
+        until = math.inf if held else time.monotonic() + float(os.environ.get(EPOCH_S, "0"))
         while time.monotonic() < until:
             if interrupted():
                 raise TrainingInterrupted

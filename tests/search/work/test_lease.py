@@ -334,7 +334,7 @@ def test_after_a_crash_of_the_server_no_lease_expires_within_its_length(
     assert left_s is not None
     assert 0.0 < left_s <= 2.0
     while (taken := claim(store.database, study_id, BOB, 60.0)) is None:
-        assert time.monotonic() - begun < 10.0
+        assert time.monotonic() - begun < 60.0
         time.sleep(0.05)
     assert taken.config_index == 0
     assert time.monotonic() - begun > 1.0
