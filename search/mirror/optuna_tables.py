@@ -46,6 +46,8 @@ _FIRST_TABLE = "version_info"
 _VERSION = sa.table("alembic_version", sa.column("version_num"))
 # SQLSTATE of a missing table.
 _UNDEFINED_TABLE = "42P01"
+_compatible: set[str] = set()
+"""Versions of the tables that Optuna has found compatible, for which it reads its migrations."""
 _REPORT_INTERVAL_S = 5.0
 _TRIALS = tables.trials.c
 
@@ -61,7 +63,11 @@ def open_mirror(database: Database) -> RDBStorage:
     StoreError
         If the tables are missing, or another version of Optuna's.
     """
-    return _open_storage(database)
+    version = _version(database)
+    storage = _open_storage(database, skip_compatibility_check=version in _compatible)
+    if version is not None:
+        _compatible.add(version)
+    return storage
 
 
 def may_change_mirror(database: Database) -> bool:
@@ -89,7 +95,7 @@ def upgrade_mirror_tables(database: Database) -> list[str]:
     StoreError
         If the database fails.
     """
-    if not _has_tables(database):
+    if _version(database) is None:
         _open_storage(database, skip_table_creation=False)
         return ["Optuna's tables: created, because they were missing"]
     storage = _open_storage(database, skip_compatibility_check=True)
@@ -101,13 +107,15 @@ def upgrade_mirror_tables(database: Database) -> list[str]:
     return ["Optuna's tables: upgraded to the installed Optuna's"]
 
 
-def _has_tables(database: Database) -> bool:
+def _version(database: Database) -> str | None:
+    """Return the version of Optuna's tables, None where they are missing or being created."""
     # The row that Optuna writes last: while another process creates the tables, some are there,
     # and Optuna's storage would write that row a second time.
     with database.read() as connection:
         if not {_FIRST_TABLE, _VERSION.name} <= set(sa.inspect(connection).get_table_names()):
-            return False
-        return connection.scalar(sa.select(_VERSION.c.version_num)) is not None
+            return None
+        version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
+        return version
 
 
 def _open_storage(
@@ -203,7 +211,7 @@ class Mirror:
     def __init__(self, study: Study) -> None:
         self._study = study
         self._database = study.database
-        if not _has_tables(self._database):
+        if _version(self._database) is None:
             with self._database.exclusive():
                 upgrade_mirror_tables(self._database)
         self._storage = open_mirror(self._database)
