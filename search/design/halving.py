@@ -110,6 +110,11 @@ class Halving:
         """Return the mapping from which `from_mapping` makes an equal one."""
         return {"rungs": list(self.rungs), "keep": self.keep}
 
+    def below(self, max_epochs: int) -> Halving | None:
+        """Return it without the rungs from a number of epochs on; None if that leaves none."""
+        rungs = tuple(rung for rung in self.rungs if rung < max_epochs)
+        return Halving(rungs, self.keep) if rungs else None
+
     def n_kept(self, n_trials: int) -> int:
         """Return how many of the trials at a rung continue, at least one."""
         return math.ceil(Fraction(repr(self.keep)) * n_trials)

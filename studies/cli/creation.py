@@ -42,7 +42,7 @@ def requested(
         Name or path of the definition.
     trials, epochs, name, repeats, seed
         What replaces ``n_trials``, ``max_epochs``, the name, ``repeats`` and ``seed``; None for
-        nothing.
+        nothing. Rungs of a halving that `epochs` does not reach are left out.
     """
 
     def changed(definition: StudyDefinition) -> StudyDefinition:
@@ -50,7 +50,8 @@ def requested(
             definition = replace(definition, n_trials=trials)
         if epochs is not None:
             training = replace(definition.training, max_epochs=epochs)
-            definition = replace(definition, training=training)
+            halving = definition.halving and definition.halving.below(epochs)
+            definition = replace(definition, training=training, halving=halving)
         if repeats is not None:
             definition = replace(definition, repeats=repeats)
         if seed is not None:

@@ -110,6 +110,13 @@ def test_the_lowest_of_a_curve() -> None:
     assert lowest([]) == lowest([math.nan]) == math.inf
 
 
+def test_rungs_below_a_number_of_epochs() -> None:
+    halving = Halving((25, 50, 100), 0.25)
+    assert halving.below(101) == halving
+    assert halving.below(100) == Halving((25, 50), 0.25)
+    assert halving.below(25) is None
+
+
 def test_what_extends_a_study() -> None:
     stored = definition(halving={"first": 25, "keep": 0.5}, repeats=2)
     assert (
