@@ -127,6 +127,41 @@ def test_a_study_of_real_values_from_definition_to_sample(tmp_path: Path) -> Non
         evaluate(model, data, own=scaled)
 
 
+def chords(name: str, folder: Path | None) -> Dataset:
+    rng = np.random.default_rng(0)
+    sequences = [(rng.random((20, 5)) < 0.4).astype(np.uint8) for _ in range(9)]
+    return Dataset(
+        name="chords", title="Chords",
+        train=tuple(sequences[:5]), valid=tuple(sequences[5:7]), test=tuple(sequences[7:]),
+    )  # fmt: skip
+
+
+def test_a_study_of_nade_from_definition_to_sample(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    store, data = open_store(url, create=True), chords("chords", None)
+    mapping = DEFINITION.to_mapping() | {
+        "data": "chords",
+        "variant": "plain",
+        "output": "nade",
+        "space": {"extends": ["table2-plain", "nade"], "column_order": "shuffled"},
+        "training": {"padding": "masked", "max_epochs": 2},
+    }
+    create_study(store, StudyDefinition.from_mapping(mapping), data.description)
+    run_worker(url, "mine", settings=WorkerSettings(training=Training(load_dataset=chords)))
+    study = store.study("mine")
+    model = stored_model(study)
+    sums, _ = evaluate(model, data)
+    assert sums.tolist() == study.test_sequences(0)["nll_sum"].tolist()
+    made = make_samples(model, data, n_steps=20, n_given=5)
+    sequence = data.test[0]
+    nll = -np.log(np.where(sequence[1:] == 1, made.predictions, 1 - made.predictions)).sum()
+    assert nll == pytest.approx(sums[0], rel=1e-5)
+    assert made.sample.shape == (20, 5)
+    assert set(np.unique(made.sample)) <= {0, 1}
+    assert model.parameters["V_nade"].shape == (5, model.hyperparameters["n_nade"])
+    assert sorted(model.parameters["order_nade"]) == list(range(5))
+
+
 def test_a_description_of_data_stored_before_there_were_kinds(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}", create=True)
     roll = (np.eye(5, dtype=np.uint8),)
