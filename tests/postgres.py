@@ -179,6 +179,13 @@ class PostgresServer:
         self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def pids(self) -> list[int]:
+        """Return the server's processes, the one that started the others first."""
+        assert self._process is not None
+        first = self._process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text()
+        return [first, *map(int, children.split())]
+
     def log(self) -> str:
         """Return what the server has logged."""
         return (self._folder / "log").read_text()

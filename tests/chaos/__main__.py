@@ -1,24 +1,26 @@
 """The trials by fire in their long form.
 
-    PYTHONPATH=tests python -m chaos                 # all of them: more than an hour
+    PYTHONPATH=tests python -m chaos                 # all of them: hours
     PYTHONPATH=tests python -m chaos kills restarts  # some
     PYTHONPATH=tests python -m chaos long            # one outage of ten minutes
 
-Needs PostgreSQL as the tests do, and root for the small disk. Ends with a summary; exit code 1
-if a promise was broken.
+Needs PostgreSQL as the tests do, root for the small disk and for Slurm, which is Debian's
+`slurm-wlm` and `munge`, and dask-jobqueue for `jobqueue`. Ends with a summary; exit code 1 if a
+promise was broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos import claims, conditions, disturbances, own_study, study
+from chaos import claims, conditions, crowd, disturbances, engines, own_study, slurm, study
 from chaos.outcome import Outcome
-from chaos.stores import BACKENDS, servers
+from chaos.stores import BACKENDS
 from postgres import PostgresServer
 
 _SCENARIOS = {
@@ -38,11 +40,24 @@ _SCENARIOS = {
     "limits": ("sqlite",),
     "twins": ("sqlite",),
     "lost": ("postgresql",),
+    "hangs": ("postgresql",),
+    "crowd": ("postgresql",),
+    "sizes": ("postgresql",),
+    "dask": ("postgresql",),
+    "slurm": ("postgresql",),
+    "jobqueue": ("postgresql",),
 }
 """What is disturbed, and on which databases."""
 
 _SHORT = ("caches", "disks", "limits", "twins")
 """Scenarios that need no study that lasts."""
+
+
+_CROWDS = {"crowd": (200, 10, 3.0, 50.0), "sizes": (4, 300, 0.0, math.inf)}
+"""Workers, epochs of a trial, seconds of an epoch, and milliseconds for the median claim."""
+
+# Room for the crowd, and a disk that is waited for, as on a server that people rely on.
+_SETTINGS = {"max_connections": "700", "fsync": "on", "full_page_writes": "on"}
 
 
 class _Studies:
@@ -88,10 +103,22 @@ def _run(
             pause_s=5.0,
             median_bar_ms=20.0,
         )
+    if scenario in _CROWDS:
+        n_workers, n_epochs, epoch_s, median_bar_ms = _CROWDS[scenario]
+        return crowd.crowd(
+            server,
+            n_workers=n_workers,
+            n_trials=1000,
+            n_epochs=n_epochs,
+            epoch_s=epoch_s,
+            median_bar_ms=median_bar_ms,
+        )
     if scenario == "rungs":
         return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    n_epochs = {"restarts": 230, "long": 230}.get(scenario, 20 if scenario in _SHORT else 110)
+    n_epochs = {"restarts": 230, "long": 230, "hangs": 230}.get(
+        scenario, 20 if scenario in _SHORT else 110
+    )
     lasting = studies.lasting(options.epochs or n_epochs)
     run: Callable[[], Outcome] = {
         "kills": lambda: disturbances.kills(
@@ -110,6 +137,12 @@ def _run(
         ),
         "clocks": lambda: conditions.clocks(*lasting, n_jumps=20, seed=seed),
         "lost": lambda: conditions.lost_stores(server, *lasting, pause_s=10.0),
+        "hangs": lambda: disturbances.hangs(
+            server, *lasting, stopped_s=120.0, n_cuts=20, seed=seed
+        ),
+        "dask": lambda: engines.dask(backend, server, *lasting, pause_s=20.0, seed=seed),
+        "slurm": lambda: slurm.arrays(server, *lasting),
+        "jobqueue": lambda: slurm.jobqueue(server, *lasting),
         "caches": lambda: conditions.caches(*lasting, seed=seed),
         "disks": lambda: conditions.disks(*lasting),
         "limits": lambda: conditions.limits(*lasting),
@@ -136,8 +169,10 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown scenario {', '.join(unknown)}; known: {', '.join(_SCENARIOS)}")
     outcomes = []
-    with servers(BACKENDS) as server, tempfile.TemporaryDirectory(prefix="fdrnn-chaos-") as folder:
-        assert server is not None
+    with (
+        PostgresServer(settings=_SETTINGS) as server,
+        tempfile.TemporaryDirectory(prefix="fdrnn-chaos-") as folder,
+    ):
         studies = _Studies(Path(folder), options.trials)
         for scenario in options.scenarios or _SCENARIOS:
             for backend in _SCENARIOS[scenario]:

@@ -16,6 +16,7 @@ from typing import Any
 from chaos.outcome import Outcome
 from chaos.stores import empty_store
 from fdrnn.datasets import DataDescription
+from fdrnn.model import TrainingSettings
 from fdrnn.search import SPACES, StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
@@ -26,7 +27,7 @@ _DATA = DataDescription(
 _LEASE_S = 600.0
 
 
-def definition(n_trials: int) -> StudyDefinition:
+def definition(n_trials: int, n_epochs: int = 300) -> StudyDefinition:
     """Return a study that nobody will train."""
     return StudyDefinition(
         name="many",
@@ -35,10 +36,11 @@ def definition(n_trials: int) -> StudyDefinition:
         space=SPACES["table2"],
         n_trials=n_trials,
         seed=1,
+        training=TrainingSettings(max_epochs=n_epochs),
     )
 
 
-def _in_processes(n: int, job: Callable[..., Any], *arguments: object) -> list[Any]:
+def in_processes(n: int, job: Callable[..., Any], *arguments: object) -> list[Any]:
     """Run a job in fresh processes that begin together; their results, errors as texts."""
     context = multiprocessing.get_context("forkserver")
     # The server of forks imports once; a fork starts without connections.
@@ -102,7 +104,7 @@ def claims(
             store = open_store(url, create=True)
             create_study(store, definition(n_trials), _DATA)
             store.close()
-            results = _in_processes(n_processes, _claim_all, url, pause_s)
+            results = in_processes(n_processes, _claim_all, url, pause_s)
         errors = [result for result in results if isinstance(result, str)]
         outcome.faults += errors
         rows = [row for result in results if not isinstance(result, str) for row in result]
@@ -141,7 +143,7 @@ def starters(
     )
     for _ in range(n_rounds):
         with empty_store(backend, server) as url:
-            results = _in_processes(n_processes, _start, url, 32)
+            results = in_processes(n_processes, _start, url, 32)
             outcome.faults += [result for result in results if isinstance(result, str)]
             wrong = [result for result in results if not isinstance(result, str) and result != 32]
             outcome.require(not wrong, f"studies of {wrong} trials")

@@ -22,9 +22,11 @@ from chaos.study import (
     workers,
 )
 from postgres import PostgresServer
+from proxy import Proxy
 
 _LIMIT_S = 3600.0
 _NOTICE_S = 60.0
+_BAR_S = 30.0
 
 
 def judge(outcome: Outcome, url: str, expected: Numbers) -> None:
@@ -143,6 +145,70 @@ def restarts(
             outcome.require(n_done == n_restarts, f"the study ended after {n_done} already")
         judge(outcome, url, expected)
     return outcome
+
+
+def hangs(
+    server: PostgresServer,
+    definition: Path,
+    expected: Numbers,
+    *,
+    stopped_s: float,
+    n_cuts: int,
+    seed: int,
+) -> Outcome:
+    """Stop PostgreSQL's processes; cut, slow and silence the connections to it."""
+    outcome = Outcome(f"PostgreSQL stopped for {stopped_s:g} s, connections cut {n_cuts} times")
+    generator = random.Random(seed)
+    proxy = Proxy(server.port)
+    with empty_store("postgresql", server) as url:
+        create(url, definition)
+        with workers(url.replace(f":{server.port}/", f":{proxy.port}/"), 2) as running:
+            wait_for_epochs(url)
+            before = sorted(running.pids())
+
+            def noticed(seconds: float, what: str) -> None:
+                begun, n_before, n_epochs = time.monotonic(), n_away(running), _n_epochs(running)
+                while n_away(running) == n_before and time.monotonic() < begun + _NOTICE_S:
+                    time.sleep(0.1)
+                taken_s = time.monotonic() - begun
+                time.sleep(max(seconds - taken_s, 0.0))
+                outcome.facts.append(f"{what}: reported after {taken_s:.0f} s")
+                outcome.require(taken_s <= _BAR_S, f"{what}: reported after {taken_s:.0f} s")
+                outcome.require(_n_epochs(running) > n_epochs, f"{what}: training did not go on")
+
+            stopped = server.pids()
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                noticed(stopped_s, "server stopped")
+            finally:
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+            for _ in range(n_cuts):
+                time.sleep(generator.uniform(0.0, 5.0))
+                proxy.cut()
+            time.sleep(30.0)
+            n_before = n_away(running)
+            proxy.delay_s = 0.3
+            time.sleep(60.0)
+            proxy.delay_s = 0.0
+            n_taken = n_away(running) - n_before
+            outcome.facts.append(f"slow connections: {n_taken} outages reported in 60 s")
+            outcome.require(n_taken == 0, "a slow server was taken for dead")
+            proxy.fall_silent(new=True)
+            noticed(40.0, "connections silent")
+            proxy.speak()
+            after = sorted(running.pids())
+            outcome.require(after == before, f"workers {before} became {after}")
+            code = running.wait(_LIMIT_S)
+            outcome.require(code == 0, f"the command ended with {code}: {tail(running)}")
+        judge(outcome, url, expected)
+    proxy.close()
+    return outcome
+
+
+def _n_epochs(running: Workers) -> int:
+    return running.log.read_text().count(": epoch ")
 
 
 def full_disks(

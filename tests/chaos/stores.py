@@ -5,19 +5,12 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from postgres import PostgresServer
 
 BACKENDS = ("sqlite", "postgresql")
-
-
-@contextmanager
-def servers(backends: tuple[str, ...]) -> Iterator[PostgresServer | None]:
-    """Run a PostgreSQL server if one of the backends needs it."""
-    with PostgresServer() if "postgresql" in backends else nullcontext() as server:
-        yield server
 
 
 @contextmanager

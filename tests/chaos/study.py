@@ -111,7 +111,7 @@ class Workers:
     def pids(self) -> list[int]:
         """Return the worker processes of the command."""
         assert self.command is not None
-        return [pid for pid in _children(self.command.pid) if b"spawn_main" in _cmdline(pid)]
+        return spawned(self.command.pid)
 
     def wait(self, limit_s: float) -> int:
         """Wait for the end of the command and return its exit code."""
@@ -140,6 +140,11 @@ def workers(
         yield made
     finally:
         made.close()
+
+
+def spawned(pid: int) -> list[int]:
+    """Return the processes that a process has started by multiprocessing."""
+    return [child for child in _children(pid) if b"spawn_main" in _cmdline(child)]
 
 
 def _children(pid: int) -> list[int]:
