@@ -334,6 +334,7 @@ class _Run:
     stop_requests: int = 0
     tasks: list[Any] = field(default_factory=list)
     lines: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    claims: dict[tuple[str, int | None], str] = field(default_factory=dict)
 
     def request_stop(self) -> None:
         self.stop_requests += 1
@@ -404,7 +405,19 @@ class _Run:
     def show_events(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                self.display.show(_event(self.lines.get_nowait()))
+                event = _event(self.lines.get_nowait())
+                if event.kind is EventKind.CLAIMED:
+                    self.drop_lost(event)
+                self.display.show(event)
+
+    def drop_lost(self, claimed: WorkerEvent) -> None:
+        """Report a worker as lost when another one claims its trial."""
+        trial = (claimed.study, claimed.config_index)
+        self.claims = {other: name for other, name in self.claims.items() if name != claimed.worker}
+        if (lost := self.claims.get(trial)) is not None:
+            text = "another worker has claimed its trial"
+            self.display.show(WorkerEvent(worker=lost, kind=EventKind.STOPPED, text=text))
+        self.claims[trial] = claimed.worker
 
 
 # -- clusters of dask-jobqueue --------------------------------------------------------------

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,8 +19,8 @@ import pytest
 from typer.testing import Result
 
 from dask_cluster import PRELOAD, DaskCluster
-from fdrnn.search import WorkerSettings, open_store
-from fdrnn.studies.cli.engine import order_of
+from fdrnn.search import EventKind, WorkerEvent, WorkerSettings, open_store
+from fdrnn.studies.cli.engine import _Run, order_of
 from postgres import PostgresServer, PostgresUnavailableError
 
 distributed: Any = pytest.importorskip("distributed")
@@ -311,6 +314,18 @@ def test_a_password_is_in_no_order(postgres: PostgresServer) -> None:
     assert order.store_url is None
     assert postgres.secret not in repr(order)
     assert order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
+
+
+def test_a_lost_worker_is_shown_when_another_claims_its_trial() -> None:
+    shown: list[WorkerEvent] = []
+    order = order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
+    run = _Run(order, 2, SimpleNamespace(show=shown.append), None)  # type: ignore[arg-type]
+    for worker, index in (("a", 0), ("b", 1), ("a", 2), ("c", 0), ("c", 2), ("b", 2)):
+        event = WorkerEvent(worker=worker, kind=EventKind.CLAIMED, config_index=index)
+        run.lines.put(json.dumps(asdict(event)))
+    run.show_events()
+    stopped = [one.worker for one in shown if one.kind is EventKind.STOPPED]
+    assert stopped == ["a", "c"]
 
 
 def test_workers_without_the_address_of_the_store_are_refused(
