@@ -106,6 +106,7 @@ def test_a_study_of_nade_differs_in_output_padding_halving_and_nade_s_part_of_it
     other = find(study.data + ("-plain" if name.endswith("-plain") else "-wide"))
     assert study.halving is not None
     assert study.space.parameters == other.space.parameters + SPACES["nade"].parameters
+    assert study.space.name == f"{other.space.name}+nade"
     changed = {"output": "nade", "halving": study.halving, "space": study.space}
     training = replace(other.training, padding="masked")
     assert study == replace(other, name=name, training=training, **changed)
