@@ -183,5 +183,5 @@ def _draw(lines: dict[str, pd.DataFrame], target: float | None, label: str) -> D
     style.count_axis(axes.xaxis)
     axes.set_xlabel("draws k")
     axes.set_ylabel("test NLL (nats per step)")
-    style.legend_above(axes, title="network")
+    style.legend_above(axes, "network")
     return figure

@@ -111,5 +111,5 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     radius.set_xscale("log")
     style.log_ticks(radius.xaxis)
     radius.set_xlabel("spectral radius at the end")
-    style.legend_above(radius)
+    style.legend_above(radius, "trials")
     return figure

@@ -86,5 +86,5 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
     axes.set_ylabel(f"wall time ({unit})")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    style.legend_above(axes, n_columns=5, title="hidden units")
+    style.legend_above(axes, "hidden units", n_columns=5)
     return figure

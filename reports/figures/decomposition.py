@@ -102,13 +102,13 @@ def _draw_parts(selected: pd.DataFrame, matrices: list[str], units: list[str]) -
     pulled.axhline(0.5, color=style.GREY, linewidth=0.6)
     pulled.set_ylim(0, 1)
     pulled.set_ylabel("weights made smaller")
-    style.legend_above(pulled, 3, "weights")
+    style.legend_above(pulled, "weights", 3)
     for panel, name in zip(signs, units, strict=True):
         _draw_signs(panel, selected, name)
     signs[0].set_ylabel(r"share by sign of $\delta^a$")
     for panel in signs[1:]:
         panel.tick_params(labelleft=False)
-    style.legend_above(signs[-1], 3, r"$\delta^a$")
+    style.legend_above(signs[-1], r"$\delta^a$", 3)
     return figure
 
 
@@ -193,5 +193,5 @@ def _draw_vanishing(norms: pd.DataFrame, selected: pd.DataFrame) -> Drawing:
     gradient.set_xlabel("norm of the training loss's gradient")
     nll.set_xlabel("training NLL (nats per step)")
     gradient.set_ylabel("norm of the regulariser's gradient")
-    style.legend_above(gradient)
+    style.legend_above(gradient, "trials")
     return figure

@@ -107,5 +107,5 @@ def _draw(drawn: dict[Evidence, pd.DataFrame]) -> Drawing:
     radius.set_ylim(bottom=0)
     radius.set_ylabel(r"spectral radius of $W_\mathrm{rec}$")
     test.set_ylabel("test NLL (nats per step)")
-    style.legend_above(radius, title="network")
+    style.legend_above(radius, "network")
     return figure

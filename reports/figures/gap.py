@@ -73,7 +73,7 @@ def _draw(table: pd.DataFrame) -> Drawing:
             style.limit_nll(axes, values, style.nll_top(values))
         style.count_axis(axes.xaxis)
         axes.set_xlabel("trials by validation NLL")
-        style.legend_above(axes)
+        style.legend_above(axes, "split")
     left.set_title("with padding as in training", fontweight="normal")
     right.set_title("real steps alone", fontweight="normal")
     left.set_ylabel("NLL (nats per step)")

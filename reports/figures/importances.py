@@ -64,5 +64,5 @@ def _draw(table: pd.DataFrame) -> Drawing:
     axes.set_xlabel("importance (share)")
     axes.set_xlim(left=0)
     axes.grid(visible=False)
-    style.legend_above(axes)
+    style.legend_above(axes, "importance by")
     return figure

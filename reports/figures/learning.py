@@ -82,7 +82,7 @@ def _draw_learning(evidence: Evidence) -> Drawing:
     train.set_title("training")
     valid.set_title("validation")
     train.set_ylabel("NLL (nats per step)")
-    style.legend_above(valid)
+    style.legend_above(valid, "trials")
     return figure
 
 
@@ -96,7 +96,7 @@ def _draw_radius(evidence: Evidence) -> Drawing:
         axes.set_yscale("log")
     axes.set_ylabel(r"spectral radius of $W_\mathrm{rec}$")
     style.log_ticks(axes.yaxis)
-    style.legend_above(axes)
+    style.legend_above(axes, "trials")
     return figure
 
 

@@ -48,7 +48,7 @@ def draw(samples: Samples, data: DataDescription) -> Figure:
         _draw(right, samples.sample[:, column], 1, VERMILLION, "sample")
         right.axvline(origin.n_given + 0.5, color=INK, linewidth=1.0, linestyle="--")
         left.set_ylabel(f"column {column}")
-    grid[0, 0].legend(loc="upper right", fontsize="small")
+    grid[0, 0].legend(loc="upper right", fontsize="small", title="frames")
     grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium", parse_math=False)
     given = plural(origin.n_given, "given step")
     title = f"Sample of trial {samples.config_index} after {given}"

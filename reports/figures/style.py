@@ -234,8 +234,8 @@ def log_ticks(axis: Axis) -> None:
     axis.set_minor_formatter("{x:g}")
 
 
-def legend_above(axes: Axes, n_columns: int = 4, title: str | None = None) -> None:
-    """Put the legend above the right end of the axes, where it hides nothing."""
+def legend_above(axes: Axes, title: str, n_columns: int = 4) -> None:
+    """Put the legend, under a title, above the right end of the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
