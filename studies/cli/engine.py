@@ -476,13 +476,39 @@ def cluster_of(
 
     made = LocalCluster if name == "local" else getattr(dask_jobqueue, _QUEUES[name])
     # A task lasts as long as the study: the cluster is to grow to all of them at once.
-    with (
-        dask.config.set({"distributed.scheduler.default-task-durations": {"train": "1h"}}),
-        made(worker_extra_args=_lifetime(name)) as cluster,
-    ):
+    tasks = {"distributed.scheduler.default-task-durations": {"train": "1h"}}
+    with dask.config.set(tasks), contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(made(worker_extra_args=_lifetime(name)))
+            # A cluster that adapts only logs that its jobs are refused.
+            cluster.worker_spec.update(cluster.new_worker_spec())
+            cluster.sync(_submit, cluster)
+        except (OSError, RuntimeError, ValueError) as error:
+            # What a command of the queue has printed last, or a missing key with an example.
+            lines = str(error).strip().splitlines()
+            reason = lines[0 if isinstance(error, ValueError) else -1].removesuffix(
+                ", for example:"
+            )
+            raise OptionError(
+                f"--dask {address}: the first job cannot be submitted: {one_line(reason)}; check "
+                f"the queue, and jobqueue.{name} of your Dask configuration"
+            ) from error
         # A fixed number adapts, too: `scale` replaces no job that has ended.
         cluster.adapt(minimum_jobs=fewest, maximum_jobs=most)
         yield cluster, most
+
+
+async def _submit(cluster: Any) -> None:
+    import distributed  # noqa: PLC0415
+
+    try:
+        await cluster
+    except BaseException:
+        # The cluster must not wait for their end when it closes.
+        for job in cluster.workers.values():
+            job.status = distributed.Status.failed
+        cluster.workers.clear()
+        raise
 
 
 def _lifetime(name: str) -> list[str]:

@@ -359,6 +359,35 @@ def test_bad_input(
         assert words in error_line("run", study_file, "--dask", "jobqueue:slurm")
 
 
+@pytest.mark.parametrize(
+    ("configuration", "script", "words"),
+    [
+        ("cores: 1, memory: 1GB", None, "No such file or directory: 'sbatch'; check the queue"),
+        ("cores: 1, memory: 1GB", "echo refused >&2; exit 1", "be submitted: refused; check the"),
+        ("queue: main", None, "how much cores and memory per job you want to use; check"),
+    ],
+)
+def test_a_queue_that_takes_no_job_is_one_line(
+    start: Start,
+    study_file: Path,
+    tmp_path: Path,
+    configuration: str,
+    script: str | None,
+    words: str,
+) -> None:
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "jobqueue.yaml").write_text(f"jobqueue:\n  slurm: {{{configuration}}}\n")
+    if script is not None:
+        (tmp_path / "sbatch").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "sbatch").chmod(0o755)
+    run = start(
+        *("run", study_file, "--dask", "jobqueue:slurm", "--workers", "1"),
+        DASK_CONFIG=str(tmp_path),
+        PATH=f"{tmp_path}:/bin" if script else str(tmp_path),
+    )
+    assert words in refused(run)
+
+
 def test_an_address_where_nobody_listens(
     fdrnn: Run, study_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
