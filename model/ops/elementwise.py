@@ -30,8 +30,12 @@ SUPPORT_VERSION = hashlib.sha256(_SOURCE.encode()).hexdigest()
 class _Elementary(theano.scalar.UnaryScalarOp):  # type: ignore[misc]
     """A function of ``native/elementwise.c`` of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(theano.scalar.upgrade_to_float, name=name)
+    def __init__(self, name: str, types: Any = theano.scalar.upgrade_to_float) -> None:
+        super().__init__(types, name=name)
+
+    def make_new_inplace(self, types: Any) -> _Elementary:
+        """Return the operation for outputs in place of an input, for Theano's optimizer."""
+        return _Elementary(self.name, types)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.name == self.name
