@@ -58,7 +58,7 @@ def make_cluster(tmp_path: Path) -> Iterator[Callable[..., DaskCluster]]:
 @pytest.fixture
 def cluster(make_cluster: Callable[..., DaskCluster]) -> DaskCluster:
     """A cluster without workers."""
-    return make_cluster()
+    return make_cluster(FAKE_EPOCH_S="0.2")
 
 
 def fdrnn_workers() -> dict[int, str]:
@@ -90,7 +90,7 @@ def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
     study = open_store("fdrnn.sqlite3").study("mine")
     first = cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--lease", "5")
-    run = start("run", study_file, *options, "--checkpoint-every", "0", FAKE_EPOCH_S="0.5")
+    run = start("run", study_file, *options, "--checkpoint-every", "0")
 
     def finished(n_trials: int) -> bool:
         assert run.poll() in {None, 0}
@@ -123,7 +123,7 @@ def test_ctrl_c_stops_the_workers_with_checkpoints(
 ) -> None:
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
-    run = start("run", study_file, *options, FAKE_EPOCH_S="0.1")
+    run = start("run", study_file, *options)
     assert run.stderr is not None
     while "epoch" not in (line := run.stderr.readline()):
         assert line
@@ -141,7 +141,7 @@ def test_a_worker_of_dask_that_leaves_releases_its_trial(
 ) -> None:
     leaving = cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "1", "--epochs", "1000")
-    run = start("run", study_file, *options, FAKE_EPOCH_S="0.1")
+    run = start("run", study_file, *options)
     assert run.stderr is not None
     while "epoch" not in (line := run.stderr.readline()):
         assert line
@@ -253,10 +253,12 @@ def test_a_password_is_nowhere_to_be_read(
     server: PostgresServer,
 ) -> None:
     url = server.url(server.create_database())
-    cluster = make_cluster(FDRNN_STORAGE=url, DASK_LOGGING__DISTRIBUTED="debug")
+    cluster = make_cluster(
+        FDRNN_STORAGE=url, FAKE_EPOCH_S="0.05", DASK_LOGGING__DISTRIBUTED="debug"
+    )
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
-    run = start("run", study_file, *options, FDRNN_STORAGE=url, FAKE_EPOCH_S="0.05")
+    run = start("run", study_file, *options, FDRNN_STORAGE=url)
     assert run.stderr is not None
     while "epoch" not in (line := run.stderr.readline()):
         assert line
