@@ -65,16 +65,17 @@ class _Studies:
 
     def __init__(self, folder: Path, n_trials: int) -> None:
         self._folder, self._n_trials = folder, n_trials
-        self._made: dict[int, tuple[Path, study.Numbers]] = {}
+        self._made: dict[tuple[int, int], tuple[Path, study.Numbers]] = {}
         self._own: own_study.Result | None = None
 
-    def lasting(self, n_epochs: int) -> tuple[Path, study.Numbers]:
-        if n_epochs not in self._made:
-            folder = self._folder / str(n_epochs)
+    def lasting(self, n_epochs: int, n_trials: int | None = None) -> tuple[Path, study.Numbers]:
+        size = n_trials or self._n_trials, n_epochs
+        if size not in self._made:
+            folder = self._folder / f"{size[0]}x{size[1]}"
             folder.mkdir()
-            definition = study.write_study(folder, n_trials=self._n_trials, n_epochs=n_epochs)
-            self._made[n_epochs] = definition, study.undisturbed(definition, 2, limit_s=3600.0)
-        return self._made[n_epochs]
+            definition = study.write_study(folder, *size)
+            self._made[size] = definition, study.undisturbed(definition, 2, limit_s=3600.0)
+        return self._made[size]
 
     def own(self) -> own_study.Result:
         self._own = self._own or own_study.undisturbed()
@@ -116,10 +117,12 @@ def _run(
     if scenario == "rungs":
         return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    n_epochs = {"restarts": 230, "long": 230, "hangs": 230}.get(
+    n_epochs = {"restarts": 230, "long": 230, "hangs": 600}.get(
         scenario, 20 if scenario in _SHORT else 110
     )
-    lasting = studies.lasting(options.epochs or n_epochs)
+    # A trial that ends while the server hangs waits for it; training is to go on meanwhile.
+    n_trials = 8 if scenario == "hangs" else None
+    lasting = studies.lasting(options.epochs or n_epochs, n_trials)
     run: Callable[[], Outcome] = {
         "kills": lambda: disturbances.kills(
             backend, server, *lasting, n_kills=100, longest_pause_s=6.0, seed=seed
