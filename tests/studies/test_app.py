@@ -390,7 +390,7 @@ def test_an_output_that_does_not_fit_the_data(error_line: ErrorLine, study_file:
     study_file.write_text(study_file.read_text().replace("seed", 'output = "gaussian"\nseed'))
     line = error_line("run", study_file)
     assert "output must fit the data: 'gaussian' predicts real data" in line
-    assert "is binary; output 'bernoulli' fits it" in line
+    assert "is binary; output 'bernoulli' or 'nade' fits it" in line
 
 
 def test_data_of_real_values_are_shown_and_drawn(fdrnn: Run, tmp_path: Path) -> None:
