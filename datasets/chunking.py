@@ -14,6 +14,9 @@ from fdrnn.datasets.dataset import Frames
 DEFAULT_CHUNK_LENGTH = 100
 """Frames of a chunk in the paper."""
 
+PADDING_SIDES = ("front", "back")
+"""Where short chunks get their zeros; the paper's is the first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chunks:
@@ -68,7 +71,7 @@ def chunk(
     length
         Frames of a chunk, at least 1.
     side
-        Where the zeros are: ``"front"`` as in the paper, or ``"back"``.
+        Where the zeros are, one of `PADDING_SIDES`.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def chunk(
     Raises
     ------
     ValueError
-        If there is no sequence or `length` is less than 1.
+        If there is no sequence, `length` is less than 1 or `side` is not one of `PADDING_SIDES`.
 
     Examples
     --------
@@ -92,6 +95,8 @@ def chunk(
     """
     if length < 1:
         raise ValueError(f"a chunk's length must be at least 1, got {length}")
+    if side not in PADDING_SIDES:
+        raise ValueError(f"side must be {' or '.join(PADDING_SIDES)}, got {side!r}")
     if not sequences:
         raise ValueError("chunking needs at least one sequence, got none")
     n_chunks = count_chunks(sequences, length)

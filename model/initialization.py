@@ -22,7 +22,7 @@ and the Gaussian output add logarithms of variances, NADE its weights and the or
 
 OUTPUT_BIAS = TrainingSettings.output_bias
 _IN_OUT = 100
-"""First key of the streams of `as_set`, which no variant's own streams have."""
+"""First key of the streams of `with_sparse_in_out`, which no variant's own streams have."""
 
 
 def deviation(sigma2: float, init_scale: str) -> float:
@@ -64,20 +64,19 @@ def initial_parameters(
     return {name: value.astype(np.float32) for name, value in drawn.items()}
 
 
-def as_set(parameters: Parameters, settings: TrainingSettings, seed: int) -> Parameters:
-    """Return initial parameters with the output bias and the sparse matrices of the settings.
+def with_sparse_in_out(parameters: Parameters, limit: int, seed: int) -> Parameters:
+    """Return initial parameters with at most `limit` connections per unit of W_in and W_out.
 
     Parameters
     ----------
     parameters
         As a variant draws them.
-    settings
-        Of them `output_bias` and `max_incoming_in_out`.
+    limit
+        As `TrainingSettings.max_incoming_in_out`: 0 keeps all.
     seed
         Seed of the trial, from which alone the connections are chosen.
     """
-    changed = {"b_y": np.full_like(parameters["b_y"], settings.output_bias)}
-    limit = settings.max_incoming_in_out
+    changed = {}
     for key, name in enumerate(("W_in", "W_out"), _IN_OUT):
         weights = parameters[name]
         if 0 < limit < len(weights):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fdrnn.model.activations import Activations, FinalLayer
-from fdrnn.model.initialization import Parameters, as_set
+from fdrnn.model.initialization import Parameters, with_sparse_in_out
 from fdrnn.model.moments import Expression
 from fdrnn.model.optimizer import OptimizerState, look_ahead, rmsprop_nesterov
 from fdrnn.model.outputs import OUTPUTS, Output
@@ -171,7 +171,7 @@ class Network:
             hyperparameters, n_features, n_outputs, settings.init_scale, seed
         )
         return {
-            **as_set(drawn, settings, seed),
+            **with_sparse_in_out(drawn, settings.max_incoming_in_out, seed),
             **self.output.initial_parameters(of_output, n_features, settings, seed),
         }
 

@@ -13,12 +13,9 @@ import numpy as np
 
 from fdrnn.datasets import Frames
 from fdrnn.model.network import Network, RowFunction, State
-from fdrnn.model.outputs.base import Array
+from fdrnn.model.outputs.base import Array, ArrayMoments
 from fdrnn.model.packing import PackedBlock
 from fdrnn.model.toolchain import compilation
-
-Moments = tuple[Array, Array | None]
-"""E[a] and V[a] after each frame, (n, A); None for no variance."""
 
 
 def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
@@ -41,10 +38,10 @@ def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
     deviations
         The standard deviations of real values, of the same shape; None for other data.
     """
-    (mean, variance), _ = _after(network, sequence[:-1], network.initial_state())
-    moments = mean, variance, network.parameters()
-    expected = network.output.expectation(*moments, sequence[1:])
-    return expected, network.output.deviation(*moments)
+    moments, _ = _after(network, sequence[:-1], network.initial_state())
+    output, parameters = network.output, network.parameters()
+    expected = output.expectation(moments, parameters, sequence[1:])
+    return expected, output.deviation(moments, parameters)
 
 
 def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
@@ -88,12 +85,12 @@ def sample(network: Network, given: Frames, n_steps: int, seed: int) -> Frames:
     for step in range(n_given, n_steps):
         (mean, variance), state = _after(network, frames[unread:step], state)
         last = variance[-1] if variance is not None and len(variance) else None
-        frames[step] = output.realize(mean[-1], last, parameters, variates[step - n_given])
+        frames[step] = output.realize((mean[-1], last), parameters, variates[step - n_given])
         unread = step
     return frames
 
 
-def _after(network: Network, frames: Frames, state: State) -> tuple[Moments, State]:
+def _after(network: Network, frames: Frames, state: State) -> tuple[ArrayMoments, State]:
     """Return the activations' moments after each frame, and the state after the last."""
     n_frames = len(frames)
     if not n_frames:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fdrnn.datasets.chunking import PADDING_SIDES
 from fdrnn.datasets.errors import shown
 
 PADDING_RULES = ("counted", "masked")
-PADDING_SIDES = ("front", "back")
 INIT_SCALES = ("variance", "std")
 RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 """The optional measurements of an epoch."""

@@ -6,7 +6,7 @@ column of the data unless it asks for others, and does not depend on the variant
 Theano inside the functions that build the graph, as variants do.
 
 The loss is an expression; what a trained network predicts is computed in NumPy, in double
-precision, from the activations' moments (n, A), with None for no variance.
+precision, from the activations' moments.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ Array = npt.NDArray[np.float64]
 
 Arrays: TypeAlias = "Mapping[str, Expression]"
 """Random or fixed arrays of a graph, by name."""
+
+ArrayMoments: TypeAlias = "tuple[Array, Array | None]"
+"""E[a] and V[a] of a trained network's activations, (n, A); None for no variance."""
 
 Built: TypeAlias = "Activations | FinalLayer"
 """The activations that a variant builds."""
@@ -100,6 +103,8 @@ class Output(ABC):
     ) -> Parameters:
         """Draw initial parameters that extend or replace the variant's, from `seed` alone.
 
+        By default the bias b_y of the activations is `output_bias`.
+
         Parameters
         ----------
         hyperparameters
@@ -111,7 +116,8 @@ class Output(ABC):
         seed
             Seed of the trial.
         """
-        return {}
+        n_outputs = self.n_outputs(hyperparameters, n_features)
+        return {"b_y": np.full(n_outputs, settings.output_bias, np.float32)}
 
     def scalar_values(self, log_scale: float) -> Mapping[str, float]:
         """Return the values of `scalars` by name.
@@ -169,22 +175,14 @@ class Output(ABC):
         return valid_nll > _DIVERGENCE_FACTOR * max(best, _DIVERGENCE_FLOOR)
 
     @abstractmethod
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
+    def expectation(self, moments: ArrayMoments, parameters: Parameters, target: Array) -> Array:
         """Return the expected frames, (n, D).
 
         Where columns depend on each other, the expectation of a column is that given the columns
-        before it in `target`, the frames themselves, which such an output needs.
+        before it in `target`, the frames themselves.
         """
 
-    def deviation(
-        self, mean: Array, variance: Array | None, parameters: Parameters
-    ) -> Array | None:
+    def deviation(self, moments: ArrayMoments, parameters: Parameters) -> Array | None:
         """Return the predictions' standard deviations, (n, D); None where the mean implies them."""
         return None
 
@@ -194,6 +192,6 @@ class Output(ABC):
 
     @abstractmethod
     def realize(
-        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+        self, moments: ArrayMoments, parameters: Parameters, variates: Array
     ) -> npt.NDArray[Any]:
         """Return a frame (D,) drawn from the prediction of moments (A,) by one row of variates."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fdrnn.datasets import BINARY
 from fdrnn.model.activations import FinalLayer
-from fdrnn.model.outputs.base import Array, Arrays, Built, Output
+from fdrnn.model.outputs.base import Array, ArrayMoments, Arrays, Built, Output
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
@@ -50,31 +50,26 @@ class Bernoulli(Output):
             return _fused(activations, symbols)[1:]
         return super().presynaptic(activations, symbols)
 
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
-        """Return the probabilities of 1, in [0, 1].
-
-        Double precision, because a float32 next to 1 is too coarse for the logarithm of its
-        complement.
-        """
-        from scipy.special import expit
-
-        z = mean
-        if variance is not None and len(variance):  # the native operation may have no rows of it
-            z = mean / np.sqrt(1.0 + math.pi / 8 * variance)
-        probabilities: Array = expit(z)
-        return probabilities
+    def expectation(self, moments: ArrayMoments, parameters: Parameters, target: Array) -> Array:
+        """Return the probabilities of 1, in [0, 1]."""
+        return _probabilities(*moments)
 
     def realize(
-        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+        self, moments: ArrayMoments, parameters: Parameters, variates: Array
     ) -> npt.NDArray[np.uint8]:
         """Draw every column on its own."""
-        return (variates < self.expectation(mean, variance, parameters)).astype(np.uint8)
+        return (variates < _probabilities(*moments)).astype(np.uint8)
+
+
+def _probabilities(mean: Array, variance: Array | None) -> Array:
+    # Double precision: a float32 next to 1 is too coarse for the logarithm of its complement.
+    from scipy.special import expit
+
+    z = mean
+    if variance is not None and len(variance):  # the native operation may have no rows of it
+        z = mean / np.sqrt(1.0 + math.pi / 8 * variance)
+    probabilities: Array = expit(z)
+    return probabilities
 
 
 def _fused(layer: FinalLayer, symbols: Symbols) -> list[Expression]:

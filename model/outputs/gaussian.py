@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fdrnn.datasets import REAL
-from fdrnn.model.outputs.base import Array, Arrays, Output
+from fdrnn.model.outputs.base import Array, ArrayMoments, Arrays, Output
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
@@ -80,18 +80,13 @@ class GaussianOutput(Output):
         """
         return valid_nll > best + n_features * STANDARD_NLL
 
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
+    def expectation(self, moments: ArrayMoments, parameters: Parameters, target: Array) -> Array:
         """Return the means."""
-        return mean
+        return moments[0]
 
-    def deviation(self, mean: Array, variance: Array | None, parameters: Parameters) -> Array:
+    def deviation(self, moments: ArrayMoments, parameters: Parameters) -> Array:
         """Return sqrt(V[a] + exp(s)) of every column."""
+        mean, variance = moments
         spread = np.exp(parameters[LOG_VARIANCE].astype(np.float64))
         spread = spread if variance is None else variance + spread
         deviation: Array = np.sqrt(np.broadcast_to(spread, mean.shape))
@@ -101,11 +96,9 @@ class GaussianOutput(Output):
         """Draw standard Gaussian numbers."""
         return rng.standard_normal((n_steps, n_features))
 
-    def realize(
-        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
-    ) -> Array:
+    def realize(self, moments: ArrayMoments, parameters: Parameters, variates: Array) -> Array:
         """Draw every column on its own."""
-        return mean + self.deviation(mean, variance, parameters) * variates
+        return moments[0] + self.deviation(moments, parameters) * variates
 
 
 OUTPUT = GaussianOutput(name="gaussian", title="Gaussian")

@@ -49,7 +49,14 @@ import numpy.typing as npt
 
 from fdrnn.datasets import BINARY
 from fdrnn.model.activations import FinalLayer
-from fdrnn.model.outputs.base import Array, Arrays, Built, Output, OutputHyperparameters
+from fdrnn.model.outputs.base import (
+    Array,
+    ArrayMoments,
+    Arrays,
+    Built,
+    Output,
+    OutputHyperparameters,
+)
 from fdrnn.model.settings import require, require_count, require_positive
 
 if TYPE_CHECKING:
@@ -149,38 +156,31 @@ class NadeOutput(Output):
         weights = (p[name] for name in (TO_COLUMNS, FROM_COLUMNS, ORDER))
         return Nade(stochastic=variance is not None)(mean, variance, *weights, symbols.target)[0]
 
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
+    def expectation(self, moments: ArrayMoments, parameters: Parameters, target: Array) -> Array:
         """Return P(x_i = 1 | x_<i) of every column, x_<i as in the target.
 
         The probability of a column given the past alone has no closed form.
         """
-        assert target is not None
-        return _columns(mean, variance, parameters, lambda column, _: target[:, column])
+        return _columns(moments, parameters, lambda column, _: target[:, column])
 
     def realize(
-        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+        self, moments: ArrayMoments, parameters: Parameters, variates: Array
     ) -> npt.NDArray[np.uint8]:
         """Draw column after column."""
-        above = None if variance is None else variance[None]
+        mean, variance = moments
+        rows = mean[None], None if variance is None else variance[None]
         frame = np.zeros(len(variates), np.uint8)
 
         def draw(column: int, probability: Array) -> npt.NDArray[Any]:
             frame[column] = variates[column] < probability[0]
             return frame[column : column + 1]
 
-        _columns(mean[None], above, parameters, draw)
+        _columns(rows, parameters, draw)
         return frame
 
 
 def _columns(
-    mean: Array,
-    variance: Array | None,
+    moments: ArrayMoments,
     parameters: Parameters,
     value: Callable[[int, Array], npt.NDArray[Any]],
 ) -> Array:
@@ -188,7 +188,7 @@ def _columns(
     from scipy.special import expit
 
     V, W = (parameters[name].astype(np.float64) for name in (TO_COLUMNS, FROM_COLUMNS))
-    n_features = len(V)
+    (mean, variance), n_features = moments, len(V)
     probabilities = np.zeros((len(mean), n_features))
     spread = variance if variance is not None and len(variance) else np.zeros_like(mean)
     a, k = mean[:, n_features:], 1.0 / np.sqrt(1.0 + math.pi / 8 * spread[:, n_features:])

@@ -8,13 +8,14 @@ sampling and the unscented transform.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import CATEGORICAL
-from fdrnn.model.outputs.base import Array, Output
+from fdrnn.model.outputs.base import Array, ArrayMoments, Output
 
 if TYPE_CHECKING:
     from fdrnn.model.initialization import Parameters
@@ -33,16 +34,26 @@ class CategoricalOutput(Output):
         """Return b_y = 0: every class alike."""
         return {"b_y": np.zeros(n_features, np.float32)}
 
+    @abstractmethod
+    def probabilities(self, mean: Array, variance: Array | None) -> Array:
+        """Return P of every class, (n, D)."""
+
+    def expectation(self, moments: ArrayMoments, parameters: Parameters, target: Array) -> Array:
+        """Return P of every class."""
+        return self.probabilities(*moments)
+
     def variates(self, rng: np.random.Generator, n_steps: int, n_features: int) -> Array:
         """Draw one uniform number a step."""
         return rng.random((n_steps, 1))
 
     def realize(
-        self, mean: Array, variance: Array | None, parameters: Parameters, variates: Array
+        self, moments: ArrayMoments, parameters: Parameters, variates: Array
     ) -> npt.NDArray[np.uint8]:
         """Draw a symbol, as a one-hot frame."""
-        above = None if variance is None else variance[None]
-        (probabilities,) = self.expectation(mean[None], above, parameters)
+        mean, variance = moments
+        (probabilities,) = self.probabilities(
+            mean[None], None if variance is None else variance[None]
+        )
         cumulated = np.cumsum(probabilities)
         symbol = int(np.searchsorted(cumulated, variates[0] * cumulated[-1], side="right"))
         frame = np.zeros(len(mean), np.uint8)

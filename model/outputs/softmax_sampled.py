@@ -26,7 +26,6 @@ from fdrnn.model.outputs.softmax import CategoricalOutput, softmax
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
-    from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.packing import PackedChunks
     from fdrnn.model.variants.base import Symbols
@@ -66,13 +65,7 @@ class SampledOutput(CategoricalOutput):
         drawn = mean + noise["activation"] * deviation(variance)
         return Softmax()(drawn, symbols.target)
 
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
+    def probabilities(self, mean: Array, variance: Array | None) -> Array:
         """Return P of every class."""
         if variance is None:
             return softmax(mean)

@@ -55,7 +55,6 @@ from fdrnn.model.outputs.softmax import CategoricalOutput, softmax
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
-    from fdrnn.model.initialization import Parameters
     from fdrnn.model.moments import Expression
     from fdrnn.model.variants.base import Symbols
 
@@ -76,13 +75,7 @@ class UnscentedOutput(CategoricalOutput):
             return Softmax()(mean, symbols.target)
         return UnscentedSoftmax()(mean, variance, symbols.target)
 
-    def expectation(
-        self,
-        mean: Array,
-        variance: Array | None,
-        parameters: Parameters,
-        target: Array | None = None,
-    ) -> Array:
+    def probabilities(self, mean: Array, variance: Array | None) -> Array:
         """Return P of every class, from the points themselves."""
         if variance is None:
             return softmax(mean)

@@ -12,8 +12,11 @@ import numpy.typing as npt
 
 from fdrnn.datasets import Frames
 
-SAMPLE_ARRAYS = ("excerpt", "predictions", "sample", "deviations")
-"""The names of the arrays of `Samples` in the store; the last one may be absent."""
+ALWAYS_KEPT = ("excerpt", "predictions", "sample")
+"""The names of the arrays that all `Samples` have."""
+
+SAMPLE_ARRAYS = (*ALWAYS_KEPT, "deviations")
+"""The names of the arrays of `Samples` in the store."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import RESULT
 from fdrnn.search.store.progress import StudyProgress, progress_of, selected_row
-from fdrnn.search.store.samples import SAMPLE_ARRAYS, SampleOrigin, Samples
+from fdrnn.search.store.samples import ALWAYS_KEPT, SAMPLE_ARRAYS, SampleOrigin, Samples
 from fdrnn.search.store.tables import TrialState
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class Study:
     def samples(self, config_index: int) -> Samples | None:
         """Return the samples that are kept with a trial; None if there are none."""
         kept = self._arrays(tables.samples, config_index)
-        if not set(SAMPLE_ARRAYS[:3]) <= set(kept):
+        if not set(ALWAYS_KEPT) <= set(kept):
             return None
         arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS if name in kept}
         origin = SampleOrigin(**kept["sample"][1].about)

@@ -31,14 +31,9 @@ from fdrnn.search.work.outage import Result, with_patience
 from fdrnn.search.work.pool import require_nothing_left
 from fdrnn.studies.cli.creation import create, requested
 from fdrnn.studies.cli.display import Display, make_display
-from fdrnn.studies.cli.engine import (
-    JsonDisplay,
-    cluster_of,
-    end_with,
-    order_of,
-    require_cluster,
-    run_on_dask,
-)
+from fdrnn.studies.cli.engine import run_on_dask
+from fdrnn.studies.cli.engine_cluster import cluster_of, require_cluster
+from fdrnn.studies.cli.engine_task import JsonDisplay, end_with, order_of
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.options import (

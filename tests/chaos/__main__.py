@@ -117,10 +117,10 @@ def _run(
     if scenario == "rungs":
         return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    n_epochs = {"restarts": 230, "long": 230, "hangs": 600}.get(
+    n_epochs = {"restarts": 230, "long": 230, "signals": 400, "hangs": 600}.get(
         scenario, 20 if scenario in _SHORT else 110
     )
-    # A trial that ends while the server hangs waits for it; training is to go on meanwhile.
+    # A trial that ends while the server hangs waits for it; training is to continue meanwhile.
     n_trials = 8 if scenario == "hangs" else None
     lasting = studies.lasting(options.epochs or n_epochs, n_trials)
     run: Callable[[], Outcome] = {

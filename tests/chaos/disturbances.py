@@ -174,7 +174,7 @@ def hangs(
                 time.sleep(max(seconds - taken_s, 0.0))
                 outcome.facts.append(f"{what}: reported after {taken_s:.0f} s")
                 outcome.require(taken_s <= _BAR_S, f"{what}: reported after {taken_s:.0f} s")
-                outcome.require(_n_epochs(running) > n_epochs, f"{what}: training did not go on")
+                outcome.require(_n_epochs(running) > n_epochs, f"{what}: training stopped")
 
             stopped = server.pids()
             for pid in stopped:

@@ -35,6 +35,11 @@ def test_zeros_are_appended_to_short_chunks_where_a_study_says_so():
     np.testing.assert_array_equal(chunks.frames[2], [ramp[6], [0] * 7, [0] * 7])
 
 
+def test_a_side_is_front_or_back():
+    with pytest.raises(ValueError, match="side must be front or back, got 'left'"):
+        chunk([sequence(4)], length=3, side="left")
+
+
 def test_a_sequence_of_exactly_one_chunk_is_not_padded():
     chunks = chunk([sequence(4)], length=4)
     assert chunks.frames.shape == (1, 4, 3)

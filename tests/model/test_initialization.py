@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fdrnn.model import Hyperparameters, TrainingSettings
-from fdrnn.model.initialization import as_set, initial_parameters
+from fdrnn.model import OUTPUTS, Hyperparameters, TrainingSettings
+from fdrnn.model.initialization import initial_parameters, with_sparse_in_out
 
 HYPERPARAMETERS = Hyperparameters(
     n_hidden=150,
@@ -69,24 +69,29 @@ def test_seed_decides():
         assert (first[name] != other[name]).any()
 
 
-def test_the_usual_settings_leave_initial_parameters_as_drawn():
+def test_all_connections_are_kept_unless_a_study_says_otherwise():
     drawn = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)
-    changed = as_set(drawn, TrainingSettings(), 0)
+    changed = with_sparse_in_out(drawn, TrainingSettings().max_incoming_in_out, 0)
     assert list(changed) == list(drawn)
     for name, value in drawn.items():
         np.testing.assert_array_equal(changed[name], value)
 
 
 @pytest.mark.parametrize("limit", [1, 15, 88, 100])
-def test_output_bias_and_sparse_matrices_of_the_settings(limit):
+def test_connections_of_input_and_output_matrices(limit):
     drawn = initial_parameters(HYPERPARAMETERS, 88, 88, "variance", 0)
-    settings = TrainingSettings(output_bias=-8.0, max_incoming_in_out=limit)
-    changed = as_set(drawn, settings, 0)
-    np.testing.assert_array_equal(changed["b_y"], np.float32(-8.0))
+    changed = with_sparse_in_out(drawn, limit, 0)
     for name in ("W_in", "W_out"):
         kept = changed[name] != 0
         np.testing.assert_array_equal(kept.sum(axis=0), min(limit, len(kept)))
         np.testing.assert_array_equal(changed[name][kept], drawn[name][kept])
     np.testing.assert_array_equal(changed["W_rec"], drawn["W_rec"])
-    again = as_set(drawn, settings, 1)
+    again = with_sparse_in_out(drawn, limit, 1)
     assert (again["W_in"] != changed["W_in"]).any() == (limit < 88)
+
+
+@pytest.mark.parametrize("bias", [TrainingSettings().output_bias, -8.0])
+def test_the_output_bias_is_that_of_the_settings(bias):
+    output, settings = OUTPUTS["bernoulli"], TrainingSettings(output_bias=bias)
+    drawn = output.initial_parameters(output.typical, 88, settings, 0)
+    np.testing.assert_array_equal(drawn["b_y"], np.full(88, bias, np.float32))

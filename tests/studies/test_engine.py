@@ -20,7 +20,8 @@ from typer.testing import Result
 
 from dask_cluster import PRELOAD, DaskCluster
 from fdrnn.search import EventKind, WorkerEvent, WorkerSettings, open_store
-from fdrnn.studies.cli.engine import _Run, order_of
+from fdrnn.studies.cli.engine import _Run
+from fdrnn.studies.cli.engine_task import order_of
 from postgres import PostgresServer, PostgresUnavailableError
 
 distributed: Any = pytest.importorskip("distributed")
@@ -29,8 +30,8 @@ HERE = Path(__file__).parent
 LIMIT_S = 240
 FAKE_FDRNN = f"""\
 import sys
-from fdrnn.studies.cli import engine
-engine.COMMAND = (sys.executable, {str(HERE / "fake_fdrnn.py")!r})
+from fdrnn.studies.cli import engine_task
+engine_task.COMMAND = (sys.executable, {str(HERE / "fake_fdrnn.py")!r})
 """
 
 ErrorLine = Callable[..., str]
@@ -202,9 +203,9 @@ def test_workers_without_the_data_are_refused_before_they_claim(
 @pytest.mark.parametrize(
     ("preload", "words"),
     [
-        ("engine.code_version = lambda: '0.0.1'", "fdrnn 0.0.1 is installed on"),
+        ("engine_task.code_version = lambda: '0.0.1'", "fdrnn 0.0.1 is installed on"),
         (
-            "sys.modules['fdrnn.studies.cli.engine'] = None",
+            "sys.modules['fdrnn.studies.cli.engine_task'] = None",
             "install fdrnn with Dask's workers",
         ),
     ],
@@ -357,7 +358,9 @@ def test_bad_input(
         (None, "pip install 'fdrnn[dask]'"),
         (object(), "add --workers or --adapt"),
     ):
-        monkeypatch.setattr("fdrnn.studies.cli.engine.find_spec", lambda name, found=found: found)
+        monkeypatch.setattr(
+            "fdrnn.studies.cli.engine_cluster.find_spec", lambda name, found=found: found
+        )
         assert words in error_line("run", study_file, "--dask", "jobqueue:slurm")
 
 

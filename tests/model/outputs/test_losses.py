@@ -73,7 +73,7 @@ class Case:
 
     def expected(self):
         """The predicted probabilities or moments, as the output's NumPy says."""
-        return OUTPUTS[self.name].expectation(self.mean, self.variance, self.own)
+        return OUTPUTS[self.name].expectation((self.mean, self.variance), self.own, self.target)
 
 
 def of_nade(case, certain=False):

@@ -58,7 +58,7 @@ def test_probabilities_of_all_frames_sum_to_1_and_are_those_of_a_loop(biases, or
     np.testing.assert_allclose(nll(frames, *biases, parameters, "float32"), found, rtol=1e-4)
     spread = None if variance is None else variance[None]
     for frame in frames[::37]:
-        (conditional,) = NADE.expectation(mean[None], spread, parameters, frame[None])
+        (conditional,) = NADE.expectation((mean[None], spread), parameters, frame[None])
         expected = frame_probabilities(frame, mean, V, W, indices, variance)
         np.testing.assert_allclose(conditional, expected, rtol=1e-12)
 
@@ -69,7 +69,7 @@ def test_frequencies_of_samples_are_the_probabilities(biases):
     V, W = 2 * rng.standard_normal((2, 3, 11))
     parameters = {"V_nade": V, "W_nade": W, "order_nade": orders(3)[2]}
     drawn = NADE.variates(rng, n, 3)
-    frames = np.array([NADE.realize(mean, variance, parameters, row) for row in drawn])
+    frames = np.array([NADE.realize((mean, variance), parameters, row) for row in drawn])
     every = np.array(list(product((0, 1), repeat=3)))
     expected = np.exp(-nll(every, mean, variance, parameters))
     found = (frames[:, None] == every).all(axis=2).mean(axis=0)
