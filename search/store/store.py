@@ -269,14 +269,16 @@ def schema_version(database: Database) -> int | None:
     StoreError
         If the database cannot be reached or read.
     """
-    if database.file is not None and not database.file.is_file():
-        if database.file.exists():
+    if database.file is not None:
+        # In this order: another process may create the file between the two.
+        if not database.file.exists():
+            # Connecting would leave an empty file behind.
+            return None
+        if not database.file.is_file():
             raise StoreError(
                 f"{database.shown} is no regular file; a store must be one; check --storage or "
                 "FDRNN_STORAGE"
             )
-        # Connecting would leave an empty file behind.
-        return None
     with database.read() as connection:
         if not sa.inspect(connection).has_table(tables.schema.name):
             return None

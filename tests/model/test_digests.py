@@ -39,6 +39,6 @@ def test_other_compilers_vector_widths_and_threads(compiler):
         },
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert done.stdout.count("  same") == len(SIZES), done.stdout
+    assert done.stdout.count("  same") == len(SIZES), done.stdout + done.stderr
