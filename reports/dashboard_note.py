@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.table1 import Row, row
 from fdrnn.reports.numbers.text import number
@@ -52,7 +51,7 @@ def dashboard_page(evidence: Evidence) -> DashboardPage:
 
 
 def _note(evidence: Evidence, row: Row) -> str:
-    parts = [f"## {row.title}: {VARIANTS[row.variant].title}", _progress(row)]
+    parts = [f"## {row.title}: {row.network}", _progress(row)]
     if evidence.best is not None:
         so_far = "" if row.is_complete else " so far"
         parts.append(

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Artefact, Figure, Report, Section
 from fdrnn.reports.figures import (
     best_of_k,
@@ -27,7 +26,7 @@ from fdrnn.reports.numbers.exploration import exploration
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.table1 import Row, table1
 from fdrnn.reports.numbers.text import plural
-from fdrnn.reports.tables import claims, comparison, costs, table3
+from fdrnn.reports.tables import claims, columns, comparison, costs, literature, table3
 from fdrnn.reports.tables import table1 as table1_tables
 from fdrnn.reports.tables.table2 import table2
 
@@ -59,8 +58,14 @@ def build(findings: Findings, *, figures: bool = True, of_exports: bool = False)
 
 def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterator[Section]:
     studies = list(findings.studies.values())
-    results = (*table1_tables.tables(findings.rows), costs.table(studies))
-    yield Section(anchor="results", title="Results", artefacts=results)
+    yield _section(
+        "results",
+        "Results",
+        *table1_tables.tables(findings.rows),
+        columns.table(findings.rows),
+        literature.table() if findings.of_the_paper else None,
+        costs.table(studies),
+    )
     for one in findings.comparisons:
         yield _section(
             f"comparison-{one.name}",
@@ -125,7 +130,7 @@ def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
     kept = evidence.samples
     return _section(
         f"study-{row.study}",
-        f"{row.study}: {VARIANTS[row.variant].title} on {row.title}",
+        f"{row.study}: {row.network} on {row.title}",
         table2(evidence),
         *(_figures(evidence, plain) if figures else []),
         *(samples.artefacts(evidence.name, kept, evidence.data) if kept and figures else []),

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.names import network
 
 TEST_NLL = "test_nll_pooled"
 """Column of the curves of a study that records it."""
@@ -73,12 +73,16 @@ def _is_plain(study: Evidence) -> bool:
     return study.definition.variant == "plain"
 
 
+def _network(study: Evidence) -> str:
+    return network(study.definition.variant, study.definition.output)
+
+
 def _finding(study: Evidence, curve: pd.DataFrame) -> str:
     radius = curve["spectral_radius"].to_numpy(float)
     at_best = curve[curve["epoch"] == study.best_epoch]
     nll = f", test NLL {at_best[TEST_NLL].iloc[0]:.2f} at epoch {study.best_epoch}"
     return (
-        f"{VARIANTS[study.definition.variant].title} ({study.name}, trial {study.selected}): "
+        f"{_network(study)} ({study.name}, trial {study.selected}): "
         f"spectral radius {radius[0]:.2f} after the first epoch, at most {np.nanmax(radius):.2f} "
         f"at epoch {int(np.nanargmax(radius)) + 1}, {radius[-1]:.2f} at the end"
         f"{nll if len(at_best) else ''}"
@@ -89,7 +93,7 @@ def _draw(drawn: dict[Evidence, pd.DataFrame]) -> Drawing:
     figure, ((radius, test),) = style.new_figure(2)
     for study, curve in drawn.items():
         color, line = (style.PLAIN, "--") if _is_plain(study) else (style.FD, "-")
-        label = VARIANTS[study.definition.variant].title
+        label = _network(study)
         epochs = curve["epoch"].to_numpy(float)
         at_best = epochs == study.best_epoch
         for axes, column in ((radius, "spectral_radius"), (test, TEST_NLL)):

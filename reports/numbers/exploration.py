@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence, difference
-from fdrnn.reports.numbers.names import having, in_order, label, numeric_order, value_text
+from fdrnn.reports.numbers.names import having, in_order, label, network, numeric_order, value_text
 from fdrnn.reports.numbers.symbols import unicode
 from fdrnn.search import Choices
 from fdrnn.search.design.space import Parameter
@@ -93,7 +92,7 @@ def _study(evidence: Evidence, ranges: set[str], n_points: int) -> dict[str, Any
     rows = zip(evidence.trials.index, evidence.trials.itertuples(), strict=True)
     return {
         "name": evidence.name,
-        "network": VARIANTS[definition.variant].title,
+        "network": network(definition.variant, definition.output),
         "data": evidence.data.title,
         "selected": evidence.selected,
         "settings": _settings(evidence),

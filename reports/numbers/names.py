@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS
 from fdrnn.search.design.distributions import DIGEST_BITS, Choices, IntRange, Value
 from fdrnn.search.design.space import Parameter
 
@@ -48,6 +49,12 @@ LABELS = {
 _SIGNIFICANT = 4
 _N_PARTS = 4
 _MOST_VALUES = 10
+
+
+def network(variant: str, output: str) -> str:
+    """Return a variant's title, with the output's unless it is the usual one."""
+    title = VARIANTS[variant].title
+    return title if output == DEFAULT_OUTPUT else f"{title}, {OUTPUTS[output].title}"
 
 
 def label(name: str) -> str:

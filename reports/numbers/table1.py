@@ -18,7 +18,7 @@ import pandas as pd
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.reports.numbers.bootstrap import Estimate
 from fdrnn.reports.numbers.evidence import Evidence, difference
-from fdrnn.reports.numbers.names import label
+from fdrnn.reports.numbers.names import label, network
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.text import number
 from fdrnn.search import StudyDefinition, TrialState
@@ -34,7 +34,7 @@ class Row:
         The study's data set as the definition names it and as the table prints it.
     fingerprint
         Fingerprint of the data that the study was made for.
-    study, variant, space, seed, padding
+    study, variant, output, space, seed, padding
         The study's definition; `padding` is the rule of the training and validation loss.
     training
         Its output and other training settings in words; a setting left out has its default.
@@ -57,6 +57,8 @@ class Row:
         Its epoch of the lowest validation NLL, whose parameters were tested.
     valid_nll
         The validation NLL that selected it, under the study's padding rule.
+    valid_nll_masked
+        Its validation NLL without padding, which studies of both rules have.
     test_nll_pooled
         Its test NLL averaged over the predicted steps of all test sequences.
     test_nll_sequence_mean
@@ -86,6 +88,7 @@ class Row:
     fingerprint: str
     study: str
     variant: str
+    output: str = DEFAULT_OUTPUT
     space: str
     seed: int
     padding: str
@@ -99,6 +102,7 @@ class Row:
     selected_trial: int | None
     best_epoch: int | None
     valid_nll: float | None
+    valid_nll_masked: float | None = None
     test_nll_pooled: Estimate
     test_nll_sequence_mean: Estimate
     minus_plain: Estimate = field(default_factory=Estimate)
@@ -114,6 +118,11 @@ class Row:
     repeats: int = 0
     repeats_mean: float | None = None
     repeats_deviation: float | None = None
+
+    @property
+    def network(self) -> str:
+        """The network as reports name it."""
+        return network(self.variant, self.output)
 
     @property
     def trials_left(self) -> int:
@@ -159,6 +168,7 @@ def row(evidence: Evidence) -> Row:
         fingerprint=evidence.data.fingerprint,
         study=definition.name,
         variant=definition.variant,
+        output=definition.output,
         space=definition.space.name,
         seed=definition.seed,
         padding=definition.training.padding,
@@ -171,6 +181,7 @@ def row(evidence: Evidence) -> Row:
         selected_trial=evidence.selected,
         best_epoch=evidence.best_epoch,
         valid_nll=_nll(best, "valid_nll"),
+        valid_nll_masked=_nll(best, "valid_nll_masked"),
         test_nll_pooled=Estimate(**asdict(intervals.pooled), value=_nll(best, "test_nll_pooled")),
         test_nll_sequence_mean=Estimate(
             **asdict(intervals.sequence_mean), value=_nll(best, "test_nll_sequence_mean")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
 from fdrnn.reports.numbers.table1 import PAPERS_DRAWS, Row, frame
@@ -29,7 +28,7 @@ _CAUTION = (
 _PAIRED = "Both networks of one row have the same data, seed and training settings."
 
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
-_NETWORK: Columns[Row] = [("Network", lambda row: VARIANTS[row.variant].title)]
+_NETWORK: Columns[Row] = [("Network", lambda row: row.network)]
 
 
 def tables(rows: Sequence[Row]) -> tuple[Table, ...]:

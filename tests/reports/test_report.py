@@ -48,6 +48,7 @@ def test_every_table_and_figure_is_there(written: Path) -> None:
     stems = {
         "table1",
         "table1-intervals",
+        "literature",
         "studies",
         "costs",
         "table3-jsb",

@@ -1,0 +1,66 @@
+"""Table 1's columns, trained: for each data set of the paper the best network of each kind.
+
+Of several studies of one kind, the one whose selected trial has the lowest masked validation NLL,
+which studies of either padding rule have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fdrnn.model import DEFAULT_OUTPUT
+from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.table1 import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A kind of network, with a column of its own.
+
+    Attributes
+    ----------
+    title
+        As the table prints it.
+    variants
+        The variants that are of this kind.
+    output
+        Their output.
+    """
+
+    title: str
+    variants: frozenset[str]
+    output: str = DEFAULT_OUTPUT
+
+    def has(self, row: Row) -> bool:
+        """Return whether a study's networks are of this kind."""
+        return row.variant in self.variants and row.output == self.output
+
+
+_PLAIN, _FD = frozenset({"plain"}), frozenset({"fast_dropout"})
+
+PAPERS = (Column(title="plain", variants=_PLAIN), Column(title="FD-RNN", variants=_FD))
+"""Columns for which the paper has a number of its own, or one of a plain RNN."""
+
+FURTHER = (
+    Column(title="RNN-NADE", variants=_PLAIN, output="nade"),
+    Column(title="FD-RNN-NADE", variants=_FD, output="nade"),
+)
+"""The others that Table 1 cites, and these with fast dropout."""
+
+
+def best(rows: Sequence[Row], data: str, column: Column) -> Row | None:
+    """Return the row of a data set's best network of a kind, None without a finished trial."""
+    known = [
+        (row.valid_nll_masked, row)
+        for row in rows
+        if row.data == data and column.has(row) and row.valid_nll_masked is not None
+    ]
+    return min(known, key=lambda pair: pair[0], default=(None, None))[1]
+
+
+def data_sets(rows: Sequence[Row]) -> list[str]:
+    """Return the paper's data sets that have a network of `FURTHER`, in the paper's order."""
+    return [
+        data for data in TABLE_1 if any(best(rows, data, column) is not None for column in FURTHER)
+    ]

@@ -1,0 +1,80 @@
+"""Table 1's columns as printed: our networks of each kind beside the cited ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pandas as pd
+
+from fdrnn.reports.artefacts import Columns, Table
+from fdrnn.reports.numbers.columns import FURTHER, PAPERS, Column, best, data_sets
+from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.table1 import Row
+from fdrnn.reports.numbers.text import MISSING, number
+
+
+def table(rows: Sequence[Row]) -> Table | None:
+    """Return the table, a row per data set of the paper; None without a network of `FURTHER`."""
+    data = data_sets(rows)
+    if not data:
+        return None
+    used = [
+        column
+        for column in (*PAPERS, *FURTHER)
+        if any(best(rows, one, column) is not None for one in data)
+    ]
+    titles = {row.data: row.title for row in rows}
+
+    def ours(column: Column) -> Callable[[str], str]:
+        return lambda one: _cell(best(rows, one, column))
+
+    cited: Columns[str] = [
+        ("Paper: FD", lambda one: number(TABLE_1[one].fd)),
+        ("plain*", lambda one: number(TABLE_1[one].plain)),
+        ("RNN-NADE*", lambda one: number(TABLE_1[one].rnn_nade)),
+        ("Deep RNN*", lambda one: number(TABLE_1[one].deep_rnn)),
+    ]
+    return Table.of(
+        data,
+        name="table1-columns",
+        title="Table 1: every column, trained and cited",
+        data=pd.DataFrame(_flat(rows, data, used)),
+        text=[("Data set", lambda one: titles[one])],
+        numbers=[*((column.title, ours(column)) for column in used), *cited],
+        notes=(
+            "Ours: pooled test NLL (draws) of the trial with the lowest masked validation NLL "
+            "among the studies of that kind. Columns marked * are cited by the paper.",
+            *(_studies(rows, data, column) for column in used),
+        ),
+    )
+
+
+def _cell(row: Row | None) -> str:
+    if row is None or row.test_nll_pooled.value is None:
+        return MISSING
+    return f"{number(row.test_nll_pooled.value)} ({row.trials_planned})"
+
+
+def _flat(
+    rows: Sequence[Row], data: Sequence[str], columns: Sequence[Column]
+) -> Iterator[dict[str, object]]:
+    for one in data:
+        for column in columns:
+            row = best(rows, one, column)
+            if row is not None:
+                yield {
+                    "data": one,
+                    "column": column.title,
+                    "study": row.study,
+                    "trials_planned": row.trials_planned,
+                    "trials_finished": row.trials_finished,
+                    "selected_trial": row.selected_trial,
+                    "valid_nll_masked": row.valid_nll_masked,
+                    "test_nll_pooled": row.test_nll_pooled.value,
+                    "test_nll_sequence_mean": row.test_nll_sequence_mean.value,
+                }
+
+
+def _studies(rows: Sequence[Row], data: Sequence[str], column: Column) -> str:
+    found = [row for one in data if (row := best(rows, one, column)) is not None]
+    return f"{column.title}: {', '.join(row.study for row in found)}."

@@ -1,0 +1,64 @@
+"""Table 1's columns as printed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from made_row import ROW
+
+from fdrnn.reports.numbers.table1 import Estimate, Row
+from fdrnn.reports.tables import columns
+
+
+def _row(study: str, variant: str, output: str, masked: float | None, pooled: float) -> Row:
+    return replace(
+        ROW,
+        study=study,
+        variant=variant,
+        output=output,
+        valid_nll_masked=masked,
+        test_nll_pooled=Estimate(value=pooled),
+    )
+
+
+FD = _row("jsb", "fast_dropout", "bernoulli", 8.2, 8.147)
+PLAIN_NADE = _row("jsb-nade-plain", "plain", "nade", 5.6, 5.66)
+# The first has the lower test NLL, the second the lower validation NLL.
+NADE = [
+    _row("jsb-nade", "fast_dropout", "nade", 5.30, 5.20),
+    _row("jsb-nade-wide", "fast_dropout", "nade", 5.25, 5.31),
+]
+
+
+def test_a_column_has_the_study_with_the_lowest_masked_validation_nll() -> None:
+    table = columns.table([FD, PLAIN_NADE, *NADE])
+    assert table is not None
+    assert dict(zip(table.header, table.rows[0], strict=True)) == {
+        "Data set": "JSB Chorales",
+        "FD-RNN": "8.15 (32)",
+        "RNN-NADE": "5.66 (32)",
+        "FD-RNN-NADE": "5.31 (32)",
+        "Paper: FD": "8.01",
+        "plain*": "8.58",
+        "RNN-NADE*": "5.19",
+        "Deep RNN*": "7.92",
+    }
+    assert "FD-RNN-NADE: jsb-nade-wide." in table.notes
+    chosen = table.data.set_index("column").loc["FD-RNN-NADE"]
+    assert (chosen["study"], chosen["test_nll_pooled"]) == ("jsb-nade-wide", 5.31)
+
+
+def test_only_the_papers_data_and_further_networks_make_the_table() -> None:
+    own = replace(NADE[0], data="mine.npz")
+    untrained = replace(NADE[0], valid_nll_masked=None)
+    assert columns.table([FD, own, untrained]) is None
+
+
+def test_an_untrained_network_leaves_a_dash() -> None:
+    piano = replace(PLAIN_NADE, data="piano", title="Piano-midi.de", study="piano-nade-plain")
+    table = columns.table([PLAIN_NADE, piano, NADE[0]])
+    assert table is not None
+    assert [row[:3] for row in table.rows] == [
+        ("Piano-midi.de", "5.66 (32)", "-"),
+        ("JSB Chorales", "5.66 (32)", "5.20 (32)"),
+    ]
