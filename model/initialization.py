@@ -16,8 +16,9 @@ from fdrnn.model.spectral import spectral_radius
 Parameters = dict[str, npt.NDArray[np.float32]]
 """W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, A), b_y (A,): D columns, A activations.
 
-An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well; weight noise
-and the Gaussian output add logarithms of variances, NADE its weights and the order of its columns.
+An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well; several layers
+have W_rec (N H, H), b_h (L H,), h0 (1, J H) and W_between ((L - 1) H, H); weight noise and the
+Gaussian output add logarithms of variances, NADE its weights and the order of its columns.
 """
 
 OUTPUT_BIAS = TrainingSettings.output_bias
@@ -46,22 +47,34 @@ def initial_parameters(
 
     of_rec_out = deviation(hyperparameters.sigma2_rec_out, init_scale)
     of_in = deviation(hyperparameters.sigma2_in, init_scale)
-    recurrent = weights.normal(0.0, of_rec_out, (n_hidden, n_hidden))
-    limit = hyperparameters.max_incoming
-    if limit is not None and limit < n_hidden:
-        recurrent *= kept_connections(connections, recurrent.shape, limit)
-    # Rounded so that the last bits of LAPACK, which depend on the CPU, do not matter.
-    radius = float(f"{spectral_radius(recurrent, tolerance=0.0):.5g}")
-    recurrent *= hyperparameters.spectral_radius / radius
     drawn = {
         "W_in": inputs.normal(0.0, of_in, (n_features, n_hidden)),
-        "W_rec": recurrent,
+        "W_rec": recurrent_matrix(hyperparameters, init_scale, weights, connections),
         "b_h": np.zeros(n_hidden),
         "h0": np.zeros((1, n_hidden)),
         "W_out": outputs.normal(0.0, of_rec_out, (n_hidden, n_outputs)),
         "b_y": np.full(n_outputs, OUTPUT_BIAS),
     }
     return {name: value.astype(np.float32) for name, value in drawn.items()}
+
+
+def recurrent_matrix(
+    hyperparameters: Hyperparameters,
+    init_scale: str,
+    weights: np.random.Generator,
+    connections: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """Draw a matrix (H, H) between hidden units, sparse and of the set spectral radius."""
+    n_hidden = hyperparameters.n_hidden
+    spread = deviation(hyperparameters.sigma2_rec_out, init_scale)
+    drawn = weights.normal(0.0, spread, (n_hidden, n_hidden))
+    limit = hyperparameters.max_incoming
+    if limit is not None and limit < n_hidden:
+        drawn *= kept_connections(connections, drawn.shape, limit)
+    # Rounded so that the last bits of LAPACK, which depend on the CPU, do not matter.
+    radius = float(f"{spectral_radius(drawn, tolerance=0.0):.5g}")
+    drawn *= hyperparameters.spectral_radius / radius
+    return drawn
 
 
 def with_sparse_in_out(parameters: Parameters, limit: int, seed: int) -> Parameters:

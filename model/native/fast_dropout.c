@@ -30,35 +30,42 @@ inline bool scale_matrices(npy_intp R, npy_intp D, npy_intp H, npy_intp G, bool 
 }
 
 /*
- * dW_in and dW_rec of a pass over all rows. `scratch` is of the shape of W_rec, c0 the variance
- * input of the initial state; of_variance is NULL for a layer without variances.
+ * dW_rec (H, G) of a pass over all rows. `scratch` is of its shape, `before` (R, H) the states that
+ * rows continue and c their variance input, `before0` and c0 (S, H) those of the initial state;
+ * of_variance is NULL for a layer without variances.
  */
 template <typename real>
-inline bool fast_dropout_weight_gradients(
-    const Packing &rows, npy_intp D, npy_intp H, npy_intp G, real factor, real p_keep_hidden,
-    real p_keep_input, const real *x, const real *W_in, const real *W_rec,
-    const RecurrentGradient<real> &of_mean, const RecurrentGradient<real> *of_variance,
-    const real *mean, const real *mean0, const real *c, const real *c0, real *scratch,
-    Workspace<real> &workspace, real *dW_in, real *dW_rec) {
-    of_mean.weights(rows, mean, mean0, dW_rec, workspace);
-    product_at(D, G, rows.R, x, of_mean.d, false, dW_in, workspace);
+inline void recurrent_weight_gradient(const Packing &rows, npy_intp H, npy_intp G, real factor,
+                                      real p_keep, const real *W,
+                                      const RecurrentGradient<real> &of_mean,
+                                      const RecurrentGradient<real> *of_variance,
+                                      const real *before, const real *before0, const real *c,
+                                      const real *c0, real *scratch, Workspace<real> &workspace,
+                                      real *dW) {
+    of_mean.weights(rows, before, before0, dW, workspace);
     if (!of_variance) {
-        rescale(H * G, factor, dW_rec);
-        rescale(D * G, p_keep_input, dW_in);
-        return true;
+        rescale(H * G, factor, dW);
+        return;
     }
     of_variance->weights(rows, c, c0, scratch, workspace);
-    weight_gradient(H * G, factor, p_keep_hidden, W_rec, scratch, dW_rec);
-    if (!(p_keep_input < real(1))) {
-        rescale(D * G, p_keep_input, dW_in);
+    weight_gradient(H * G, factor, p_keep, W, scratch, dW);
+}
+
+/* dW_in (D, G) from da and, unless it is NULL, dv (R, G); false if there is no memory. */
+template <typename real>
+inline bool input_weight_gradient(npy_intp R, npy_intp D, npy_intp G, real p_keep, const real *x,
+                                  const real *W, const real *da, const real *dv,
+                                  Workspace<real> &workspace, real *dW) {
+    product_at(D, G, R, x, da, false, dW, workspace);
+    if (!dv || !(p_keep < real(1))) {
+        rescale(D * G, p_keep, dW);
         return true;
     }
-    real *x_squared = workspace.get(rows.R * D), *dW_variance = workspace.get(D * G);
+    real *x_squared = workspace.get(R * D), *dW_variance = workspace.get(D * G);
     if (workspace.failed) return false;
-    scaled_square(rows.R * D, x, real(1), x_squared);
-    product_at(D, G, rows.R, x_squared, of_variance->d, false, dW_variance, workspace);
-    weight_gradient(D * G, p_keep_input, p_keep_input * (real(1) - p_keep_input), W_in,
-                    dW_variance, dW_in);
+    scaled_square(R * D, x, real(1), x_squared);
+    product_at(D, G, R, x_squared, dv, false, dW_variance, workspace);
+    weight_gradient(D * G, p_keep, p_keep * (real(1) - p_keep), W, dW_variance, dW);
     return true;
 }
 

@@ -188,9 +188,10 @@ int kernel(ARGUMENTS) {
         memset(d_variance0, 0, S0 * H * sizeof(real));
         memset(d_cell_variance0, 0, S1 * H * sizeof(real));
     }
-    return fast_dropout_weight_gradients(rows, D, H, G, p_rec, p_rec, p_in, x, W_in, W_rec,
-                                         of_mean, spread, mean, mean0, c, c0, scratch, workspace,
-                                         d_W_in, d_W_rec)
+    recurrent_weight_gradient(rows, H, G, p_rec, p_rec, W_rec, of_mean, spread, mean, mean0, c, c0,
+                              scratch, workspace, d_W_rec);
+    return input_weight_gradient(R, D, G, p_in, x, W_in, da, stochastic ? dv : NULL, workspace,
+                                 d_W_in)
                ? 0
                : -1;
 }

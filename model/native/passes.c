@@ -126,8 +126,8 @@ struct RecurrentGradient {
           successors(rows.constant() ? NULL : workspace.get(rows.R * G_)),
           first(workspace.get(rows.S * G_)), future(workspace.get(rows.widest() * K_)) {}
 
-    void read_next_step(npy_intp n, npy_intp row) const {
-        W_transposed.multiply(n, successors ? successors + row * G : d + (row + n) * G, false,
+    void read_next_step(npy_intp n, npy_intp row, bool add = false) const {
+        W_transposed.multiply(n, successors ? successors + row * G : d + (row + n) * G, add,
                               future);
     }
     void gather(npy_intp n_before, npy_intp n, npy_intp row) const {
@@ -135,9 +135,9 @@ struct RecurrentGradient {
             gather_successors(n_before, n, G, d + row * G, successors + (row - n_before) * G);
     }
     /* The gradient of the initial rows (S, K). */
-    void initial_state(const Packing &rows, real *d_initial) const {
+    void initial_state(const Packing &rows, real *d_initial, bool add = false) const {
         gather_successors(rows.S, rows.n_rows[0], G, d, first);
-        W_transposed.multiply(rows.S, first, false, d_initial);
+        W_transposed.multiply(rows.S, first, add, d_initial);
     }
     /* dW (K, G): one product over the rows that have a successor, and the initial rows. */
     void weights(const Packing &rows, const real *before, const real *initial, real *dW,

@@ -32,9 +32,10 @@ int kernel(ARGUMENTS) {
         if (passes) variance_input(S * H, p_keep_hidden, mean0, variance0, c0);
         else dropout_variance_input(S * H, p_keep_hidden, mean0, c0);
     }
-    return fast_dropout_weight_gradients(rows, D, H, H, mean_factor, p_keep_hidden, p_keep_input,
-                                         x, W_in, W_rec, of_mean, spread, mean, mean0, c, c0,
-                                         scratch, workspace, d_W_in, d_W_rec)
+    recurrent_weight_gradient(rows, H, H, mean_factor, p_keep_hidden, W_rec, of_mean, spread, mean,
+                              mean0, c, c0, scratch, workspace, d_W_rec);
+    return input_weight_gradient(R, D, H, p_keep_input, x, W_in, da, stochastic ? dv : NULL,
+                                 workspace, d_W_in)
                ? 0
                : -1;
 }
