@@ -47,7 +47,7 @@ struct Buffer {
 /* Buffers kept between calls, each of which requests them in the same order. */
 template <typename real>
 struct Workspace {
-    Buffer<real> buffers[16];
+    Buffer<real> buffers[96]; /* deep_grad.c requests the most: 11 for each layer */
     Buffer<real> panels; /* of a weight gradient, each of which overwrites the previous */
     int used;
     bool failed; /* whether there was no memory; a Python MemoryError is set */

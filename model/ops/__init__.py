@@ -7,6 +7,7 @@ Rates are 0-d inputs, so that a new value compiles nothing. Building a graph wit
 numbers of axes raises TypeError, running it with shapes that do not fit ValueError.
 """
 
+from fdrnn.model.ops.deep import DeepLayers
 from fdrnn.model.ops.dropout import DropoutRecurrentLayer
 from fdrnn.model.ops.elementwise import exponential, logarithm, softplus
 from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
@@ -22,6 +23,7 @@ __all__ = [
     "AffineMoments",
     "AveragedSoftmax",
     "BernoulliOutput",
+    "DeepLayers",
     "DropoutRecurrentLayer",
     "GaussianWeightsLayer",
     "GaussianWeightsProduct",

@@ -18,7 +18,8 @@ its weight gradients        (T B, H)' x (T B, D)                   2
 
 Our own kernel makes the same; see `fdrnn.model.timing.kernel`. Two of each for fast dropout, as
 means and variances have products of their own; as many as `Variant.n_products` for others. G is
-`Variant.n_gates`, 1 except for gated cells.
+`Variant.n_gates`, 1 except for gated cells. The first three are made for each of as many matrices
+as `Variant.n_matrices` counts.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def training_step_products(
     n_features: int,
     n_products: int = 2,
     n_gates: int = 1,
+    n_matrices: int = 1,
     ours: bool = False,
 ) -> Callable[[], None]:
     """Return a function that makes the products of one step, on random matrices.
@@ -50,8 +52,8 @@ def training_step_products(
     ----------
     batch_size, n_hidden, n_steps, n_features
         B, H, T, D.
-    n_products, n_gates
-        `Variant.n_products`, `Variant.n_gates`.
+    n_products, n_gates, n_matrices
+        `Variant.n_products`, `Variant.n_gates`, `Variant.n_matrices`.
     ours
         Whether to make them with ``native/product.c``, which packs a matrix of the recurrence once,
         instead of OpenBLAS.
@@ -65,14 +67,18 @@ def training_step_products(
     product = _packed if ours else _unpacked(b"N")
     product_of_transposed = _of_transposed if ours else _unpacked(b"T")
     n_columns = n_gates * n_hidden
-    forward = product(matrix(batch_size, n_hidden), matrix(n_hidden, n_columns), n_steps)
-    backward = product(matrix(batch_size, n_columns), matrix(n_columns, n_hidden), n_steps)
     hidden, gradient = matrix(n_rows, n_hidden), matrix(n_rows, n_columns)
     x, z = matrix(n_rows, n_features), matrix(n_rows, n_features)
+    recurrence = [
+        (
+            product(matrix(batch_size, n_hidden), matrix(n_hidden, n_columns), n_steps),
+            product(matrix(batch_size, n_columns), matrix(n_columns, n_hidden), n_steps),
+            product_of_transposed(hidden, gradient, 1),
+        )
+        for _ in range(n_matrices)
+    ]
     calls = [
-        forward,
-        backward,
-        product_of_transposed(hidden, gradient, 1),
+        *(call for calls in recurrence for call in calls),
         product(x, matrix(n_features, n_columns), 1),
         product_of_transposed(x, gradient, 1),
         product(hidden, matrix(n_hidden, n_features), 1),

@@ -154,8 +154,9 @@ def time_variants(batch_size: int, n_hidden: int, n_rounds: int) -> list[Variant
         parameters = variant.initial_parameters(
             hyperparameters, N_FEATURES, N_FEATURES, "variance", seed=0
         )
+        of_variant = variant.n_products, variant.n_gates, variant.n_matrices(hyperparameters)
         calls[f"products {name}"] = training_step_products(
-            batch_size, n_hidden, N_STEPS, N_FEATURES, variant.n_products, variant.n_gates
+            batch_size, n_hidden, N_STEPS, N_FEATURES, *of_variant
         )
         calls[f"step {name}"] = training_step(hyperparameters, parameters, batch, name)
     seconds = interleave(calls, n_rounds)

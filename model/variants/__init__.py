@@ -32,6 +32,12 @@ _MODULES = {
     "dropout": "dropout",
     "lstm": "lstm",
     "lstm_fast_dropout": "lstm",
+    "stacked": "deep",
+    "stacked_fast_dropout": "deep",
+    "deep_transition": "deep",
+    "deep_transition_fast_dropout": "deep",
+    "deep_output": "deep",
+    "deep_output_fast_dropout": "deep",
     "weight_noise_fast": "weight_noise",
     "weight_noise": "weight_noise",
 }
@@ -54,20 +60,20 @@ def require_decomposition(variant: str) -> None:
     Raises
     ------
     DecompositionError
-        If its layers pass no variances on.
+        If it has no variances, or several hidden layers.
     """
     if not VARIANTS[variant].decomposes:
         able = ", ".join(name for name, other in VARIANTS.own.items() if other.decomposes)
         raise DecompositionError(
-            "variant must pass variances on, or draws of them, for its gradient to have a "
-            f"regulariser's part ({able}), got {variant!r}"
+            "variant must have one recurrent layer that passes variances on, or draws of them, for "
+            f"its gradient to have a regulariser's part ({able}), got {variant!r}"
         )
 
 
 def recordable(variant: str) -> tuple[str, ...]:
     """Return what of `fdrnn.model.settings.RECORDABLE` a study of the variant can record.
 
-    The parts of the gradient need a variant that passes variances on; mean and scale of the noise
+    The parts of the gradient need a variant that decomposes; mean and scale of the noise
     term need one that draws it.
     """
     able = VARIANTS[variant]

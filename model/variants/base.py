@@ -113,7 +113,7 @@ class Variant(ABC):
     typical: CommonHyperparameters
 
     parameter_axes: ClassVar[Mapping[str, int]] = PARAMETER_AXES
-    """Names of the parameters and their numbers of axes. ``h0`` must be (1, n_hidden)."""
+    """Names of the parameters and their numbers of axes. ``h0`` must be (1, width of a state)."""
 
     untrained: ClassVar[frozenset[str]] = frozenset()
     """Parameters that training leaves as they are drawn."""
@@ -135,7 +135,7 @@ class Variant(ABC):
     """Columns of W_in and W_rec divided by n_hidden."""
 
     decomposes: ClassVar[bool] = False
-    """Whether `fdrnn.model.gradients.decompose` applies: the layer passes dropout variances."""
+    """Whether `fdrnn.model.gradients.decompose` applies: one layer, with dropout variances."""
 
     @property
     def hyperparameters(self) -> type[CommonHyperparameters]:
@@ -163,6 +163,10 @@ class Variant(ABC):
         from fdrnn.model.initialization import initial_parameters
 
         return initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
+
+    def n_matrices(self, hyperparameters: Any) -> int:
+        """Count the matrices between hidden units, each of `n_gates` times n_hidden columns."""
+        return 1
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
         """Return the matrix (H, H) whose spectral radius is recorded."""

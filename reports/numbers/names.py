@@ -30,6 +30,8 @@ LABELS = {
     "mean_factor": "factor of the recurrent mean",
     "weight_decay": "weight decay",
     "sigma2_noise": "sigma^2 of the weight noise",
+    "n_layers": "layers",
+    "dropout_between_layers": "dropout: between layers",
     "n_nade": "hidden units of NADE",
     "sigma2_nade": "sigma^2 of NADE's weights",
     "column_order": "order of NADE's columns",

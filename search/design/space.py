@@ -307,6 +307,16 @@ _LSTM_FAST_DROPOUT = _derived(
 
 _LSTM = _derived("lstm", _LSTM_FAST_DROPOUT, *_DROPOUT)
 
+# One layer is the ordinary network, which has spaces of its own.
+_DEEP_PLAIN = _derived("deep-plain", _TABLE_2_PLAIN, n_layers=[2, 3])
+
+_DEEP_WIDE = _derived(
+    "deep-wide",
+    _TABLE_2_WIDE,
+    n_layers=[2, 3],
+    dropout_between_layers=[tenths / 10 for tenths in range(6)],
+)
+
 # The paper gives no numbers for weight noise. Draws of variance 0.01 would add matrices of spectral
 # radius 1.4 to 2.4 to W_rec: gradients that explode at the first minibatch. 0.000001 is next to no
 # noise.
@@ -349,6 +359,8 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _DROPOUT_EVERYWHERE,
             _LSTM,
             _LSTM_FAST_DROPOUT,
+            _DEEP_PLAIN,
+            _DEEP_WIDE,
             _WEIGHT_NOISE,
             _NADE,
             *_TABLE_3,

@@ -77,6 +77,13 @@ def test_spaces_of_lstm_and_weight_noise() -> None:
     assert choices("weight-noise") == choices("table2-plain") | noise
 
 
+def test_spaces_of_several_layers() -> None:
+    layers: dict[str, list[object]] = {"n_layers": [2, 3]}
+    assert choices("deep-plain") == choices("table2-plain") | layers
+    between = {"dropout_between_layers": TABLE_2["dropout_hidden_to_hidden"]}
+    assert choices("deep-wide") == choices("table2-wide") | layers | between
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_spaces_share_the_draws_of_parameters_they_have_in_common(space: str) -> None:
     here, there = draw(SPACES[space], 2013, range(4)), draw(SPACES["table2"], 2013, range(4))
