@@ -32,6 +32,32 @@ COMPARISONS = {"compare-jsb", "compare-bach"}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
+FORMS = ("stacked", "deep_transition", "deep_output")
+DEEP = {
+    f"{data}-{variant}".replace("_", "-"): variant
+    for data, variants in (
+        ("jsb", [form + suffix for form in FORMS for suffix in ("", "_fast_dropout")]),
+        *(
+            (
+                data,
+                ("deep_transition", "deep_transition_fast_dropout", "stacked_fast_dropout"),
+            )
+            for data in ("nottingham", "musedata", "piano")
+        ),
+    )
+    for variant in variants
+}
+"""Variants of the studies of several layers."""
+PASCANU = {
+    "pascanu-jsb-stacked": ("stacked", 400, 2),
+    "pascanu-jsb-deep-transition": ("deep_transition", 400, 2),
+    "pascanu-musedata-stacked": ("stacked", 600, 2),
+    **{
+        f"pascanu-{data}-deep-output": ("deep_output", 400, 3)
+        for data in ("jsb", "nottingham", "musedata")
+    },
+}
+"""Variant, units and layers of the studies of Pascanu et al.'s sizes."""
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
 DEVIATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -52,7 +78,9 @@ def of_variant(variant: str) -> str:
     return f"jsb-{variant.replace('_', '-')}"
 
 
-OTHER_VARIANTS = [name for name in VARIANTS if name not in {"fast_dropout", "plain"}]
+OTHER_VARIANTS = [
+    name for name in VARIANTS if name not in {"fast_dropout", "plain", *DEEP.values()}
+]
 
 
 def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
@@ -60,7 +88,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
     own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | NADE | set(DEVIATIONS)
-    assert set(names()) == expected | others | own
+    assert set(names()) == expected | others | own | set(DEEP) | set(PASCANU)
 
 
 @pytest.mark.parametrize("variant", OTHER_VARIANTS)
@@ -110,6 +138,32 @@ def test_a_study_of_nade_differs_in_output_padding_halving_and_nade_s_part_of_it
     changed = {"output": "nade", "halving": study.halving, "space": study.space}
     training = replace(other.training, padding="masked")
     assert study == replace(other, name=name, training=training, **changed)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_a_study_of_several_layers_differs_in_variant_space_and_halving(name: str) -> None:
+    study, variant = find(name), DEEP[name]
+    fast = variant.endswith("_fast_dropout")
+    other = find(study.data + ("-wide" if fast else "-plain"))
+    assert study.halving is not None
+    space = SPACES["deep-wide" if fast else "deep-plain"]
+    changed = {"variant": variant, "halving": study.halving, "space": space}
+    assert study == replace(other, name=name, **changed)
+
+
+@pytest.mark.parametrize("name", PASCANU)
+def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
+    study, (variant, n_hidden, n_layers) = find(name), PASCANU[name]
+    other = find(f"{study.data}-deep-transition")
+    assert study == replace(other, name=name, variant=variant, space=study.space)
+    sizes = {"n_hidden": n_hidden, "n_layers": n_layers}
+    for parameter in study.space.parameters:
+        drawn = parameter.distribution
+        if parameter.name in sizes:
+            assert drawn.fixed
+            assert drawn.extremes == (sizes[parameter.name],)
+        else:
+            assert parameter == other.space[parameter.name]
 
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
