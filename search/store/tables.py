@@ -83,15 +83,23 @@ class BigInteger(Integer):
     cache_ok = True
 
 
+_TIMES_S = (0.0, 1e11)
+
+
 class Time(sa.types.TypeDecorator[float]):
-    """Seconds since 1970; reading another value than a number is an error."""
+    """Seconds since 1970; reading what is no time is an error."""
 
     impl = sa.Double
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> float | None:
         """Return the time that is read."""
-        return None if value is None else float(value)
+        if value is None:
+            return None
+        seconds = float(value)
+        if not _TIMES_S[0] <= seconds <= _TIMES_S[1]:
+            raise ValueError(f"a time in seconds since 1970 is expected, got {shown(value)}")
+        return seconds
 
 
 class Object(sa.types.TypeDecorator[dict[str, Any]]):
@@ -137,7 +145,6 @@ _STATE = sa.Enum(
 _LARGEST = 2**31 - 1
 # A repeat has a negative number.
 _RANGES = {"seed": (0, 2**63 - 1), "epoch": (1, _LARGEST), "config_index": (-_LARGEST, _LARGEST)}
-_TIMES_S = (0.0, 1e11)
 
 
 def value_range(column: sa.Column[Any]) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -117,7 +118,7 @@ def _run(
     if scenario == "rungs":
         return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    n_epochs = {"restarts": 230, "long": 230, "signals": 400, "hangs": 600}.get(
+    n_epochs = {"restarts": 230, "long": 230, "signals": 800, "hangs": 1200}.get(
         scenario, 20 if scenario in _SHORT else 110
     )
     # A trial that ends while the server hangs waits for it; training is to continue meanwhile.
@@ -165,12 +166,14 @@ def main() -> int:
     )
     parser.add_argument("--epochs", type=int, help="epochs of each small trial")
     parser.add_argument("--trials", type=int, default=32, help="trials of each study")
-    parser.add_argument("--pause", type=float, default=60.0, help="most seconds before a signal")
+    parser.add_argument("--pause", type=float, default=30.0, help="most seconds before a signal")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(_SCENARIOS)
     if unknown:
         parser.error(f"unknown scenario {', '.join(unknown)}; known: {', '.join(_SCENARIOS)}")
+    # nohup ignores SIGHUP, and all commands that it starts would; they do as on a terminal.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     outcomes = []
     with (
         PostgresServer(settings=_SETTINGS) as server,

@@ -108,6 +108,7 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
         ("trials", "hyperparameters", "{bad", "a row is damaged: JSONDecodeError"),
         ("trials", "valid_nll", "late", "a row is damaged: ValueError: could not convert .*late"),
         ("studies", "definition", "[1]", "a row is damaged: .* object is expected"),
+        ("studies", "created_at", "1e300", "a row is damaged: ValueError: a time in seconds since"),
         ("studies", "data", "{}", "'noise' in store .* is damaged: its data"),
     ],
 )
