@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct, RecurrentLayer
 from fdrnn.model.toolchain import theano
 from oracles import numpy_weight_noise as oracle
+from oracles import uncompiled
 from oracles.directions import assert_gradients
 from oracles.numpy_network import tanh_moments
 
@@ -29,7 +30,7 @@ def compiled(dtype="float64"):
     loss = (weights[0] * mean).sum() + (weights[1] * variance).sum()
     gradients = theano.grad(loss, parameters)
     inputs = [x, n_rows, *parameters, *weights]
-    return theano.function(inputs, [loss, *gradients, mean, variance])
+    return uncompiled.function(inputs, [loss, *gradients, mean, variance])
 
 
 class Case:
@@ -168,7 +169,8 @@ def test_presynaptic_moments_are_those_of_drawn_weights():
     parameters = [T.dmatrix() for _ in range(7)]
     _, _, a, v, _ = GaussianWeightsLayer()(parameters[0], n_rows := T.lvector(), *parameters[1:],
                                            b := T.dvector())  # fmt: skip
-    got_mean, got_variance = theano.function([parameters[0], n_rows, *parameters[1:], b], [a, v])(
+    moments = uncompiled.function([parameters[0], n_rows, *parameters[1:], b], [a, v])
+    got_mean, got_variance = moments(
         x[None], np.array([1]), m[None], s[None], means["W_in"], variances["W_in"],
         means["W_rec"], variances["W_rec"], rest["b_h"],
     )  # fmt: skip
@@ -206,7 +208,7 @@ def plain_layer(case):
     state = [T.dmatrix() for _ in range(4)]
     mean, *_ = RecurrentLayer("plain")(x, n_rows, *state, b, one, one, one)
     names = ("mean0", "variance0", "M_in", "M_rec", "b_h")
-    function = theano.function([x, n_rows, *state, b], mean)
+    function = uncompiled.function([x, n_rows, *state, b], mean)
     return function(case.x, case.n_rows, *(case.parameters[name] for name in names))
 
 
@@ -249,7 +251,7 @@ def compiled_product(dtype="float64"):
     weights = [T.TensorType(dtype, (False,) * 2)() for _ in range(2)]
     outputs = GaussianWeightsProduct()(*inputs)
     loss = sum((w * output).sum() for w, output in zip(weights, outputs, strict=True))
-    return theano.function([*inputs, *weights], [loss, *theano.grad(loss, inputs), *outputs])
+    return uncompiled.function([*inputs, *weights], [loss, *theano.grad(loss, inputs), *outputs])
 
 
 def product_arguments(n_rows, n_hidden, n_features):

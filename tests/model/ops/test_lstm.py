@@ -8,6 +8,7 @@ from scipy.special import expit
 
 from fdrnn.model.ops import BernoulliOutput, LstmLayer
 from fdrnn.model.toolchain import theano
+from oracles import uncompiled
 from oracles.directions import assert_gradients
 from oracles.numpy_lstm import NumpyLstm, product_moments, random_lstm_parameters, without_variance
 from oracles.numpy_network import sigmoid_moments, tanh_moments
@@ -46,14 +47,14 @@ def compiled(dtype="float64", stochastic=True):
     parameters = [*parameters, W_out, b_y]
     gradients = theano.grad(loss, parameters)
     inputs = [x, n_rows, *parameters, target, weights, *rates, p_out, fast]
-    return theano.function(inputs, [loss, *gradients, nll, mean, variance])
+    return uncompiled.function(inputs, [loss, *gradients, nll, mean, variance])
 
 
 @cache
 def compiled_layer(stochastic=True):
     """The layer's own outputs, in double precision."""
     x, n_rows, parameters, rates, layer = symbolic_layer("float64", stochastic)
-    return theano.function([x, n_rows, *parameters, *rates], list(layer))
+    return uncompiled.function([x, n_rows, *parameters, *rates], list(layer))
 
 
 class Case:

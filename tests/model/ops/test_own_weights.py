@@ -5,6 +5,7 @@ import pytest
 
 from fdrnn.model.ops import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.toolchain import theano
+from oracles import uncompiled
 
 T = theano.tensor
 NAMES = ["a", "h0", "W"]
@@ -17,7 +18,9 @@ def compiled(dtype="float64"):
     n_rows = T.lvector()
     h = OwnWeightsLayer()(a, n_rows, h0, W)
     loss = (weights * h).sum()
-    return theano.function([a, n_rows, h0, W, weights], [loss, *theano.grad(loss, [a, h0, W]), h])
+    return uncompiled.function(
+        [a, n_rows, h0, W, weights], [loss, *theano.grad(loss, [a, h0, W]), h]
+    )
 
 
 class Case:
@@ -96,7 +99,7 @@ def compiled_product(dtype="float64"):
     x, W, weights = (T.TensorType(dtype, (False,) * n)() for n in (2, 3, 2))
     y = OwnWeightsProduct()(x, W)
     gradients = theano.grad((weights * y).sum(), [x, W])
-    return theano.function([x, W, weights], [y, *gradients])
+    return uncompiled.function([x, W, weights], [y, *gradients])
 
 
 @pytest.mark.parametrize("size", [(4, 3, 5, 2), (1, 1, 1, 1), (7, 2, 17, 9), (3, 4, 1, 8)], ids=str)

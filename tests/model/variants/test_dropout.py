@@ -7,6 +7,7 @@ from fdrnn.model import moments
 from fdrnn.model.ops import DropoutRecurrentLayer
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants.dropout import inverted_mask
+from oracles import uncompiled
 from oracles.numpy_noisy import masked_nll
 from oracles.variant_graph import TrainingCase
 
@@ -93,7 +94,7 @@ def test_rows_may_join_and_end_each_with_its_mask(n_rows, n_start):
     weight = T.dmatrix()
     state, _ = DropoutRecurrentLayer()(*symbols)
     gradients = theano.grad((weight * state).sum(), symbols[2:6])
-    function = theano.function([*symbols, weight], [state, *gradients])
+    function = uncompiled.function([*symbols, weight], [state, *gradients])
 
     def by_rows(**changed):
         v = {**values, **changed}
@@ -130,6 +131,6 @@ def test_rows_may_join_and_end_each_with_its_mask(n_rows, n_start):
 def test_shapes_that_do_not_fit(change, message):
     values = layer_arguments(np.random.default_rng(0), [3, 3], 1)
     symbols = [T.dmatrix(), T.lvector(), *(T.dmatrix() for _ in range(3)), T.dvector(), T.dmatrix()]
-    function = theano.function(symbols, DropoutRecurrentLayer()(*symbols)[0])
+    function = uncompiled.function(symbols, DropoutRecurrentLayer()(*symbols)[0])
     with pytest.raises(ValueError, match=message):
         function(*{**values, **change}.values())

@@ -11,6 +11,7 @@ from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation
 from fdrnn.model.network import network
 from fdrnn.model.ops import RecurrentLayer
 from fdrnn.model.toolchain import theano
+from oracles import uncompiled
 from oracles.numpy_network import NumpyNetwork, rectifier_moments
 from oracles.variant_graph import TrainingCase
 
@@ -113,7 +114,7 @@ def one_rectifier(dtype, means, variances):
         T.TensorType(dtype, ())  # fmt: skip
     arguments = [matrix(), T.lvector(), *(matrix() for _ in range(4)), vector(), scalar(),
                  scalar(), scalar()]  # fmt: skip
-    layer = theano.function(arguments, list(RecurrentLayer("rectifier")(*arguments)[:2]))
+    layer = uncompiled.function(arguments, list(RecurrentLayer("rectifier")(*arguments)[:2]))
     n = len(means)
     one = np.ones((), dtype)
     # Unit j of the state before has the variance, and a weight of 1 to unit j alone.

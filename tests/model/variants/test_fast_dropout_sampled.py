@@ -6,6 +6,7 @@ from scipy.special import expit
 
 from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 from fdrnn.model.toolchain import theano
+from oracles import uncompiled
 from oracles.numpy_network import NumpyNetwork, tanh_moments
 from oracles.numpy_noisy import sampled_nll
 from oracles.variant_graph import TrainingCase
@@ -54,7 +55,7 @@ def hidden_draws(p_input, p_hidden, n_draws, seed=0):
     }
     arguments = [T.dmatrix(), T.lvector(), *(T.dmatrix() for _ in range(4)), T.dvector(),
                  *(T.dscalar() for _ in range(3)), T.dmatrix()]  # fmt: skip
-    layer = theano.function(
+    layer = uncompiled.function(
         arguments, RecurrentLayer("sampled")(*arguments)[0], on_unused_input="ignore"
     )
     drawn = layer(
@@ -94,7 +95,7 @@ def test_the_part_of_a_single_weight_s_gradient_through_the_variance_is_equation
         mean, T.zeros_like(mean), W, np.zeros(1), target, np.array(p_keep), np.int8(1), noise
     )
     rows = [theano.grad(nll[i], W) for i in range(3)]
-    found = theano.function([mean, W], rows)(np.full((3, 1), h), np.array([[weight]]))
+    found = uncompiled.function([mean, W], rows)(np.full((3, 1), h), np.array([[weight]]))
     root = np.sqrt(p_keep * (1 - p_keep)) * h
     drawn = p_keep * h * weight + noise[:, 0] * root * abs(weight)
     delta = expit(drawn) - 1.0

@@ -11,6 +11,7 @@ from fdrnn.model.ops import GaussianWeightsLayer, OwnWeightsLayer
 from fdrnn.model.toolchain import theano
 from fdrnn.model.variants.weight_noise import LOG_VARIANCES, WeightNoiseHyperparameters
 from oracles import numpy_weight_noise as oracle
+from oracles import uncompiled
 from oracles.numpy_network import NumpyNetwork
 from oracles.variant_graph import TrainingCase
 
@@ -112,14 +113,14 @@ def test_sampling_averaged_is_the_gaussian_approximation_within_its_error():
         return rng.normal(means[name], np.sqrt(variances[name]), (draws, *means[name].shape))
 
     a, h0, W, n_rows = T.dmatrix(), T.dmatrix(), T.dtensor3(), T.lvector()
-    sampled = theano.function([a, n_rows, h0, W], OwnWeightsLayer()(a, n_rows, h0, W))
+    sampled = uncompiled.function([a, n_rows, h0, W], OwnWeightsLayer()(a, n_rows, h0, W))
     of_input = np.einsum("ti,kij->tkj", x, drawn("W_in")) + rest["b_h"]
     h = sampled(of_input.reshape(-1, n), np.full(steps, draws), rest["h0"], drawn("W_rec"))
     h = h.reshape(steps, draws, n)
 
     matrices, b = [T.dmatrix() for _ in range(7)], T.dvector()
     layer = GaussianWeightsLayer()(matrices[0], n_rows, *matrices[1:], b)
-    mean, variance = theano.function([matrices[0], n_rows, *matrices[1:], b], layer[:2])(
+    mean, variance = uncompiled.function([matrices[0], n_rows, *matrices[1:], b], layer[:2])(
         x, np.ones(steps, np.int64), rest["h0"], 0 * rest["h0"], means["W_in"], variances["W_in"],
         means["W_rec"], variances["W_rec"], rest["b_h"],
     )  # fmt: skip
