@@ -71,10 +71,13 @@ def recurrent_matrix(
     limit = hyperparameters.max_incoming
     if limit is not None and limit < n_hidden:
         drawn *= kept_connections(connections, drawn.shape, limit)
-    # Rounded so that the last bits of LAPACK, which depend on the CPU, do not matter.
-    radius = float(f"{spectral_radius(drawn, tolerance=0.0):.5g}")
-    drawn *= hyperparameters.spectral_radius / radius
+    drawn *= hyperparameters.spectral_radius / rounded_radius(drawn)
     return drawn
+
+
+def rounded_radius(matrix: npt.NDArray[np.float64]) -> float:
+    """Return a spectral radius to five digits: its last bits depend on LAPACK and the CPU."""
+    return float(f"{spectral_radius(matrix, tolerance=0.0):.5g}")
 
 
 def with_sparse_in_out(parameters: Parameters, limit: int, seed: int) -> Parameters:

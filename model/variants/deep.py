@@ -28,7 +28,8 @@ connection has a rate: input, hidden to hidden (all W_rec, shortcuts among them)
 products, which are taken for independent, as in the paper's c_t = [h_{t-1}, x_t].
 
 Every matrix between hidden units is drawn like W_rec of an ordinary network, sparse and of the set
-spectral radius. The spectral radius that epochs record is that of the first layer's W_rec.
+spectral radius; `Deep.initial_parameters` says what differs in a transition. The spectral radius
+that epochs record is that of the first layer's W_rec.
 
 References
 ----------
@@ -145,30 +146,46 @@ class Deep(Variant):
     def initial_parameters(
         self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
-        """Draw the parameters of an ordinary network, and then those of further layers."""
-        from fdrnn.model.initialization import recurrent_matrix
+        """Draw the parameters of an ordinary network, and then those of further layers.
+
+        In a transition every further layer's two matrices are scaled together, so that the linear
+        map from the state to the layer, the derivative where all units are 0, has the set spectral
+        radius, as W_rec of one layer has. With matrices of radius 1.2 gradients of three layers
+        would grow 2.5 times a step.
+        """
+        from fdrnn.model.initialization import recurrent_matrix, rounded_radius
 
         drawn = super().initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
         n_hidden, n_layers = hyperparameters.n_hidden, hyperparameters.n_layers
         n_recurrent = self.n_recurrent(n_layers)
 
-        def matrices(streams: np.random.SeedSequence, count: int) -> npt.NDArray[np.float32]:
-            rows = [
+        def matrices(streams: np.random.SeedSequence, count: int) -> list[npt.NDArray[np.float64]]:
+            return [
                 recurrent_matrix(
                     hyperparameters, init_scale, *map(np.random.default_rng, stream.spawn(2))
-                ).astype(np.float32)
+                )
                 for stream in streams.spawn(count)
             ]
-            return np.concatenate([np.zeros((0, n_hidden), np.float32), *rows])
 
-        recurrent, between = np.random.SeedSequence(seed, spawn_key=(_STREAM,)).spawn(2)
+        of_layers, of_pairs = np.random.SeedSequence(seed, spawn_key=(_STREAM,)).spawn(2)
+        recurrent = matrices(of_layers, n_recurrent - 1)
+        between = matrices(of_pairs, n_layers - 1)
+        if self.transition:
+            linear = drawn["W_rec"].astype(np.float64)
+            for layer in range(n_recurrent - 1):
+                linear = linear @ between[layer] + recurrent[layer]
+                factor = hyperparameters.spectral_radius / rounded_radius(linear)
+                linear *= factor
+                between[layer] *= factor
+                recurrent[layer] *= factor
         n_states = 1 if self.transition else n_recurrent
-        return drawn | {
-            "W_rec": np.concatenate([drawn["W_rec"], matrices(recurrent, n_recurrent - 1)]),
-            "b_h": np.zeros(n_layers * n_hidden, np.float32),
-            "h0": np.zeros((1, n_states * n_hidden), np.float32),
-            "W_between": matrices(between, n_layers - 1),
+        further = {
+            "W_rec": np.concatenate([drawn["W_rec"], *recurrent]),
+            "b_h": np.zeros(n_layers * n_hidden),
+            "h0": np.zeros((1, n_states * n_hidden)),
+            "W_between": np.concatenate([np.zeros((0, n_hidden)), *between]),
         }
+        return drawn | {name: value.astype(np.float32) for name, value in further.items()}
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
         """Return W_rec of the first layer."""

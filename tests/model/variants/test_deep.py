@@ -199,11 +199,34 @@ def test_initial_parameters(name, n_layers, n_recurrent, n_states):
     assert len(matrices) == variant.n_matrices(hyperparameters)
     for W in matrices:
         assert ((W != 0).sum(axis=0) == 11).all()
-        assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(
-            1.15, rel=1e-4
-        )
     assert len({W.tobytes() for W in matrices}) == len(matrices)
     np.testing.assert_array_equal(variant.recurrent_weights(p), p["W_rec"][:60])
+
+
+def largest_eigenvalue(W):
+    return np.abs(np.linalg.eigvals(np.asarray(W, np.float64))).max()
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_linear_map_to_every_layer_has_the_set_spectral_radius(name):
+    """From its own state in a stack, from that of the step before in a transition."""
+    p = VARIANTS[name].initial_parameters(
+        hyperparameters_of(name, 4, n_hidden=60, max_incoming=11, spectral_radius=1.15),
+        9, 9, "variance", 5,
+    )  # fmt: skip
+    recurrent, between = (p[key].reshape(-1, 60, 60) for key in ("W_rec", "W_between"))
+    maps = list(recurrent)
+    if name != "stacked":
+        maps = maps[:1]
+        for into, shortcut in zip(between, recurrent[1:], strict=False):
+            maps.append(maps[-1] @ into + shortcut)
+            ratio = largest_eigenvalue(into) / largest_eigenvalue(shortcut)
+            assert ratio == pytest.approx(1, rel=1e-3)
+    assert len(maps) == (3 if name == "deep_output" else 4)
+    for linear in maps:
+        assert largest_eigenvalue(linear) == pytest.approx(1.15, rel=2e-4)
+    if name != "deep_transition":
+        assert largest_eigenvalue(between[-1]) == pytest.approx(1.15, rel=1e-4)
 
 
 def test_draws_do_not_depend_on_the_number_of_layers():
