@@ -38,6 +38,8 @@ class Column:
 
 
 _PLAIN, _FD = frozenset({"plain"}), frozenset({"fast_dropout"})
+_DEEP = frozenset({"stacked", "deep_transition", "deep_output"})
+_DEEP_FD = frozenset({f"{one}_fast_dropout" for one in _DEEP})
 
 PAPERS = (Column(title="plain", variants=_PLAIN), Column(title="FD-RNN", variants=_FD))
 """Columns for which the paper has a number of its own, or one of a plain RNN."""
@@ -45,6 +47,8 @@ PAPERS = (Column(title="plain", variants=_PLAIN), Column(title="FD-RNN", variant
 FURTHER = (
     Column(title="RNN-NADE", variants=_PLAIN, output="nade"),
     Column(title="FD-RNN-NADE", variants=_FD, output="nade"),
+    Column(title="Deep RNN", variants=_DEEP),
+    Column(title="Deep FD-RNN", variants=_DEEP_FD),
 )
 """The others that Table 1 cites, and these with fast dropout."""
 

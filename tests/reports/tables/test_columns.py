@@ -48,6 +48,23 @@ def test_a_column_has_the_study_with_the_lowest_masked_validation_nll() -> None:
     assert (chosen["study"], chosen["test_nll_pooled"]) == ("jsb-nade-wide", 5.31)
 
 
+def test_deep_networks_have_columns_with_and_without_fast_dropout() -> None:
+    forms = {
+        "stacked": 8.0,
+        "deep_transition": 7.9,
+        "stacked_fast_dropout": 7.8,
+        "deep_output_fast_dropout": 7.75,
+    }
+    deep = [
+        _row(f"jsb-{variant}", variant, "bernoulli", masked, masked + 0.1)
+        for variant, masked in forms.items()
+    ]
+    table = columns.table([FD, *deep])
+    assert table is not None
+    assert table.header[1:4] == ("FD-RNN", "Deep RNN", "Deep FD-RNN")
+    assert table.rows[0][1:4] == ("8.15 (32)", "8.00 (32)", "7.85 (32)")
+
+
 def test_only_the_papers_data_and_further_networks_make_the_table() -> None:
     own = replace(NADE[0], data="mine.npz")
     untrained = replace(NADE[0], valid_nll_masked=None)
