@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
@@ -228,6 +228,10 @@ def _intervals(rows: Sequence[Row]) -> Table:
     )
 
 
+def _of(texts: Mapping[str, str]) -> Callable[[Row], str]:
+    return lambda row: texts[row.study]
+
+
 def _lacks_interval(row: Row) -> bool:
     pooled = row.test_nll_pooled
     return pooled.value is not None and math.isfinite(pooled.value) and pooled.low is None
@@ -260,7 +264,7 @@ def _studies(rows: Sequence[Row]) -> Table:
         text=[
             *_STUDY,
             ("Space", lambda row: row.space),
-            ("Settings", lambda row: own[row.study]),
+            *([("Settings", _of(own))] if any(own.values()) else []),
         ],
         numbers=[
             ("Finished", lambda row: f"{row.trials_finished} of {row.trials_planned}"),

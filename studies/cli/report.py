@@ -196,7 +196,9 @@ def _fitted(table: Table, width: int) -> Table:
 
 
 def _width(table: Table) -> int:
-    return max(len(line) for line in markdown.table(table).splitlines() if line.startswith("|"))
+    """Return the columns that a rendered table takes: its cells, with a space on either side."""
+    columns = zip(table.header, *table.rows, strict=True)
+    return sum(max(map(len, cells)) + 2 for cells in columns)
 
 
 def _write(
