@@ -261,10 +261,14 @@ class Database:
             raise
         except (LookupError, ValueError) as error:
             # Types of columns refuse what no fdrnn has written.
-            raise StoreError(
-                f"store {self.shown}: a row is damaged: {error_line(error)}; restore the database "
-                "from a copy, or import exported studies into another one (--storage)"
-            ) from error
+            raise self.damaged(error) from error
+
+    def damaged(self, error: Exception) -> StoreError:
+        """Return the error to raise where a row cannot be what fdrnn has written."""
+        return StoreError(
+            f"store {self.shown}: a row is damaged: {error_line(error)}; restore the database "
+            "from a copy, or import exported studies into another one (--storage)"
+        )
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:

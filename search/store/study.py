@@ -213,7 +213,11 @@ class Study:
         first = list(table.columns).index("n_epochs")
         for offset, parameter in enumerate(self.definition.space.parameters):
             values = [values.get(parameter.name) for values in drawn]
-            table.insert(first + offset, parameter.name, _column(values, parameter))
+            try:
+                column = _column(values, parameter)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise self.database.damaged(error) from error
+            table.insert(first + offset, parameter.name, column)
         return table.astype(_DTYPES)
 
     def curves(self) -> pd.DataFrame:

@@ -100,6 +100,17 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
     assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))
 
 
+@pytest.mark.parametrize("value", ["{}", '{"n_hidden": "x"}', '{"n_hidden": 1e400}'])
+def test_hyperparameters_that_are_none_of_the_space_are_one_line(
+    store: Store, fake: ModuleType, damage: Callable[[str], None], value: str
+) -> None:
+    create_study(store, fake.definition(n_trials=2), fake.DATA)
+    damage(f"UPDATE fdrnn_trials SET hyperparameters = '{value}'")
+    with pytest.raises(StoreError, match="a row is damaged: ") as caught:
+        store.study("noise").trials()
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("table", "column", "value", "message"),
     [
