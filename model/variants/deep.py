@@ -28,8 +28,9 @@ connection has a rate: input, hidden to hidden (all W_rec, shortcuts among them)
 products, which are taken for independent, as in the paper's c_t = [h_{t-1}, x_t].
 
 Every matrix between hidden units is drawn like W_rec of an ordinary network, sparse and of the set
-spectral radius; `Deep.initial_parameters` says what differs in a transition. The spectral radius
-that epochs record is that of the first layer's W_rec.
+spectral radius; `Deep.initial_parameters` says what differs in a transition. Epochs record the
+spectral radius of a transition's linear map from state to state, its derivative where all units are
+0, or of the first W_rec of a stack.
 
 References
 ----------
@@ -149,9 +150,8 @@ class Deep(Variant):
         """Draw the parameters of an ordinary network, and then those of further layers.
 
         In a transition every further layer's two matrices are scaled together, so that the linear
-        map from the state to the layer, the derivative where all units are 0, has the set spectral
-        radius, as W_rec of one layer has. With matrices of radius 1.2 gradients of three layers
-        would grow 2.5 times a step.
+        map from the state to the layer has the set spectral radius, as W_rec of one layer has. With
+        matrices of radius 1.2 gradients of three layers would grow 2.5 times a step.
         """
         from fdrnn.model.initialization import recurrent_matrix, rounded_radius
 
@@ -188,9 +188,16 @@ class Deep(Variant):
         return drawn | {name: value.astype(np.float32) for name, value in further.items()}
 
     def recurrent_weights(self, parameters: Parameters) -> npt.NDArray[np.float32]:
-        """Return W_rec of the first layer."""
-        W = parameters["W_rec"]
-        return W[: W.shape[1]]
+        """Return the linear map from state to state, or W_rec of the first layer of a stack."""
+        n_hidden = parameters["W_rec"].shape[1]
+        recurrent = parameters["W_rec"].reshape(-1, n_hidden, n_hidden)
+        between = parameters["W_between"].reshape(-1, n_hidden, n_hidden)
+        linear: npt.NDArray[np.float32] = recurrent[0]
+        # Parameters that are not finite are an ordinary outcome, without a warning.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in range(1, len(recurrent) if self.transition else 1):
+                linear = linear @ between[layer - 1] + recurrent[layer]
+        return linear
 
     def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
         """Run the layers without rates."""
