@@ -16,9 +16,10 @@ from fdrnn.model.spectral import spectral_radius
 Parameters = dict[str, npt.NDArray[np.float32]]
 """W_in (D, H), W_rec (H, H), b_h (H,), h0 (1, H), W_out (H, A), b_y (A,): D columns, A activations.
 
-An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well; several layers
-have W_rec (N H, H), b_h (L H,), h0 (1, J H) and W_between ((L - 1) H, H); weight noise and the
-Gaussian output add logarithms of variances, NADE its weights and the order of its columns.
+An LSTM's first three have 4 H instead of the last H, and it has c0 (1, H) as well. L layers, N of
+them recurrent, have W_rec (N H, H), b_h (L H,), W_between ((L - 1) H, H) and, in a stack, h0 (1, L
+H). Lp units have W_pool (H, P H), b_pool (P H,) and rho_pool (H,). Weight noise and the Gaussian
+output add logarithms of variances, NADE its weights and the order of its columns.
 """
 
 OUTPUT_BIAS = TrainingSettings.output_bias

@@ -11,6 +11,7 @@ from fdrnn.model.ops.deep import DeepLayers
 from fdrnn.model.ops.dropout import DropoutRecurrentLayer
 from fdrnn.model.ops.elementwise import exponential, logarithm, softplus
 from fdrnn.model.ops.gaussian_weights import GaussianWeightsLayer, GaussianWeightsProduct
+from fdrnn.model.ops.lp import LpUnits
 from fdrnn.model.ops.lstm import LstmLayer
 from fdrnn.model.ops.nade import Nade
 from fdrnn.model.ops.norm import Norm
@@ -27,6 +28,7 @@ __all__ = [
     "DropoutRecurrentLayer",
     "GaussianWeightsLayer",
     "GaussianWeightsProduct",
+    "LpUnits",
     "LstmLayer",
     "Nade",
     "Norm",

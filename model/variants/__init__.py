@@ -38,6 +38,7 @@ _MODULES = {
     "deep_transition_fast_dropout": "deep",
     "deep_output": "deep",
     "deep_output_fast_dropout": "deep",
+    "deep_output_lp": "deep_lp",
     "weight_noise_fast": "weight_noise",
     "weight_noise": "weight_noise",
 }

@@ -201,12 +201,17 @@ class Deep(Variant):
 
     def activations(self, symbols: Symbols, state: State, noise: Noise) -> Built:
         """Run the layers without rates."""
+        mean, no_variance, after = self.without_rates(symbols, state)
+        return ordinary(symbols, mean, no_variance), after
+
+    def without_rates(self, symbols: Symbols, state: State) -> tuple[Expression, Expression, State]:
+        """Build the hidden layers without rates: the last mean, no variance, the state."""
         from fdrnn.model.toolchain import theano
 
         one = theano.tensor.constant(1, dtype=symbols.x.dtype)
         begin = (*state, symbols.zeros)
         mean, no_variance, (after, _) = self.layers(symbols, begin, False, [one, one, one])
-        return ordinary(symbols, mean, no_variance), (after,)
+        return mean, no_variance, (after,)
 
     def layers(
         self, symbols: Symbols, state: State, stochastic: bool, p_keep: Sequence[Expression]

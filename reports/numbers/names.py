@@ -32,6 +32,7 @@ LABELS = {
     "sigma2_noise": "sigma^2 of the weight noise",
     "n_layers": "layers",
     "dropout_between_layers": "dropout: between layers",
+    "n_pooled": "projections of an Lp unit",
     "n_nade": "hidden units of NADE",
     "sigma2_nade": "sigma^2 of NADE's weights",
     "column_order": "order of NADE's columns",

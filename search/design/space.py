@@ -310,6 +310,8 @@ _LSTM = _derived("lstm", _LSTM_FAST_DROPOUT, *_DROPOUT)
 # One layer is the ordinary network, which has spaces of its own.
 _DEEP_PLAIN = _derived("deep-plain", _TABLE_2_PLAIN, n_layers=[2, 3])
 
+_DEEP_LP = _derived("deep-lp", _DEEP_PLAIN, n_pooled=[2, 4])
+
 _DEEP_WIDE = _derived(
     "deep-wide",
     _TABLE_2_WIDE,
@@ -360,6 +362,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _LSTM,
             _LSTM_FAST_DROPOUT,
             _DEEP_PLAIN,
+            _DEEP_LP,
             _DEEP_WIDE,
             _WEIGHT_NOISE,
             _NADE,

@@ -33,10 +33,14 @@ FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
 FORMS = ("stacked", "deep_transition", "deep_output")
+LP = "deep_output_lp"
 DEEP = {
     f"{data}-{variant}".replace("_", "-"): variant
     for data, variants in (
-        ("jsb", [form + suffix for form in FORMS for suffix in ("", "_fast_dropout")]),
+        (
+            "jsb",
+            [*(form + suffix for form in FORMS for suffix in ("", "_fast_dropout")), LP],
+        ),
         *(
             (
                 data,
@@ -52,9 +56,9 @@ PASCANU = {
     "pascanu-jsb-stacked": ("stacked", 400, 2),
     "pascanu-jsb-deep-transition": ("deep_transition", 400, 2),
     "pascanu-musedata-stacked": ("stacked", 600, 2),
+    "pascanu-jsb-deep-output": ("deep_output", 400, 3),
     **{
-        f"pascanu-{data}-deep-output": ("deep_output", 400, 3)
-        for data in ("jsb", "nottingham", "musedata")
+        f"pascanu-{data}-deep-output-lp": (LP, 400, 3) for data in ("jsb", "nottingham", "musedata")
     },
 }
 """Variant, units and layers of the studies of Pascanu et al.'s sizes."""
@@ -146,7 +150,7 @@ def test_a_study_of_several_layers_differs_in_variant_space_and_halving(name: st
     fast = variant.endswith("_fast_dropout")
     other = find(study.data + ("-wide" if fast else "-plain"))
     assert study.halving is not None
-    space = SPACES["deep-wide" if fast else "deep-plain"]
+    space = SPACES["deep-wide" if fast else "deep-lp" if variant == LP else "deep-plain"]
     changed = {"variant": variant, "halving": study.halving, "space": space}
     assert study == replace(other, name=name, **changed)
 
@@ -156,6 +160,8 @@ def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
     study, (variant, n_hidden, n_layers) = find(name), PASCANU[name]
     other = find(f"{study.data}-deep-transition")
     assert study == replace(other, name=name, variant=variant, space=study.space)
+    space = SPACES["deep-lp" if variant == LP else "deep-plain"]
+    assert study.space.names == space.names
     sizes = {"n_hidden": n_hidden, "n_layers": n_layers}
     for parameter in study.space.parameters:
         drawn = parameter.distribution
@@ -163,7 +169,7 @@ def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
             assert drawn.fixed
             assert drawn.extremes == (sizes[parameter.name],)
         else:
-            assert parameter == other.space[parameter.name]
+            assert parameter == space[parameter.name]
 
 
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:

@@ -80,6 +80,7 @@ def test_spaces_of_lstm_and_weight_noise() -> None:
 def test_spaces_of_several_layers() -> None:
     layers: dict[str, list[object]] = {"n_layers": [2, 3]}
     assert choices("deep-plain") == choices("table2-plain") | layers
+    assert choices("deep-lp") == choices("deep-plain") | {"n_pooled": [2, 4]}
     between = {"dropout_between_layers": TABLE_2["dropout_hidden_to_hidden"]}
     assert choices("deep-wide") == choices("table2-wide") | layers | between
 
