@@ -22,8 +22,10 @@ int kernel(ARGUMENTS) {
     if (!scale_matrices(R, D, H, H, stochastic, p_keep_hidden, p_keep_hidden, p_keep_input, x, W_in,
                         W_rec, workspace, matrices))
         return -1;
-    for (npy_intp l = 1; l < L; ++l) between[l - 1].fill(W_between + (l - 1) * H * H, p_keep_between);
-    for (npy_intp l = 1; l < N; ++l) recurrent[l - 1].fill(W_rec + l * H * H, p_keep_hidden);
+    const npy_intp square = H * H;
+    for (npy_intp l = 1; l < L; ++l)
+        between[l - 1].fill(W_between + (l - 1) * square, p_keep_between);
+    for (npy_intp l = 1; l < N; ++l) recurrent[l - 1].fill(W_rec + l * square, p_keep_hidden);
     for (npy_intp k = 0; k < J / H; ++k)
         initial_state_of(k, S, J, H, stochastic, p_keep_hidden, mean0, variance0, initial_mean[k],
                          initial_c[k]);

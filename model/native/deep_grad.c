@@ -44,7 +44,8 @@ int kernel(ARGUMENTS) {
             const npy_intp here = l * size + at;
             const bool top = l == L - 1, is_state = transition ? l == N - 1 : l < N;
             const npy_intp own = is_state ? l : 0;
-            (has_future && is_state ? transfer_gradient<true, real> : transfer_gradient<false, real>)(
+            const bool read_next = has_future && is_state;
+            (read_next ? transfer_gradient<true, real> : transfer_gradient<false, real>)(
                 cell, n, H, real(2), p_keep_hidden, b + l * H, a + here, v + here,
                 (const real *)NULL, mean_of(l) + at, variance_of(l) + at,
                 top ? g_mean + at : d_above, top ? g_variance + at : d_c_above,

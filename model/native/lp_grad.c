@@ -26,8 +26,10 @@ int kernel(ARGUMENTS) {
             }
         }
 #pragma GCC ivdep
-        for (npy_intp j = 0; j < H; ++j)
-            d_p[j] += g[j] * unit[j] * (moment[j] / (real(P) * s[j]) - logarithm(s[j]) / p[j]) / p[j];
+        for (npy_intp j = 0; j < H; ++j) {
+            const real of_p = moment[j] / (real(P) * s[j]) - logarithm(s[j]) / p[j];
+            d_p[j] += g[j] * unit[j] * of_p / p[j];
+        }
     }
     return 0;
 }

@@ -263,7 +263,11 @@ class Deep(Variant):
 
 @dataclass(frozen=True, kw_only=True)
 class FastDropoutDeep(Deep):
-    """Means and variances of all layers, in training and test alike."""
+    """Means and variances of all layers, in training and test alike.
+
+    As with ``fast_dropout``, all rates 0 do not make an ordinary network of it: see
+    `fdrnn.model.variants.fast_dropout.FastDropout`.
+    """
 
     state: ClassVar[tuple[str, ...]] = ("mean", "variance")
     n_products: ClassVar[int] = 2
