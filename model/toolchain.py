@@ -35,6 +35,7 @@ from fdrnn.datasets.cache import make_directory
 from fdrnn.datasets.errors import shown
 from fdrnn.datasets.files import write_atomically
 from fdrnn.model.errors import ToolchainError
+from fdrnn.model.startup import UNUSED, remember_cpu_flags, replaced_by_empty
 
 _LOCK_WAIT_S = 600
 _GNU = re.compile(r"(^|-)g\+\+(-\d+)?$")
@@ -197,7 +198,8 @@ def _import_theano() -> Any:
     given, at_fault = {name: os.environ.get(name) for name in ours}, _user_flags()
     os.environ.update(ours)
     try:
-        import theano  # noqa: PLC0415 - must follow the flags
+        with replaced_by_empty(*UNUSED):
+            import theano  # noqa: PLC0415 - must follow the flags
     except Exception as error:
         # Flags, compiler or files of the cache may be at fault.
         raise ToolchainError(f"Theano cannot be started: {_first_line(error)}{at_fault}") from error
@@ -209,6 +211,7 @@ def _import_theano() -> Any:
             else:
                 os.environ[name] = value
     theano.graph.op.ExternalCOp.c_code_cache_version = _source_version
+    remember_cpu_flags(theano, compile_directory())
     _precompile_headers(theano)
     _lock_modules()
     return theano

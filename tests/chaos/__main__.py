@@ -118,7 +118,7 @@ def _run(
     if scenario == "rungs":
         return own_study.killed(backend, server, studies.own(), n_kills=3, seed=seed)
     # A study must outlast its disturbances; through an outage it goes on.
-    n_epochs = {"restarts": 230, "long": 230, "signals": 800, "hangs": 1200}.get(
+    n_epochs = {"restarts": 230, "long": 230, "signals": 800, "hangs": 1200, "slurm": 330}.get(
         scenario, 20 if scenario in _SHORT else 110
     )
     # A trial that ends while the server hangs waits for it; training is to continue meanwhile.

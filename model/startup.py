@@ -1,0 +1,81 @@
+"""What Theano would do in every process when it starts, and what none needs.
+
+A worker process would spend a third of a second of CPU on compiling a test of the flags for its
+CPU, and as much on importing parts of SciPy that Theano does not use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fdrnn.datasets.files import write_atomically
+
+UNUSED = ("scipy.stats", "scipy.signal.signaltools", "scipy.signal.sigtools")
+"""Modules whose import Theano may do without.
+
+Of the first it reads a function where one of its operations runs in Python, by the name of the
+package, which imports it then. The others have lost the functions for which it imports them."""
+
+_CPU = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
+"""Beginnings of the lines of /proc/cpuinfo that say what a CPU is, not what it does now."""
+
+
+@contextlib.contextmanager
+def replaced_by_empty(*names: str) -> Iterator[None]:
+    """Have the block import empty modules for some that have not been imported already."""
+    empty = {name: types.ModuleType(name) for name in names if name not in sys.modules}
+    sys.modules.update(empty)
+    try:
+        yield
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
+def remember_cpu_flags(theano: Any, folder: Path) -> None:
+    """Take the compiler's flags for this CPU from a file, or have Theano find them and write it.
+
+    Parameters
+    ----------
+    theano
+        The library, with its configuration.
+    folder
+        Where the file is, one for each CPU, compiler and configured flags.
+    """
+    from theano.configdefaults import gcc_version_str  # noqa: PLC0415 - must follow the flags
+    from theano.link.c.cmodule import GCC_compiler  # noqa: PLC0415 - must follow the flags
+
+    config = theano.config
+    path = Path(shutil.which(config.cxx) or config.cxx)
+    compiler = [str(path), gcc_version_str, config.gcc__cxxflags]
+    if path.exists():
+        compiler.append(str(path.stat().st_mtime_ns))
+    digest = hashlib.sha256("\n".join([*compiler, *_cpu()]).encode()).hexdigest()[:12]
+    file = folder / f"cpu-flags-{digest}.json"
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        found = None
+    if isinstance(found, list) and all(isinstance(flag, str) for flag in found):
+        GCC_compiler.march_flags = found
+        return
+    GCC_compiler.compile_args()
+    text = json.dumps(GCC_compiler.march_flags)
+    write_atomically(file, lambda stream: stream.write(text.encode()))
+
+
+def _cpu() -> list[str]:
+    """Return what the system says of the first processor."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return []
+    return [line for line in first.splitlines() if line.startswith(_CPU)]
