@@ -117,6 +117,7 @@ def test_hyperparameters_that_are_none_of_the_space_are_one_line(
         ("trials", "state", "garbage", "a row is damaged: LookupError: 'garbage'"),
         ("trials", "hyperparameters", "[1]", "a row is damaged: .* object is expected"),
         ("trials", "hyperparameters", "{bad", "a row is damaged: JSONDecodeError"),
+        ("trials", "hyperparameters", "[" * 5000, "a row is damaged: RecursionError"),
         ("trials", "valid_nll", "late", "a row is damaged: ValueError: could not convert .*late"),
         ("studies", "definition", "[1]", "a row is damaged: .* object is expected"),
         ("studies", "created_at", "1e300", "a row is damaged: ValueError: a time in seconds since"),
@@ -132,7 +133,7 @@ def test_damaged_rows_are_one_line(
     value: str,
     message: str,
 ) -> None:
-    if value in ("{bad", "late") and store.database.file is None:
+    if value in ("{bad", "late", "[" * 5000) and store.database.file is None:
         pytest.skip("PostgreSQL refuses it")
     create_study(store, fake.definition(n_trials=2), fake.DATA)
     damage(f"UPDATE fdrnn_{table} SET {column} = '{value}'")
