@@ -7,6 +7,8 @@
  * layer N - 1, the last of them. The output reads layer L - 1, whose moments are arrays of their
  * own. Those of the layers below it follow each other, as do a, v and c of all layers.
  */
+#include <vector>
+
 namespace fdrnn {
 
 const npy_intp MOST_LAYERS = 8; /* as in variants/deep.py */

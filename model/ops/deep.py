@@ -48,12 +48,16 @@ class DeepLayers(NativeOp):
         "S0": "params->stochastic ? S : PyArray_DIM(variance0_, 0)",
         "M": "B - H",
         "V": "params->stochastic ? R : 0",
-        "Q": "R * (B / H - 1)",
+        "Q": "H > 0 ? R * (B / H - 1) : 0",
         "QV": "params->stochastic ? Q : 0",
-        "A": "R * (B / H)",
+        "A": "H > 0 ? R * (B / H) : 0",
         "AV": "params->stochastic ? A : 0",
     }
-    checks = (*PACKED, "expect_layers(op, H, K, B)")
+    checks = (
+        *PACKED,
+        'expect_positive(op, "the number of units", H)',
+        "expect_layers(op, H, K, B)",
+    )
     parameters = {"stochastic": "bool", "transition": "bool"}
     with_respect_to = ("mean0", "variance0", "W_in", "W_rec", "b", "W_between")
     gradients_of = ("mean", "variance")

@@ -25,13 +25,14 @@ def test_training_has_the_same_bits_as_everywhere(variant, output, n_hidden):
 
 @pytest.mark.parametrize("compiler", OTHER_BUILDS)
 def test_other_compilers_vector_widths_and_threads(compiler):
-    """Fast dropout alone, as it has to be compiled; `digests.py` does the others."""
+    """One and several layers alone, which have to be compiled; `digests.py` does the others."""
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")
     own_flags, n_threads = OTHER_BUILDS[compiler]
     flags = f"-fno-math-errno -ffp-contract=off -Wno-narrowing {own_flags}"
+    networks = ["fast_dropout:bernoulli", "stacked_fast_dropout:bernoulli"]
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("digests.py")), "fast_dropout:bernoulli"],
+        [sys.executable, str(Path(__file__).with_name("digests.py")), *networks],
         env={
             **os.environ,
             "THEANO_FLAGS": f"cxx={compiler},gcc__cxxflags={flags}",
@@ -41,4 +42,4 @@ def test_other_compilers_vector_widths_and_threads(compiler):
         text=True,
         check=False,
     )
-    assert done.stdout.count("  same") == len(SIZES), done.stdout + done.stderr
+    assert done.stdout.count("  same") == len(networks) * len(SIZES), done.stdout + done.stderr

@@ -38,6 +38,15 @@ def test_more_layers_than_there_is_room_for():
         case_of("deep_transition").run(**more)
 
 
+def test_no_units():
+    none = {
+        "W_in": np.zeros((5, 0)), "W_rec": np.zeros((0, 0)), "W_between": np.zeros((18, 0)),
+        "h0": np.zeros((1, 0)), "W_out": np.zeros((0, 5)),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="the number of units must be at least 1, got 0"):
+        case_of("stacked").run(**none)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["W_rec", "W_between"])
 def test_values_that_are_not_finite_show_in_the_loss(name, bad):
