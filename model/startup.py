@@ -1,6 +1,6 @@
-"""What Theano would do in every process when it starts, and what none needs.
+"""Shorten the start of Theano in every process.
 
-A worker process would spend a third of a second of CPU on compiling a test of the flags for its
+A worker process would spend a third of a second of CPU on asking the compiler for the flags of its
 CPU, and as much on importing parts of SciPy that Theano does not use.
 """
 
@@ -19,18 +19,18 @@ from typing import Any
 from fdrnn.datasets.files import write_atomically
 
 UNUSED = ("scipy.stats", "scipy.signal.signaltools", "scipy.signal.sigtools")
-"""Modules whose import Theano may do without.
+"""Modules that Theano imports and does not need at its start.
 
 Of the first it reads a function where one of its operations runs in Python, by the name of the
 package, which imports it then. The others have lost the functions for which it imports them."""
 
 _CPU = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
-"""Beginnings of the lines of /proc/cpuinfo that say what a CPU is, not what it does now."""
+"""Beginnings of the lines of /proc/cpuinfo that identify a model of CPU."""
 
 
 @contextlib.contextmanager
 def replaced_by_empty(*names: str) -> Iterator[None]:
-    """Have the block import empty modules for some that have not been imported already."""
+    """Replace modules that are not imported yet by empty ones within the block."""
     empty = {name: types.ModuleType(name) for name in names if name not in sys.modules}
     sys.modules.update(empty)
     try:
@@ -41,7 +41,9 @@ def replaced_by_empty(*names: str) -> Iterator[None]:
 
 
 def remember_cpu_flags(theano: Any, folder: Path) -> None:
-    """Take the compiler's flags for this CPU from a file, or have Theano find them and write it.
+    """Read the compiler's flags for this CPU from a file, or have Theano find them and write it.
+
+    Where Theano finds none, as where the compiler has failed, the next process asks again.
 
     Parameters
     ----------
@@ -61,19 +63,19 @@ def remember_cpu_flags(theano: Any, folder: Path) -> None:
     digest = hashlib.sha256("\n".join([*compiler, *_cpu()]).encode()).hexdigest()[:12]
     file = folder / f"cpu-flags-{digest}.json"
     try:
-        found = json.loads(file.read_text())
+        flags = json.loads(file.read_text())
     except (OSError, ValueError):
-        found = None
-    if isinstance(found, list) and all(isinstance(flag, str) for flag in found):
-        GCC_compiler.march_flags = found
+        flags = None
+    if isinstance(flags, list) and flags and all(isinstance(flag, str) for flag in flags):
+        GCC_compiler.march_flags = flags
         return
     GCC_compiler.compile_args()
-    text = json.dumps(GCC_compiler.march_flags)
-    write_atomically(file, lambda stream: stream.write(text.encode()))
+    if GCC_compiler.march_flags:
+        write_atomically(file, json.dumps(GCC_compiler.march_flags).encode())
 
 
 def _cpu() -> list[str]:
-    """Return what the system says of the first processor."""
+    """Return the lines of the first processor that identify its model."""
     try:
         first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:

@@ -39,11 +39,21 @@ def test_a_damaged_file_is_written_anew(tmp_path):
         assert json.loads(file.read_text()) == kept
 
 
-def test_flags_of_the_user_have_a_file_of_their_own(tmp_path):
+def test_flags_of_the_user_precede_those_of_the_cpu(tmp_path):
     started("", tmp_path)
     flags = started(FLAGS, tmp_path, THEANO_FLAGS="gcc__cxxflags=-march=x86-64")
     assert "march=x86-64" in flags
     assert flags.count("-march=") == 1
+
+
+def test_a_failure_of_the_compiler_is_not_remembered(tmp_path):
+    broken, compiler = tmp_path / "broken", tmp_path / "failing-g++"
+    compiler.write_text(f'#!/bin/sh\ntest -e {broken} && exit 1\nexec g++ "$@"\n')
+    compiler.chmod(0o755)
+    broken.touch()
+    assert "-march=" not in started(FLAGS, tmp_path, CXX=str(compiler))
+    broken.unlink()
+    assert "-march=" in started(FLAGS, tmp_path, CXX=str(compiler))
 
 
 def test_what_theano_does_not_import_can_be_imported_and_used(tmp_path):
