@@ -24,7 +24,8 @@ class EpochRecord:
         Validation NLL at the end of the epoch with the prepended zeros counted (NaN where the
         output cannot predict them), and masked.
     spectral_radius, spectral_radius_squared
-        Spectral radius of W_rec and of its elementwise square.
+        Spectral radius of W_rec, or of a deep transition's linear map from state to state, and of
+        its elementwise square.
     gradient_norm
         Mean over the minibatches of the Euclidean norm of the loss's gradient, a variant's
         penalty included, before clipping.

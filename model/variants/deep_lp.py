@@ -64,8 +64,8 @@ class LpHyperparameters(DeepHyperparameters):
         require_count("n_pooled", self.n_pooled, 1)
 
     @property
-    def transition(self) -> DeepHyperparameters:
-        """Those of the deep transition."""
+    def of_transition(self) -> DeepHyperparameters:
+        """Hyperparameters of the deep transition below the Lp units."""
         values = {field.name: getattr(self, field.name) for field in fields(DeepHyperparameters)}
         return DeepHyperparameters(**values | {"n_layers": self.n_layers - 1})
 
@@ -82,7 +82,7 @@ class LpDeepOutput(Deep):
 
     def n_matrices(self, hyperparameters: LpHyperparameters) -> int:
         """Count the matrices between hidden units."""
-        return super().n_matrices(hyperparameters.transition) + hyperparameters.n_pooled
+        return super().n_matrices(hyperparameters.of_transition) + hyperparameters.n_pooled
 
     def initial_parameters(
         self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
@@ -91,7 +91,7 @@ class LpDeepOutput(Deep):
         from fdrnn.model.initialization import recurrent_matrix
 
         drawn = super().initial_parameters(
-            hyperparameters.transition, n_features, n_outputs, init_scale, seed
+            hyperparameters.of_transition, n_features, n_outputs, init_scale, seed
         )
         n_pooled, n_hidden = hyperparameters.n_pooled, hyperparameters.n_hidden
         matrices = [

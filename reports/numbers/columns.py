@@ -40,7 +40,7 @@ class Column:
 _PLAIN, _FD = frozenset({"plain"}), frozenset({"fast_dropout"})
 _FORMS = frozenset({"stacked", "deep_transition", "deep_output"})
 _DEEP = _FORMS | {"deep_output_lp"}
-_DEEP_FD = frozenset({f"{one}_fast_dropout" for one in _FORMS})
+_DEEP_FD = frozenset({f"{form}_fast_dropout" for form in _FORMS})
 
 PAPERS = (Column(title="plain", variants=_PLAIN), Column(title="FD-RNN", variants=_FD))
 """Columns for which the paper has a number of its own, or one of a plain RNN."""

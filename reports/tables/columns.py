@@ -21,29 +21,29 @@ def table(rows: Sequence[Row]) -> Table | None:
     used = [
         column
         for column in (*PAPERS, *FURTHER)
-        if any(best(rows, one, column) is not None for one in data)
+        if any(best(rows, name, column) is not None for name in data)
     ]
     titles = {row.data: row.title for row in rows}
 
     def ours(column: Column) -> Callable[[str], str]:
-        return lambda one: _cell(best(rows, one, column))
+        return lambda name: _cell(best(rows, name, column))
 
     cited: Columns[str] = [
-        ("Paper: FD", lambda one: number(TABLE_1[one].fd)),
-        ("plain*", lambda one: number(TABLE_1[one].plain)),
-        ("RNN-NADE*", lambda one: number(TABLE_1[one].rnn_nade)),
-        ("Deep RNN*", lambda one: number(TABLE_1[one].deep_rnn)),
+        ("Paper: FD", lambda name: number(TABLE_1[name].fd)),
+        ("plain*", lambda name: number(TABLE_1[name].plain)),
+        ("RNN-NADE*", lambda name: number(TABLE_1[name].rnn_nade)),
+        ("Deep RNN*", lambda name: number(TABLE_1[name].deep_rnn)),
     ]
     return Table.of(
         data,
         name="table1-columns",
         title="Table 1: every column, trained and cited",
         data=pd.DataFrame(_flat(rows, data, used)),
-        text=[("Data set", lambda one: titles[one])],
+        text=[("Data set", lambda name: titles[name])],
         numbers=[*((column.title, ours(column)) for column in used), *cited],
         notes=(
-            "Ours: pooled test NLL (draws) of the trial with the lowest masked validation NLL "
-            "among the studies of that kind. Columns marked * are cited by the paper.",
+            "Ours: pooled test NLL (draws) of the selected trial with the lowest masked validation "
+            "NLL among the studies of that kind. Columns marked * are cited by the paper.",
             *(_studies(rows, data, column) for column in used),
         ),
     )
@@ -58,12 +58,12 @@ def _cell(row: Row | None) -> str:
 def _flat(
     rows: Sequence[Row], data: Sequence[str], columns: Sequence[Column]
 ) -> Iterator[dict[str, object]]:
-    for one in data:
+    for name in data:
         for column in columns:
-            row = best(rows, one, column)
+            row = best(rows, name, column)
             if row is not None:
                 yield {
-                    "data": one,
+                    "data": name,
                     "column": column.title,
                     "study": row.study,
                     "trials_planned": row.trials_planned,
@@ -76,5 +76,5 @@ def _flat(
 
 
 def _studies(rows: Sequence[Row], data: Sequence[str], column: Column) -> str:
-    found = [row for one in data if (row := best(rows, one, column)) is not None]
-    return f"{column.title}: {', '.join(row.study for row in found)}."
+    chosen = [row for name in data if (row := best(rows, name, column)) is not None]
+    return f"{column.title}: {', '.join(row.study for row in chosen)}."

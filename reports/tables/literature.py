@@ -19,27 +19,32 @@ def table() -> Table:
     """Return the table, a row per publication."""
 
     def nll(data: str) -> Callable[[Published], str]:
-        return lambda one: number(one.nll.get(data))
+        return lambda publication: number(publication.nll.get(data))
 
     return Table.of(
         LITERATURE,
         name="literature",
         title="The lowest published test NLL",
         data=pd.DataFrame(
-            {"network": one.network, "structured": one.structured, **one.nll} for one in LITERATURE
+            {
+                "network": publication.network,
+                "structured": publication.structured,
+                **publication.nll,
+            }
+            for publication in LITERATURE
         ),
         text=[
-            ("Network", lambda one: one.network),
-            ("Notes of a frame", lambda one: _FRAMES[one.structured]),
+            ("Network", lambda publication: publication.network),
+            ("Notes of a frame", lambda publication: _FRAMES[publication.structured]),
         ],
         numbers=[(BENCHMARKS[data].title, nll(data)) for data in TABLE_1],
         notes=[
             "Structured frames: notes of a frame depend on each other too. A dash: another "
             "publication has a lower number, or there is none.",
-            *(_sentence(one) for one in LITERATURE),
+            *(_sentence(publication) for publication in LITERATURE),
         ],
     )
 
 
-def _sentence(one: Published) -> str:
-    return f"{one.network}: {one.source}; average: {one.average}."
+def _sentence(publication: Published) -> str:
+    return f"{publication.network}: {publication.source}; average: {publication.average}."

@@ -87,7 +87,7 @@ _TIMES_S = (0.0, 1e11)
 
 
 class Time(sa.types.TypeDecorator[float]):
-    """Seconds since 1970; reading what is no time is an error."""
+    """Seconds since 1970; reading a value out of range is an error."""
 
     impl = sa.Double
     cache_ok = True
