@@ -120,5 +120,5 @@ def test_a_study_imported_without_weights(store: Store, tmp_path: Path) -> None:
 
 def test_a_variant_without_variances(store: Store, tmp_path: Path) -> None:
     made(store, tmp_path, "plain", "table2-plain")
-    with pytest.raises(DecompositionError, match=r"pass variances on.*got 'plain'"):
+    with pytest.raises(DecompositionError, match=r"passes variances on.*got 'plain'"):
         analyze(store.study("mine"), 0, None)
