@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import statistics
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -44,6 +45,7 @@ COLUMNS = (
     "valid., masked",
     "test",
     "test, where it stands",
+    "repeats",
 )
 """Further columns of these tables. Of all trials: how many finished and diverged, wall time, the
 epochs, and those whose mean gradient norm is above a bound. Of the trial with the lowest
@@ -78,7 +80,8 @@ def facts(study: str) -> Mapping[str, str]:
         By title of a column, those of `COLUMNS`; of a study without a selected trial some.
     """
     trials, epochs, sequences = (
-        rows(study, table) for table in ("trials", "epochs", "test_sequences")
+        [one for one in rows(study, table) if one["config_index"] >= 0]
+        for table in ("trials", "epochs", "test_sequences")
     )
     finished = [one for one in trials if one["state"] == "finished"]
     count = f"{len(finished)} of {len(trials)}"
@@ -93,12 +96,8 @@ def facts(study: str) -> Mapping[str, str]:
     if not ranks:
         return known
     best = ranks[0]
-    scores = [
-        (one["nll_sum"], one["n_steps"])
-        for one in sequences
-        if one["config_index"] == best["config_index"] and one["n_steps"]
-    ]
-    pooled = math.fsum(nll for nll, _ in scores) / sum(steps for _, steps in scores)
+    scores = _scores(sequences, best)
+    pooled = _pooled(scores)
     by_sequence = math.fsum(nll / steps for nll, steps in scores) / len(scores)
     both = f"{pooled:.2f} / {by_sequence:.2f}"
     return known | {
@@ -109,7 +108,34 @@ def facts(study: str) -> Mapping[str, str]:
         "valid., masked": f"{best['valid_nll_masked']:.3f}",
         "test": both,
         "test, where it stands": both if len(finished) == len(trials) else f"{both} ({count})",
+        "repeats": _repeats(study),
     }
+
+
+def _scores(sequences: list[dict[str, Any]], trial: dict[str, Any]) -> list[tuple[float, int]]:
+    """Return summed NLL and steps of a trial's test sequences."""
+    return [
+        (one["nll_sum"], one["n_steps"])
+        for one in sequences
+        if one["config_index"] == trial["config_index"] and one["n_steps"]
+    ]
+
+
+def _pooled(scores: list[tuple[float, int]]) -> float:
+    return math.fsum(nll for nll, _ in scores) / sum(steps for _, steps in scores)
+
+
+def _repeats(study: str) -> str:
+    """Return mean, standard deviation and number of the repeats' pooled test NLL."""
+    sequences = rows(study, "test_sequences")
+    nll = [
+        _pooled(_scores(sequences, one))
+        for one in rows(study, "trials")
+        if one["config_index"] < 0 and one["state"] == "finished"
+    ]
+    if not nll:
+        return "-"
+    return f"{statistics.mean(nll):.2f}, {statistics.stdev(nll):.2f} ({len(nll)})"
 
 
 def ranked(study: str) -> list[dict[str, Any]]:
@@ -118,6 +144,7 @@ def ranked(study: str) -> list[dict[str, Any]]:
     eligible = [
         one
         for one in rows(study, "trials")
+        if one["config_index"] >= 0
         if one["state"] == "finished" and isinstance(one["valid_nll"], float)
     ]
     return sorted(eligible, key=lambda one: (one["valid_nll"], one["config_index"]))
@@ -131,6 +158,7 @@ def ended_at_limit(study: str) -> list[int]:
     return [
         one["config_index"]
         for one in rows(study, "trials")
+        if one["config_index"] >= 0
         if one["state"] == "finished" and not one["diverged"]
         if one["n_epochs"] == limit and limit - one["best_epoch"] < patience
     ]
