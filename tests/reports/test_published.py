@@ -14,6 +14,9 @@ from fdrnn.reports.document.writing import write_tables
 from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.tables import costs, literature, table1
 from fdrnn.search import PortableStudy, open_store
+from fdrnn.search.models.verification import verify
+from fdrnn.search.work.training import Training
+from fdrnn.search.work.worker import load_study_data
 
 documents = pytest.mark.parametrize(
     "document", published.DOCUMENTS, ids=lambda path: str(path.relative_to(published.ROOT))
@@ -69,6 +72,18 @@ def test_the_published_tables_are_made_of_the_published_studies(tmp_path: Path) 
             continue
         shown = f"{row.test_nll_pooled.value:.2f} / {row.test_nll_sequence_mean.value:.2f}"
         assert shown == published.facts(row.study)["test"]
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_short_trial_has_the_same_bits_here(tmp_path: Path, real_data_dir: Path) -> None:
+    """The shortest of the studies that were trained by the present products."""
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    PortableStudy.read(published.FILES["jsb-wide"]).insert(store)
+    study = store.study("jsb-wide")
+    outcome = verify(study, load_study_data(study, real_data_dir, Training()), 13)
+    assert outcome.n_epochs == 20
+    assert outcome.difference is None
     store.close()
 
 
