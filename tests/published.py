@@ -61,7 +61,14 @@ _DATA_SETS = {
     "MuseData": "musedata",
     "JSB Chorales": "jsb",
 }
-_OURS = {"FD": "", "FD, wide": "-wide", "plain": "-plain"}
+_OURS = {
+    "FD": "",
+    "FD, wide": "-wide",
+    "plain": "-plain",
+    "RNN-NADE": "-nade-plain",
+    "FD-RNN-NADE": "-nade",
+    "deep FD": "-stacked-fast-dropout",
+}
 _TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 
 
@@ -84,7 +91,9 @@ def facts(study: str) -> Mapping[str, str]:
         for table in ("trials", "epochs", "test_sequences")
     )
     finished = [one for one in trials if one["state"] == "finished"]
-    count = f"{len(finished)} of {len(trials)}"
+    n_pruned = sum(one["state"] == "pruned" for one in trials)
+    complete = len(finished) + n_pruned == len(trials)
+    count = f"{len(finished)} of {len(trials)}" + (f", {n_pruned} pruned" if n_pruned else "")
     known = {
         "finished": count,
         "worker hours": f"{math.fsum(one['seconds'] for one in epochs) / 3600:.2f}",
@@ -104,12 +113,17 @@ def facts(study: str) -> Mapping[str, str]:
         "diverged": str(sum(bool(one["diverged"]) for one in finished)),
         "trial": str(best["config_index"]),
         "epoch": str(best["best_epoch"]),
-        "valid., counted": f"{best['valid_nll_counted']:.3f}",
-        "valid., masked": f"{best['valid_nll_masked']:.3f}",
+        "valid., counted": _three_digits(best["valid_nll_counted"]),
+        "valid., masked": _three_digits(best["valid_nll_masked"]),
         "test": both,
-        "test, where it stands": both if len(finished) == len(trials) else f"{both} ({count})",
+        "test, where it stands": both if complete else f"{both} ({count})",
         "repeats": _repeats(study),
     }
+
+
+def _three_digits(nll: float | None) -> str:
+    # NADE counts no padding.
+    return "-" if nll is None else f"{nll:.3f}"
 
 
 def _scores(sequences: list[dict[str, Any]], trial: dict[str, Any]) -> list[tuple[float, int]]:

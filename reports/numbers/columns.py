@@ -57,11 +57,12 @@ FURTHER = (
 def best(rows: Sequence[Row], data: str, column: Column) -> Row | None:
     """Return the row of a data set's best network of a kind, None without a finished trial."""
     known = [
-        (row.valid_nll_masked, row)
+        (row.valid_nll_masked, -row.trials_planned, row)
         for row in rows
         if row.data == data and column.has(row) and row.valid_nll_masked is not None
     ]
-    return min(known, key=lambda pair: pair[0], default=(None, None))[1]
+    # Of studies that share their best draw, the one with more draws.
+    return min(known, key=lambda one: one[:2], default=(None, None, None))[2]
 
 
 def data_sets(rows: Sequence[Row]) -> list[str]:

@@ -174,6 +174,7 @@ def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
         text = (
             f"Plain of {row.study}: {plain.study}, {plain.trials_finished} of "
             f"{plain.trials_planned} trials"
+            f"{f' and {plain.trials_pruned} pruned' if plain.trials_pruned else ''}"
         )
         minus = row.minus_plain
         if minus.value is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from fdrnn.reports.document.writing import write_tables
 from fdrnn.reports.numbers.findings import read_evidence
-from fdrnn.reports.tables import costs, literature, table1
+from fdrnn.reports.tables import columns, costs, literature, table1
 from fdrnn.search import PortableStudy, open_store
 from fdrnn.search.models.verification import verify
 from fdrnn.search.work.training import Training
@@ -63,7 +63,9 @@ def test_the_published_tables_are_made_of_the_published_studies(tmp_path: Path) 
         PortableStudy.read(path).insert(store)
     findings = read_evidence(store)
     studies = list(findings.studies.values())
-    made = [*table1.tables(findings.rows), literature.table(), costs.table(studies)]
+    further = columns.table(findings.rows)
+    assert further is not None
+    made = [*table1.tables(findings.rows), further, literature.table(), costs.table(studies)]
     for path in write_tables(tmp_path / "report", made):
         committed = published.PUBLISHED / "report" / "tables" / path.name
         assert committed.read_bytes() == path.read_bytes(), path.name

@@ -48,6 +48,13 @@ def test_a_column_has_the_study_with_the_lowest_masked_validation_nll() -> None:
     assert (chosen["study"], chosen["test_nll_pooled"]) == ("jsb-nade-wide", 5.31)
 
 
+def test_of_two_studies_with_the_same_best_draw_the_larger_one_counts() -> None:
+    few = replace(NADE[0], study="a-few", trials_planned=8)
+    table = columns.table([few, NADE[0]])
+    assert table is not None
+    assert table.rows[0][1] == "5.20 (32)"
+
+
 def test_deep_networks_have_columns_with_and_without_fast_dropout() -> None:
     forms = {
         "stacked": 8.0,
