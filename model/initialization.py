@@ -76,6 +76,16 @@ def recurrent_matrix(
     return drawn
 
 
+def recurrent_matrices(
+    hyperparameters: Hyperparameters, init_scale: str, streams: np.random.SeedSequence, count: int
+) -> list[npt.NDArray[np.float64]]:
+    """Draw several matrices like `recurrent_matrix`."""
+    return [
+        recurrent_matrix(hyperparameters, init_scale, *map(np.random.default_rng, stream.spawn(2)))
+        for stream in streams.spawn(count)
+    ]
+
+
 def rounded_radius(matrix: npt.NDArray[np.float64]) -> float:
     """Return a spectral radius to five digits: its last bits depend on LAPACK and the CPU."""
     return float(f"{spectral_radius(matrix, tolerance=0.0):.5g}")

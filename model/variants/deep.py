@@ -153,23 +153,15 @@ class Deep(Variant):
         map from the state to the layer has the set spectral radius, as W_rec of one layer has. With
         matrices of radius 1.2 gradients of three layers would grow 2.5 times a step.
         """
-        from fdrnn.model.initialization import recurrent_matrix, rounded_radius
+        from fdrnn.model.initialization import recurrent_matrices, rounded_radius
 
         drawn = super().initial_parameters(hyperparameters, n_features, n_outputs, init_scale, seed)
         n_hidden, n_layers = hyperparameters.n_hidden, hyperparameters.n_layers
         n_recurrent = self.n_recurrent(n_layers)
 
-        def matrices(streams: np.random.SeedSequence, count: int) -> list[npt.NDArray[np.float64]]:
-            return [
-                recurrent_matrix(
-                    hyperparameters, init_scale, *map(np.random.default_rng, stream.spawn(2))
-                )
-                for stream in streams.spawn(count)
-            ]
-
         of_layers, of_pairs = np.random.SeedSequence(seed, spawn_key=(_STREAM,)).spawn(2)
-        recurrent = matrices(of_layers, n_recurrent - 1)
-        between = matrices(of_pairs, n_layers - 1)
+        recurrent = recurrent_matrices(hyperparameters, init_scale, of_layers, n_recurrent - 1)
+        between = recurrent_matrices(hyperparameters, init_scale, of_pairs, n_layers - 1)
         if self.transition:
             linear = drawn["W_rec"].astype(np.float64)
             for layer in range(n_recurrent - 1):

@@ -88,18 +88,14 @@ class LpDeepOutput(Deep):
         self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
         """Draw the parameters of a deep transition, and W_pool; b_pool starts at 0."""
-        from fdrnn.model.initialization import recurrent_matrix
+        from fdrnn.model.initialization import recurrent_matrices
 
         drawn = super().initial_parameters(
             hyperparameters.of_transition, n_features, n_outputs, init_scale, seed
         )
         n_pooled, n_hidden = hyperparameters.n_pooled, hyperparameters.n_hidden
-        matrices = [
-            recurrent_matrix(
-                hyperparameters, init_scale, *map(np.random.default_rng, stream.spawn(2))
-            )
-            for stream in np.random.SeedSequence(seed, spawn_key=(_STREAM,)).spawn(n_pooled)
-        ]
+        streams = np.random.SeedSequence(seed, spawn_key=(_STREAM,))
+        matrices = recurrent_matrices(hyperparameters, init_scale, streams, n_pooled)
         further = {
             "W_pool": np.concatenate(matrices, axis=1),
             "b_pool": np.zeros(n_pooled * n_hidden),

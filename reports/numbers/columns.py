@@ -16,7 +16,7 @@ from fdrnn.reports.numbers.table1 import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A kind of network, with a column of its own.
+    """A kind of network, a column of the table.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """Results of one publication that nobody has been seen to improve on.
+    """The lowest known results, those of one publication.
 
     Attributes
     ----------
