@@ -16,6 +16,9 @@ from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.table1 import flat, row
 from fdrnn.search.design.comparison import comparison_of
 
+DIVERGED = "diverged"
+NOT_FINISHED = "not finished"
+
 _KEYS = ["config_index", "epoch"]
 _TIMES = ("seconds", "recording_seconds")
 _OF_ROWS = [
@@ -61,6 +64,23 @@ class Comparison:
         """Largest number of draws of a member."""
         return max(len(member.trials) for member in self.members.values())
 
+    def incomplete(self, variants: Iterable[str]) -> pd.DataFrame:
+        """Return which trials cannot be compared, and why.
+
+        Parameters
+        ----------
+        variants
+            Variants of `members`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each draw, a column for each variant: `DIVERGED`, `NOT_FINISHED` (also of a
+            draw that the variant does not have), or an empty text where the trial is complete.
+        """
+        reasons = {variant: _incomplete(self.members[variant]) for variant in variants}
+        return pd.DataFrame(reasons).fillna(NOT_FINISHED)
+
     def paired(self, one: str, other: str, column: str) -> pd.DataFrame:
         """Return a number of two variants at the last epoch that both trials of a draw reached.
 
@@ -83,6 +103,12 @@ class Comparison:
         )
         both = first.merge(second, on=_KEYS).dropna().sort_values(_KEYS)
         return both.groupby("config_index", as_index=False).tail(1).reset_index(drop=True)
+
+
+def _incomplete(member: Evidence) -> pd.Series[str]:
+    finished = member.finished.set_index("config_index")
+    reasons = finished["diverged"].astype(bool).map({True: DIVERGED, False: ""})
+    return reasons.reindex(member.trials["config_index"], fill_value=NOT_FINISHED)
 
 
 def comparisons(studies: Iterable[Evidence]) -> list[Comparison]:

@@ -1,22 +1,29 @@
 """Verdicts of a comparison on the paper's claims, computed from its numbers.
 
-Each claim is a rule on one draw, so that a verdict reads "holds in 3 of 4 draws". Only finished
-trials that did not diverge are judged. A claim whose studies or records are missing has no
-verdict, and the statement names what it lacks.
+Each claim is a rule on one draw, so that a verdict reads "holds in 3 of 4 draws", and the count has
+an exact test (`fdrnn.reports.numbers.count_tests`). Only finished trials that did not diverge are
+judged; the draws left out are counted by reason. A claim whose studies or records are missing has
+no verdict, and the statement names what it lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
 
 from fdrnn.model import VARIANTS
-from fdrnn.reports.numbers.comparison import Comparison
+from fdrnn.reports.numbers.comparison import DIVERGED, NOT_FINISHED, Comparison
+from fdrnn.reports.numbers.count_tests import (
+    CountTest,
+    largest_p_value,
+    low_count_test,
+    sign_test,
+)
 from fdrnn.reports.numbers.decomposition import MATRICES, rank_correlation, total_norms
-from fdrnn.reports.numbers.statements import Statement
+from fdrnn.reports.numbers.statements import LeftOut, Statement
 from fdrnn.reports.numbers.text import spread
 
 LEVEL = 0.05
@@ -35,6 +42,7 @@ class _Claim:
     variants: tuple[str, ...]
     column: str
     rule: Callable[[Comparison], _Judged]
+    test: CountTest | None
     unit: str = "draws"
 
     def judge(self, comparison: Comparison) -> Statement:
@@ -42,13 +50,25 @@ class _Claim:
         if isinstance(judged, str):
             return Statement(claim=self.text, missing=judged)
         holds, evidence = judged
-        return Statement(
+        left_out, trials = _left_out(comparison, self.variants, self.unit, len(holds))
+        statement = Statement(
             claim=self.text,
             holds=int(holds.sum()),
             judged=len(holds),
+            left_out=left_out,
             unit=self.unit,
-            evidence=evidence,
+            evidence=f"{evidence}{trials}",
         )
+        return statement if self.test is None else _tested(statement, self.test)
+
+
+def _tested(statement: Statement, test: CountTest) -> Statement:
+    holds, judged = statement.holds, statement.judged
+    return replace(
+        statement,
+        p_value=test(holds, judged),
+        largest_p_value=largest_p_value(test, holds, judged, statement.left_out.total),
+    )
 
 
 def statements(comparison: Comparison) -> list[Statement]:
@@ -56,26 +76,54 @@ def statements(comparison: Comparison) -> list[Statement]:
     return [claim.judge(comparison) for claim in _CLAIMS]
 
 
+def _left_out(
+    comparison: Comparison, variants: Sequence[str], unit: str, judged: int
+) -> tuple[LeftOut, str]:
+    """Return what a claim leaves out, and a sentence that counts the trials by variant."""
+    needed = variants or list(comparison.members)
+    reasons = comparison.incomplete(needed)
+    entries = reasons.to_numpy()
+    if unit == "trials":
+        entries = entries.reshape(-1, 1)
+    diverged = (entries == DIVERGED).any(axis=1)
+    complete = (entries == "").all(axis=1)
+    left_out = LeftOut(
+        diverged=int(diverged.sum()),
+        not_finished=int((~diverged & ~complete).sum()),
+        not_measured=int(complete.sum()) - judged,
+    )
+    if not left_out.total:
+        return left_out, ""
+    parts = [f" Left out of the count: {left_out.total} of {len(entries)} {unit}."]
+    for reason in (DIVERGED, NOT_FINISHED):
+        counts = {variant: int((reasons[variant] == reason).sum()) for variant in needed}
+        named = "; ".join(f"{n} of {VARIANTS[key].title}" for key, n in counts.items() if n)
+        if named:
+            parts.append(f"{reason.capitalize()}: {named}.")
+    return left_out, " ".join(parts)
+
+
 _NAMES = {"spectral_radius": "spectral radius", "recurrent_norm": "Frobenius norm"}
 
 
 def _beside_plain(comparison: Comparison, variant: str, column: str, rule: str) -> _Judged:
     """Judge that a number of a variant is larger (or smaller) than the plain RNN's, by draw."""
-    pairs = comparison.paired(variant, "plain", column)
+    pairs = comparison.paired(variant, "plain", column).set_index("config_index")
     if pairs.empty:
         return "No draw of which both trials finished undiverged."
     own, plain = pairs["one"], pairs["other"]
-    left_out = comparison.n_trials - len(pairs)
-    without = (
-        f" {left_out} of {comparison.n_trials} draws are left out: one of the two trials diverged "
-        "or is not finished."
-    )
     return own > plain if rule == "larger" else own < plain, (
         f"Rule: the {_NAMES[column]} of W_rec is {rule} than the plain RNN's in the same draw, "
         f"after the last epoch that both reached. {VARIANTS[variant].title}: median "
         f"{spread(own)}; plain RNN: {spread(plain)}; the one by the other: "
-        f"{spread(own / plain)}.{without if left_out else ''}"
+        f"{spread(own / plain)}."
     )
+
+
+_NO_DIFFERENCE = (
+    "The claim denies a difference: half of the draws agree with it, and a small p contradicts it "
+    "only beside a count below that."
+)
 
 
 def _norm_is_not_kept_small(comparison: Comparison) -> _Judged:
@@ -86,8 +134,8 @@ def _norm_is_not_kept_small(comparison: Comparison) -> _Judged:
     )
     if isinstance(fast, str) or isinstance(decay, str):
         return fast
-    smaller = f"{decay[0].sum()} of {len(decay[0])} draws"
-    return fast[0], f"{fast[1]} Weight decay makes it smaller in {smaller}."
+    smaller = f"{decay[0].sum()} of the {len(decay[0])} draws in which it can be compared"
+    return fast[0], f"{fast[1]} Weight decay makes it smaller in {smaller}. {_NO_DIFFERENCE}"
 
 
 def _pull_has_no_direction(comparison: Comparison) -> _Judged:
@@ -108,7 +156,7 @@ def _pull_has_no_direction(comparison: Comparison) -> _Judged:
         "is positive after all of them. Positive after "
         f"{spread(pulled, '.0%')} of the epochs (median of the draws), by a median "
         f"coefficient of {spread(size, '.2g')}; {spread(weights, '.0%')} of the weights are "
-        f"pulled, weight decay's 100%.{decay}"
+        f"pulled, weight decay's 100%.{decay} {_NO_DIFFERENCE}"
     )
 
 
@@ -146,7 +194,8 @@ def _noise_mean(comparison: Comparison) -> _Judged:
         f"random signs allow (level {LEVEL:g} for the matrices together). Norm of the mean by "
         f"that of its standard error, about 1 for a mean of 0: {ratio}. Where the "
         "error signal depends on the draw, Stein's lemma gives a mean of "
-        "sqrt(V[a]) E[d2J/da2] times the rest."
+        "sqrt(V[a]) E[d2J/da2] times the rest. p: how likely a count so low is if the mean is 0, "
+        f"so that a draw keeps the rule with a probability of {1 - LEVEL:g} (one-sided)."
     )
 
 
@@ -199,17 +248,14 @@ def _squared_radius(comparison: Comparison) -> _Judged:
     if not ratios:
         return "No trial has finished undiverged."
     above = pd.Series({name: int((one > 1 + _TOLERANCE).sum()) for name, one in ratios.items()})
-    n_trials = sum(len(member.trials) for member in comparison.members.values())
-    without = n_trials - len(ratios)
-    left_out = f" {without} of {n_trials} trials are left out: diverged, or not finished."
     worst = max(ratios, key=lambda name: (ratios[name].max(), name))
     return above == 0, (
         "Rule: after no epoch of a trial, of any variant, rho(W^2) by rho(W)^2 is above 1 by "
         f"more than the numerical tolerance. It is after {above.sum()} of "
         f"{sum(map(len, ratios.values()))} epochs; largest ratio {ratios[worst].max():.3g} "
         f"({worst}). It is no theorem: [[1, -1], [1, -1]] has "
-        "rho(W) = 0 and rho(W^2) = 2; what holds is rho(W^2) <= rho(|W|)^2."
-        + (left_out if without else "")
+        "rho(W) = 0 and rho(W^2) = 2; what holds is rho(W^2) <= rho(|W|)^2. The claim is on every "
+        "matrix: one counterexample refutes it, whatever the count, which therefore has no p."
     )
 
 
@@ -219,48 +265,56 @@ _CLAIMS = (
         ("fast_dropout", "plain"),
         "spectral_radius",
         partial(_beside_plain, variant="fast_dropout", column="spectral_radius", rule="larger"),
+        sign_test,
     ),
     _Claim(
         "No pull to zero: fast dropout's term makes W_rec smaller no more often than larger",
         ("fast_dropout",),
         "pull_W_rec",
         _pull_has_no_direction,
+        sign_test,
     ),
     _Claim(
         "No pull to zero: fast dropout does not keep W_rec smaller than the plain RNN's",
         ("fast_dropout", "plain"),
         "recurrent_norm",
         _norm_is_not_kept_small,
+        sign_test,
     ),
     _Claim(
         "Weight decay keeps the spectral radius below the plain RNN's",
         ("weight_decay", "plain"),
         "spectral_radius",
         partial(_beside_plain, variant="weight_decay", column="spectral_radius", rule="smaller"),
+        sign_test,
     ),
     _Claim(
         "Fast dropout's term vanishes at minima of the training loss",
         ("fast_dropout",),
         "regularizer_gradient_norm_W_rec",
         _vanishes_with_the_loss_gradient,
+        sign_test,
     ),
     _Claim(
         "The sampling regulariser's gradient has zero mean",
         ("fast_dropout_sampled",),
         "noise_p_value_W_in",
         _noise_mean,
+        partial(low_count_test, share=1 - LEVEL),
     ),
     _Claim(
         "The scale of the sampling regulariser's gradient does not depend on the weight",
         ("fast_dropout_sampled",),
         "noise_p_value_W_in",
         _noise_scale,
+        sign_test,
     ),
     _Claim(
         "rho of the elementwise square of W_rec stays below rho squared",
         (),
         "",
         _squared_radius,
+        None,
         unit="trials",
     ),
 )

@@ -47,6 +47,9 @@ _Write = Callable[..., None]
 _SILENCE_S = 5.0
 """Time between two lines of progress where the standard error is not a terminal."""
 
+_LINE = 36
+"""Characters in a line of a cell below which a terminal does not break text."""
+
 
 @app.command()
 def report(
@@ -196,9 +199,14 @@ def _fitted(table: Table, width: int) -> Table:
 
 
 def _width(table: Table) -> int:
-    """Return the columns that a rendered table takes: its cells, with a space on either side."""
+    """Return the columns that a rendered table takes: its cells, with a space on either side.
+
+    Longer text than `_LINE` is broken into lines.
+    """
     columns = zip(table.header, *table.rows, strict=True)
-    return sum(max(map(len, cells)) + 2 for cells in columns)
+    widths = [max(map(len, cells)) for cells in columns]
+    text = (min(width, _LINE) for width in widths[: table.n_text])
+    return sum([*text, *widths[table.n_text :]]) + 2 * len(widths)
 
 
 def _write(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,23 @@ def test_a_terminal_shows_the_columns_that_it_has_room_for(
     assert ("Deep RNN*" in header) == (width == 140)
     assert "Ours" in header
     assert ("A wider terminal also shows:" in result.stdout) == (width < 140)
+
+
+def test_a_terminal_breaks_sentences_before_it_leaves_out_columns(
+    fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    with closing(open_store(url, create=True)) as store:
+        for file, name in (("plain", "both.plain"), ("fd", "both.fast_dropout")):
+            PortableStudy.read(GOLDEN / f"golden-{file}.fdrnn.zip").insert(store, name)
+    result = fdrnn("report", "both", "--storage", url, "--output", tmp_path, "--no-figures")
+    assert result.exit_code == 0, result.output
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    header = next(line for line in lines if line.split()[:1] == ["Claim"])
+    assert header.split() == ["Claim", "Verdict", "p"]
 
 
 @pytest.mark.parametrize("every", ["0", "-1", "nan"])

@@ -118,6 +118,23 @@ def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
     assert len(expected) < 8
 
 
+def test_trials_that_cannot_be_compared_have_a_reason(both: Comparison) -> None:
+    plain = both.members["plain"]
+    # One of which a variant has fewer draws than the other.
+    waiting = plain.trials.iloc[:-1].assign(
+        state=lambda table: table["state"].where(table["config_index"] > 0, "waiting")
+    )
+    members = {**both.members, "plain": with_reads(plain, waiting)}
+    reasons = Comparison("both", members).incomplete(members)
+    assert reasons["plain"].to_dict() == {
+        **{k: "diverged" if one else "" for k, one in enumerate(plain.trials["diverged"])},
+        **{0: "not finished", 7: "not finished"},
+    }
+    diverged = both.members["fast_dropout"].trials["diverged"].tolist()
+    assert reasons["fast_dropout"].tolist() == ["diverged" if one else "" for one in diverged]
+    assert any(diverged)
+
+
 def test_the_numbers_of_every_draw(store: Store, both: Comparison) -> None:
     rows = list(csv.DictReader(io.StringIO(draws_file(both).content.decode())))
     assert len(rows) == 16

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from fdrnn.reports.document import markdown
 from fdrnn.reports.numbers import paper_claims as claims
 from fdrnn.reports.numbers.comparison import Comparison
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.statements import Statement
+from fdrnn.reports.numbers.statements import LeftOut, Statement
 from fdrnn.reports.tables.claims import table as claims_table
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.space import SPACES, fitting_spaces
@@ -24,13 +26,18 @@ N = 4
 EPOCHS = 5
 
 Columns = dict[str, Any]
+Indices = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+"""Of trials: those of every variant, or by variant."""
+Lost = tuple[tuple[int, ...], tuple[int, ...]]
+"""Trials of a variant that diverged, and that run."""
 
 
 @pytest.fixture
 def make(fd: Evidence) -> Any:
     """Make a comparison: by variant, columns of the curves, a list of values for each trial."""
 
-    def member(variant: str, columns: Columns, diverged: tuple[int, ...], record: Any) -> Evidence:
+    def member(variant: str, columns: Columns, lost: Lost, record: Any) -> Evidence:
+        diverged, running = lost
         definition = StudyDefinition(
             name=f"c.{variant}",
             data="jsb",
@@ -43,7 +50,7 @@ def make(fd: Evidence) -> Any:
         trials = pd.DataFrame(
             {
                 "config_index": range(N),
-                "state": "finished",
+                "state": ["running" if k in running else "finished" for k in range(N)],
                 "diverged": [k in diverged for k in range(N)],
                 "weight_decay": 0.005,
             }
@@ -64,13 +71,24 @@ def make(fd: Evidence) -> Any:
         return with_reads(Evidence(study, trials), curves=pd.DataFrame(rows))
 
     def made(
-        columns: dict[str, Columns], diverged: tuple[int, ...] = (), record: Any = ()
+        columns: dict[str, Columns],
+        diverged: Indices = (),
+        running: Indices = (),
+        record: Any = (),
     ) -> Comparison:
         return Comparison(
-            "c", {v: member(v, values, diverged, record) for v, values in columns.items()}
+            "c",
+            {
+                v: member(v, values, (of(diverged, v), of(running, v)), record)
+                for v, values in columns.items()
+            },
         )
 
     return made
+
+
+def of(trials: Indices, variant: str) -> tuple[int, ...]:
+    return trials.get(variant, ()) if isinstance(trials, Mapping) else trials
 
 
 def constant(*values: float) -> list[list[float]]:
@@ -96,6 +114,12 @@ def test_verdicts_follow_from_the_counts(holds: int, of: int, verdict: str) -> N
     assert Statement(claim="", holds=holds, judged=of).verdict == verdict
 
 
+def test_a_verdict_without_some_draws_is_of_no_all() -> None:
+    some = Statement(claim="", holds=2, judged=2, left_out=LeftOut(diverged=2))
+    assert some.verdict == "holds in 2 of 2 draws"
+    assert replace(some, holds=0).verdict == "contradicted in 2 of 2 draws"
+
+
 def test_spectral_radii_are_compared_draw_by_draw(make: Any) -> None:
     columns = {
         "fast_dropout": {"spectral_radius": constant(5, 5, 5, 1)},
@@ -108,7 +132,40 @@ def test_spectral_radii_are_compared_draw_by_draw(make: Any) -> None:
     assert judged(make(columns), "Weight decay keeps").verdict == "holds in all 4 draws"
     less = judged(make(columns, diverged=(1,)), "Fast dropout's spectral radius")
     assert less.verdict == "holds in 2 of 3 draws"
-    assert "1 of 4 draws are left out" in less.evidence
+
+
+RADII: dict[str, Columns] = {
+    "fast_dropout": {"spectral_radius": constant(5, 5, 5, 5)},
+    "plain": {"spectral_radius": constant(4, 4, 4, 4)},
+    "weight_decay": {"spectral_radius": constant(1, 1, 1, 1)},
+}
+
+
+def test_a_count_has_the_p_value_of_its_outcomes(make: Any) -> None:
+    signs = list(product([-1, 1], repeat=N))
+    for n_below in range(N + 1):
+        columns = {
+            **RADII,
+            "plain": {"spectral_radius": constant(*[9] * n_below, *[4] * (N - n_below))},
+        }
+        found = judged(make(columns), "Fast dropout's spectral radius")
+        as_far = sum(abs(sum(one)) >= abs(N - 2 * n_below) for one in signs)
+        assert found.holds == N - n_below
+        assert found.p_value == as_far / len(signs)
+        assert found.largest_p_value == found.p_value
+
+
+def test_draws_left_out_are_counted_by_reason_and_variant(make: Any) -> None:
+    """Draw 1 lacks both trials; what weight decay lacks is nothing to this claim."""
+    diverged = {"plain": (3,), "fast_dropout": (1,), "weight_decay": (2,)}
+    compared = make(RADII, diverged=diverged, running={"fast_dropout": (0,), "plain": (1,)})
+    found = judged(compared, "Fast dropout's spectral radius")
+    assert (found.holds, found.judged) == (1, 1)
+    assert found.left_out == LeftOut(diverged=2, not_finished=1)
+    assert found.evidence.endswith(
+        " Left out of the count: 3 of 4 draws. Diverged: 1 of FD-RNN; 1 of plain RNN. "
+        "Not finished: 1 of FD-RNN; 1 of plain RNN."
+    )
 
 
 def test_a_pull_is_positive_after_more_than_half_of_the_epochs(make: Any) -> None:
@@ -132,7 +189,7 @@ def test_norms_are_compared_with_the_plain_networks(make: Any) -> None:
     }
     found = judged(make(columns), "No pull to zero: fast dropout does not")
     assert (found.holds, found.judged) == (3, 4)
-    assert "Weight decay makes it smaller in 3 of 4 draws." in found.evidence
+    assert "Weight decay makes it smaller in 3 of the 4 draws" in found.evidence
 
 
 def test_the_term_vanishes_where_it_falls_with_the_loss_gradient(make: Any) -> None:
@@ -180,6 +237,10 @@ def test_the_noise_term_is_judged_by_what_was_measured_last(make: Any) -> None:
     compared = make({"fast_dropout_sampled": columns})
     mean = judged(compared, "The sampling regulariser's gradient has zero mean")
     assert (mean.holds, mean.judged) == (2, 3)
+    assert mean.left_out == LeftOut(not_measured=1)
+    # One of three draws at least fails, each with a probability of 0.05; of four, with one more.
+    assert mean.p_value == pytest.approx(1 - 0.95**3)
+    assert mean.largest_p_value == pytest.approx(1 - 0.95**4)
     scale = judged(compared, "The scale of the sampling")
     assert (scale.holds, scale.judged) == (0, 3)
     assert "W_rec 0.9 (0.9 to 0.9)" in scale.evidence
@@ -193,13 +254,20 @@ def test_the_squared_radius_is_judged_in_every_trial_of_every_variant(make: Any)
     found = judged(make(columns), "rho of the elementwise square")
     assert found.verdict == "holds in 7 of 8 trials"
     assert "after 1 of 40 epochs; largest ratio 1.1 (c.plain, trial 0)" in found.evidence
-    assert "left out" not in found.evidence
+    assert found.left_out == LeftOut()
+    assert found.p_value is None
+    assert "one counterexample refutes it" in found.evidence
 
 
 def test_the_squared_radius_counts_the_trials_that_diverged(make: Any) -> None:
-    found = judged(make({"plain": {}, "lstm": {}}, diverged=(0,)), "rho of the elementwise square")
-    assert found.verdict == "holds in all 6 trials"
-    assert "2 of 8 trials are left out: diverged, or not finished." in found.evidence
+    compared = make({"plain": {}, "lstm": {}}, diverged=(0,), running={"lstm": (1,)})
+    found = judged(compared, "rho of the elementwise square")
+    assert found.verdict == "holds in 5 of 5 trials"
+    assert found.left_out == LeftOut(diverged=2, not_finished=1)
+    assert found.evidence.endswith(
+        " Left out of the count: 3 of 8 trials. Diverged: 1 of plain RNN; 1 of LSTM. "
+        "Not finished: 1 of LSTM."
+    )
 
 
 def test_what_is_missing_is_said(make: Any) -> None:
@@ -219,8 +287,35 @@ def test_what_is_missing_is_said(make: Any) -> None:
 
 def test_the_table_has_a_verdict_a_row_and_the_evidence_below(make: Any) -> None:
     table = claims_table(make({"fast_dropout": {}, "plain": {}}))
-    assert len(table.rows) == len(table.notes) == len(table.data)
+    assert len(table.rows) == len(table.data)
     text = markdown.table(table)
     assert "contradicted in all 4 draws" in text
     assert "1. Rule: the spectral radius" in text
     assert not table.data["evidence"].str.contains("nan").any()
+
+
+def test_the_table_says_beside_a_count_how_sure_it_is(make: Any) -> None:
+    diverged = {"weight_decay": (0, 1), "plain": (3,)}
+    table = claims_table(make(RADII, diverged=diverged, running={"plain": (2,)}))
+    rows = {row[0][3:]: row[1:] for row in table.rows}
+    exceeds = rows["Fast dropout's spectral radius exceeds the plain RNN's"]
+    assert exceeds == ("holds in 2 of 2 draws", "2 of 4: 1 diverged, 1 not finished", "0.5", "1")
+    assert rows["rho of the elementwise square of W_rec stays below rho squared"][2:] == ("-", "-")
+    assert rows["The sampling regulariser's gradient has zero mean"] == (
+        *("cannot be judged", "-", "-", "-"),
+    )
+    rules = " ".join(table.notes[:3])
+    assert "exact two-sided sign test" in rules
+    assert "With fewer than 6 draws no count is significant" in rules
+    assert "with 2, p is at least 0.5" in rules
+    data = table.data.set_index("claim").loc[
+        "Fast dropout's spectral radius exceeds the plain RNN's"
+    ]
+    assert data["left_out"] == data["diverged"] + data["not_finished"] == 2
+
+
+def test_the_table_explains_no_column_of_dashes(make: Any) -> None:
+    complete = claims_table(make(RADII)).notes
+    assert not [note for note in complete if note.startswith("Left out")]
+    untested = claims_table(make({"lstm": {}, "lstm_fast_dropout": {}})).notes
+    assert [note[:2] for note in untested] == [f"{k}." for k in range(1, 9)]
