@@ -3,10 +3,10 @@
 A definition is a TOML file with the keys ``data``, ``variant``, ``space``, ``n_trials`` and
 ``seed``, ``output`` if it is not Bernoulli, and a table ``[training]``, whose keys are the fields
 of `fdrnn.model.settings.TrainingSettings`. A comparison has ``variants`` instead of ``variant``
-and ``space`` (`fdrnn.search.design.comparison`) and makes a study of each. ``space`` may be a
-table (`fdrnn.search.design.space`), whose ``extends`` may be the path of another study file. The
-path of a data file or study file is relative to the definition's folder. The project's own
-definitions are files of this package.
+(`fdrnn.search.design.comparison`) and makes a study of each. A study's ``space`` may be a table
+(`fdrnn.search.design.space`), whose ``extends`` may be the path of another study file. The path of
+a data file or study file is relative to the definition's folder. The project's own definitions are
+files of this package.
 """
 
 from __future__ import annotations

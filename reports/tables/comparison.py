@@ -37,9 +37,9 @@ def table(comparison: Comparison) -> Table:
         ],
         notes=(
             *RULES,
-            f"Every variant has up to {comparison.n_trials} draws of its usual space with one "
-            "seed; parameters of one name and choices have the same values draw by draw. With so "
-            "many draws the order of two networks may be luck.",
+            f"Every variant has up to {comparison.n_trials} draws, of the space that the CSV "
+            "names, with one seed; parameters of one name and choices have the same values draw by "
+            "draw. With so many draws the order of two networks may be luck.",
             "The CSV has the 95 % bootstrap intervals of both averages, as beside Table 1.",
             "Gap: validation less training NLL at the selected trial's best epoch, under the "
             "study's padding rule. The training NLL is the mean over the epoch's updates, at the "

@@ -1,9 +1,10 @@
 """Comparisons: one definition of a study of each of several variants.
 
-A comparison's definition is a study's with the key ``variants`` instead of ``variant`` and
-``space``: a list of names, or ``"all"``. It defines ordinary studies, which differ only in
-variant, space and what they can record, so that their draws share the values of common
-parameters. In a store only their names, ``COMPARISON.VARIANT``, show that they belong together.
+A comparison's definition is a study's with the key ``variants`` instead of ``variant``: a list of
+names, or ``"all"``. Its key ``space`` is optional: a name, of the space of those variants that it
+fits. It defines ordinary studies, which differ only in variant, space and what they can record, so
+that their draws share the values of common parameters. In a store only their names,
+``COMPARISON.VARIANT``, show that they belong together.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.datasets.errors import UnknownNameError, shown
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, recordable
 from fdrnn.model.settings import RECORDABLE
 from fdrnn.search.design.definition import StudyDefinition
-from fdrnn.search.design.space import EXTENDS, NAME, fitting_spaces, output_spaces
+from fdrnn.search.design.space import EXTENDS, NAME, SPACES, fitting_spaces, output_spaces
 from fdrnn.search.errors import DefinitionError
 
 KEY = "variants"
 ALL = "all"
-_OF_ONE = ("variant", "space")
+_SPACE = "space"
 
 
 def is_comparison(mapping: Mapping[str, Any]) -> bool:
@@ -36,9 +37,10 @@ def compared_studies(
     Parameters
     ----------
     mapping
-        As for `StudyDefinition.from_mapping`, but with ``variants`` instead of ``variant`` and
-        ``space``. Each variant has its usual space
-        (`fdrnn.search.design.space.fitting_spaces`) and records what it can of ``training.record``.
+        As for `StudyDefinition.from_mapping`, but with ``variants`` instead of ``variant``. Each
+        variant has the space that ``space`` names if that is one of its
+        `fdrnn.search.design.space.fitting_spaces`, and its usual one, their first, if not. It
+        records what it can of ``training.record``.
     default_name
         The comparison's name if the mapping has none.
 
@@ -52,17 +54,16 @@ def compared_studies(
     DefinitionError
         If a key or value breaks a rule.
     UnknownNameError
-        If there is no variant of that name.
+        If there is no variant or space of that name.
     """
     values = {"name": default_name, **mapping}
     variants = _variants(values.pop(KEY))
-    for key in _OF_ONE:
-        if key in values:
-            raise DefinitionError(
-                f"{key} must not be set together with {KEY}: each variant of a comparison has its "
-                f"usual space, got {key} = {values[key]!r}"
-            )
-    return tuple(_study(values, variant) for variant in variants)
+    if "variant" in values:
+        raise DefinitionError(
+            f"variant must not be set together with {KEY}, got {shown(values['variant'])}"
+        )
+    spaces = _spaces(values.pop(_SPACE, None), variants)
+    return tuple(_study(values, variant, spaces[variant]) for variant in variants)
 
 
 def study_name(comparison: str, variant: str) -> str:
@@ -94,7 +95,24 @@ def _variants(value: object) -> list[str]:
     return [variant for variant in VARIANTS if variant in value]
 
 
-def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
+def _spaces(named: object, variants: list[str]) -> dict[str, str]:
+    """Return the space of each variant: the named one where it fits, otherwise the usual one."""
+    fitting = {variant: fitting_spaces(variant) for variant in variants}
+    if named is None:
+        return {variant: spaces[0] for variant, spaces in fitting.items()}
+    if not isinstance(named, str):
+        raise DefinitionError(f"{_SPACE} of a comparison must be a name, got {shown(named)}")
+    if named not in SPACES:
+        raise UnknownNameError(_SPACE, named, SPACES)
+    if not any(named in spaces for spaces in fitting.values()):
+        raise DefinitionError(
+            f"{_SPACE} must have exactly the hyperparameters of one or more of the {KEY}, got "
+            f"{named!r}"
+        )
+    return {variant: named if named in spaces else spaces[0] for variant, spaces in fitting.items()}
+
+
+def _study(values: Mapping[str, Any], variant: str, space: str) -> StudyDefinition:
     training = values.get("training", {})
     if isinstance(training, Mapping) and isinstance(training.get("record"), list | tuple):
         # An unknown name is left in, for the study's own error.
@@ -102,7 +120,7 @@ def _study(values: Mapping[str, Any], variant: str) -> StudyDefinition:
         record = [name for name in training["record"] if name in able or name not in RECORDABLE]
         values = {**values, "training": {**training, "record": record}}
     name, output = values["name"], values.get("output", DEFAULT_OUTPUT)
-    spaces = [fitting_spaces(variant)[0]]
+    spaces = [space]
     if isinstance(output, str) and output in OUTPUTS:
         spaces += output_spaces(output)[:1]
     return StudyDefinition.from_mapping(

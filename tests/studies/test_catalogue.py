@@ -28,7 +28,9 @@ seed = 3
 
 # Chunks of at most 100 frames in each benchmark set's training part.
 N_CHUNKS = {"jsb": 243, "piano": 802, "nottingham": 1994, "musedata": 2719}
-COMPARISONS = {"compare-jsb", "compare-bach"}
+COMPARISONS = {"compare-jsb": 16, "compare-bach": 4}
+"""How many draws each variant has."""
+
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
@@ -91,7 +93,15 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
     expected = {name + suffix for name in data_names() for suffix in ("", "-plain")}
     expected |= {f"{name}-wide" for name in TABLE_3}
     others = {of_variant(variant) for variant in OTHER_VARIANTS}
-    own = FIGURE_2 | TABLE_3_STUDIES | COMPARISONS | UNSCENTED | ONE_QUIRK | NADE | set(DEVIATIONS)
+    own = (
+        FIGURE_2
+        | TABLE_3_STUDIES
+        | set(COMPARISONS)
+        | UNSCENTED
+        | ONE_QUIRK
+        | NADE
+        | set(DEVIATIONS)
+    )
     assert set(names()) == expected | others | own | set(DEEP) | set(PASCANU)
 
 
@@ -186,12 +196,20 @@ def test_a_comparison_is_a_study_of_every_variant_with_the_same_draws(name: str)
     assert [study.name for study in studies] == [f"{name}.{variant}" for variant in VARIANTS]
     own = find(name.removeprefix("compare-"))
     for study in studies:
-        assert (study.data, study.seed, study.n_trials) == (own.data, own.seed, 4)
+        assert (study.data, study.seed, study.n_trials) == (own.data, own.seed, COMPARISONS[name])
         assert "recurrent_norm" in study.training.record
         changed = {
             key: getattr(study.training, key) for key in ("patience", "max_epochs", "record")
         }
         assert replace(own.training, **changed) == study.training
+
+
+def test_compare_jsb_searches_the_rates_of_its_wide_studies() -> None:
+    by_variant = {study.variant: study.space for study in find_all("compare-jsb")}
+    for variant in ("fast_dropout", "fast_dropout_sampled", "authors_cell", "rectifier"):
+        assert by_variant[variant] == find("jsb-wide").space
+    assert by_variant["plain"] == find("jsb-plain").space
+    assert by_variant["weight_decay"].name == "weight-decay"
 
 
 def test_a_comparison_is_not_taken_for_a_study() -> None:
@@ -220,7 +238,9 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted(set(names()) - FIGURE_2 - TABLE_3_STUDIES - COMPARISONS - ONE_QUIRK - set(DEVIATIONS)),
+    sorted(
+        set(names()) - FIGURE_2 - TABLE_3_STUDIES - set(COMPARISONS) - ONE_QUIRK - set(DEVIATIONS)
+    ),
 )
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     definition = find(name)

@@ -56,6 +56,20 @@ def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
         assert len({one[k].hyperparameters["step_rate"] for one in drawn}) == 1
 
 
+def test_a_named_space_is_of_the_variants_that_it_fits() -> None:
+    studies = compared_studies({**MAPPING, "space": "table2-wide"}, "mine")
+    assert [study.space.name for study in studies] == [
+        "table2-plain",
+        "table2-wide",
+        "weight-decay",
+    ]
+    assert max(studies[1].space["dropout_hidden_to_hidden"].distribution.extremes) == 0.9
+    named = [study.space.name for study in compared_studies({**MAPPING, "space": "table2"}, "mine")]
+    assert named == [study.space.name for study in compared_studies(MAPPING, "mine")]
+    with pytest.raises(UnknownNameError, match="did you mean 'table2-wide'"):
+        compared_studies({**MAPPING, "space": "table2-wied"}, "mine")
+
+
 def test_an_output_s_own_space_is_joined_to_every_variant_s() -> None:
     training = {"max_epochs": 2, "padding": "masked"}
     studies = compared_studies(
@@ -75,7 +89,8 @@ def test_an_output_s_own_space_is_joined_to_every_variant_s() -> None:
         ({"variants": "plain"}, r"variants must be .*got 'plain'"),
         ({"variants": ["plain", "plain"]}, r"each variant once"),
         ({"variant": "plain"}, r"variant must not be set together with variants"),
-        ({"space": "table2"}, r"space must not be set together with variants.*'table2'"),
+        ({"space": "lstm"}, r"space must have exactly the hyperparameters of .*got 'lstm'"),
+        ({"space": {"n_hidden": 8}}, r"space of a comparison must be a name, got \{'n_hidden'"),
         ({"n_trails": 3}, r"unknown key n_trails; did you mean n_trials"),
         ({"training": {"record": ["tset"]}}, r"record must be distinct names of .*tset"),
         ({"training": {"record": "noise"}}, r"record must be a list of texts, got 'noise'"),
