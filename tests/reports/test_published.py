@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 
 from fdrnn.reports.document.writing import write_tables
 from fdrnn.reports.numbers.findings import read_evidence
-from fdrnn.reports.tables import columns, costs, literature, table1
+from fdrnn.reports.tables import claims, columns, comparison, costs, literature, table1
 from fdrnn.search import PortableStudy, open_store
 from fdrnn.search.models.verification import verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
+from fdrnn.studies.catalogue import find_all
+from fdrnn.studies.cli.exports import exported_store
 
 documents = pytest.mark.parametrize(
     "document", published.DOCUMENTS, ids=lambda path: str(path.relative_to(published.ROOT))
@@ -75,6 +78,33 @@ def test_the_published_tables_are_made_of_the_published_studies(tmp_path: Path) 
         shown = f"{row.test_nll_pooled.value:.2f} / {row.test_nll_sequence_mean.value:.2f}"
         assert shown == published.facts(row.study)["test"]
     store.close()
+
+
+COMPARISON = published.PUBLISHED / "comparison"
+
+
+def test_the_comparison_s_tables_are_made_of_its_studies(tmp_path: Path) -> None:
+    with exported_store([COMPARISON]) as store:
+        (compared,) = read_evidence(store).comparisons
+        made = write_tables(tmp_path, [comparison.table(compared), claims.table(compared)])
+        for path in made:
+            committed = COMPARISON / "report" / "tables" / path.name
+            assert committed.read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_comparison_s_page_defines_its_studies(tmp_path: Path) -> None:
+    commands = re.search(r"```sh\n(.*?)```", (COMPARISON / "README.md").read_text(), re.DOTALL)
+    assert commands is not None
+    edit, run = commands[1].splitlines()
+    (tmp_path / "studies").symlink_to(published.ROOT / "studies")
+    subprocess.run(["sh", "-c", edit], check=True, cwd=tmp_path)
+    file = tmp_path / run.removeprefix("fdrnn run ")
+    defined = {study.name: study for study in find_all(str(file))}
+    stored = [PortableStudy.read(path).definition for path in COMPARISON.glob("*.zip")]
+    assert len(stored) == 13
+    for study in stored:
+        assert defined[study.name].differences(study) == []
+        assert defined[study.name].n_trials == study.n_trials
 
 
 @pytest.mark.slow
