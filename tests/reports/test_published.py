@@ -15,10 +15,11 @@ from fdrnn.reports.document.writing import write_tables
 from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.tables import claims, columns, comparison, costs, literature, table1
 from fdrnn.search import PortableStudy, open_store
+from fdrnn.search.design.halving import replay
 from fdrnn.search.models.verification import verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
-from fdrnn.studies.catalogue import find_all
+from fdrnn.studies.catalogue import find, find_all
 from fdrnn.studies.cli.exports import exported_store
 
 documents = pytest.mark.parametrize(
@@ -117,6 +118,24 @@ def test_a_short_trial_has_the_same_bits_here(tmp_path: Path, real_data_dir: Pat
     assert outcome.n_epochs == 20
     assert outcome.difference is None
     store.close()
+
+
+@pytest.mark.parametrize("data", ["jsb", "nottingham", "piano", "musedata"])
+def test_128_draws_with_halving_cost_at_most_1_5_times_the_32_full_ones(data: str) -> None:
+    full = f"{data}-wide"
+    definition = find(f"{full}-halving")
+    assert definition.halving is not None
+    # A repeat has a negative index.
+    curves = {i: one for i, one in _curves(full, "valid_nll_counted").items() if i >= 0}
+    assert len(curves) == 32
+    # The curves of the other 96 draws are not known: take each published draw four times.
+    draws = {32 * copy + index: curves[index] for copy in range(4) for index in curves}
+    assert len(draws) == definition.n_trials
+    n_epochs = replay(definition.halving, draws).n_epochs.values()
+    ratio = sum(n_epochs) / sum(map(len, curves.values()))
+    assert ratio <= 1.5
+    text = (published.ROOT / "studies" / f"{definition.name}.toml").read_text()
+    assert f"some {ratio:.1f} times the epochs of its 32 full draws" in text
 
 
 def test_nothing_published_holds_parameters() -> None:

@@ -33,6 +33,7 @@ COMPARISONS = {"compare-jsb": 16, "compare-bach": 4}
 
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
+HALVING = {f"{data}-wide-halving" for data in TABLE_3}
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
 FORMS = ("stacked", "deep_transition", "deep_output")
 LP = "deep_output_lp"
@@ -100,6 +101,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | UNSCENTED
         | ONE_QUIRK
         | NADE
+        | HALVING
         | set(DEVIATIONS)
     )
     assert set(names()) == expected | others | own | set(DEEP) | set(PASCANU)
@@ -124,6 +126,15 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
 def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     wide = find(f"{name}-wide")
     assert replace(find(name), name=wide.name, space=SPACES["table2-wide"]) == wide
+
+
+@pytest.mark.parametrize("data", TABLE_3)
+def test_the_study_of_more_draws_differs_in_their_number_and_in_halving(data: str) -> None:
+    name = f"{data}-wide-halving"
+    study, wide = find(name), find(f"{data}-wide")
+    assert study.halving == find(f"{data}-nade").halving
+    assert study.halving is not None
+    assert study == replace(wide, name=name, n_trials=128, halving=study.halving)
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -239,7 +250,13 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
 @pytest.mark.parametrize(
     "name",
     sorted(
-        set(names()) - FIGURE_2 - TABLE_3_STUDIES - set(COMPARISONS) - ONE_QUIRK - set(DEVIATIONS)
+        set(names())
+        - FIGURE_2
+        - TABLE_3_STUDIES
+        - set(COMPARISONS)
+        - ONE_QUIRK
+        - HALVING
+        - set(DEVIATIONS)
     ),
 )
 def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
