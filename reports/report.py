@@ -126,20 +126,23 @@ def _figures2(findings: Findings) -> Iterator[Artefact]:
 def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
     evidence = findings.studies[row.study]
     plain = findings.studies.get(row.plain_study or "")
+    other_plan = findings.other_plan(evidence)
     note = f"{row.note[:1].upper()}{row.note[1:]}."
     kept = evidence.samples
     return _section(
         f"study-{row.study}",
         f"{row.study}: {row.network} on {row.title}",
         table2(evidence),
-        *(_figures(evidence, plain) if figures else []),
+        *(_figures(evidence, plain, other_plan) if figures else []),
         *(samples.artefacts(evidence.name, kept, evidence.data) if kept and figures else []),
         text=(_setting(row), *([note] if row.note else [])),
-        shown=[evidence, *([plain] if plain else [])],
+        shown=[one for one in (evidence, plain, other_plan) if one is not None],
     )
 
 
-def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | None]:
+def _figures(
+    evidence: Evidence, plain: Evidence | None, other_plan: Evidence | None
+) -> Iterator[Artefact | None]:
     if not evidence.curves.empty:
         yield learning.learning_curves(evidence)
         yield learning.radius_curves(evidence)
@@ -147,7 +150,7 @@ def _figures(evidence: Evidence, plain: Evidence | None) -> Iterator[Artefact | 
         yield from decomposition.figures(evidence)
     # Where nothing is drawn, neither the number of draws nor a hyperparameter's value matters.
     if not evidence.space.fixed:
-        yield best_of_k.figure(evidence, plain)
+        yield best_of_k.figure(evidence, plain, other_plan)
         yield values.figure(evidence)
         yield importances.figure(evidence)
     yield cost.figure(evidence)

@@ -3,10 +3,17 @@ r"""What fewer draws would have given: the expected test NLL of the best of k tr
 Of the n finished trials, take every subset of size k, select its trial with the lowest
 validation NLL, and take that trial's test NLL. The subsets need not be listed: with trials in
 order of validation NLL, trial r (from 1) is the best of
-:math:`\binom{n-r}{k-1}` of the :math:`\binom{n}{k}` subsets.
+:math:`\binom{n-r}{k-1}` of the :math:`\binom{n}{k}` subsets. Each trial is in k / n of the subsets,
+so that on average these cost k / n of the worker hours of all n draws.
+
+Under halving both are estimates, exact for k = n alone: among k draws some would continue that
+were pruned among n, and nobody knows their test NLL.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +30,10 @@ from fdrnn.search import TrialState
 
 QUANTILES = (0.1, 0.9)
 """Of the selected trial's test NLL over the subsets: the spread that the figure shades."""
+
+LEAST_SHARE = 0.9
+"""Share of the subsets that must have an outcome where a figure shows it. Under halving most
+subsets of few draws have none, and the others have one of the best trials."""
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
@@ -42,14 +53,15 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         A row per ``k`` from 1 to the number of finished trials: ``mean``, ``deviation`` and the
         quantiles ``low`` and ``high`` (`QUANTILES`) of the outcome over the subsets that have
-        one, exactly; and ``none``, the share of subsets that have none. Pooled test NLL in nats
-        per predicted step. Empty if no trial has an outcome.
+        one, exactly; ``none``, the share of subsets that have none; and ``hours``, the mean over
+        the subsets of the wall time of their trials' epochs. Pooled test NLL in nats per predicted
+        step. Empty if no trial has an outcome.
     """
     finished = trials[trials["state"].isin([TrialState.FINISHED, TrialState.PRUNED])]
     has_outcome = np.isfinite(finished["valid_nll"]) & np.isfinite(finished["test_nll_pooled"])
     ranked = finished[has_outcome].sort_values(["valid_nll", "config_index"])
     outcome = ranked["test_nll_pooled"].to_numpy(float)
-    columns = ["k", "mean", "deviation", "low", "high", "none"]
+    columns = ["k", "mean", "deviation", "low", "high", "none", "hours"]
     if not len(outcome):
         return pd.DataFrame(columns=columns)
     chances = selection_chances(len(finished), len(outcome))
@@ -65,7 +77,8 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         for level in QUANTILES
     )
     k = np.arange(1, len(finished) + 1)
-    values = (k, mean, deviation, low, high, 1 - some)
+    hours = k / len(finished) * float(finished["seconds"].sum()) / 3600
+    values = (k, mean, deviation, low, high, 1 - some, hours)
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
 
@@ -99,17 +112,36 @@ def draws_to_reach(table: pd.DataFrame, nll: float) -> int | None:
     return None if first == len(table) else int(table["k"].iloc[first])
 
 
-def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
+def shown(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `best_of_k` with an outcome of at least `LEAST_SHARE` of the subsets."""
+    table = best_of_k(trials)
+    # A share may miss its value by rounding.
+    return table[table["none"] < 1 - LEAST_SHARE + 1e-12].reset_index(drop=True)
+
+
+def figure(
+    evidence: Evidence, plain: Evidence | None = None, other_plan: Evidence | None = None
+) -> Figure | None:
     """Return the figure of a study; None if no trial has an outcome.
 
-    The mean of its plain counterpart is drawn beside it.
+    Parameters
+    ----------
+    evidence
+        The study.
+    plain
+        Its plain counterpart, drawn beside it.
+    other_plan
+        The same search with halving, if the study has none, or without; drawn beside it.
     """
-    own = best_of_k(evidence.trials)
-    if own.empty:
+    own = _curve(evidence, with_plan=other_plan is not None)
+    if own.table.empty:
         return None
-    lines = {evidence.definition.variant: own}
-    if plain is not None and len(table := best_of_k(plain.trials)):
-        lines["plain"] = table
+    beside = []
+    if plain is not None:
+        beside.append(_curve(plain))
+    if other_plan is not None:
+        beside.append(_curve(other_plan, with_plan=True, look=(style.PURPLE, "-.")))
+    curves = [own, *(one for one in beside if len(one.table))]
     is_plain = evidence.definition.variant == "plain"
     target, words = None, ""
     if published := TABLE_1.get(evidence.definition.data):
@@ -117,71 +149,136 @@ def figure(evidence: Evidence, plain: Evidence | None = None) -> Figure | None:
         words = (
             f"the {target:.2f} that the paper cites" if is_plain else f"the paper's {target:.2f}"
         )
-    answer = f"{evidence.name}: {_answer(own, target, words)}"
-    bias = ""
-    pruned = ""
-    if evidence.n_pruned:
-        pruned = f" The {evidence.n_pruned} pruned trials count as draws, too, that never win."
-    if len(evidence.ranked) < len(evidence.trials):
-        bias = (
-            f" Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
-            "first: the curve will change."
-        )
+    answer = f"{evidence.name}: {_answer(own.table, target, words)}"
+    for curve in curves:
+        if curve.study is other_plan:
+            answer += _comparison(own.table, curve)
     return Figure(
         name=f"{evidence.name}-best-of-k",
         title="How many draws does it take",
         caption=(
-            f"{answer} Expected pooled test NLL of the trial with the lowest validation NLL among "
-            "k of the finished trials: the exact mean over all subsets of size k, and the band "
-            "from the 10 % to the 90 % quantile. Near the last k most subsets share their best "
-            "trial, so that the band narrows there by construction. Diverged trials count as "
-            f"draws; unfinished and failed ones do not.{pruned}{bias} The axis ends at the "
-            "highest mean (of two networks, the lower one's) or at the paper's number; lines and "
-            "bands above it are cut off."
+            f"{answer} Above: expected pooled test NLL of the trial with the lowest validation NLL "
+            "among k of the n draws, the exact mean over all subsets of size k, and the band from "
+            "the 10 % to the 90 % quantile. Below: the same over worker hours (wall time of the "
+            "draws' epochs, each on one worker), of which k draws take k/n on average. Near the "
+            "last k most subsets share their best trial, so that the band narrows there by "
+            "construction. Diverged trials count as draws; unfinished and failed ones do not. "
+            f"{''.join(_notes(evidence, curves))}The axes of the NLL end at the highest mean (of "
+            "two networks, the lower one's) or at the paper's number; lines and bands above it "
+            "are cut off."
         ),
-        alt=f"Line plot of the expected test NLL over the number of draws. {answer}",
-        draw=lambda: _draw(lines, target, "plain, cited by the paper" if is_plain else "paper, FD"),
+        alt=(
+            "Line plots of the expected test NLL over the number of draws and over worker hours. "
+            f"{answer}"
+        ),
+        draw=lambda: _draw(
+            curves, target, "plain, cited by the paper" if is_plain else "paper, FD"
+        ),
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """The rows of `shown` of a study, and how they are drawn."""
+
+    study: Evidence
+    table: pd.DataFrame
+    label: str
+    color: str
+    line: str
+
+
+def _curve(
+    study: Evidence, *, with_plan: bool = False, look: tuple[str, str] | None = None
+) -> _Curve:
+    variant = study.definition.variant
+    label = VARIANTS[variant].title
+    if with_plan:
+        label += f", {_plan(study)}"
+    if look is None:
+        look = (style.PLAIN, "--") if variant == "plain" else (style.FD, "-")
+    return _Curve(study, shown(study.trials), label, *look)
+
+
+def _plan(study: Evidence) -> str:
+    return "no halving" if study.definition.halving is None else "halving"
+
+
 def _answer(table: pd.DataFrame, target: float | None, words: str) -> str:
-    n, last = len(table), float(table["mean"].iloc[-1])
+    n, last = int(table["k"].iloc[-1]), float(table["mean"].iloc[-1])
     draws = "the 1 draw gives" if n == 1 else f"all {n} draws give"
     if target is None:
         return f"{draws} {last:.2f}."
     k = draws_to_reach(table, target)
     if k is None:
         return f"{draws} a test NLL of {last:.2f}, above {words}."
-    expected = f"from {plural(k, 'draw')} on the expected test NLL is at most {words}"
+    begin = ", where the curve begins," if 1 < k == table["k"].iloc[0] else ""
+    expected = f"from {plural(k, 'draw')} on{begin} the expected test NLL is at most {words}"
     return f"{expected}; {draws} {last:.2f}."
 
 
-def _draw(lines: dict[str, pd.DataFrame], target: float | None, label: str) -> Drawing:
-    figure, ((axes,),) = style.new_figure()
-    for variant, table in lines.items():
-        color, line = (style.PLAIN, "--") if variant == "plain" else (style.FD, "-")
-        k, mean, low, high = (table[name] for name in ("k", "mean", "low", "high"))
-        axes.fill_between(k, low, high, color=color, alpha=0.18, linewidth=0)
-        axes.plot(
-            k,
-            mean,
-            color=color,
-            linestyle=line,
-            marker="o" if len(table) == 1 else None,
-            label=VARIANTS[variant].title,
+def _comparison(own: pd.DataFrame, other: _Curve) -> str:
+    last = other.table.iloc[-1]
+    return (
+        f" Its draws took {own['hours'].iloc[-1]:.2f} worker hours; those of {other.study.name} "
+        f"({last['k']:.0f}, {_plan(other.study)}) took {last['hours']:.2f} and give "
+        f"{last['mean']:.2f}."
+    )
+
+
+def _notes(evidence: Evidence, curves: Sequence[_Curve]) -> Iterator[str]:
+    if any(curve.study.n_pruned for curve in curves):
+        yield (
+            "Pruned ones count, too, and never win. Before its end a curve under halving is an "
+            "estimate, because k draws would be halved among themselves, for about that share of "
+            "the hours. "
         )
+    if any(curve.table["k"].iloc[0] > 1 for curve in curves):
+        yield (
+            f"A curve begins where {100 * LEAST_SHARE:.0f} % of the subsets have a trial with a "
+            "test NLL. "
+        )
+    if len(evidence.ranked) < len(evidence.trials):
+        yield (
+            f"Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
+            "first: the curve will change. "
+        )
+
+
+def _draw(curves: Sequence[_Curve], target: float | None, label: str) -> Drawing:
+    figure, panels = style.new_figure(n_rows=2, height=4.2, sharey=True)
+    above, below = panels[:, 0]
+    for axes, x in ((above, "k"), (below, "hours")):
+        for curve in curves:
+            amount, mean, low, high = (curve.table[name] for name in (x, "mean", "low", "high"))
+            axes.fill_between(amount, low, high, color=curve.color, alpha=0.18, linewidth=0)
+            axes.plot(
+                amount,
+                mean,
+                color=curve.color,
+                linestyle=curve.line,
+                marker="o" if len(mean) == 1 else None,
+                label=curve.label,
+            )
+        if target is not None:
+            axes.axhline(target, color=style.INK, linestyle=":", linewidth=1.0, label=label)
+        axes.set_ylabel("test NLL (nats per step)")
+    highest: dict[str, float] = {}
+    for curve in curves:
+        variant, top = curve.study.definition.variant, float(curve.table["mean"].max())
+        highest[variant] = max(top, highest.get(variant, top))
     values = [
-        min(float(table["low"].min()) for table in lines.values()),
-        min(float(table["mean"].max()) for table in lines.values()),
+        min(float(curve.table["low"].min()) for curve in curves),
+        min(highest.values()),
     ]
     if target is not None:
-        axes.axhline(target, color=style.INK, linestyle=":", linewidth=1.0, label=label)
         values.append(target)
     margin = 0.06 * (max(values) - min(values)) or 0.1
-    axes.set_ylim(min(values) - margin, max(values) + margin)
-    axes.set_xlim(1, max(2, *map(len, lines.values())))
-    style.count_axis(axes.xaxis)
-    axes.set_xlabel("draws k")
-    axes.set_ylabel("test NLL (nats per step)")
-    style.legend_above(axes, "network")
+    above.set_ylim(min(values) - margin, max(values) + margin)
+    above.set_xlim(1, max(2, *(curve.table["k"].iloc[-1] for curve in curves)))
+    below.set_xlim(left=0)
+    style.count_axis(above.xaxis)
+    above.set_xlabel("draws k")
+    below.set_xlabel("worker hours")
+    style.legend_above(above, "network", n_columns=4 if len(curves) < 3 else 2)
     return figure

@@ -7,7 +7,7 @@ What a command prints, what it writes into files and the dashboard's note are ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fdrnn.reports.errors import NothingToReportError
@@ -15,7 +15,7 @@ from fdrnn.reports.numbers.comparison import Comparison, comparisons
 from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.table1 import Row, table1
-from fdrnn.search import Store
+from fdrnn.search import Store, StudyDefinition
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,29 @@ class Findings:
     def comparisons(self) -> list[Comparison]:
         """The comparisons among the studies."""
         return comparisons(self.studies.values())
+
+    def other_plan(self, study: Evidence) -> Evidence | None:
+        """Return the study of the same search with halving, if `study` has none, or without.
+
+        Both draw from the same space for the same network with the same seed, data and training
+        settings, so that they share their first draws. Of several it is the one with the most
+        draws, then the first by name.
+        """
+        others = [one for one in self.studies.values() if _differ_in_plan(study, one)]
+        return min(others, key=lambda one: (-one.definition.n_trials, one.name), default=None)
+
+
+def _differ_in_plan(study: Evidence, other: Evidence) -> bool:
+    own, another = study.definition, other.definition
+    return (
+        (own.halving is None) != (another.halving is None)
+        and study.data.fingerprint == other.data.fingerprint
+        and _without_plan(own) == _without_plan(another)
+    )
+
+
+def _without_plan(definition: StudyDefinition) -> StudyDefinition:
+    return replace(definition, name="search", n_trials=1, halving=None, repeats=0)
 
 
 def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:

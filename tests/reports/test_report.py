@@ -20,8 +20,10 @@ from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers.findings import Findings, read_evidence
+from fdrnn.reports.numbers.table1 import table1
 from fdrnn.reports.report import build
 from fdrnn.search import SPACES, SampleOrigin, Samples, Store, create_study, open_store
+from fdrnn.search.design.halving import Halving
 from fdrnn.search.store import tables
 
 LEASED = {"lease_renewed": 2e9, "lease_expires": 2e9}
@@ -170,6 +172,22 @@ def test_figure_2_has_the_plain_counterpart_that_records(copied: Store) -> None:
     assert [one.name for one in figures2] == ["figure2-golden-fd"]
     assert isinstance(figures2[0], Figure)
     assert "golden-plain" in figures2[0].caption
+
+
+def test_best_of_k_has_the_same_search_with_halving_beside_it(golden: Store) -> None:
+    fd = read_evidence(golden).studies["golden-fd"]
+    definition = replace(fd.definition, name="halved", halving=Halving((2,)))
+    halved = replace(fd, study=replace(fd.study, definition=definition))
+    studies = {one.name: one for one in (fd, halved)}
+    report = build(Findings(table1(studies.values()), studies))
+    captions = {
+        one.name: one.caption
+        for section in report.studies
+        for one in section.artefacts
+        if isinstance(one, Figure)
+    }
+    assert "those of halved (8, halving) took" in captions["golden-fd-best-of-k"]
+    assert "those of golden-fd (8, no halving) took" in captions["halved-best-of-k"]
 
 
 def test_without_a_compiler_figure_1_alone_is_missing(

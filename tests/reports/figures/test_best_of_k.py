@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,14 @@ import pytest
 from fdrnn.reports.figures import best_of_k
 from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.search.design.halving import Halving
 
 
 def trials(*rows: tuple[str, float, float]) -> pd.DataFrame:
-    """State, validation NLL, test NLL of each configuration."""
+    """State, validation NLL, test NLL of each configuration; the i-th took i + 1 minutes."""
     table = pd.DataFrame(rows, columns=["state", "valid_nll", "test_nll_pooled"])
-    return table.assign(config_index=range(len(rows)))
+    minutes = np.arange(1, len(rows) + 1)
+    return table.assign(config_index=range(len(rows)), seconds=60.0 * minutes)
 
 
 DRAWS = trials(
@@ -33,12 +36,26 @@ DRAWS = trials(
 )
 
 
+HALVED = trials(
+    ("finished", 8.2, 8.30),
+    *(("pruned", 9.0, np.nan) for _ in range(5)),
+    ("finished", 8.0, 8.40),
+    ("finished", 8.1, 8.05),
+    ("pruned", 8.05, np.nan),
+)
+
+
+def subsets(table: pd.DataFrame, k: int) -> list[tuple[Any, ...]]:
+    """Every subset of k finished or pruned trials."""
+    ended = table[table["state"].isin(["finished", "pruned"])]
+    return list(combinations(ended.itertuples(), k))
+
+
 def outcomes(table: pd.DataFrame, k: int) -> list[float | None]:
-    """The selected trial's test NLL of every subset of k finished trials."""
-    finished = table[table["state"] == "finished"]
+    """The selected trial's test NLL of every subset of k draws."""
     found: list[float | None] = []
-    for subset in combinations(finished.itertuples(), k):
-        eligible = [one for one in subset if np.isfinite(one.valid_nll)]
+    for subset in subsets(table, k):
+        eligible = [one for one in subset if one.state == "finished" and np.isfinite(one.valid_nll)]
         if eligible:
             best = min(eligible, key=lambda one: (one.valid_nll, one.config_index))
             found.append(best.test_nll_pooled)
@@ -47,17 +64,36 @@ def outcomes(table: pd.DataFrame, k: int) -> list[float | None]:
     return found
 
 
-def test_against_every_subset() -> None:
-    table = best_of_k.best_of_k(DRAWS)
-    assert table["k"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+@pytest.mark.parametrize(("draws", "n"), [(DRAWS, 7), (HALVED, 9)])
+def test_against_every_subset(draws: pd.DataFrame, n: int) -> None:
+    table = best_of_k.best_of_k(draws)
+    assert table["k"].tolist() == list(range(1, n + 1))
     for row in table.itertuples():
-        every = outcomes(DRAWS, row.k)
+        every = outcomes(draws, row.k)
         some = np.array([one for one in every if one is not None])
         assert row.mean == pytest.approx(some.mean())
         assert row.deviation == pytest.approx(some.std(), abs=1e-9)
         assert row.low == np.quantile(some, 0.1, method="inverted_cdf")
         assert row.high == np.quantile(some, 0.9, method="inverted_cdf")
         assert row.none == pytest.approx(every.count(None) / len(every), abs=1e-12)
+        cost = [sum(one.seconds for one in subset) for subset in subsets(draws, row.k)]
+        assert row.hours == pytest.approx(np.mean(cost) / 3600)
+
+
+def test_a_curve_begins_where_nine_of_ten_subsets_have_an_outcome() -> None:
+    known = {k: [one is not None for one in outcomes(HALVED, k)] for k in range(1, 10)}
+    expected = [k for k, ones in known.items() if np.mean(ones) >= 0.9]
+    assert 1 < expected[0] < 9
+    table = best_of_k.shown(HALVED)
+    assert table["k"].tolist() == expected
+    pd.testing.assert_frame_equal(
+        table, best_of_k.best_of_k(HALVED).tail(len(expected)).reset_index(drop=True)
+    )
+
+
+def test_a_curve_begins_where_exactly_nine_of_ten_have_one() -> None:
+    draws = trials(*[("finished", 8.0, 8.1)] * 9, ("finished", np.inf, np.nan))
+    assert best_of_k.shown(draws)["k"].iloc[0] == 1
 
 
 def test_a_trial_without_a_test_nll_is_never_the_outcome() -> None:
@@ -97,15 +133,101 @@ def test_the_last_point_is_table_1_s_number(fd: Evidence) -> None:
 def test_the_figure_has_both_studies_and_the_paper_s_line(fd: Evidence, plain: Evidence) -> None:
     figure = best_of_k.figure(fd, plain)
     assert figure is not None
-    axes = drawn(figure.draw).axes[0]
-    lines = {line.get_label(): line for line in axes.lines}
-    for label, evidence in (("FD-RNN", fd), ("plain RNN", plain)):
-        np.testing.assert_array_equal(
-            lines[label].get_ydata(), best_of_k.best_of_k(evidence.trials)["mean"]
-        )
-    assert lines["paper, FD"].get_ydata() == [8.01, 8.01]
+    for axes, name in zip(drawn(figure.draw).axes, ("k", "hours"), strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines) == ["FD-RNN", "plain RNN", "paper, FD"]
+        for label, evidence in (("FD-RNN", fd), ("plain RNN", plain)):
+            table = best_of_k.best_of_k(evidence.trials)
+            np.testing.assert_array_equal(lines[label].get_xdata(), table[name])
+            np.testing.assert_array_equal(lines[label].get_ydata(), table["mean"])
+        assert lines["paper, FD"].get_ydata() == [8.01, 8.01]
     assert "all 8 draws give a test NLL of 9.02, above the paper's 8.01." in figure.caption
     assert "quick ones" not in figure.caption
+    assert "Pruned" not in figure.caption
+    assert "A curve begins" not in figure.caption
+
+
+def test_all_draws_cost_the_wall_time_of_all_trials(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    table = best_of_k.best_of_k(fd.trials)
+    assert table["hours"].iloc[-1] == pytest.approx(fd_curves["seconds"].sum() / 3600)
+
+
+def halved(full: Evidence) -> Evidence:
+    """The study with halving, which pruned all but the three trials with the lowest NLL."""
+    definition = replace(full.definition, name="halved", halving=Halving((2,)))
+    kept = full.trials["valid_nll"].rank() <= 3
+    trials = full.trials.assign(
+        state=np.where(kept, "finished", "pruned"),
+        test_nll_pooled=full.trials["test_nll_pooled"].where(kept),
+        seconds=full.trials["seconds"] * np.where(kept, 1.0, 0.2),
+    )
+    return Evidence(replace(full.study, definition=definition), trials)
+
+
+def test_the_same_search_with_halving_and_without_are_told_apart(
+    fd: Evidence, plain: Evidence
+) -> None:
+    other = halved(fd)
+    figure = best_of_k.figure(fd, plain, other)
+    assert figure is not None
+    labels = ["FD-RNN, no halving", "plain RNN", "FD-RNN, halving", "paper, FD"]
+    for axes, name in zip(drawn(figure.draw).axes, ("k", "hours"), strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines) == labels
+        table = best_of_k.shown(other.trials)
+        np.testing.assert_array_equal(lines["FD-RNN, halving"].get_xdata(), table[name])
+        np.testing.assert_array_equal(lines["FD-RNN, halving"].get_ydata(), table["mean"])
+        looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+        assert len(looks) == 4
+    hours = [one.trials["seconds"].sum() / 3600 for one in (fd, other)]
+    lowest = fd.trials.loc[fd.trials["valid_nll"].idxmin(), "test_nll_pooled"]
+    assert (
+        f"Its draws took {hours[0]:.2f} worker hours; those of halved (8, halving) took "
+        f"{hours[1]:.2f} and give {lowest:.2f}."
+    ) in figure.caption
+    assert "Pruned ones count, too, and never win." in figure.caption
+    assert "A curve begins where 90 % of the subsets have a trial" in figure.caption
+    other_way = best_of_k.figure(other, None, fd)
+    assert other_way is not None
+    (legend,) = (axes.get_legend() for axes in drawn(other_way.draw).axes if axes.get_legend())
+    expected = ["FD-RNN, halving", "FD-RNN, no halving", "paper, FD"]
+    assert [text.get_text() for text in legend.get_texts()] == expected
+
+
+def test_the_axis_ends_at_the_highest_mean_of_the_network_whose_is_lower(
+    fd: Evidence, plain: Evidence
+) -> None:
+    other = halved(fd)
+    figure = best_of_k.figure(other, plain, fd)
+    assert figure is not None
+    highest = [best_of_k.shown(one.trials)["mean"].max() for one in (other, plain, fd)]
+    of_fd = max(highest[0], highest[2])
+    assert of_fd > highest[0]
+    for axes in drawn(figure.draw).axes:
+        low, high = axes.get_ylim()
+        assert low < min(8.01, other.trials["test_nll_pooled"].min())
+        end = max(8.01, min(of_fd, highest[1]))
+        assert end < high < end + 0.1 * (end - low)
+
+
+def test_a_curve_that_begins_below_the_paper_s_number_says_where_it_begins(fd: Evidence) -> None:
+    other = halved(fd)
+    low = replace(
+        other, trials=other.trials.assign(test_nll_pooled=other.trials["test_nll_pooled"] - 3)
+    )
+    figure = best_of_k.figure(low)
+    assert figure is not None
+    k = best_of_k.shown(low.trials)["k"].iloc[0]
+    assert f"from {k} draws on, where the curve begins, the expected test NLL" in figure.caption
+
+
+def test_a_plan_without_an_outcome_is_left_out(fd: Evidence) -> None:
+    waiting = fd.trials.assign(state="waiting", test_nll_pooled=np.nan)
+    figure = best_of_k.figure(fd, None, replace(halved(fd), trials=waiting))
+    assert figure is not None
+    labels = [line.get_label() for line in drawn(figure.draw).axes[1].lines]
+    assert labels == ["FD-RNN, no halving", "paper, FD"]
+    assert "worker hours; those of" not in figure.caption
 
 
 def test_a_plain_study_stands_beside_the_plain_number_that_the_paper_cites(plain: Evidence) -> None:

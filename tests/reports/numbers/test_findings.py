@@ -1,0 +1,68 @@
+"""What the findings of a report say of several studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.findings import Findings, read_evidence
+from fdrnn.search import SPACES, create_study, open_store
+from fdrnn.search.design.halving import Halving
+
+HALVING = Halving((2, 4))
+FEWER_EPOCHS = {"max_epochs": 3}
+
+
+@pytest.fixture
+def findings(fd: Evidence, tmp_path: Path) -> Findings:
+    """A search without halving, with it, and studies that are others in one respect each."""
+    search = replace(fd.definition, name="search")
+    studies: dict[str, dict[str, Any]] = {
+        "search": {},
+        "pruned": {"halving": HALVING, "n_trials": 32, "repeats": 2},
+        "few-pruned": {"halving": Halving((3,)), "n_trials": 16},
+        "more": {"n_trials": 40},
+        "seed": {"halving": HALVING, "seed": 1},
+        "space": {"halving": HALVING, "space": SPACES["table2"]},
+        "variant": {"halving": HALVING, "variant": "authors_cell"},
+        "epochs": {"training": replace(search.training, **FEWER_EPOCHS)},
+    }
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    for name, changed in studies.items():
+        create_study(store, replace(search, name=name, **changed), fd.data)
+    return read_evidence(store)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("search", "pruned"),
+        ("more", "pruned"),
+        ("pruned", "more"),
+        ("few-pruned", "more"),
+        ("seed", None),
+        ("space", None),
+        ("variant", None),
+        ("epochs", None),
+    ],
+)
+def test_the_other_plan_is_the_same_search_with_halving_or_without(
+    findings: Findings, name: str, expected: str | None
+) -> None:
+    other = findings.other_plan(findings.studies[name])
+    assert (None if other is None else other.name) == expected
+
+
+def test_the_other_plan_has_the_same_data(findings: Findings) -> None:
+    study = findings.studies["pruned"]
+    others = {
+        name: replace(
+            one, study=replace(one.study, data=replace(one.study.data, fingerprint="0" * 64))
+        )
+        for name, one in findings.studies.items()
+    }
+    assert Findings(findings.rows, others).other_plan(study) is None
