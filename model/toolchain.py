@@ -222,12 +222,7 @@ def _precompile_headers(theano: Any) -> None:
     path = shutil.which(_compiler_command()[0])
     if path is None or not _GNU.search(Path(path).resolve().name):
         return
-    from theano.link.c import basic, cmodule  # noqa: PLC0415 - must follow the flags
-
-    linker = basic.CLinker()
-    linker.variables, linker.node_order = [], []
-    folders = [f"-I{folder}" for folder in cmodule.std_include_dirs()]
-    command = [theano.config.cxx, *linker.compile_args(), *folders, "-fvisibility=hidden"]
+    command = _module_command(theano)
     digest = hashlib.sha256(shlex.join(command).encode()).hexdigest()[:12]
     header = compile_directory().resolve() / f"headers-{digest}.h"
     # Theano splits its flags at spaces.
@@ -246,10 +241,56 @@ def _precompile_headers(theano: Any) -> None:
     theano.config.gcc__cxxflags += f" {_INCLUDE} {header}"
 
 
-def kernel_flags() -> list[str]:
-    """Return the compiler's flags for C that includes no header of Python."""
-    flags: str = theano.config.gcc__cxxflags
-    return flags.partition(f" {_INCLUDE} ")[0].split()
+def compiler_command() -> list[str]:
+    """Return the command that compiles operations, without their files."""
+    return [*_module_command(theano), *thread_flags()]
+
+
+def _module_command(theano: Any) -> list[str]:
+    from theano.link.c import basic, cmodule  # noqa: PLC0415 - must follow the flags
+
+    linker = basic.CLinker()
+    linker.variables, linker.node_order = [], []
+    folders = [f"-I{folder}" for folder in cmodule.std_include_dirs()]
+    return [theano.config.cxx, *linker.compile_args(), *folders, "-fvisibility=hidden"]
+
+
+def compile_object(name: str, source: str) -> Path:
+    """Return the object file of C++, compiled where the compile directory lacks it.
+
+    Its name has a digest of the source, the compiler and the flags; one of several processes that
+    need it at once compiles it.
+
+    Parameters
+    ----------
+    name
+        What the file's name begins with.
+    source
+        C++ that includes what it needs, compiled by `compiler_command`.
+
+    Raises
+    ------
+    ToolchainError
+        If it cannot be compiled.
+    """
+    command = compiler_command()
+    digest = hashlib.sha256("\0".join([*command, compiler_version(), source]).encode()).hexdigest()
+    path = compile_directory().resolve() / f"{name}-{digest[:12]}.o"
+    if path.exists():
+        return path
+    with FileLock(path.with_suffix(".lock"), timeout=_LOCK_WAIT_S):
+        if path.exists():
+            return path
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            command += ["-x", "c++", "-", "-c", "-o", str(made)]
+            done = subprocess.run(
+                command, input=source, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise ToolchainError(f"compilation failed: {' '.join(done.stderr.split())}")
+            made.replace(path)
+    return path
 
 
 def _lock_modules() -> None:

@@ -7,12 +7,13 @@ of its outputs, and the operation that computes its gradient.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fdrnn.model.errors import ToolchainError
+from fdrnn.model.ops import sources
 from fdrnn.model.toolchain import theano, thread_flags
 
 T = theano.tensor
@@ -20,9 +21,7 @@ Variable = Any
 Apply = Any
 DisconnectedType = theano.gradient.DisconnectedType
 
-_FOLDER = Path(__file__).parent.parent / "native"
-
-_BASE = ("elementwise", "product", "common")
+_BASE = ("elementwise", "vectors", "product", "common")
 """C files that every operation includes first."""
 
 _REAL = "real"
@@ -95,11 +94,14 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     empty_outputs: tuple[str, ...] = ()
     """Outputs without rows; each serves as its own gradient where nothing depends on it."""
 
+    objects: tuple[str, ...] = ()
+    """Object files that the module is linked with, known where the dtype is."""
+
     def __init__(self) -> None:
         if self.parameters:
             types = {name: getattr(theano.scalar, kind) for name, kind in self.parameters.items()}
             self.params_type = theano.graph.params_type.ParamsType(**types)
-        super().__init__([str(_FOLDER / f"{name}.c") for name in (*_BASE, *self.sources)],
+        super().__init__([sources.path(name) for name in (*_BASE, *self.sources)],
                          "APPLY_SPECIFIC(run)")  # fmt: skip
 
     @property
@@ -239,7 +241,9 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         old = (*node.inputs, *node.outputs)
         new = [T.TensorType(value.dtype, (False,) * value.ndim)() for value in old]
         n_inputs = len(node.inputs)
-        distinct = theano.graph.basic.Apply(self, new[:n_inputs], new[n_inputs:])
+        linked = copy.copy(self)
+        linked.objects = (str(sources.product_object(old[0].dtype)),)
+        distinct = theano.graph.basic.Apply(linked, new[:n_inputs], new[n_inputs:])
         pairs = list(zip(new, old, strict=True))
         return super().make_c_thunk(
             distinct,
@@ -249,7 +253,7 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
         )
 
     def c_compile_args(self, **_: object) -> list[str]:
-        return thread_flags()
+        return [*thread_flags(), *self.objects]
 
 
 class Gradient(NativeOp):

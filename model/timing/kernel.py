@@ -12,13 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fdrnn.model.toolchain import kernel_flags, theano
+from fdrnn.model.ops.sources import product_object, text
+from fdrnn.model.toolchain import compiler_command
 
-_NATIVE = Path(__file__).parent.parent / "native"
 _SOURCE = """
-#include <cstddef>
-#include <cstdlib>
-typedef std::ptrdiff_t npy_intp;
 {native}
 using namespace fdrnn;
 extern "C" {{
@@ -57,13 +54,12 @@ npy_intp operations() {{ return 12 * 2 * Vector<float>::lanes; }}
 @functools.cache
 def kernel() -> Any:
     """Return the compiled functions; sizes are ``c_ssize_t``."""
-    texts = [(_NATIVE / f"{name}.c").read_text("utf-8") for name in ("elementwise", "product")]
-    native = "\n".join(texts).replace("#section support_code", "")
-    flags = [*kernel_flags(), "-O3", "-march=native", "-std=c++17"]
+    native = text("elementwise", "vectors", "product")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.so"
+        files = [str(product_object("float32")), "-x", "c++", "-", "-o", str(path)]
         subprocess.run(
-            [*theano.config.cxx.split(), *flags, "-shared", "-fPIC", "-x", "c++", "-", "-o", path],
+            [*compiler_command(), "-fvisibility=default", "-shared", *files],
             input=_SOURCE.format(native=native),
             text=True,
             check=True,

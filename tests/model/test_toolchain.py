@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from filelock import FileLock
@@ -8,7 +9,8 @@ from filelock import FileLock
 from fdrnn.datasets import cache_directory
 from fdrnn.model.errors import ToolchainError
 from fdrnn.model.network import network
-from fdrnn.model.toolchain import check_toolchain
+from fdrnn.model.ops.sources import product_object
+from fdrnn.model.toolchain import check_toolchain, compile_directory, compile_object
 
 from .digests import NETWORKS
 
@@ -81,6 +83,48 @@ def test_headers_are_parsed_once_and_no_process_waits_for_the_lock_of_all_module
         # At its end a process waits for it, to clean up.
         code = COMPILE.replace("x + x", "x * x") + "import os, sys; sys.stdout.flush(); os._exit(0)"
         assert run(code, tmp_path) == "4.0"
+
+
+@pytest.fixture
+def empty_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("FDRNN_CACHE_DIR", str(tmp_path))
+    compile_directory().mkdir()
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_who_need_an_object_at_once_compile_it_once(monkeypatch):
+    commands = []
+
+    def counted(command, run=subprocess.run, **options):
+        commands.append(command)
+        return run(command, **options)
+
+    monkeypatch.setattr("subprocess.run", counted)
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: compile_object("one", "int one() { return 1; }"), range(4)))
+    assert len(paths) == len(commands) == 1
+    assert paths.pop().stat().st_size > 0
+    assert [path.suffix for path in compile_directory().iterdir()].count(".o") == 1
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_another_source_or_other_flags_are_another_object(monkeypatch):
+    source = "int one() { return 1; }"
+    paths = [compile_object("one", source), compile_object("one", source.replace("1", "2"))]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    paths.append(compile_object("one", source))
+    assert len(set(paths)) == 3
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_an_object_that_does_not_compile():
+    with pytest.raises(ToolchainError, match=r"compilation failed: .*nothing"):
+        compile_object("one", "int one() { return nothing; }")
+    assert [path.suffix for path in compile_directory().iterdir()] == [".lock"]
+
+
+def test_products_of_the_two_types_are_two_objects():
+    assert product_object("float32") != product_object("float64")
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["~/.theanorc", "THEANORC"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from .builds import BUILDS, library
 
+NATIVE = ("elementwise", "vectors", "product", "tiles")
 FUNCTIONS = """
 using namespace fdrnn;
 
@@ -69,7 +70,7 @@ def call(build, function, a, b, c=None, b_transposed=False):
     result = unaligned(np.full((m, n), np.nan, a.dtype) if c is None else c)
     left = unaligned(a.T if function == "of_transposed" else a)
     right = unaligned(b.T if b_transposed else b)
-    run = getattr(library(build, ("elementwise", "product"), FUNCTIONS), f"{function}_{a.dtype}")
+    run = getattr(library(build, NATIVE, FUNCTIONS), f"{function}_{a.dtype}")
     sizes = [ctypes.c_ssize_t(size) for size in (m, n, a.shape[1])]
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in (left, right, result)]
     run(*sizes, *pointers[:2], ctypes.c_bool(b_transposed), ctypes.c_bool(add), pointers[2])
