@@ -22,6 +22,7 @@ from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.outputs.base import OutputHyperparameters
 from fdrnn.model.packing import PackedChunks, PackedRows
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
+from fdrnn.model.subnormals import subnormals_as_zeros
 from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant
 from fdrnn.model.variants.base import Symbols
@@ -231,13 +232,14 @@ class Network:
         weights = batch.loss_weights(padding)
         total = max(float(weights.sum(dtype=np.float64)), 1.0)
         noise = {} if rng is None else self.draw(rng, batch)
-        loss, norm = self._train(
-            batch.x,
-            batch.target,
-            weights / np.float32(total),
-            batch.n_rows,
-            *(noise[name] for name in (*self.variant.noise, *self.output.noise)),
-        )
+        with subnormals_as_zeros():
+            loss, norm = self._train(
+                batch.x,
+                batch.target,
+                weights / np.float32(total),
+                batch.n_rows,
+                *(noise[name] for name in (*self.variant.noise, *self.output.noise)),
+            )
         return float(loss), float(norm)
 
     def initial_state(self) -> State:
@@ -266,9 +268,9 @@ class Network:
 
         def run(rows: PackedRows, state: State) -> tuple[list[FloatArray], State]:
             of_output = self.output.fixed_arrays(rows.x.shape[1])
-            found = compiled(
-                rows.x, rows.target, rows.n_rows, *state.arrays, *(of_output[key] for key in fixed)
-            )
+            extra = (of_output[key] for key in fixed)
+            with subnormals_as_zeros():
+                found = compiled(rows.x, rows.target, rows.n_rows, *state.arrays, *extra)
             values, after = found[: -len(begin)], found[-len(begin) :]
             # The arrays are the function's buffers: the rows to keep are copied.
             last = slice(len(rows.x) - int(rows.n_rows[-1]), None)

@@ -35,6 +35,7 @@ from fdrnn.model.ops import LstmLayer, RecurrentLayer
 from fdrnn.model.ops.native import Gradient, named
 from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks
+from fdrnn.model.subnormals import subnormals_as_zeros
 from fdrnn.model.toolchain import compilation, theano
 from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
 from fdrnn.model.variants.base import Symbols
@@ -140,16 +141,17 @@ class _Graph:
         batch: PackedChunks,
         weights: Array,
     ) -> tuple[LayerDecomposition, ...]:
-        values = self._function(
-            *(parameters[key].astype(np.float64) for key in self._parameters),
-            *(np.dtype(value.dtype).type(scalars[key]) for key, value in self._scalars.items()),
-            *(noise[key].astype(value.dtype) for key, value in self._noise.items()),
-            batch.x.astype(np.float64),
-            batch.target.astype(np.float64),
-            batch.n_rows,
-            np.zeros(parameters["h0"].shape),
-            weights,
-        )
+        with subnormals_as_zeros():
+            values = self._function(
+                *(parameters[key].astype(np.float64) for key in self._parameters),
+                *(np.dtype(value.dtype).type(scalars[key]) for key, value in self._scalars.items()),
+                *(noise[key].astype(value.dtype) for key, value in self._noise.items()),
+                batch.x.astype(np.float64),
+                batch.target.astype(np.float64),
+                batch.n_rows,
+                np.zeros(parameters["h0"].shape),
+                weights,
+            )
         full = dict(zip(_NAMES, values[:3], strict=True))
         names = [*self._hidden, *self._output]
         rest = dict(zip(names, values[3:], strict=True))

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdrnn.model.subnormals import subnormals_as_zeros
+
 from .builds import BUILDS, library
 
 NATIVE = ("elementwise", "vectors", "product", "tiles")
@@ -159,3 +161,14 @@ def test_values_that_are_not_finite_pass_through(build, m, n, K, value, data):
         assert same_bits(result, call(build, "chain", a, changed))
         assert not np.isfinite(result[:, j]).any()
         assert np.isfinite(np.delete(result, j, 1)).all()
+
+
+@pytest.mark.parametrize("function", ["packed", "of_transposed"])
+def test_subnormals_are_zeros_in_every_thread(build, function):
+    a, b = (np.full(shape, 1e-20, np.float32) for shape in ((90, 30), (30, 170)))
+    # Starts the threads.
+    assert (call(build, function, a, b) > 0).all()
+    with subnormals_as_zeros():
+        flushed = call(build, function, a, b)
+    assert not flushed.any()
+    assert (call(build, function, a, b) > 0).all()
