@@ -142,13 +142,9 @@ def figure(
     if other_plan is not None:
         beside.append(_curve(other_plan, with_plan=True, look=(style.PURPLE, "-.")))
     curves = [own, *(one for one in beside if len(one.table))]
-    is_plain = evidence.definition.variant == "plain"
-    target, words = None, ""
-    if published := TABLE_1.get(evidence.definition.data):
-        target = published.plain if is_plain else published.fd
-        words = (
-            f"the {target:.2f} that the paper cites" if is_plain else f"the paper's {target:.2f}"
-        )
+    target, cited = _published(evidence)
+    number = "" if target is None else f"{target:.2f}"
+    words = f"the {number} that the paper cites" if cited else f"the paper's {number}"
     answer = f"{evidence.name}: {_answer(own.table, target, words)}"
     for curve in curves:
         if curve.study is other_plan:
@@ -172,9 +168,26 @@ def figure(
             f"{answer}"
         ),
         draw=lambda: _draw(
-            curves, target, "plain, cited by the paper" if is_plain else "paper, FD"
+            curves, target, f"{cited}, cited by the paper" if cited else "paper, FD"
         ),
     )
+
+
+def _published(evidence: Evidence) -> tuple[float | None, str]:
+    """Return the number of the paper's Table 1 that a study stands beside.
+
+    And the name of its column where the paper cites it from others: plain networks and those with
+    a NADE, by which the notes of a frame depend on each other, stand beside these.
+    """
+    definition = evidence.definition
+    row = TABLE_1.get(definition.data)
+    if row is None:
+        return None, ""
+    if definition.output == "nade":
+        return row.rnn_nade, "RNN-NADE"
+    if definition.variant == "plain":
+        return row.plain, "plain"
+    return row.fd, ""
 
 
 @dataclass(frozen=True, eq=False)

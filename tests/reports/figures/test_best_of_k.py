@@ -14,6 +14,7 @@ from fdrnn.reports.figures import best_of_k
 from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.search.design.halving import Halving
+from fdrnn.studies.catalogue import find
 
 
 def trials(*rows: tuple[str, float, float]) -> pd.DataFrame:
@@ -237,6 +238,15 @@ def test_a_plain_study_stands_beside_the_plain_number_that_the_paper_cites(plain
     assert lines["plain, cited by the paper"].get_ydata() == [8.58, 8.58]
     assert "paper, FD" not in lines
     assert "the 8.58 that the paper cites" in figure.caption
+
+
+def test_a_nade_stands_beside_the_cited_one(fd: Evidence) -> None:
+    study = replace(fd.study, definition=find("jsb-nade"))
+    figure = best_of_k.figure(replace(fd, study=study))
+    assert figure is not None
+    lines = {line.get_label(): line for line in drawn(figure.draw).axes[0].lines}
+    assert lines["RNN-NADE, cited by the paper"].get_ydata() == [5.19, 5.19]
+    assert "above the 5.19 that the paper cites" in figure.caption
 
 
 def test_the_answer_says_from_which_draw_on_and_that_quick_trials_finish_first(
