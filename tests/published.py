@@ -149,7 +149,8 @@ def _repeats(study: str) -> str:
     ]
     if not nll:
         return "-"
-    return f"{statistics.mean(nll):.2f}, {statistics.stdev(nll):.2f} ({len(nll)})"
+    deviation = f", {statistics.stdev(nll):.2f}" if len(nll) > 1 else ""
+    return f"{statistics.mean(nll):.2f}{deviation} ({len(nll)})"
 
 
 def ranked(study: str) -> list[dict[str, Any]]:
