@@ -15,9 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-# Not `scipy.stats`, which takes half a second to import.
-from scipy.special import bdtr
-
 SIGNIFICANCE = 0.05
 """A p value below it is called significant."""
 
@@ -33,7 +30,7 @@ def sign_test(holds: int, judged: int) -> float:
     >>> sign_test(4, 4)
     0.125
     """
-    return min(1.0, 2 * float(bdtr(min(holds, judged - holds), judged, 0.5)))
+    return min(1.0, 2 * _at_most(min(holds, judged - holds), judged, 0.5))
 
 
 def low_count_test(holds: int, judged: int, share: float) -> float:
@@ -44,6 +41,13 @@ def low_count_test(holds: int, judged: int, share: float) -> float:
     >>> round(low_count_test(1, 2, 0.95), 4)
     0.0975
     """
+    return _at_most(holds, judged, share)
+
+
+def _at_most(holds: int, judged: int, share: float) -> float:
+    # Here, because every `fdrnn run` imports this module; `scipy.stats` takes longer still.
+    from scipy.special import bdtr  # noqa: PLC0415
+
     return float(bdtr(holds, judged, share))
 
 
