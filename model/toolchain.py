@@ -111,7 +111,9 @@ def has_compiled() -> bool:
 
 def _first_line(error: BaseException) -> str:
     """Return the first informative line of an error, the compiler's of Theano's errors."""
-    texts = [text for text in map(str, error.args) if text.strip()] or [type(error).__name__]
+    # The first argument of an OSError is its number.
+    said = [str(error)] if isinstance(error, OSError) else map(str, error.args)
+    texts = [text for text in said if text.strip()] or [type(error).__name__]
     text = next((text for text in texts if "ompilation failed" in text), texts[0])
     return text.strip().splitlines()[0][:300]
 

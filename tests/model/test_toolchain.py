@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,12 @@ from fdrnn.datasets import cache_directory
 from fdrnn.model.errors import ToolchainError
 from fdrnn.model.network import network
 from fdrnn.model.ops.sources import product_object
-from fdrnn.model.toolchain import check_toolchain, compile_directory, compile_object
+from fdrnn.model.toolchain import (
+    check_toolchain,
+    compilation,
+    compile_directory,
+    compile_object,
+)
 
 from .digests import NETWORKS
 
@@ -60,6 +66,12 @@ try:
 except FdrnnError as error:
     print(type(error).__name__, error)
 """
+
+
+def test_an_error_of_the_system_is_said_in_words():
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "mod.cpp")
+    with pytest.raises(ToolchainError, match=r"No space left on device: 'mod\.cpp'"), compilation():
+        raise full
 
 
 def test_a_compiler_behind_a_wrapper_compiles(tmp_path):
