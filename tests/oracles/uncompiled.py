@@ -27,8 +27,3 @@ def function(inputs: Any, outputs: Any, **options: Any) -> Any:
     mode = theano.compile.get_default_mode().excluding("fusion")
     with patch.object(_COp, "make_c_thunk", _ours_alone):
         return theano.function(inputs, outputs, mode=mode, **options)
-
-
-def in_this_process() -> None:
-    """Have every function compile our operations alone; Theano's flags must exclude fusion."""
-    _COp.make_c_thunk = _ours_alone

@@ -18,16 +18,6 @@ from fdrnn.datasets import REAL, Dataset, write_npz
 from fdrnn.search import ForeignStudyError, open_store
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "gru"
-# Compiled by Theano as well, the plug-in's graph is 120 modules, half a minute of the compiler.
-UNCOMPILED = f"""
-import os, sys
-if "--multiprocessing-fork" in sys.argv:
-    os.environ["THEANO_FLAGS"] = "optimizer_excluding=fusion"
-    sys.path.append({str(Path(__file__).parents[1])!r})
-    from oracles import uncompiled
-    uncompiled.in_this_process()
-"""
-"""What workers run at their start: they compile our operations alone."""
 
 
 @pytest.fixture
@@ -43,7 +33,6 @@ def python(tmp_path: Path) -> Path:
     (site,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
     here = sysconfig.get_path("purelib")
     (site / "beside.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-    (site / "sitecustomize.py").write_text(UNCOMPILED)
     zipfile.ZipFile(wheel).extractall(site)
     return interpreter
 
