@@ -157,11 +157,14 @@ inline void product_columns(npy_intp v, npy_intp end, npy_intp rows, npy_intp n,
  */
 class Environment {
     fenv_t env;
+    const bool shared;
 
 public:
-    Environment() { fegetenv(&env); }
-    void enter(int threads) const {
-        if (threads > 1) fesetenv(&env);
+    explicit Environment(int threads) : shared(threads > 1) {
+        if (shared) fegetenv(&env);
+    }
+    void enter() const {
+        if (shared) fesetenv(&env);
     }
 };
 
@@ -182,10 +185,10 @@ void packed_product(npy_intp rows, npy_intp n, npy_intp K, const real *A, npy_in
                     npy_intp inner_step, const real *B, bool add, real *C, npy_intp ldc) {
     const npy_intp vectors = vectors_of<real>(n), panels = vectors > 1 ? vectors / PANEL : 1;
     const int threads = threads_for(rows * n * K, panels);
-    const Environment environment;
+    const Environment environment(threads);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int part = 0; part < threads; ++part) {
-        environment.enter(threads);
+        environment.enter();
         const npy_intp last = part + 1 == threads ? vectors : (part + 1) * panels / threads * PANEL;
         product_columns(part * panels / threads * PANEL, last, rows, n, K, A, row_step, inner_step,
                         B, add, C, ldc);
@@ -203,13 +206,13 @@ void product_of_transposed(npy_intp m, npy_intp n, npy_intp K, const real *A, np
     constexpr npy_intp most = tile_rows(PANEL);
     const npy_intp parts = (m + most - 1) / most;
     const int threads = threads_for(m * n * GRADIENT_ROWS, parts);
-    const Environment environment;
+    const Environment environment(threads);
     for (npy_intp k = 0; k == 0 || k < K; k += GRADIENT_ROWS) {
         const npy_intp depth = K - k < GRADIENT_ROWS ? K - k : GRADIENT_ROWS;
         pack(depth, n, B + k * ldb, ldb, (npy_intp)1, [](real x) { return x; }, workspace);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
         for (npy_intp part = 0; part < parts; ++part) {
-            environment.enter(threads);
+            environment.enter();
             const npy_intp i = part * m / parts, rows = (part + 1) * m / parts - i;
             const real *a = A + k * lda + i;
             real strip[GRADIENT_ROWS * most];

@@ -174,10 +174,10 @@ def figure(
 
 
 def _published(evidence: Evidence) -> tuple[float | None, str]:
-    """Return the number of the paper's Table 1 that a study stands beside.
+    """Return the number of the paper's Table 1 to compare a study with, and where it is from.
 
-    And the name of its column where the paper cites it from others: plain networks and those with
-    a NADE, by which the notes of a frame depend on each other, stand beside these.
+    The second is the title of the column if the paper cites the number from other work, as those
+    of plain networks and of networks with a NADE; otherwise it is empty.
     """
     definition = evidence.definition
     row = TABLE_1.get(definition.data)
