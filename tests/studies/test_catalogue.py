@@ -34,6 +34,8 @@ COMPARISONS = {"compare-jsb": 16, "compare-bach": 4}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 HALVING = {f"{data}-wide-halving" for data in TABLE_3}
+AUTHORS_CELL = {f"{name}-authors-cell": name for name in (*TABLE_3, "jsb-wide", *sorted(HALVING))}
+"""Studies by the authors' cell, and those that are the same but for the cell."""
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
 FORMS = ("stacked", "deep_transition", "deep_output")
 LP = "deep_output_lp"
@@ -70,7 +72,9 @@ ONE_QUIRK = {"table3-jsb-authors-mean"}
 DEVIATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "nottingham-wide-std": ("nottingham-wide", {}, {"init_scale": "std"}),
     "jsb-wide-2014": ("jsb-wide", {"seed": 2014}, {}),
-    "jsb-wide-authors-cell": ("jsb-wide", {"variant": "authors_cell"}, {}),
+    **{
+        name: (original, {"variant": "authors_cell"}, {}) for name, original in AUTHORS_CELL.items()
+    },
 }
 """Studies that differ from another in few things: those of the study, those of its training."""
 
@@ -166,14 +170,15 @@ def test_a_study_of_nade_differs_in_output_padding_halving_and_nade_s_part_of_it
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_a_study_of_several_layers_differs_in_variant_space_and_halving(name: str) -> None:
+def test_a_study_of_several_layers_differs_in_variant_space_halving_and_padding(name: str) -> None:
     study, variant = find(name), DEEP[name]
     fast = variant.endswith("_fast_dropout")
     other = find(study.data + ("-wide" if fast else "-plain"))
     assert study.halving is not None
     space = SPACES["deep-wide" if fast else "deep-lp" if variant == LP else "deep-plain"]
     changed = {"variant": variant, "halving": study.halving, "space": space}
-    assert study == replace(other, name=name, **changed)
+    training = replace(other.training, padding="masked", padding_side="back")
+    assert study == replace(other, name=name, training=training, **changed)
 
 
 @pytest.mark.parametrize("name", PASCANU)
@@ -264,10 +269,13 @@ def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     assert definition.n_trials == 32
     assert definition.seed == 2013
     assert definition.training.batch_size == 27
-    # What is not binary is none of the paper's; prepended frames do not count there.
-    assert (definition.training.padding == "counted") == (definition.output == DEFAULT_OUTPUT)
-    padding = definition.training.padding
-    assert definition.training == replace(find(definition.data).training, padding=padding)
+    # Other outputs and several layers are none of the paper's; padded frames do not count there.
+    deep = name in DEEP or name in PASCANU
+    counted = definition.output == DEFAULT_OUTPUT and not deep
+    padding = "counted" if counted else "masked"
+    side = "back" if deep else "front"
+    training = replace(find(definition.data).training, padding=padding, padding_side=side)
+    assert definition.training == training
 
 
 @pytest.mark.parametrize(("name", "n_chunks"), N_CHUNKS.items())
