@@ -34,7 +34,8 @@ COMPARISONS = {"compare-jsb": 16, "compare-bach": 4}
 FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 HALVING = {f"{data}-wide-halving" for data in TABLE_3}
-AUTHORS_CELL = {f"{name}-authors-cell": name for name in (*TABLE_3, "jsb-wide", *sorted(HALVING))}
+TUNED = {f"{data}-tuned" for data in TABLE_3}
+AUTHORS_CELL = {f"{name}-authors-cell": name for name in (*TABLE_3, "jsb-wide")}
 """Studies by the authors' cell, and those that are the same but for the cell."""
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
 FORMS = ("stacked", "deep_transition", "deep_output")
@@ -106,6 +107,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | ONE_QUIRK
         | NADE
         | HALVING
+        | TUNED
         | set(DEVIATIONS)
     )
     assert set(names()) == expected | others | own | set(DEEP) | set(PASCANU)
@@ -139,6 +141,20 @@ def test_the_study_of_more_draws_differs_in_their_number_and_in_halving(data: st
     assert study.halving == find(f"{data}-nade").halving
     assert study.halving is not None
     assert study == replace(wide, name=name, n_trials=128, halving=study.halving)
+
+
+@pytest.mark.parametrize("data", TABLE_3)
+def test_the_tuned_study_is_the_authors_cell_trained_longer_with_halving(data: str) -> None:
+    study, wide = find(f"{data}-tuned"), find(f"{data}-wide")
+    training = replace(wide.training, max_epochs=3 * wide.training.max_epochs)
+    assert study.halving is not None
+    # A longer study has a rung more.
+    shorter = find(f"{data}-wide-halving").halving
+    assert shorter is not None
+    rungs = shorter.rungs
+    assert study.halving.rungs[: len(rungs)] == rungs
+    changed = {"variant": "authors_cell", "training": training, "halving": study.halving}
+    assert study == replace(wide, name=study.name, **changed)
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -261,6 +277,7 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
         - set(COMPARISONS)
         - ONE_QUIRK
         - HALVING
+        - TUNED
         - set(DEVIATIONS)
     ),
 )
