@@ -61,7 +61,7 @@ class Verification:
     n_epochs
         The number of epochs that were trained again, the differing one included.
     has_result
-        Whether the trial is finished, so that its result was compared too.
+        Whether the trial is finished and all its epochs were compared, so that its result was, too.
     difference
         The first difference; None if there is none.
     """
@@ -78,6 +78,8 @@ def verify(
     config_index: int,
     training: Training | None = None,
     on_epoch: Callable[[int, int], None] = lambda epoch, n_epochs: None,
+    *,
+    most_epochs: int | None = None,
 ) -> Verification:
     """Train a trial again and compare its epochs and its result with the stored ones.
 
@@ -92,7 +94,9 @@ def verify(
     training
         How trainers are made; None for Theano's.
     on_epoch
-        Called after each epoch with its number and the number of stored epochs.
+        Called after each epoch with its number and the number that are compared.
+    most_epochs
+        Compare so many first epochs, at least 1, and of a longer trial no result; None for all.
 
     Raises
     ------
@@ -109,9 +113,11 @@ def verify(
             f"trial {config_index} of study {study.name!r} is {trial.state} and has no epoch in "
             "the store; name another with --trials"
         )
+    has_result = trial.state == TrialState.FINISHED
+    if most_epochs is not None and most_epochs < len(curve):
+        curve, has_result = curve[:most_epochs], False
     make_trainer = (training or Training()).make_trainer
     trainer = make_trainer(dataset, study.definition, trial.hyperparameters, trial.seed)
-    has_result = trial.state == TrialState.FINISHED
 
     def differences() -> Iterator[Difference]:
         for row in curve:

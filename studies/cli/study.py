@@ -438,6 +438,10 @@ def verify(
         ),
     ],
     every: Annotated[bool, option("--all", default=False, help="Train every trial again.")],
+    epochs: Annotated[
+        int | None,
+        number(least=1, help="Compare so many first epochs, and of a longer trial no result."),
+    ],
     storage: Storage,
     data_dir: DataDir,
 ) -> None:
@@ -450,10 +454,12 @@ def verify(
     For example:
 
         fdrnn study verify jsb.fdrnn.zip --trials 3,17
+
+        fdrnn study verify jsb.fdrnn.zip --epochs 1
     """
     from fdrnn.studies.cli import verification
 
-    raise typer.Exit(verification.verify_study(study, trials, every, storage, data_dir))
+    raise typer.Exit(verification.verify_study(study, trials, every, epochs, storage, data_dir))
 
 
 def _contents(study: PortableStudy, name: str) -> str:

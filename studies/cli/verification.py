@@ -20,7 +20,12 @@ from fdrnn.studies.errors import OptionError
 
 
 def verify_study(
-    source: str, trials: str | None, every: bool, storage: str, data_dir: Path | None
+    source: str,
+    trials: str | None,
+    every: bool,
+    most_epochs: int | None,
+    storage: str,
+    data_dir: Path | None,
 ) -> int:
     """Train trials again, print a line for each, and return the exit code.
 
@@ -32,6 +37,8 @@ def verify_study(
         Indices, separated by commas; None for the trial with the lowest validation NLL.
     every
         Whether all trials with an epoch are trained again.
+    most_epochs
+        Most epochs of each; None for all, and the result.
     storage
         URL of the store.
     data_dir
@@ -58,7 +65,7 @@ def verify_study(
         dataset = load_study_data(study, data_dir, Training())
         same = True
         for index in indices:
-            outcome = verify(study, dataset, index, on_epoch=_show_epoch)
+            outcome = verify(study, dataset, index, on_epoch=_show_epoch, most_epochs=most_epochs)
             if sys.stderr.isatty():
                 typer.echo("\r\033[K", nl=False, err=True)
             typer.echo(_line(outcome))
@@ -93,8 +100,10 @@ def _line(outcome: Verification) -> str:
     trial = f"trial {outcome.config_index}:"
     found = outcome.difference
     if found is None:
+        epochs = f"{outcome.n_epochs} epoch{'s' if outcome.n_epochs > 1 else ''}"
         result = " and the result" if outcome.has_result else ""
-        return f"{trial} {outcome.n_epochs} epochs{result} are the same to the last bit"
+        verb = "are" if outcome.n_epochs > 1 or result else "is"
+        return f"{trial} {epochs}{result} {verb} the same to the last bit"
     where = "the result" if found.epoch is None else f"epoch {found.epoch}"
     return (
         f"{trial} {where} differs in {found.quantity}: stored {found.stored!r}, here "

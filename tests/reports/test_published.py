@@ -109,13 +109,19 @@ def test_the_comparison_s_page_defines_its_studies(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_short_trial_has_the_same_bits_here(tmp_path: Path, real_data_dir: Path) -> None:
-    """The shortest of the studies that were trained by the present products."""
+@pytest.mark.parametrize(
+    ("name", "config_index", "n_epochs"), [("jsb-wide", 13, 20), ("nottingham-nade-plain", 19, 1)]
+)
+def test_a_trial_has_the_same_bits_here(
+    name: str, config_index: int, n_epochs: int, tmp_path: Path, real_data_dir: Path
+) -> None:
+    """A whole short trial, and of each other set the first epoch of one."""
     store = open_store(str(tmp_path / "store.sqlite3"), create=True)
-    PortableStudy.read(published.FILES["jsb-wide"]).insert(store)
-    study = store.study("jsb-wide")
-    outcome = verify(study, load_study_data(study, real_data_dir, Training()), 13)
-    assert outcome.n_epochs == 20
+    PortableStudy.read(published.FILES[name]).insert(store)
+    study = store.study(name)
+    dataset = load_study_data(study, real_data_dir, Training())
+    outcome = verify(study, dataset, config_index, most_epochs=n_epochs)
+    assert outcome.n_epochs == n_epochs
     assert outcome.difference is None
     store.close()
 

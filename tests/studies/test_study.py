@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
@@ -41,6 +42,7 @@ from fdrnn.studies.cli.watch import follow
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
+Start = Callable[..., subprocess.Popen[str]]
 
 EPOCH = EpochRecord(
     epoch=1,
@@ -424,6 +426,34 @@ def test_bad_files_and_places(
     assert "--name names one study, got 2 files" in line
     # Nothing was imported, and no store made.
     assert not (tmp_path / "elsewhere.sqlite3").exists()
+
+
+def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Path) -> None:
+    def verify(*options: object) -> tuple[int, list[str]]:
+        process = start("study", "verify", *options)
+        output, errors = process.communicate(timeout=60)
+        assert errors == ""
+        return process.returncode, output.splitlines()
+
+    assert start("run", study_file, "--workers", 1).wait(60) == 0
+    selected = open_store("fdrnn.sqlite3").study("mine").selected
+    same = "4 epochs and the result are the same to the last bit"
+    assert verify("mine") == (0, [f"trial {selected}: {same}"])
+    with sqlite3.connect("fdrnn.sqlite3") as connection:
+        connection.execute(
+            "UPDATE fdrnn_epochs SET train_nll = 7 WHERE epoch = 2 AND trial_id IN "
+            "(SELECT trial_id FROM fdrnn_trials WHERE config_index = 1)"
+        )
+    code, lines = verify("mine", "--all")
+    assert code == 1
+    assert [lines[0], lines[2]] == [f"trial 0: {same}", f"trial 2: {same}"]
+    assert lines[1].startswith("trial 1: epoch 2 differs in train_nll: stored 7.0, here ")
+    alone = "trial 1: 1 epoch is the same to the last bit"
+    assert verify("mine", "--trials", 1, "--epochs", 1) == (0, [alone])
+    line = error_line("study", "verify", "mine", "--trials", "1;2")
+    assert "--trials must be indices separated by commas, such as 0,3; got '1;2'" in line
+    line = error_line("study", "verify", "mine", "--trials", "1", "--all")
+    assert "--all and --trials exclude each other" in line
 
 
 def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: Store) -> None:

@@ -22,8 +22,11 @@ def study(tmp_path: Path, fake: ModuleType) -> Study:
     return store.study("noise")
 
 
-def check(study: Study, fake: ModuleType, index: int = 1) -> Verification:
-    return verify(study, fake.dataset(), index, fake.settings().training)
+def check(
+    study: Study, fake: ModuleType, index: int = 1, most_epochs: int | None = None
+) -> Verification:
+    training = fake.settings().training
+    return verify(study, fake.dataset(), index, training, most_epochs=most_epochs)
 
 
 def change(study: Study, table: sa.Table, column: str, value: float, **where: int) -> None:
@@ -73,6 +76,20 @@ def test_a_result_that_differs(study: Study, fake: ModuleType) -> None:
     assert difference.epoch is None
     assert difference.quantity == "test NLL of sequence 1"
     assert difference.stored == 9.0
+
+
+def test_first_epochs_alone(study: Study, fake: ModuleType) -> None:
+    change(study, tables.epochs, "train_nll", 7.0, epoch=3)
+    first = check(study, fake, most_epochs=2)
+    assert (first.n_epochs, first.has_result, first.difference) == (2, False, None)
+    difference = check(study, fake, most_epochs=3).difference
+    assert difference is not None
+    assert (difference.epoch, difference.quantity) == (3, "train_nll")
+    change(
+        study, tables.epochs, "train_nll", fake.record(study.trial(1).seed, 3).train_nll, epoch=3
+    )
+    whole = check(study, fake, most_epochs=4)
+    assert (whole.n_epochs, whole.has_result, whole.difference) == (4, True, None)
 
 
 def test_a_trial_without_epochs(study: Study, fake: ModuleType) -> None:
