@@ -319,8 +319,8 @@ Dask = Annotated[
     option(
         metavar="ADDRESS",
         help="Start the workers on a Dask cluster (extra fdrnn[dask]): the address of its "
-        "scheduler, or jobqueue:slurm, :pbs, :sge, :lsf, :htcondor, :oar for a cluster made by "
-        "dask-jobqueue from your Dask configuration.",
+        "scheduler, or jobqueue:slurm, :pbs, :sge, :lsf, :htcondor, :oar, :moab for a cluster "
+        "made by dask-jobqueue from your Dask configuration.",
     ),
 ]
 Adapt = Annotated[
