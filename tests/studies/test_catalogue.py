@@ -144,17 +144,26 @@ def test_the_study_of_more_draws_differs_in_their_number_and_in_halving(data: st
 
 
 @pytest.mark.parametrize("data", TABLE_3)
-def test_the_tuned_study_is_the_authors_cell_trained_longer_with_halving(data: str) -> None:
-    study, wide = find(f"{data}-tuned"), find(f"{data}-wide")
-    training = replace(wide.training, max_epochs=3 * wide.training.max_epochs)
+def test_the_tuned_study_has_the_later_code_s_settings_and_as_many_updates_at_a_rung(
+    data: str,
+) -> None:
+    study, printed = find(f"{data}-tuned"), find(data)
+    later: dict[str, Any] = {
+        "batch_size": 9,
+        "padding_side": "back",
+        "output_bias": -8.0,
+        "max_incoming_in_out": 15,
+        "parameter_average": 0.9933,
+    }
+    training = replace(printed.training, **later)
+    wide = find(f"{data}-wide-halving").halving
     assert study.halving is not None
-    # A longer study has a rung more.
-    shorter = find(f"{data}-wide-halving").halving
-    assert shorter is not None
-    rungs = shorter.rungs
-    assert study.halving.rungs[: len(rungs)] == rungs
-    changed = {"variant": "authors_cell", "training": training, "halving": study.halving}
-    assert study == replace(wide, name=study.name, **changed)
+    assert wide is not None
+    # Minibatches of 9 make three times the updates of those of 27.
+    assert study.halving.keep == wide.keep
+    assert study.halving.rungs[0] == math.ceil(wide.rungs[0] / 3)
+    changed = {"variant": "authors_cell_learned_state", "halving": study.halving}
+    assert study == replace(printed, name=study.name, training=training, **changed)
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
