@@ -272,7 +272,7 @@ class StudyDefinition:
             if getattr(self.training, key) > getattr(stored.training, key):
                 here[f"{_TABLE}.{key}"] = there[f"{_TABLE}.{key}"]
         if stored.halving is not None and (
-            self.halving is None or self.halving.extends(stored.halving)
+            self.halving is None or self.halving.extends(stored.halving, stored.training.max_epochs)
         ):
             here[_HALVING] = there[_HALVING]
         if self.space.parameters == stored.space.parameters:

@@ -147,10 +147,19 @@ class Halving:
         ranked = sorted(scores, key=lambda index: (_comparable(scores[index]), index))
         return sorted(ranked[: self.n_kept(len(ranked))])
 
-    def extends(self, earlier: Halving) -> bool:
-        """Return whether no trial is stopped that the earlier one would let continue."""
+    def extends(self, earlier: Halving, max_epochs: int) -> bool:
+        """Return whether no trial is stopped that the earlier one would let continue.
+
+        Parameters
+        ----------
+        earlier
+            The other one.
+        max_epochs
+            Most epochs of a trial under the earlier one; further rungs are not below it.
+        """
         n = len(earlier.rungs)
-        return self.keep >= earlier.keep and self.rungs[:n] == earlier.rungs
+        further = all(rung >= max_epochs for rung in self.rungs[n:])
+        return self.keep >= earlier.keep and self.rungs[:n] == earlier.rungs and further
 
 
 @dataclass(frozen=True)

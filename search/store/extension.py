@@ -59,8 +59,10 @@ def reopen_trials(
     for table in (tables.test_sequences, tables.parameters, tables.samples):
         connection.execute(table.delete().where(table.c.trial_id.in_(reopened)))
     _set_state(connection, _TRIALS.trial_id.in_(reopened), TrialState.WAITING)
-    if stored.halving != extended.halving:
-        paused = TrialState.WAITING if extended.halving is None else TrialState.PAUSED
+    before, after = stored.halving, extended.halving
+    # Further rungs alone prune the same trials again.
+    if before is not None and (after is None or after.keep > before.keep):
+        paused = TrialState.WAITING if after is None else TrialState.PAUSED
         _set_state(connection, ours & (_TRIALS.state == TrialState.PRUNED), paused)
 
 

@@ -101,6 +101,8 @@ class StudyProgress:
     repeats_planned, repeats_left
         Repeats of the selected configuration, and those that have not ended; none is planned
         where no trial can be selected any more.
+    repeats_failed
+        Failed repeats, of any configuration.
     running_trials, failed_trials, troubled_trials
         The running and failed trials, and those of any state that met trouble, in order.
     worker_seconds
@@ -121,6 +123,7 @@ class StudyProgress:
     selected: SelectedTrial | None = None
     repeats_planned: int = 0
     repeats_left: int = 0
+    repeats_failed: int = 0
     worker_seconds: float = 0.0
     running_trials: tuple[TrialProgress, ...]
     failed_trials: tuple[TrialProgress, ...]
@@ -154,6 +157,9 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
         and SelectedTrial(selected.config_index, selected.best_epoch, selected.valid_nll),
         repeats_planned=repeats_planned,
         repeats_left=repeats_left,
+        repeats_failed=sum(
+            row.state == TrialState.FAILED for row in rows if row.repeat_of is not None
+        ),
         worker_seconds=sum(row.seconds for row in rows),
         running_trials=tuple(trial for trial in trials if trial.state == TrialState.RUNNING),
         failed_trials=tuple(trial for trial in trials if trial.state == TrialState.FAILED),
@@ -172,14 +178,13 @@ def _time_left(
 ) -> TimeLeft | None:
     settings, halving = definition.training, definition.halving
     n_waiting = sum(row.repeat_of is not None and not row.state.ended for row in rows)
+    # Repeats are not halved: they count as if they had passed every rung.
+    n_rungs = 0 if halving is None else len(halving.rungs)
     repeat = TrialTime(
-        state=TrialState.WAITING,
-        leased=False,
-        n_epochs=0,
-        seconds=0.0,
-        rung=0 if halving is None else len(halving.rungs),
+        state=TrialState.WAITING, leased=False, n_epochs=0, seconds=0.0, rung=n_rungs
     )
-    times = [_time(row) for row in rows] + [repeat] * (repeats_left - n_waiting)
+    times = [_time(row, row.rung if row.repeat_of is None else n_rungs) for row in rows]
+    times += [repeat] * (repeats_left - n_waiting)
     return time_left(times, settings.max_epochs, settings.patience, halving)
 
 
@@ -217,7 +222,7 @@ def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress
         The studies; the whole has no single trials and no time left.
     """
     counts = ("n_trials", *TrialState, "diverged", "repeats_planned", "repeats_left")
-    counts += ("worker_seconds",)
+    counts += ("repeats_failed", "worker_seconds")
     return StudyProgress(
         study=name,
         **{count: sum(getattr(study, count) for study in studies) for count in counts},
@@ -249,11 +254,11 @@ def _trial(row: sa.Row[Any]) -> TrialProgress:
     )
 
 
-def _time(row: sa.Row[Any]) -> TrialTime:
+def _time(row: sa.Row[Any], rung: int) -> TrialTime:
     return TrialTime(
         state=row.state,
         leased=row.state == TrialState.RUNNING and row.lease_left_s > 0,
         n_epochs=row.n_trained,
         seconds=row.seconds,
-        rung=row.rung,
+        rung=rung,
     )

@@ -154,7 +154,8 @@ class Study:
         pandas.DataFrame
             As `trials` returns; ``config_index`` is negative. Empty where no trial is selected.
         """
-        return self._trials(_TRIALS.repeat_of == self.selected)
+        # Where no trial is selected, a comparison with None would be true for every draw.
+        return self._trials(_TRIALS.repeat_of.is_not(None) & (_TRIALS.repeat_of == self.selected))
 
     def trials(self) -> pd.DataFrame:
         """Return the trials of the study, one row per configuration, by index.

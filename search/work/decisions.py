@@ -44,9 +44,11 @@ def settle(connection: sa.Connection, study_id: int) -> bool:
         Whether anything was changed, so that a trial may wait now.
     """
     study = sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
-    definition = StudyDefinition.from_mapping(
-        connection.execute(study.with_for_update()).scalar_one()
-    )
+    stored = connection.execute(study.with_for_update()).scalar_one_or_none()
+    if stored is None:
+        # The study was deleted meanwhile.
+        return False
+    definition = StudyDefinition.from_mapping(stored)
     # Not before the lock: another worker may just have decided.
     draws = connection.execute(
         sa.select(tables.trials)
@@ -82,10 +84,15 @@ def _decide_cohort(
     if not paused:
         return False
     rung = min(trial.rung for trial in paused)
-    if any(not t.state.ended and t.state != TrialState.PAUSED and t.rung <= rung for t in cohort):
+    busy = [t for t in cohort if not t.state.ended and t.state != TrialState.PAUSED]
+    if any(trial.rung <= rung for trial in busy):
         return False
     reached = [trial for trial in cohort if trial.rung >= rung]
-    curves = _curves(connection, definition, reached, definition.halving.rungs[rung])
+    last_epoch = definition.halving.rungs[rung]
+    curves = _curves(connection, definition, reached, last_epoch)
+    # In an extended study, a trial that has passed the rung may be training again from its start.
+    if any(len(curves[trial.trial_id]) < last_epoch for trial in busy):
+        return False
     lowest_nll = {t.config_index: lowest(_nlls(curves[t.trial_id])) for t in reached}
     kept = set(definition.halving.survivors(lowest_nll))
     for trial in reached:
@@ -173,7 +180,6 @@ def _add_repeats(
             "config_index": min(first, -1) - number,
             "seed": repeat_seed(definition.seed, selected.config_index, n_there + number + 1),
             "hyperparameters": selected.hyperparameters,
-            "rung": len(definition.halving.rungs) if definition.halving else 0,
             "repeat_of": selected.config_index,
         }
         for number in range(definition.repeats - n_there)

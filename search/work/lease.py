@@ -223,6 +223,8 @@ class Lease:
     def _is_extended(self, connection: sa.Connection, result: TrialResult) -> bool:
         # A study may be extended while its trials run under the definition of their claim.
         study = sa.select(tables.studies.c.definition).join(tables.trials).where(self._trial)
+        # Locked, or an extension that commits before this would miss the trial's end.
+        study = study.with_for_update(read=True, of=tables.studies)
         now = StudyDefinition.from_mapping(connection.execute(study).scalar_one())
         return is_continued(result, self.hyperparameters, self.definition, now)
 

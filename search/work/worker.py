@@ -128,7 +128,8 @@ class _Claimed:
     @property
     def pause_at(self) -> float:
         """Return the epoch of the trial's next rung, infinity if there is none."""
-        halving = self.lease.definition.halving
+        # Repeats are never compared.
+        halving = None if self.lease.config_index < 0 else self.lease.definition.halving
         rung = None if halving is None else halving.next_rung(self.lease.rung)
         return math.inf if rung is None else rung
 

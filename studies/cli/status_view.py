@@ -98,7 +98,8 @@ def _counts_of(progress: StudyProgress) -> str:
     ]
     if progress.repeats_planned:
         n_ended = progress.repeats_planned - progress.repeats_left
-        others.append(f"{n_ended} of {progress.repeats_planned} repeats ended")
+        failed = f" ({progress.repeats_failed} failed)" if progress.repeats_failed else ""
+        others.append(f"{n_ended} of {progress.repeats_planned} repeats ended{failed}")
     done = f"{progress.finished} of {progress.n_trials} trials finished{diverged}"
     return ", ".join([done, *others])
 
@@ -163,7 +164,7 @@ def status_blocks(
 
 def _has_news(progress: StudyProgress) -> bool:
     troubled = progress.troubled_trials and not progress.complete
-    return bool(progress.running or progress.failed or troubled)
+    return bool(progress.running or progress.failed or progress.repeats_failed or troubled)
 
 
 def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:
@@ -198,15 +199,13 @@ def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[Render
     for troubled in progress.troubled_trials:
         again = f", {troubled.stalls} in a row without progress" if troubled.stalls else ""
         what = troubled.trouble or "its worker was killed"
-        yield Text(
-            f"trial {troubled.config_index} ({troubled.state}) lost an attempt{again}: {what}"
-        )
+        yield Text(f"trial {_index(troubled)} ({troubled.state}) lost an attempt{again}: {what}")
     for failed in progress.failed_trials:
         error = (failed.error or "").strip()
         if whole_errors:
-            yield Text(f"\ntrial {failed.config_index} failed:\n{error}")
+            yield Text(f"\ntrial {_index(failed)} failed:\n{error}")
         else:
-            yield Text(f"trial {failed.config_index} failed: {error.splitlines()[-1]}")
+            yield Text(f"trial {_index(failed)} failed: {error.splitlines()[-1]}")
 
 
 def status_mapping(status: StudyStatus) -> dict[str, Any]:
@@ -217,8 +216,8 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
     dict
         ``name``; ``n_trials`` and the counts ``waiting``, ``running``, ``paused``,
         ``finished``, ``pruned``, ``failed`` and (of the finished) ``diverged``;
-        ``repeats_planned``, ``repeats_left``, ``worker_seconds``; ``complete``; ``best``, null or
-        ``config_index``, ``best_epoch`` and ``valid_nll`` of the selected trial;
+        ``repeats_planned``, ``repeats_left``, ``repeats_failed``, ``worker_seconds``; ``complete``;
+        ``best``, null or ``config_index``, ``best_epoch`` and ``valid_nll`` of the selected trial;
         ``running_trials``, ``failed_trials`` and ``troubled_trials``, lists of
         `fdrnn.search.TrialProgress`; ``time_left``, a `fdrnn.search.TimeLeft` or null;
         ``definition``, as in the study's file; ``created_at``
@@ -242,9 +241,7 @@ def status_mapping(status: StudyStatus) -> dict[str, Any]:
 def _running_row(trial: TrialProgress, max_epochs: int) -> tuple[str, ...]:
     expired = trial.lease_left_s is None or trial.lease_left_s < 0
     return (
-        str(trial.config_index)
-        if trial.repeat_of is None
-        else f"{trial.repeat_of}, repeat {-trial.config_index}",
+        _index(trial),
         trial.worker or "-",
         trial.host or "-",
         str(trial.attempt),
@@ -252,6 +249,12 @@ def _running_row(trial: TrialProgress, max_epochs: int) -> tuple[str, ...]:
         "-" if trial.best_valid_nll is None else f"{trial.best_valid_nll:.3f}",
         "expired" if expired else duration(trial.lease_age_s or 0.0),
     )
+
+
+def _index(trial: TrialProgress) -> str:
+    if trial.repeat_of is None:
+        return str(trial.config_index)
+    return f"{trial.repeat_of}, repeat {-trial.config_index}"
 
 
 def _strict(value: Any) -> Any:

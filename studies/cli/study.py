@@ -94,7 +94,7 @@ def status(
 
     Keys of the JSON: store, time, and studies (or error, while --watch cannot read the store),
     each with name, n_trials, waiting, running, paused, finished, pruned, failed, diverged,
-    repeats_planned, repeats_left, worker_seconds, complete, best,
+    repeats_planned, repeats_left, repeats_failed, worker_seconds, complete, best,
     running_trials, failed_trials, troubled_trials, time_left, definition, created_at and
     code_version. NaN is null, infinities are the texts inf and -inf.
 
@@ -124,7 +124,8 @@ def status(
                 statuses = follow(statuses, read, viewer, every)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    raise typer.Exit(any(status.progress.failed for status in statuses))
+    each = [status.progress for status in statuses]
+    raise typer.Exit(any(progress.failed or progress.repeats_failed for progress in each))
 
 
 @app.command()

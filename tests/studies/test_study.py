@@ -133,6 +133,23 @@ def test_everything_worth_a_look_in_80_columns(fdrnn: Run, store: Store) -> None
     ]
 
 
+def test_a_failed_repeat_ends_with_exit_code_1(fdrnn: Run, store: Store) -> None:
+    for lease in make(store, n_trials=1):
+        lease.write([EPOCH, replace(EPOCH, epoch=2)])
+        lease.finish(RESULT, "some CPU")
+    study = store.study("noise")
+    create_study(store, replace(study.definition, repeats=1), DATA)
+    repeat = claim(store.database, study.study_id, WorkerIdentity("ada-1", "ada", 1), 600.0)
+    assert repeat is not None
+    repeat.fail("Traceback (most recent call last):\nZeroDivisionError: made up")
+    status = fdrnn("study", "status", "noise")
+    assert status.exit_code == 1
+    lines = status.stdout.splitlines()
+    assert lines[0] == "study noise: 1 of 1 trials finished, 1 of 1 repeats ended (1 failed)"
+    assert "trial 0, repeat 1 failed:" in lines
+    assert "1 of 1 trials and 1 repeats failed" in fdrnn("worker", "noise").stderr
+
+
 @pytest.mark.parametrize(
     ("left", "expected"),
     [

@@ -136,6 +136,9 @@ def test_what_extends_a_study() -> None:
         extended = stored.extended_by(wanted)
         assert (extended.halving, extended.repeats) == (wanted.halving, 2)
     assert stored.extended_by(longer).training == longer.training
+    # Running trials that have passed every rung would pause at this one.
+    further = definition(halving={"rungs": [25, 50, 100, 200, 210], "keep": 0.5})
+    assert len(further.differences(stored)) == 1
     narrower = definition(halving={"rungs": [25, 50, 100, 200], "keep": 0.4})
     (line,) = narrower.differences(stored)
     assert line.startswith("halving: here {'rungs': [25, 50, 100, 200], 'keep': 0.4}, in the store")

@@ -31,10 +31,12 @@ from fdrnn.search import (
 from fdrnn.search.design.halving import Halving, lowest, replay
 from fdrnn.search.design.sampler import repeat_seed
 from fdrnn.search.store.tables import TrialState
+from fdrnn.search.work.administration import delete_studies
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
 
 Start = Callable[..., subprocess.Popen[str]]
 
+ADA = WorkerIdentity("ada-1", "ada", 1)
 N_EPOCHS = 8
 HALVING = Halving((1, 2, 4), keep=0.5)
 
@@ -245,6 +247,71 @@ def test_repeats_train_the_selected_configuration_with_further_seeds(
     create_study(store, replace(definition, repeats=4), fake.DATA)
     run_worker(url, "noise", settings=fake.settings())
     assert len(study.repeats()) == 4
+
+
+def test_a_failed_repeat_is_counted(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    study = create_study(store, replace(definition, repeats=1), fake.DATA)
+    assert study.repeats().empty
+    # The draws end, and the repeat is claimed and released.
+    run_worker(url, "noise", settings=fake.settings(), stop=lambda: len(study.repeats()) > 0)
+    lease = claim(store.database, study.study_id, ADA, 60.0)
+    assert lease is not None
+    assert lease.config_index == -1
+    lease.fail("Traceback: it broke")
+    progress = study.progress()
+    assert (progress.failed, progress.repeats_failed, progress.complete) == (0, 1, True)
+
+
+def test_repeats_are_not_halved_in_a_study_with_further_rungs(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    short = replace(
+        definition, halving=Halving((1, 2), 0.5), training=TrainingSettings(max_epochs=3), repeats=2
+    )
+    create_study(store, short, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert len(store.study("noise").repeats()) == 2
+    further = replace(short, halving=HALVING, training=TrainingSettings(max_epochs=N_EPOCHS))
+    study = create_study(store, further, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert study.progress().complete
+    repeats = study.repeats()
+    assert set(repeats["state"]) == {TrialState.FINISHED}
+
+
+def test_a_rung_waits_for_trials_that_train_its_epochs_again(
+    store: Store, url: str, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    create_study(store, definition, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    study = store.study("noise")
+    study.drop_last_states()
+    wide = Halving(HALVING.rungs, keep=0.6)
+    longer = replace(definition, halving=wide, training=TrainingSettings(max_epochs=N_EPOCHS + 2))
+    create_study(store, longer, fake.DATA)
+    reopened = [
+        claim(store.database, study.study_id, ADA, 60.0) for _ in range(study.progress().waiting)
+    ]
+    # Their epochs are deleted; what they will have at the first rung is in no curve.
+    assert claim(store.database, study.study_id, ADA, 60.0) is None
+    for lease in reopened:
+        assert lease is not None
+        lease.release()
+    run_worker(url, "noise", settings=fake.settings())
+    trials = study.trials()
+    curves = {row.config_index: curve(fake, row.seed, N_EPOCHS + 2) for row in trials.itertuples()}
+    continued = set(replay(wide, curves).continued)
+    assert continued <= set(trials.query("state == 'finished'")["config_index"])
+
+
+def test_a_worker_that_waits_ends_where_its_study_is_deleted(
+    store: Store, fake: ModuleType, definition: StudyDefinition
+) -> None:
+    study = create_study(store, definition, fake.DATA)
+    delete_studies(store, [study])
+    assert claim(store.database, study.study_id, ADA, 60.0) is None
 
 
 def test_a_study_with_halving_and_repeats_travels(

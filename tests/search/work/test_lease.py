@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,6 +99,29 @@ def test_an_expired_lease_that_nobody_took_is_still_its_holders(
     fake.elapse(store, 61.0)
     lease.write([fake.record(1, 1)])
     assert claimed(store, study_id, BOB).config_index == 1
+
+
+def test_a_trial_that_ends_while_its_study_is_extended_is_trained_further(
+    store: Store, study_id: int, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = claimed(store, study_id, ADA)
+    stored = store.study("noise").definition
+    more = replace(stored.training, max_epochs=2 * stored.training.max_epochs)
+    extended = threading.Thread(
+        target=create_study, args=(store, replace(stored, training=more), fake.DATA)
+    )
+    finished = fake.result(1, stored.training.max_epochs)
+
+    def is_continued(*arguments: object) -> bool:
+        # After the definition was read, and before the commit.
+        extended.start()
+        extended.join(0.5)
+        return False
+
+    monkeypatch.setattr("fdrnn.search.work.lease.is_continued", is_continued)
+    lease.finish(finished, "machine")
+    extended.join()
+    assert states(store) == ["waiting", "waiting"]
 
 
 def test_every_write_renews(store: Store, study_id: int, fake: ModuleType) -> None:
