@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import subprocess
 import zipfile
 from pathlib import Path
@@ -177,6 +178,21 @@ def test_the_runs_that_ended_at_their_limit_are_told() -> None:
     }
     _, sentence = text.split("The selected trial itself came to its limit in ")
     assert set(re.findall("`([^`]+)`", sentence.split(" ## ")[0])) == selected
+
+
+def test_what_further_seeds_of_the_later_settings_have() -> None:
+    def masked(study: str) -> dict[int, float]:
+        return {
+            one["config_index"]: one["valid_nll_masked"] for one in published.rows(study, "trials")
+        }
+
+    base, later = masked("pilot-later-base"), masked("pilot-later-all")
+    text = _words(DIFFERENCES)
+    for study, nll in (("base", base), ("all", later)):
+        assert f"`pilot-later-{study}` have {nll[-1]:.3f} and {nll[-2]:.3f}" in text
+    means = [statistics.mean(nll.values()) for nll in (later, base)]
+    assert f"lowest mean over seeds, {means[0]:.3f} instead of {means[1]:.3f}" in text
+    assert _pooled("pilot-later-all") < 8.01
 
 
 def test_how_the_selected_trial_of_nottingham_came_to_its_limit() -> None:
