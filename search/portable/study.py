@@ -28,7 +28,6 @@ from fdrnn.search.store.study import Study
 from fdrnn.search.store.tables import TrialState
 
 _STUDY = "study.json"
-_NOBODY = {"worker": None, "host": None, "pid": None}
 _CURVES = (tables.epochs, tables.measurements)
 _ALWAYS = (tables.trials, *_CURVES, tables.test_sequences, tables.samples)
 _INCOMPRESSIBLE = tuple(
@@ -312,7 +311,7 @@ def _requeue(rows: dict[sa.Table, list[Row]]) -> None:
             if trial[KEY] not in begun:
                 trial["machine"] = None
             if trial["state"] != TrialState.PAUSED or trial[KEY] not in begun:
-                trial |= {"state": TrialState.WAITING, **_NOBODY}
+                trial.update(tables.NO_WORKER, state=TrialState.WAITING)
             last_epoch[trial[KEY]] = begun.get(trial[KEY], 0)
     for table in _CURVES:
         rows[table] = [

@@ -94,6 +94,5 @@ def is_continued(
 
 
 def _set_state(connection: sa.Connection, which: sa.ColumnElement[bool], state: TrialState) -> None:
-    connection.execute(
-        tables.trials.update().where(which).values(state=state, stalls=0, **NO_RESULT)
-    )
+    values = tables.WAITING_AGAIN | NO_RESULT | {"state": state, "stalls": 0}
+    connection.execute(tables.trials.update().where(which).values(values))

@@ -367,7 +367,7 @@ class Study:
         """
         ours = _TRIALS.study_id == self.study_id
         failed = ours & (_TRIALS.state == TrialState.FAILED)
-        waiting = {"state": TrialState.WAITING, "error": None, "finished_at": None, "stalls": 0}
+        waiting = tables.WAITING_AGAIN | {"error": None, "finished_at": None, "stalls": 0}
         with self.database.write() as connection:
             return connection.execute(tables.trials.update().where(failed).values(waiting)).rowcount
 

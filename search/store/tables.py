@@ -48,6 +48,16 @@ class TrialState(StrEnum):
         return self in {TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED}
 
 
+NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
+"""Columns of a trial that no worker trains."""
+
+NO_WORKER: dict[str, Any] = {"worker": None, "host": None, "pid": None}
+"""Columns of a trial that belongs to no worker."""
+
+WAITING_AGAIN: dict[str, Any] = {"state": TrialState.WAITING} | NO_WORKER | NO_LEASE
+"""Columns of a trial that is released, requeued, retried or reopened."""
+
+
 class Number(sa.types.TypeDecorator[float]):
     """A float64 for which NaN is stored as NULL, since SQLite has no NaN; infinities stay."""
 

@@ -21,9 +21,9 @@ import sqlalchemy as sa
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s, up_since_s
-from fdrnn.search.store.tables import TrialState
+from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
 from fdrnn.search.work.decisions import settle
-from fdrnn.search.work.lease import NO_LEASE, WAITING_AGAIN, Lease
+from fdrnn.search.work.lease import Lease
 
 MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial fails."""

@@ -20,19 +20,7 @@ from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import NO_RESULT, RESULT, is_continued
-from fdrnn.search.store.tables import TrialState
-
-NO_LEASE: dict[str, Any] = {"lease_renewed": None, "lease_expires": None}
-"""Columns of a trial that no worker trains."""
-
-WAITING_AGAIN: dict[str, Any] = {
-    "state": TrialState.WAITING,
-    "worker": None,
-    "host": None,
-    "pid": None,
-    **NO_LEASE,
-}
-"""Columns of a trial that is released or requeued."""
+from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
 
 
 @dataclass(frozen=True, eq=False)
