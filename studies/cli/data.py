@@ -26,7 +26,8 @@ from fdrnn.datasets import (
     write_npz,
 )
 from fdrnn.datasets import fetch as fetch_dataset
-from fdrnn.datasets.errors import one_line, shown
+from fdrnn.datasets import names as known_names
+from fdrnn.datasets.errors import UnknownNameError, one_line, shown
 from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
@@ -81,6 +82,9 @@ def fetch(
         if data_dir is None:
             path = fetch_dataset(name, progress=sys.stderr.isatty())
         else:
+            # `load` would read the path of a file, too.
+            if name not in known_names():
+                raise UnknownNameError("data set", name, known_names())
             load(name, data_dir, progress=sys.stderr.isatty())
             path = next(known.path for known in describe(data_dir) if known.name == name)
         typer.echo(f"{name}: {path or 'generated when it is used, nothing to fetch'}")

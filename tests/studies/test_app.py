@@ -414,6 +414,12 @@ def test_a_benchmark_with_a_wrong_checksum_or_missing(
     assert "SHA-256" in line
 
 
+def test_the_path_of_a_file_is_not_fetched(error_line: ErrorLine, noise: Path) -> None:
+    for options in ((), ("--data-dir", noise.parent)):
+        line = error_line("data", "fetch", noise.name, *options)
+        assert "unknown data set 'noise.npz' (known: " in line
+
+
 def test_no_network(error_line: ErrorLine, monkeypatch: pytest.MonkeyPatch) -> None:
     for scheme in ("http", "https"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:1")
