@@ -261,5 +261,16 @@ def _watch(store: Store, studies: Sequence[str], write: _Write, every_s: float) 
 
 def _state(progress: StudyProgress) -> tuple[object, ...]:
     """Return what a new report would show differently."""
-    epochs = tuple((trial.config_index, trial.epoch) for trial in progress.running_trials)
-    return progress.study, progress.n_trials, progress.finished, progress.failed, epochs
+    return (
+        progress.study,
+        progress.n_trials,
+        progress.paused,
+        progress.finished,
+        progress.pruned,
+        progress.repeats_planned,
+        progress.repeats_left,
+        progress.complete,
+        # Of trials and repeats.
+        len(progress.failed_trials),
+        *((trial.config_index, trial.epoch) for trial in progress.running_trials),
+    )

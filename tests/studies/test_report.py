@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,29 @@ def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path
     assert "Traceback" not in log
     assert "| 3 of 3 |" in re.sub(" +", " ", out)
     assert "mine is not finished" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"repeats_planned": 1, "repeats_left": 1},
+        {"pruned": 0, "paused": 1},
+    ],
+)
+def test_the_last_report_of_a_watch_is_of_the_complete_study(
+    fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, int]
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite3"
+    with closing(open_store(url, create=True)) as store:
+        PortableStudy.read(GOLDEN / "golden-plain.fdrnn.zip").insert(store)
+        complete = replace(store.study("golden-plain").progress(), finished=7, pruned=1)
+    states = iter([replace(complete, **before), complete])
+    monkeypatch.setattr(Study, "progress", lambda _: next(states, complete))
+    command = ("report", "--watch", "--every", "0.01", "--storage", url, "--no-figures")
+    result = fdrnn(*command, "--output", "out")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("Written: ") == 2
+    assert result.stdout.count("# Results") == 2
 
 
 def test_watching_survives_a_store_that_is_away(
