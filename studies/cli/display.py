@@ -21,13 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from fdrnn.search import EventKind, StoreError, StudyProgress, WorkerEvent, total_progress
+from fdrnn.studies.cli.phases import SILENCE_S
 from fdrnn.studies.cli.status_view import summary_line
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.cli.units import clock, duration
 
 _SUMMARY_INTERVAL_S = 1.0
 _EPOCH_LINE_INTERVAL_S = 10.0
-_SILENCE_S = 5.0
 _LONGEST_SILENCE_S = 30.0
 _STOPPING = (
     "stopping: each worker ends its minibatch, or its compilation, and releases its trial; "
@@ -266,7 +266,7 @@ class LogDisplay(_Display):
         """Print the event, unless it is an epoch soon after another."""
         with self._lock:
             worker = self._note(event)
-            self._due[event.worker] = worker.since + _SILENCE_S
+            self._due[event.worker] = worker.since + SILENCE_S
             if self._is_worth_a_line(worker):
                 self._line(f"{worker.name}: {describe(event, self._max_epochs)}")
             if event.kind in {EventKind.FINISHED, EventKind.FAILED}:
@@ -276,7 +276,7 @@ class LogDisplay(_Display):
         """Print what has taken long, and is not over."""
         now = self._now_s()
         with self._lock:
-            if not self._names and now >= self._due.setdefault("", self._started_at + _SILENCE_S):
+            if not self._names and now >= self._due.setdefault("", self._started_at + SILENCE_S):
                 self._due[""] = now + _LONGEST_SILENCE_S
                 self._line(f"{_STARTING} {clock(now - self._started_at)}")
             for name, worker in self._workers.items():

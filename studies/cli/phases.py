@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import typer
 
-_SILENCE_S = 5.0
+SILENCE_S = 5.0
+"""Seconds without a line after which work has one, where the standard error is not a terminal."""
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def announced(phase: str) -> Iterator[None]:
     phase
         For example ``"reading data set bach"``.
     """
-    timer = threading.Timer(_SILENCE_S, typer.echo, (f"fdrnn: {phase}",), {"err": True})
+    timer = threading.Timer(SILENCE_S, typer.echo, (f"fdrnn: {phase}",), {"err": True})
     timer.daemon = True
     if not sys.stderr.isatty():
         timer.start()

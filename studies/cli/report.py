@@ -38,15 +38,13 @@ from fdrnn.studies.cli.options import (
     option,
     require_watch,
 )
+from fdrnn.studies.cli.phases import SILENCE_S
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.errors import OptionError
 
 app = commands()
 
 _Write = Callable[..., None]
-_SILENCE_S = 5.0
-"""Time between two lines of progress where the standard error is not a terminal."""
-
 _LINE = 36
 """Characters in a line of a cell below which a terminal does not break text."""
 
@@ -222,7 +220,7 @@ def _write(
             nonlocal last
             if console.is_terminal:
                 status.update(escape(line))
-            elif time.monotonic() - last >= _SILENCE_S:
+            elif time.monotonic() - last >= SILENCE_S:
                 typer.echo(line, err=True)
                 last = time.monotonic()
 

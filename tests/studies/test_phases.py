@@ -16,7 +16,7 @@ def test_only_what_takes_long_has_a_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(phases, "_SILENCE_S", silence_s)
+    monkeypatch.setattr(phases, "SILENCE_S", silence_s)
     shown = ""
     until = time.monotonic() + 20.0
     with phases.announced("reading"):
