@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -267,6 +268,8 @@ MaxHours = Annotated[
     float | None,
     number(
         least=0.001,
+        # A timer cannot wait longer.
+        most=int(threading.TIMEOUT_MAX / 3600),
         metavar="HOURS",
         help="Stop cleanly after so many hours, as Ctrl-C does; the same command resumes.",
     ),

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from fdrnn.studies.cli.notes import refresh_notes
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
 
 LIMIT_S = 60
 
@@ -175,6 +177,12 @@ def test_max_hours_stop_cleanly_and_say_what_is_left(
     assert re.search(r"--max-hours are over: study mine: 0 of 3 trials finished, 3 waiting", log)
     assert log.splitlines()[-1] == "fdrnn: interrupted; the same command resumes"
     assert set(open_store(url).study("mine").trials()["state"]) == {"waiting"}
+
+
+def test_no_more_hours_than_a_timer_can_wait(error_line: ErrorLine) -> None:
+    most = int(threading.TIMEOUT_MAX / 3600)
+    line = error_line("run", "bach", "--max-hours", most + 1)
+    assert f"--max-hours must be at most {most}, got {float(most + 1)}" in line
 
 
 def _has_trained(url: str) -> bool:
