@@ -259,7 +259,7 @@ class Database:
                 yield connection
         except FdrnnError:
             raise
-        except (LookupError, ValueError, RecursionError) as error:
+        except (LookupError, OverflowError, ValueError, RecursionError) as error:
             # Types of columns refuse what no fdrnn has written.
             raise self.damaged(error) from error
 

@@ -88,12 +88,35 @@ def number(
     """
 
     def check(parameter: typer.CallbackParam, value: float | None) -> float | None:
-        if value is not None and not least <= value <= most:
-            rule = f"at most {most}" if value > most else f"at least {least}"
-            raise OptionError(f"{parameter.opts[0]} must be {rule}{unit}, got {shown(value)}")
+        if value is not None:
+            require_range(parameter.opts[0], value, least, most, unit)
         return value
 
     return option(*names, metavar=metavar, callback=check, **settings)
+
+
+def require_range(
+    name: str, value: float, least: float, most: float = _LARGEST, unit: str = ""
+) -> None:
+    """Require that a number of the command line is in a range.
+
+    Parameters
+    ----------
+    name
+        The option, for example ``"--trials"``.
+    value
+        Its number, or one of them.
+    least, most, unit
+        As for `number`.
+
+    Raises
+    ------
+    OptionError
+        If it is out of range, or NaN.
+    """
+    if not least <= value <= most:
+        rule = f"at most {most}" if value > most else f"at least {least}"
+        raise OptionError(f"{name} must be {rule}{unit}, got {shown(value)}")
 
 
 def on_command_line(context: typer.Context, *names: str) -> bool:

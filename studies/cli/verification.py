@@ -16,6 +16,7 @@ from fdrnn.search.models.verification import Verification, verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
 from fdrnn.studies.cli.exports import SUFFIX, exported_store
+from fdrnn.studies.cli.options import require_range
 from fdrnn.studies.errors import OptionError
 
 
@@ -47,7 +48,7 @@ def verify_study(
     Raises
     ------
     OptionError
-        If `trials` are no indices, or `every` is given too.
+        If `trials` are not indices or are out of range, or `every` is given too.
     """
     if every and trials is not None:
         raise OptionError("--all and --trials exclude each other; leave one out")
@@ -84,11 +85,14 @@ def _store_of(source: str, storage: str) -> Iterator[tuple[Store, str]]:
 
 def _indices(trials: str) -> list[int]:
     try:
-        return [int(index) for index in trials.split(",")]
+        indices = [int(index) for index in trials.split(",")]
     except ValueError:
         raise OptionError(
             f"--trials must be indices separated by commas, such as 0,3; got {trials[:80]!r}"
         ) from None
+    for index in indices:
+        require_range("--trials", index, least=0)
+    return indices
 
 
 def _show_epoch(epoch: int, n_epochs: int) -> None:

@@ -473,6 +473,14 @@ def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Pa
     assert "--all and --trials exclude each other" in line
 
 
+def test_indices_of_no_trial_are_refused(error_line: ErrorLine, store: Store) -> None:
+    make(store)
+    line = error_line("study", "verify", "noise", "--trials", f"1,{10**20}")
+    assert f"--trials must be at most 1000000000, got {10**20}" in line
+    line = error_line("study", "verify", "noise", "--trials=-1")
+    assert "--trials must be at least 0, got -1" in line
+
+
 def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: Store) -> None:
     failed, *_ = make(store, n_trials=2)
     failed.fail("ValueError: no")

@@ -100,6 +100,13 @@ def test_many_starters_on_an_empty_store(url: str, fake: ModuleType, _round: int
     assert [trial.user_attrs["config_index"] for trial in mirrored] == list(range(6))
 
 
+def test_an_index_beyond_64_bits_is_one_line(store: Store, fake: ModuleType) -> None:
+    study = create_study(store, fake.definition(n_trials=2), fake.DATA)
+    with pytest.raises(StoreError, match=r"too large|out of range") as caught:
+        study.trial(10**20)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", ["{}", '{"n_hidden": "x"}', '{"n_hidden": 1e400}'])
 def test_hyperparameters_that_are_none_of_the_space_are_one_line(
     store: Store, fake: ModuleType, damage: Callable[[str], None], value: str
