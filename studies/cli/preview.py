@@ -135,12 +135,13 @@ def _print_draws(definition: StudyDefinition) -> None:
 def _print_cost(definition: StudyDefinition, data_dir: Path | None) -> None:
     dataset = load(definition.data, data_dir, progress=sys.stderr.isatty())
     definition.require_data(dataset.description)
-    cost = estimate_cost(
-        definition, dataset, draw(definition.space, definition.seed, range(_N_MEASURED))
-    )
     measured = min(_N_MEASURED, definition.n_trials)
+    cost = estimate_cost(
+        definition, dataset, draw(definition.space, definition.seed, range(measured))
+    )
+    draws = "1 draw" if measured == 1 else f"{measured} draws"
     typer.echo(
-        f"On this machine an epoch trains {cost.epoch_s:.2g} s on average of {measured} draws; "
+        f"On this machine an epoch trains {cost.epoch_s:.2g} s on average of {draws}; "
         f"{cost.most_epochs:.0f} epochs in all, {duration(cost.most_worker_s)} of one worker's "
         "time, unless trials end earlier by their patience"
     )

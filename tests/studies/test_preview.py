@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
 
-from fdrnn.search import Halving, PortableStudy, replay
+from fdrnn.datasets import Dataset
+from fdrnn.search import (
+    Configuration,
+    CostEstimate,
+    Halving,
+    PortableStudy,
+    StudyDefinition,
+    replay,
+)
+from fdrnn.studies.cli import preview
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
@@ -80,3 +89,30 @@ def test_mistakes_are_one_line(
     error_line: ErrorLine, arguments: tuple[object, ...], message: str
 ) -> None:
     assert re.search(message, error_line("study", "preview", *arguments))
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "expected"), [(1, "1 draw;"), (2, "2 draws;"), (6, "3 draws;")]
+)
+def test_as_many_draws_are_measured_as_are_named(
+    fdrnn: Run,
+    noise: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    n_trials: int,
+    expected: str,
+) -> None:
+    measured = []
+
+    def estimate(
+        definition: StudyDefinition, dataset: Dataset, draws: Sequence[Configuration]
+    ) -> CostEstimate:
+        measured.extend(draws)
+        return CostEstimate(epoch_s=1.0, most_epochs=8.0)
+
+    monkeypatch.setattr(preview, "estimate_cost", estimate)
+    text = OWN.format(data=noise).replace("n_trials = 6", f"n_trials = {n_trials}")
+    (tmp_path / "own.toml").write_text(text)
+    line = fdrnn("study", "preview", "own.toml").stdout.splitlines()[-1]
+    assert f"an epoch trains 1 s on average of {expected}" in line
+    assert len(measured) == int(expected[0])
