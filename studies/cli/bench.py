@@ -20,8 +20,9 @@ from fdrnn.model.timing.step import start
 from fdrnn.model.timing.steps import StepTimes, VariantTimes, time_step, time_variants
 from fdrnn.search.machine import describe_machine, limit_threads, usable_cores
 from fdrnn.search.work.timing import StoreCost, time_store
-from fdrnn.studies.cli.options import DataDir, commands, number, option
+from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
 from fdrnn.studies.cli.tables import print_table
+from fdrnn.studies.errors import OptionError
 
 _BATCH_SIZE = 27
 _LARGEST = 600
@@ -79,6 +80,7 @@ app = commands()
 
 @app.command()
 def bench(
+    context: typer.Context,
     data: Annotated[
         str,
         option(default="jsb", metavar="DATA", help="Data set of the epochs: a name or a path."),
@@ -101,6 +103,8 @@ def bench(
     compilation, memory, and one worker beside one per core. Takes about ten minutes; use the
     machine for nothing else.
     """
+    if variants and on_command_line(context, "data", "data_dir"):
+        raise OptionError("--variants times steps on made-up data: leave out --data and --data-dir")
     limit_threads(1)
     if variants:
         _run_variants(rounds, quick, as_json)

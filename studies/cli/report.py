@@ -91,6 +91,8 @@ def report(
         raise OptionError("--from reports exports instead of a store's studies: omit --storage")
     if exports and watch:
         raise OptionError("--watch needs a store; exports (--from) do not change")
+    if pdf and no_figures:
+        raise OptionError("--pdf and --no-figures exclude each other; leave one out")
     require_watch(context, watch)
     write = partial(_write, output=output, pdf=pdf, figures=not no_figures)
     with remembered_interrupts():

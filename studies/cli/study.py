@@ -130,6 +130,7 @@ def status(
 
 @app.command()
 def preview(
+    context: typer.Context,
     study: Annotated[
         str | None,
         typer.Argument(
@@ -171,8 +172,16 @@ def preview(
     if from_file is None:
         if study is None:
             raise OptionError("name a STUDY, or an exported study by --from")
+        if on_command_line(context, "first", "keep"):
+            raise OptionError("--first and --keep choose what --from replays: add --from FILE")
         previews.preview_study(study, data_dir)
         return
+    if study is not None and on_command_line(context, "first", "keep"):
+        raise OptionError(
+            f"--from replays the halving of study {study}: leave out STUDY, or --first and --keep"
+        )
+    if on_command_line(context, "data_dir"):
+        raise OptionError("--from reads no data: leave out --data-dir")
     halving = None if study is None else catalogue.find(study).halving
     if study is not None and halving is None:
         raise OptionError(f"study {study} must have a table [halving] to replay")
@@ -276,6 +285,8 @@ def list_(
 ) -> None:
     """List the definitions that fdrnn has and the studies of the store."""
     if variants:
+        if on_command_line(context, "storage"):
+            raise OptionError("--variants lists nothing of the store: leave out --storage")
         header = ("kind", "name", "title", "package")
         print_table(header, list(_registered()), dispensable=("package",))
         return
@@ -426,6 +437,7 @@ def import_(
 
 @app.command()
 def verify(
+    context: typer.Context,
     study: Annotated[
         str,
         typer.Argument(metavar="FILE|STUDY", help="An exported study, or a study of the store."),
@@ -460,6 +472,8 @@ def verify(
     """
     from fdrnn.studies.cli import verification
 
+    if study.endswith(SUFFIX) and on_command_line(context, "storage"):
+        raise OptionError("an exported study is verified without a store: leave out --storage")
     raise typer.Exit(verification.verify_study(study, trials, every, epochs, storage, data_dir))
 
 

@@ -95,3 +95,10 @@ def test_no_rounds(variants: list[str]) -> None:
     done = CliRunner().invoke(app, ["bench", "--rounds", "0", *variants])
     assert done.exit_code == 2
     assert "--rounds must be at least 1, got 0" in done.output
+
+
+@pytest.mark.parametrize("option", [("--data", "bach"), ("--data-dir", ".")])
+def test_the_variants_have_no_data(option: tuple[str, str]) -> None:
+    done = CliRunner().invoke(app, ["bench", "--variants", *option])
+    assert done.exit_code == 2
+    assert "--variants times steps on made-up data: leave out --data and --data-dir" in done.stderr

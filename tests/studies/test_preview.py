@@ -83,6 +83,11 @@ def test_halving_is_replayed_on_an_exported_study(fdrnn: Run) -> None:
         (("jsb", "--from", GOLDEN), r"study jsb must have a table \[halving\] to replay"),
         (("--from", "lost.zip"), "lost.zip"),
         (("jbs",), "unknown study 'jbs'; did you mean 'jsb'"),
+        (("jsb", "--first", 2), "--first and --keep choose what --from replays: add --from FILE"),
+        (("jsb", "--keep", 0.5), "--first and --keep choose what --from replays: add --from FILE"),
+        (("jsb-wide-halving", "--from", GOLDEN, "--keep", 0.5), "leave out STUDY, or --first and"),
+        (("jsb-wide-halving", "--from", GOLDEN, "--first", 2), "leave out STUDY, or --first and"),
+        (("--from", GOLDEN, "--data-dir", "."), "--from reads no data: leave out --data-dir"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -68,6 +68,11 @@ def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:
     assert "omit --storage" in line
 
 
+def test_pdfs_of_no_figures_are_refused(error_line: ErrorLine) -> None:
+    line = error_line("report", "--from", GOLDEN, "--pdf", "--no-figures")
+    assert "--pdf and --no-figures exclude each other; leave one out" in line
+
+
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_a_terminal_shows_the_columns_that_it_has_room_for(
     fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int

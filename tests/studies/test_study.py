@@ -481,6 +481,16 @@ def test_indices_of_no_trial_are_refused(error_line: ErrorLine, store: Store) ->
     assert "--trials must be at least 0, got -1" in line
 
 
+def test_a_store_is_not_named_where_none_is_read(fdrnn: Run, error_line: ErrorLine) -> None:
+    line = error_line("study", "verify", "x.fdrnn.zip", "--storage", "x.sqlite3")
+    assert "an exported study is verified without a store: leave out --storage" in line
+    line = error_line("study", "list", "--variants", "--storage", "x.sqlite3")
+    assert "--variants lists nothing of the store: leave out --storage" in line
+    environment = {"FDRNN_STORAGE": "x.sqlite3"}
+    assert fdrnn("study", "list", "--variants", env=environment).exit_code == 0
+    assert "x.fdrnn.zip" in fdrnn("study", "verify", "x.fdrnn.zip", env=environment).stderr
+
+
 def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: Store) -> None:
     failed, *_ = make(store, n_trials=2)
     failed.fail("ValueError: no")
