@@ -113,14 +113,6 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
-def drawn(draw: Callable[[], Figure]) -> Figure:
-    """Return what `draw` draws in this style."""
-    with mpl.rc_context(_STYLE):
-        figure = draw()
-        escape_missing_glyphs(figure)
-    return figure
-
-
 def rendered(draw: Callable[[], Figure], formats: Sequence[str]) -> dict[str, bytes]:
     """Draw a figure and return its file in each format: ``"svg"``, ``"pdf"`` or ``"png"``."""
     with mpl.rc_context(_STYLE):

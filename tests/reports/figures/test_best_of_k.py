@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_figure import drawn
 
 from fdrnn.reports.figures import best_of_k
-from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.search.design.halving import Halving
 from fdrnn.studies.catalogue import find

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_figure import drawn
 from made_evidence import with_reads
 
-from fdrnn.reports.figures import decomposition, style
+from fdrnn.reports.figures import decomposition
 from fdrnn.reports.numbers.decomposition import rank_correlation, total_norms
 from fdrnn.reports.numbers.evidence import Evidence
 
@@ -37,7 +38,7 @@ def test_the_parts_over_training_are_the_selected_trial_s(
 ) -> None:
     parts, _ = decomposition.figures(with_reads(fd, curves=recorded))
     own = recorded[recorded["config_index"] == fd.selected]
-    ratio, pulled, hidden, output = style.drawn(parts.draw).axes
+    ratio, pulled, hidden, output = drawn(parts.draw).axes
     for axes, column in ((ratio, "regularizer_ratio"), (pulled, "pulled_share")):
         for line, matrix in zip(axes.get_lines(), ("W_in", "W_rec", "W_out"), strict=False):
             np.testing.assert_array_equal(line.get_ydata(), own[f"{column}_{matrix}"])
@@ -57,26 +58,26 @@ def test_an_ordinary_final_layer_is_left_out(fd: Evidence, recorded: pd.DataFram
     )
     parts, vanishing = decomposition.figures(with_reads(fd, curves=without))
     assert "W_out" not in parts.caption
-    assert len(style.drawn(parts.draw).axes) == 3
+    assert len(drawn(parts.draw).axes) == 3
     norms = total_norms(without)
     expected = np.hypot(
         without["regularizer_gradient_norm_W_in"], without["regularizer_gradient_norm_W_rec"]
     )
     np.testing.assert_allclose(norms["regularizer"], expected[norms.index])
-    assert style.drawn(vanishing.draw).axes
+    assert drawn(vanishing.draw).axes
 
 
 def test_norms_are_against_each_other_and_the_loss(fd: Evidence, recorded: pd.DataFrame) -> None:
     recorded.loc[recorded.index[3], "regularizer_gradient_norm_W_rec"] = np.inf
     _, vanishing = decomposition.figures(with_reads(fd, curves=recorded))
-    gradient, nll = style.drawn(vanishing.draw).axes
+    gradient, nll = drawn(vanishing.draw).axes
     own = recorded[recorded["config_index"] == fd.selected]
     own = own[np.isfinite(own["regularizer_gradient_norm_W_rec"])]
     squares = sum(own[f"loss_gradient_norm_{matrix}"] ** 2 for matrix in ("W_in", "W_rec", "W_out"))
-    drawn = {line.get_label(): line for line in gradient.get_lines()}["selected"]
-    np.testing.assert_allclose(drawn.get_xdata(), np.sqrt(squares))
-    drawn = {line.get_label(): line for line in nll.get_lines()}["selected"]
-    np.testing.assert_array_equal(drawn.get_xdata(), own["train_nll"])
+    selected = {line.get_label(): line for line in gradient.get_lines()}["selected"]
+    np.testing.assert_allclose(selected.get_xdata(), np.sqrt(squares))
+    selected = {line.get_label(): line for line in nll.get_lines()}["selected"]
+    np.testing.assert_array_equal(selected.get_xdata(), own["train_nll"])
 
 
 def test_rank_correlation_by_its_definition() -> None:

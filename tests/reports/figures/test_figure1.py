@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from drawn_figure import drawn
 from matplotlib.quiver import Quiver
 
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.figures.figure1 import Field
-from fdrnn.reports.figures.style import drawn
 
 
 @pytest.fixture(scope="module")

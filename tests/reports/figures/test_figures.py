@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_figure import drawn
 from made_evidence import with_reads
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from fdrnn.reports.figures import cost, figure2, gap, learning, values
-from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.search import Store
 

@@ -10,10 +10,10 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from drawn_figure import drawn
 from optuna.importance import PedAnovaImportanceEvaluator
 
 from fdrnn.reports.figures import importances
-from fdrnn.reports.figures.style import drawn
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.importance import importance, n_repetitions, n_shuffles, shares
 from fdrnn.search import SPACES, draw
