@@ -31,14 +31,25 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
                 f"{row.study} is not finished: {row.trials_left} of {row.trials_planned} trials "
                 f"are to be trained.{advice(f'`fdrnn worker {row.study}` trains them.')}"
             )
+        retry = advice(
+            f"`fdrnn study status {row.study}` shows it, `fdrnn study retry {row.study}` retries "
+            "them."
+        )
         if row.trials_failed:
             yield (
                 f"{row.study}: {row.trials_failed} of {row.trials_planned} trials failed with a "
-                "program error."
-                + advice(
-                    f"`fdrnn study status {row.study}` shows it, `fdrnn study retry {row.study}` "
-                    "retries them."
-                )
+                f"program error.{retry}"
+            )
+        study = studies[row.study]
+        repeats = f"of {study.definition.repeats} repeats of the selected configuration"
+        if study.repeats_left:
+            yield (
+                f"{row.study}: {study.repeats_left} {repeats} are to be trained."
+                + advice(f"`fdrnn worker {row.study}` trains them.")
+            )
+        if study.repeats_failed:
+            yield (
+                f"{row.study}: {study.repeats_failed} {repeats} failed with a program error.{retry}"
             )
         if row.trials_finished and row.selected_trial is None:
             yield (

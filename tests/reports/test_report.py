@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from made_evidence import with_reads
 
 from fdrnn.datasets.errors import FileError
 from fdrnn.model import ToolchainError
@@ -233,6 +234,34 @@ def test_failed_trials_are_missing(copied: Store) -> None:
     lacking = " ".join(built(copied, ["golden-fd"]).missing)
     assert "golden-fd: 1 of 8 trials failed with a program error" in lacking
     assert "fdrnn study retry golden-fd" in lacking
+
+
+def test_repeats_to_come_and_failed_ones_are_missing(golden: Store) -> None:
+    findings = read_evidence(golden, ["golden-fd"])
+    fd = findings.studies["golden-fd"]
+
+    def lacking(states: Sequence[str], trials: pd.DataFrame = fd.trials) -> list[str]:
+        study = replace(fd.study, definition=replace(fd.definition, repeats=3))
+        repeats = fd.trials.head(len(states)).assign(state=states)
+        made = with_reads(replace(fd, study=study), trials, all_repeats=repeats)
+        known = Findings(findings.rows, {"golden-fd": made})
+        return [line for line in missing(known) if "repeat" in line]
+
+    assert lacking(["finished"] * 3) == []
+    to_come = (
+        "golden-fd: {} of 3 repeats of the selected configuration are to be trained. `fdrnn worker "
+        "golden-fd` trains them."
+    )
+    failed = (
+        "golden-fd: 1 of 3 repeats of the selected configuration failed with a program error. "
+        "`fdrnn study status golden-fd` shows it, `fdrnn study retry golden-fd` retries them."
+    )
+    assert lacking([]) == [to_come.format(3)]
+    assert lacking(["finished", "running", "waiting"]) == [to_come.format(2)]
+    assert lacking(["finished", "failed"]) == [to_come.format(1), failed]
+    nothing_selected = fd.trials.assign(valid_nll=np.inf)
+    assert lacking([], nothing_selected) == []
+    assert lacking([], nothing_selected.assign(state="waiting")) == [to_come.format(3)]
 
 
 def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path) -> None:
