@@ -160,8 +160,9 @@ class Evidence:
 
         Empty, with its columns, where no trial is selected.
         """
-        index = -1 if self.selected is None else self.selected
-        return self.study.test_sequences(index)
+        if self.selected is None:
+            return pd.DataFrame(columns=["config_index", "sequence_index", "nll_sum", "n_steps"])
+        return self.study.test_sequences(self.selected)
 
     @cached_property
     def intervals(self) -> Intervals:

@@ -20,6 +20,7 @@ from fdrnn.reports.document.writing import write_report
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.figures import figure1
 from fdrnn.reports.missing import missing
+from fdrnn.reports.numbers.bootstrap import Estimate
 from fdrnn.reports.numbers.findings import Findings, read_evidence
 from fdrnn.reports.numbers.table1 import table1
 from fdrnn.reports.report import build
@@ -262,6 +263,19 @@ def test_repeats_to_come_and_failed_ones_are_missing(golden: Store) -> None:
     nothing_selected = fd.trials.assign(valid_nll=np.inf)
     assert lacking([], nothing_selected) == []
     assert lacking([], nothing_selected.assign(state="waiting")) == [to_come.format(3)]
+
+
+def test_a_repeat_is_not_the_selected_trial(copied: Store) -> None:
+    """Where an extension trains all draws further, nothing is selected; a repeat is still there."""
+    trial = tables.trials.c
+    ours = trial.study_id == copied.study("golden-fd").study_id
+    _set(copied, ours & (trial.config_index == 7), config_index=-1, repeat_of=0)
+    nothing = {"diverged": None, "n_epochs": None, "best_epoch": None, "valid_nll": None}
+    _set(copied, ours & (trial.config_index >= 0), state="waiting", **nothing)
+    assert len(copied.study("golden-fd").test_sequences(-1)) > 0
+    (row,) = read_evidence(copied, ["golden-fd"]).rows
+    assert row.selected_trial is None
+    assert row.test_nll_pooled == Estimate()
 
 
 def test_a_trial_that_ends_while_a_report_is_made(copied: Store, tmp_path: Path) -> None:
