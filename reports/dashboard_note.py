@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.names import value_text
 from fdrnn.reports.numbers.table1 import Row, row
 from fdrnn.reports.numbers.text import number
 
@@ -106,16 +107,8 @@ def _table1(row: Row) -> str:
 
 
 def _hyperparameters(evidence: Evidence) -> str:
-    assert evidence.best is not None
-    cells = {}
-    for name in evidence.space.names:
-        value = evidence.best[name]
-        # A missing value in a frame of trials: no limit, or not drawn.
-        if name == "max_incoming" and pd.isna(value):
-            cells[f"`{name}`"] = "no limit"
-        elif not pd.isna(value):
-            is_word = isinstance(value, bool | np.bool_ | str)
-            cells[f"`{name}`"] = f"{value}" if is_word else f"{value:g}"
+    values = evidence.hyperparameters
+    cells = {f"`{name}`": value_text(name, value) for name, value in values.items()}
     return _grid("selected trial", cells)
 
 

@@ -92,6 +92,17 @@ class Evidence:
         """The selected trial's epoch of the lowest validation NLL; None where there is none."""
         return None if self.best is None else int(self.best["best_epoch"])
 
+    @property
+    def hyperparameters(self) -> dict[str, object]:
+        """The selected trial's hyperparameters by name, without those that were not drawn."""
+        assert self.best is not None
+        values = {parameter: self.best[parameter.name] for parameter in self.space.parameters}
+        return {
+            parameter.name: value
+            for parameter, value in values.items()
+            if parameter.when is None or not pd.isna(value)
+        }
+
     @cached_property
     def finished(self) -> pd.DataFrame:
         """The finished trials, including the diverged ones."""

@@ -82,7 +82,7 @@ def value_text(name: str, value: object) -> str:
     value
         A value of the space, or of a frame of trials, where a missing number means no limit.
     """
-    if isinstance(value, bool) or name == "fast_dropout_final_layer":
+    if isinstance(value, bool | np.bool_) or name == "fast_dropout_final_layer":
         return "yes" if value else "no"
     if isinstance(value, str):
         return value

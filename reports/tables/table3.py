@@ -40,7 +40,7 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
         if not published.fast_dropout_final_layer:
             del values["dropout_hidden_to_output"]
         columns["Paper: FD"] = values
-    columns |= {_heading(study): _values(study) for study in studies}
+    columns |= {_heading(study): study.hyperparameters for study in studies}
     names = in_order(name for column in columns.values() for name in column)
     printed = {title: _cells(column, names) for title, column in columns.items()}
     fixed = [study.name for study in studies if study.space.fixed]
@@ -64,17 +64,6 @@ def _heading(study: Evidence) -> str:
     variant = study.definition.variant
     network = "" if variant == "fast_dropout" else f", {VARIANTS[variant].title}"
     return f"{study.name}{network}" + ("" if study.space.fixed else f", trial {study.selected}")
-
-
-def _values(study: Evidence) -> Mapping[str, object]:
-    """Return the selected trial's hyperparameters, without those that were not drawn."""
-    assert study.best is not None
-    values = {parameter: study.best[parameter.name] for parameter in study.space.parameters}
-    return {
-        parameter.name: value
-        for parameter, value in values.items()
-        if parameter.when is None or not pd.isna(value)
-    }
 
 
 def _cells(values: Mapping[str, object], names: Sequence[str]) -> list[str]:

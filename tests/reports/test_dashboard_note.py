@@ -15,6 +15,7 @@ from fdrnn.datasets import DataDescription
 from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.reports.dashboard_note import DashboardPage, dashboard_page
 from fdrnn.reports.numbers.evidence import read
+from fdrnn.reports.numbers.names import value_text
 from fdrnn.search import SPACES, Store, StudyDefinition, create_study, open_store
 from fdrnn.search.work.claiming import claim, this_worker
 
@@ -120,8 +121,8 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
             "SELECT hyperparameters FROM fdrnn_trials WHERE config_index = 1"
         ).scalars()
     for name, value in json.loads(drawn).items():
-        shown = "no limit" if value is None else value if isinstance(value, bool) else f"{value:g}"
-        assert f"| `{name}` | {shown} |" in note
+        assert f"| `{name}` | {value_text(name, value)} |" in note
+    assert note.count("| `") == len(json.loads(drawn))
     assert page_of(store) == page_of(store)
 
 

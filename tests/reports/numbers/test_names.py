@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fdrnn.reports.numbers.names import (
@@ -75,6 +76,8 @@ def test_ranges_and_names_are_printed() -> None:
     assert range_text(RANGES[3]) == "64 to 512, logarithmic, step 8"
     assert range_text(Parameter("decay", Choices((0.9,)))) == ""
     assert value_text("step_rate", 0.0004115963241404068) == "0.0004116"
+    # A frame of trials has NumPy's.
+    assert [value_text("own", np.bool_(value)) for value in (True, False)] == ["yes", "no"]
     assert label("batch_size") == "chunks per minibatch"
     assert label("a_plugins_own") == "a plugins own"
     assert in_order(["own", "decay", "n_hidden"]) == ["n_hidden", "decay", "own"]
