@@ -50,7 +50,10 @@ class Row:
         Number of trials that halving pruned.
     repeats, repeats_mean, repeats_deviation
         Number of finished repeats of the selected configuration with further seeds, and mean and
-        standard deviation (of a sample) of their pooled test NLL.
+        standard deviation (of a sample) of their pooled test NLL, of those that have one.
+    repeats_without_nll
+        Number of these repeats without a test NLL, such as those that diverged before they had a
+        finite validation NLL.
     selected_trial
         Index (from 0) of the finished trial with the lowest finite validation NLL.
     best_epoch
@@ -118,6 +121,7 @@ class Row:
     repeats: int = 0
     repeats_mean: float | None = None
     repeats_deviation: float | None = None
+    repeats_without_nll: int = 0
 
     @property
     def network(self) -> str:
@@ -161,7 +165,7 @@ def row(evidence: Evidence) -> Row:
     definition, best = evidence.definition, evidence.best
     published = TABLE_1.get(definition.data)
     intervals = evidence.intervals
-    repeated = evidence.repeats["test_nll_pooled"].astype("float64")
+    repeated = evidence.repeats["test_nll_pooled"].astype("float64").dropna()
     return Row(
         data=definition.data,
         title=evidence.data.title,
@@ -195,9 +199,10 @@ def row(evidence: Evidence) -> Row:
         caution="; ".join(_cautions(evidence)),
         selections=_selections(evidence),
         trials_pruned=evidence.n_pruned,
-        repeats=len(repeated),
+        repeats=len(evidence.repeats),
         repeats_mean=float(repeated.mean()) if len(repeated) else None,
         repeats_deviation=float(repeated.std()) if len(repeated) > 1 else None,
+        repeats_without_nll=len(evidence.repeats) - len(repeated),
     )
 
 
@@ -323,10 +328,11 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
     An estimate has three columns: its name, then with ``_low`` and ``_high``.
     """
     table = pd.DataFrame(map(flat, rows))
-    # Of studies without halving and repeats these say nothing.
+    # Where there is no halving, no repeat, or none without a test NLL, these say nothing.
     for used, columns in (
         ("trials_pruned", ["trials_pruned"]),
         ("repeats", ["repeats", "repeats_mean", "repeats_deviation"]),
+        ("repeats_without_nll", ["repeats_without_nll"]),
     ):
         if not table[used].any():
             table = table.drop(columns=columns)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
 from fdrnn.reports.numbers.table1 import PAPERS_DRAWS, Row, frame
-from fdrnn.reports.numbers.text import MISSING, number, span
+from fdrnn.reports.numbers.text import MISSING, number, plural, span
 
 RULES = (
     "Test NLL in nats per predicted step, of the trial with the lowest validation NLL; nothing "
@@ -146,17 +146,22 @@ def _best(rows: Sequence[Sequence[Row | None]], first: int) -> Iterator[tuple[in
 
 def _repeats(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
-        if row.repeats:
-            deviation = (
-                ""
-                if row.repeats_deviation is None
-                else f", standard deviation {number(row.repeats_deviation)}"
-            )
+        what = f"{row.study}: the selected configuration"
+        without = plural(row.repeats_without_nll, "further seed")
+        n_averaged = row.repeats - row.repeats_without_nll
+        if n_averaged:
+            spread, those = "", "this was"
+            if n_averaged > 1:
+                spread = f" on average, standard deviation {number(row.repeats_deviation)}"
+                those = "these were"
             yield (
-                f"{row.study}: the selected configuration with {row.repeats} further seeds has a "
-                f"pooled test NLL of {number(row.repeats_mean)} on average{deviation}; the run in "
-                "the table was selected among the draws, these were not."
+                f"{what} with {plural(n_averaged, 'further seed')} has a pooled test NLL of "
+                f"{number(row.repeats_mean)}{spread}; the run in the table was selected among the "
+                f"draws, {those} not."
+                + (f" With {without} it has no test NLL." if row.repeats_without_nll else "")
             )
+        elif row.repeats:
+            yield f"{what} has no test NLL with {without}."
 
 
 def _both(row: Row | None) -> str:

@@ -176,6 +176,25 @@ def test_few_draws_and_a_trial_that_ended_at_its_limit_are_cautioned() -> None:
     assert row(*many).caution == ""
 
 
+def test_repeats_without_a_test_nll_are_counted_apart() -> None:
+    diverged = finished(math.inf, math.nan, math.nan, epoch=0, diverged=True)
+    study = evidence(replace(definition(), repeats=3), finished(8.0, 8.0, 8.0))
+
+    def repeated(*repeats: dict[str, object]) -> table1.Row:
+        return table1.row(with_reads(study, all_repeats=frame(*repeats)))
+
+    some = repeated(finished(8.2, 8.1, 8.0), finished(8.3, 8.3, 8.2), diverged)
+    assert (some.repeats, some.repeats_without_nll) == (3, 1)
+    assert some.repeats_mean == pytest.approx(8.2)
+    assert some.repeats_deviation == pytest.approx(math.sqrt(0.02))
+    assert table1.frame([some])["repeats_without_nll"].tolist() == [1]
+    one = repeated(finished(8.2, 8.1, 8.0), diverged)
+    assert (one.repeats_mean, one.repeats_deviation) == (8.1, None)
+    none = repeated(diverged)
+    assert (none.repeats, none.repeats_mean, none.repeats_deviation) == (1, None, None)
+    assert "repeats_without_nll" not in table1.frame([repeated(finished(8.2, 8.1, 8.0))])
+
+
 def test_padding_rules_that_select_different_trials_are_told() -> None:
     agreed = row(finished(2.1, 8.1, 8.0, masked=7.0), finished(2.2, 8.2, 8.0, masked=7.1))
     assert agreed.selections == ""

@@ -150,6 +150,33 @@ def test_own_data_have_a_naive_prediction_beside_them_instead_of_the_paper() -> 
     assert "paper's number" not in " ".join(table.notes)
 
 
+def test_the_mean_over_repeats_says_over_how_many() -> None:
+    def note(**repeats: object) -> str:
+        row = replace(ROW, **repeats)  # type: ignore[arg-type]
+        (line,) = (one for one in table1.tables([row])[0].notes if "further seed" in one)
+        return line
+
+    every = {"repeats": 3, "repeats_mean": 8.2, "repeats_deviation": 0.1}
+    assert note(**every) == (
+        "jsb: the selected configuration with 3 further seeds has a pooled test NLL of 8.20 on "
+        "average, standard deviation 0.10; the run in the table was selected among the draws, "
+        "these were not."
+    )
+    assert note(**every, repeats_without_nll=1) == (
+        "jsb: the selected configuration with 2 further seeds has a pooled test NLL of 8.20 on "
+        "average, standard deviation 0.10; the run in the table was selected among the draws, "
+        "these were not. With 1 further seed it has no test NLL."
+    )
+    assert note(repeats=2, repeats_without_nll=1, repeats_mean=8.2) == (
+        "jsb: the selected configuration with 1 further seed has a pooled test NLL of 8.20; the "
+        "run in the table was selected among the draws, this was not. With 1 further seed it has "
+        "no test NLL."
+    )
+    assert note(repeats=2, repeats_without_nll=2) == (
+        "jsb: the selected configuration has no test NLL with 2 further seeds."
+    )
+
+
 def test_the_averages_and_the_selection_are_told() -> None:
     notes = " ".join(table1.tables([ROW])[0].notes)
     assert "lowest validation NLL" in notes
