@@ -251,9 +251,10 @@ def _notes(evidence: Evidence, curves: Sequence[_Curve]) -> Iterator[str]:
             f"A curve begins where {100 * LEAST_SHARE:.0f} % of the subsets have a trial with a "
             "test NLL. "
         )
-    if len(evidence.ranked) < len(evidence.trials):
+    if not evidence.complete:
+        done = "finished or were pruned" if evidence.n_pruned else "finished"
         yield (
-            f"Of {len(evidence.trials)} trials {len(evidence.finished)} have finished, quick ones "
+            f"Of {len(evidence.trials)} trials {len(evidence.ranked)} have {done}, quick ones "
             "first: the curve will change. "
         )
 

@@ -248,13 +248,16 @@ def _settings(definition: StudyDefinition) -> Iterator[str]:
 
 def _cautions(evidence: Evidence) -> Iterator[str]:
     n_planned, best = len(evidence.trials), evidence.best
-    n_ended = len(evidence.finished) + evidence.n_pruned
+    n_failed = _n_failed(evidence)
+    n_ended = len(evidence.finished) + evidence.n_pruned + n_failed
     if evidence.space.fixed:
         yield "given values"
     elif n_planned < PAPERS_DRAWS:
         yield "1 draw" if n_planned == 1 else f"{n_planned} draws"
     if n_ended < n_planned:
         yield f"{n_ended} of {n_planned} ended"
+    if n_failed:
+        yield f"{n_failed} failed"
     if best is None:
         return
     training = evidence.definition.training
@@ -286,7 +289,7 @@ def _selections(evidence: Evidence) -> str:
 def _notes(evidence: Evidence) -> Iterator[str]:
     n_planned, n_finished = len(evidence.trials), len(evidence.finished)
     n_pruned = evidence.n_pruned
-    ended = "ended" if n_pruned else "finished"
+    done = "finished or were pruned" if n_pruned else "finished"
     if evidence.data.note:
         yield evidence.data.note
     if n_finished == 0:
@@ -298,7 +301,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if n_pruned:
         yield f"{n_planned} drawn, {n_finished} trained to the end, {n_pruned} pruned by halving"
     if n_finished > 0 and n_finished + n_pruned < n_planned:
-        yield f"provisional: {n_finished + n_pruned} of {n_planned} trials have {ended}"
+        yield f"provisional: {n_finished + n_pruned} of {n_planned} trials have {done}"
 
 
 def _beside(row: Row, plain: Sequence[Row], by_name: dict[str, Evidence]) -> Row:

@@ -264,6 +264,23 @@ def test_the_answer_says_from_which_draw_on_and_that_quick_trials_finish_first(
     assert "Of 8 trials 7 have finished, quick ones first" in figure.caption
 
 
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("failed", ""),
+        ("running", "Of 8 trials 7 have finished or were pruned, quick ones first"),
+    ],
+)
+def test_a_curve_changes_while_trials_are_to_come(fd: Evidence, rest: str, expected: str) -> None:
+    trials = fd.trials.copy()
+    trials.loc[trials["config_index"] == 0, ["state", "test_nll_pooled"]] = ["pruned", np.nan]
+    trials.loc[trials["config_index"] == 1, "state"] = rest
+    figure = best_of_k.figure(replace(fd, trials=trials))
+    assert figure is not None
+    assert expected in figure.caption
+    assert ("quick ones first" in figure.caption) == bool(expected)
+
+
 def test_a_level_that_is_left_again_is_not_reached() -> None:
     table = pd.DataFrame({"k": [1, 2, 3], "mean": [8.0, 8.5, 8.2]})
     assert best_of_k.draws_to_reach(table, 8.3) == 3

@@ -176,6 +176,15 @@ def test_few_draws_and_a_trial_that_ended_at_its_limit_are_cautioned() -> None:
     assert row(*many).caution == ""
 
 
+def test_failed_trials_have_ended() -> None:
+    many = [finished(8.2 + index, 8.1, 8.0) for index in range(31)]
+    assert row(*many, FAILED).caution == "1 failed"
+    assert row(*many, FAILED, WAITING).caution == "32 of 33 ended; 1 failed"
+    pruned = {"state": "pruned", "n_epochs": 2, "best_epoch": 1, "valid_nll": 9.0}
+    note = row(*many, pruned, FAILED).note
+    assert note.endswith("provisional: 32 of 33 trials have finished or were pruned")
+
+
 def test_repeats_without_a_test_nll_are_counted_apart() -> None:
     diverged = finished(math.inf, math.nan, math.nan, epoch=0, diverged=True)
     study = evidence(replace(definition(), repeats=3), finished(8.0, 8.0, 8.0))
