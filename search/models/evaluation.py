@@ -49,7 +49,6 @@ def evaluate(
         If the network cannot be compiled on this machine.
     """
     from fdrnn.model.evaluation import sequence_nll  # noqa: PLC0415 - imports Theano
-    from fdrnn.model.network import network  # noqa: PLC0415 - imports Theano
 
     _require_comparable(model, dataset)
     sequences, scale = dataset.split(split), 0.0
@@ -58,14 +57,7 @@ def evaluate(
             raise ValueError("real values need the study's own data, which standardise them")
         model.study.require_data(own.description)
         sequences, scale = standardised(replace(own, test=sequences)).test, log_scale(own)
-    definition = model.study.definition
-    hyperparameters, _, settings = definition.split(model.hyperparameters)
-    compiled = network(definition.variant, definition.output)
-    compiled.configure(
-        hyperparameters, hyperparameters.step_rate, settings.clip_norm, log_scale=scale
-    )
-    compiled.set_parameters(model.parameters)
-    return sequence_nll(compiled, sequences)
+    return sequence_nll(model.network(log_scale=scale), sequences)
 
 
 def _require_comparable(model: StoredModel, dataset: Dataset) -> None:

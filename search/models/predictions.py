@@ -6,7 +6,7 @@ The model is a finished trial's at its best-validation parameters, run as it was
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from fdrnn.search.machine import code_version
 from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.study import Study
 from fdrnn.search.store.tables import TrialState
+
+if TYPE_CHECKING:
+    from fdrnn.model.network import Network
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +42,30 @@ class StoredModel:
     config_index: int
     hyperparameters: dict[str, Any]
     parameters: dict[str, npt.NDArray[np.float32]]
+
+    def network(self, *, log_scale: float = 0.0) -> Network:
+        """Return the compiled network with the trial's hyperparameters and parameters.
+
+        Parameters
+        ----------
+        log_scale
+            As for `fdrnn.model.network.Network.configure`.
+
+        Raises
+        ------
+        ToolchainError
+            If the network cannot be compiled on this machine.
+        """
+        from fdrnn.model.network import network  # noqa: PLC0415 - imports Theano
+
+        definition = self.study.definition
+        hyperparameters, _, settings = definition.split(self.hyperparameters)
+        compiled = network(definition.variant, definition.output)
+        compiled.configure(
+            hyperparameters, hyperparameters.step_rate, settings.clip_norm, log_scale=log_scale
+        )
+        compiled.set_parameters(self.parameters)
+        return compiled
 
 
 def stored_model(study: Study, config_index: int | None = None) -> StoredModel:
@@ -126,7 +153,6 @@ def make_samples(
     ToolchainError
         If the network cannot be compiled on this machine.
     """
-    from fdrnn.model.network import network  # noqa: PLC0415 - imports Theano
     from fdrnn.model.sampling import predict, sample  # noqa: PLC0415 - imports Theano
 
     model.study.require_data(dataset.description)
@@ -137,11 +163,7 @@ def make_samples(
             f"n_given must be at least 1, less than n_steps ({n_steps}) and at most the length of "
             f"the sequence ({len(whole)}), got {n_given}"
         )
-    definition = model.study.definition
-    hyperparameters, _, settings = definition.split(model.hyperparameters)
-    compiled = network(definition.variant, definition.output)
-    compiled.configure(hyperparameters, hyperparameters.step_rate, settings.clip_norm)
-    compiled.set_parameters(model.parameters)
+    compiled = model.network()
     seen = standardised(dataset).test[sequence][:n_steps]
     predictions, deviations = predict(compiled, seen)
     drawn = sample(compiled, seen[:n_given], n_steps, seed)
