@@ -171,9 +171,8 @@ class Evidence:
 
         Empty, with its columns, where no trial is selected.
         """
-        if self.selected is None:
-            return pd.DataFrame(columns=["config_index", "sequence_index", "nll_sum", "n_steps"])
-        return self.study.test_sequences(self.selected)
+        sequences = self.study.test_sequences(self.selected or 0)
+        return sequences.iloc[:0] if self.selected is None else sequences
 
     @cached_property
     def intervals(self) -> Intervals:

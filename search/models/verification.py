@@ -96,7 +96,8 @@ def verify(
     on_epoch
         Called after each epoch with its number and the number that are compared.
     most_epochs
-        Compare so many first epochs, at least 1, and of a longer trial no result; None for all.
+        Compare this many first epochs only, at least 1, and no result unless the trial ends there;
+        None for all.
 
     Raises
     ------

@@ -131,6 +131,11 @@ class StudyProgress:
     time_left: TimeLeft | None
 
     @property
+    def all_failed(self) -> int:
+        """Return the number of failed trials and repeats."""
+        return self.failed + self.repeats_failed
+
+    @property
     def left(self) -> int:
         """Return the number of trials and repeats that have not ended."""
         return self.waiting + self.running + self.paused + self.repeats_left

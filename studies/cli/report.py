@@ -270,7 +270,6 @@ def _state(progress: StudyProgress) -> tuple[object, ...]:
         progress.repeats_planned,
         progress.repeats_left,
         progress.complete,
-        # Of trials and repeats.
-        len(progress.failed_trials),
+        progress.all_failed,
         *((trial.config_index, trial.epoch) for trial in progress.running_trials),
     )

@@ -331,15 +331,14 @@ def _train(
             raise KeyboardInterrupt
         refresh_notes(studies)
         done = progress()
-    n_failed = done.failed + done.repeats_failed
-    if n_failed:
+    if done.all_failed:
         repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
         typer.echo(
-            f"fdrnn: study {title}: {n_failed} of {done.n_trials} trials{repeats} failed; "
+            f"fdrnn: study {title}: {done.all_failed} of {done.n_trials} trials{repeats} failed; "
             f"`fdrnn study status {title}` prints the errors",
             err=True,
         )
-    return 1 if n_failed else 0
+    return 1 if done.all_failed else 0
 
 
 def _has_compiled() -> bool:

@@ -124,8 +124,7 @@ def status(
                 statuses = follow(statuses, read, viewer, every)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    each = [status.progress for status in statuses]
-    raise typer.Exit(any(progress.failed or progress.repeats_failed for progress in each))
+    raise typer.Exit(any(status.progress.all_failed for status in statuses))
 
 
 @app.command()
@@ -453,7 +452,9 @@ def verify(
     every: Annotated[bool, option("--all", default=False, help="Train every trial again.")],
     epochs: Annotated[
         int | None,
-        number(least=1, help="Compare so many first epochs, and of a longer trial no result."),
+        number(
+            least=1, help="Compare the first N epochs only; no result unless the trial ends there."
+        ),
     ],
     storage: Storage,
     data_dir: DataDir,

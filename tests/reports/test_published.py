@@ -116,7 +116,7 @@ def test_the_comparison_s_page_defines_its_studies(tmp_path: Path) -> None:
 def test_a_trial_has_the_same_bits_here(
     name: str, config_index: int, n_epochs: int, tmp_path: Path, real_data_dir: Path
 ) -> None:
-    """A whole short trial, and of each other set the first epoch of one."""
+    """A whole short trial of JSB Chorales, and the first epoch of one of Nottingham."""
     store = open_store(str(tmp_path / "store.sqlite3"), create=True)
     PortableStudy.read(published.FILES[name]).insert(store)
     study = store.study(name)

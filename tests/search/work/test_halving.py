@@ -275,10 +275,13 @@ def test_repeats_are_not_halved_in_a_study_with_further_rungs(
     assert len(store.study("noise").repeats()) == 2
     further = replace(short, halving=HALVING, training=TrainingSettings(max_epochs=N_EPOCHS))
     study = create_study(store, further, fake.DATA)
-    run_worker(url, "noise", settings=fake.settings())
+
+    def paused() -> bool:
+        return TrialState.PAUSED in set(study.repeats()["state"])
+
+    run_worker(url, "noise", settings=fake.settings(), stop=paused)
     assert study.progress().complete
-    repeats = study.repeats()
-    assert set(repeats["state"]) == {TrialState.FINISHED}
+    assert set(study.repeats()["state"]) == {TrialState.FINISHED}
 
 
 def test_a_rung_waits_for_trials_that_train_its_epochs_again(
