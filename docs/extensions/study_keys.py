@@ -125,9 +125,9 @@ class Spaces(SphinxDirective):
         return self.parse_text_to_nodes(_table(("hyperparameter", "values", "spaces"), rows))
 
 
-def _searched(spaces: Iterable[str]) -> list[str]:
-    """Return the spaces without the columns of the paper's Table 3, which have one value each."""
-    return [name for name in spaces if not name.startswith("table3-")]
+def _searched(names: Iterable[str]) -> list[str]:
+    """Return the spaces without those of one configuration, the columns of the paper's Table 3."""
+    return [name for name in names if not SPACES[name].fixed]
 
 
 def _drawn(parameter: Parameter) -> tuple[str, str]:

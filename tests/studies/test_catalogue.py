@@ -35,6 +35,7 @@ FIGURE_2 = {"figure2-fd", "figure2-plain"}
 UNSCENTED = {"bach-melody-unscented"}
 HALVING = {f"{data}-wide-halving" for data in TABLE_3}
 TUNED = {f"{data}-tuned" for data in TABLE_3}
+MIXED = {f"{data}-mixed" for data in TABLE_3}
 AUTHORS_CELL = {f"{name}-authors-cell": name for name in (*TABLE_3, "jsb-wide")}
 """Studies by the authors' cell, and those that are the same but for the cell."""
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
@@ -108,6 +109,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | NADE
         | HALVING
         | TUNED
+        | MIXED
         | set(DEVIATIONS)
     )
     assert set(names()) == expected | others | own | set(DEEP) | set(PASCANU)
@@ -164,6 +166,12 @@ def test_the_tuned_study_has_the_later_code_s_settings_and_as_many_updates_at_a_
     assert study.halving.rungs[0] == math.ceil(wide.rungs[0] / 3)
     changed = {"variant": "authors_cell_learned_state", "halving": study.halving}
     assert study == replace(printed, name=study.name, training=training, **changed)
+
+
+@pytest.mark.parametrize("data", TABLE_3)
+def test_the_mixed_study_differs_from_the_tuned_one_in_its_space_alone(data: str) -> None:
+    mixed = find(f"{data}-mixed")
+    assert mixed == replace(find(f"{data}-tuned"), name=mixed.name, space=SPACES["table3-mixed"])
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -287,6 +295,7 @@ def test_table_3_is_trained_by_both_cells(data: str) -> None:
         - ONE_QUIRK
         - HALVING
         - TUNED
+        - MIXED
         - set(DEVIATIONS)
     ),
 )

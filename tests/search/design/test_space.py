@@ -113,3 +113,12 @@ def test_parameters_are_the_fields_of_the_hyperparameters(
 def test_a_column_of_table_3_is_drawn_as_it_stands(data: str) -> None:
     for configuration in draw(SPACES[f"table3-{data}"], 5, range(2)):
         assert FastDropoutHyperparameters(**configuration.hyperparameters) == TABLE_3[data]
+
+
+def test_table_3_mixed_draws_every_value_of_the_columns_and_no_other() -> None:
+    drawn = [one.hyperparameters for one in draw(SPACES["table3-mixed"], 5, range(200))]
+    for name in SPACES["table2"].names:
+        columns = {getattr(column, name) for column in TABLE_3.values()}
+        if name == "dropout_hidden_to_output":
+            columns.discard(None)
+        assert {values[name] for values in drawn if name in values} == columns
