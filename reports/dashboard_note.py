@@ -54,12 +54,12 @@ def dashboard_page(evidence: Evidence) -> DashboardPage:
 def _note(evidence: Evidence, row: Row) -> str:
     parts = [f"## {row.title}: {row.network}", _progress(row)]
     if evidence.best is not None:
-        so_far = "" if row.is_complete else " so far"
+        so_far = "" if row.all_ranked else " so far"
         parts.append(
             f"Lowest validation NLL{so_far} (padding {row.padding}): **{row.valid_nll:.3f}**, "
             f"trial {row.selected_trial} (`config_index`), epoch {row.best_epoch}."
         )
-        if row.is_complete:
+        if row.all_ranked:
             parts.append(_table1(row))
         parts.append(_hyperparameters(evidence))
     elif row.trials_finished:
@@ -73,7 +73,7 @@ def _progress(row: Row) -> str:
     were = "was" if row.trials_pruned == 1 else "were"
     pruned = f", {row.trials_pruned} {were} pruned" if row.trials_pruned else ""
     done = f"{row.trials_finished} of {row.trials_planned} trials have finished{diverged}{pruned}"
-    if row.is_complete:
+    if row.all_ranked:
         return f"Complete: {done}."
     failed = ""
     if row.trials_failed:

@@ -41,15 +41,17 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
                 f"program error.{retry}"
             )
         study = studies[row.study]
+        progress = study.progress
         repeats = f"of {study.definition.repeats} repeats of the selected configuration"
-        if study.repeats_left:
+        if progress.repeats_left:
             yield (
-                f"{row.study}: {study.repeats_left} {repeats} are to be trained."
+                f"{row.study}: {progress.repeats_left} {repeats} are to be trained."
                 + advice(f"`fdrnn worker {row.study}` trains them.")
             )
-        if study.repeats_failed:
+        if progress.repeats_failed:
             yield (
-                f"{row.study}: {study.repeats_failed} {repeats} failed with a program error.{retry}"
+                f"{row.study}: {progress.repeats_failed} {repeats} failed with a program error."
+                + retry
             )
         if row.trials_finished and row.selected_trial is None:
             yield (

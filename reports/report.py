@@ -102,7 +102,7 @@ def _section(
 
 def _based(figure: Figure, studies: Sequence[Evidence]) -> Figure:
     """Return a figure that is kept for the next report, if its studies will not change."""
-    if not all(one.complete for one in studies):
+    if not all(one.trials_ended for one in studies):
         return figure
     digest = hashlib.sha256(" ".join(one.digest for one in studies).encode())
     return replace(figure, basis=digest.hexdigest())

@@ -251,7 +251,7 @@ def _notes(evidence: Evidence, curves: Sequence[_Curve]) -> Iterator[str]:
             f"A curve begins where {100 * LEAST_SHARE:.0f} % of the subsets have a trial with a "
             "test NLL. "
         )
-    if not evidence.complete:
+    if not evidence.trials_ended:
         done = "finished or were pruned" if evidence.n_pruned else "finished"
         yield (
             f"Of {len(evidence.trials)} trials {len(evidence.ranked)} have {done}, quick ones "

@@ -29,8 +29,6 @@ from fdrnn.search import (
 )
 from fdrnn.search.design.space import Space
 
-_ENDED = tuple(state for state in TrialState if state.ended)
-
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -140,19 +138,6 @@ class Evidence:
         return self.all_repeats[self.all_repeats["state"] == TrialState.FINISHED]
 
     @property
-    def repeats_failed(self) -> int:
-        """Number of `all_repeats` that ended with a program error."""
-        return int((self.all_repeats["state"] == TrialState.FAILED).sum())
-
-    @property
-    def repeats_left(self) -> int:
-        """Number of planned repeats that have not ended; 0 if no trial can be selected any more."""
-        if self.complete and self.selected is None:
-            return 0
-        n_ended = int(self.all_repeats["state"].isin(_ENDED).sum())
-        return max(self.definition.repeats - n_ended, 0)
-
-    @property
     def begun(self) -> pd.DataFrame:
         """The trials and repeats with an epoch in the store."""
         # An empty frame's columns have no type, which the others' would lose.
@@ -238,9 +223,9 @@ class Evidence:
         return renamed
 
     @cached_property
-    def complete(self) -> bool:
-        """Whether every trial has ended."""
-        return bool(self.trials["state"].isin(_ENDED).all())
+    def trials_ended(self) -> bool:
+        """Whether every trial has ended; repeats may be left."""
+        return all(TrialState(state).ended for state in self.trials["state"])
 
     @cached_property
     def digest(self) -> str:

@@ -134,7 +134,7 @@ class Row:
         return self.trials_planned - self.trials_finished - self.trials_pruned - self.trials_failed
 
     @property
-    def is_complete(self) -> bool:
+    def all_ranked(self) -> bool:
         """Whether every trial is finished or pruned."""
         return self.trials_finished + self.trials_pruned == self.trials_planned
 

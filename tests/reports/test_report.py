@@ -241,14 +241,14 @@ def test_repeats_to_come_and_failed_ones_are_missing(golden: Store) -> None:
     findings = read_evidence(golden, ["golden-fd"])
     fd = findings.studies["golden-fd"]
 
-    def lacking(states: Sequence[str], trials: pd.DataFrame = fd.trials) -> list[str]:
+    def lacking(**counts: int) -> list[str]:
         study = replace(fd.study, definition=replace(fd.definition, repeats=3))
-        repeats = fd.trials.head(len(states)).assign(state=states)
-        made = with_reads(replace(fd, study=study), trials, all_repeats=repeats)
+        progress = replace(fd.progress, repeats_planned=3, **counts)
+        made = with_reads(replace(fd, study=study), progress=progress)
         known = Findings(findings.rows, {"golden-fd": made})
         return [line for line in missing(known) if "repeat" in line]
 
-    assert lacking(["finished"] * 3) == []
+    assert lacking() == []
     to_come = (
         "golden-fd: {} of 3 repeats of the selected configuration are to be trained. `fdrnn worker "
         "golden-fd` trains them."
@@ -257,12 +257,8 @@ def test_repeats_to_come_and_failed_ones_are_missing(golden: Store) -> None:
         "golden-fd: 1 of 3 repeats of the selected configuration failed with a program error. "
         "`fdrnn study status golden-fd` shows it, `fdrnn study retry golden-fd` retries them."
     )
-    assert lacking([]) == [to_come.format(3)]
-    assert lacking(["finished", "running", "waiting"]) == [to_come.format(2)]
-    assert lacking(["finished", "failed"]) == [to_come.format(1), failed]
-    nothing_selected = fd.trials.assign(valid_nll=np.inf)
-    assert lacking([], nothing_selected) == []
-    assert lacking([], nothing_selected.assign(state="waiting")) == [to_come.format(3)]
+    assert lacking(repeats_left=3) == [to_come.format(3)]
+    assert lacking(repeats_left=1, repeats_failed=1) == [to_come.format(1), failed]
 
 
 def test_a_repeat_is_not_the_selected_trial(copied: Store) -> None:

@@ -107,3 +107,35 @@ def test_the_time_left(store: Store, fake: ModuleType) -> None:
     progress = store.study("noise").progress()
     assert progress.complete
     assert progress.time_left is None
+
+
+def test_repeats_are_planned_while_a_trial_can_be_selected(store: Store, fake: ModuleType) -> None:
+    definition = replace(fake.definition(n_trials=1), repeats=3)
+    study_id = create_study(store, definition, fake.DATA).study_id
+    worker = WorkerIdentity("ada-1", "ada", 1)
+
+    def repeats() -> tuple[int, int, int]:
+        progress = store.study("noise").progress()
+        return progress.repeats_planned, progress.repeats_left, progress.repeats_failed
+
+    assert repeats() == (3, 3, 0)
+    draw = claim(store.database, study_id, worker, 60.0)
+    assert draw
+    draw.write([fake.record(1, 1)])
+    draw.finish(fake.result(1, 1), "some CPU")
+    one, two, three = (claim(store.database, study_id, worker, 60.0) for _ in range(3))
+    assert one and two and three
+    one.finish(fake.result(2, 1), "some CPU")
+    two.fail("Traceback: it broke")
+    assert repeats() == (3, 1, 1)
+
+
+def test_no_repeat_is_left_where_nothing_can_be_selected(store: Store, fake: ModuleType) -> None:
+    definition = replace(fake.definition(n_trials=1), repeats=3)
+    study_id = create_study(store, definition, fake.DATA).study_id
+    trial = claim(store.database, study_id, WorkerIdentity("ada-1", "ada", 1), 60.0)
+    assert trial
+    trial.finish(replace(fake.result(1, 1), valid_nll=np.inf), "some CPU")
+    progress = store.study("noise").progress()
+    assert (progress.repeats_planned, progress.repeats_left) == (0, 0)
+    assert progress.complete
