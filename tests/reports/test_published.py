@@ -157,6 +157,29 @@ DIFFERENCES = published.PUBLISHED / "DIFFERENCES.md"
 PAGE = published.PUBLISHED / "README.md"
 
 
+@pytest.mark.parametrize(
+    ("section", "titles"),
+    [
+        ("Which rate is dropped", {"space"}),
+        ("The authors' cell", {"cell", "space"}),
+        ("The authors' later notebook", {"Table 3's column by the authors' cell"}),
+        ("sigma^2 of the initial weights", {"sigma^2 is a"}),
+        ("Padding", {"padding"}),
+        ("Batch size, stopping, averaging, step-rate decay", {"setting"}),
+        ("Which 32 draws", {"seed"}),
+        ("Clipping", {"norm above 15"}),
+        ("The plain networks", {"diverged"}),
+    ],
+)
+def test_a_section_s_tables_are_about_what_it_says(section: str, titles: set[str]) -> None:
+    text = DIFFERENCES.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    headers = [
+        set(line.strip("| ").split(" | ")) for line in text.split("\n") if "| study |" in line
+    ]
+    assert headers
+    assert all(titles & header for header in headers)
+
+
 def test_the_runs_that_ended_at_their_limit_are_told() -> None:
     text = _words(DIFFERENCES)
     limits = {
