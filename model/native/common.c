@@ -25,7 +25,7 @@ struct Buffer {
     npy_intp capacity;
     Buffer() : data(NULL), capacity(0) {}
     ~Buffer() { free(data); }
-    /* NULL with a Python MemoryError set if there is no memory. */
+    /* NULL if there is no memory. */
     real *get(npy_intp size) {
         if (size < 1) size = 1;
         if (size > capacity) {
@@ -33,10 +33,7 @@ struct Buffer {
             data = NULL;
             capacity = 0;
             void *fresh = NULL;
-            if (posix_memalign(&fresh, 64, (size_t)size * sizeof(real))) {
-                PyErr_NoMemory();
-                return NULL;
-            }
+            if (posix_memalign(&fresh, 64, (size_t)size * sizeof(real))) return NULL;
             data = (real *)fresh;
             capacity = size;
         }
@@ -50,7 +47,7 @@ struct Workspace {
     Buffer<real> buffers[96]; /* deep_grad.c requests the most: 11 for each layer */
     Buffer<real> panels; /* of a weight gradient, each of which overwrites the previous */
     int used;
-    bool failed; /* whether there was no memory; a Python MemoryError is set */
+    bool failed; /* whether there was no memory */
     Workspace() : used(0), failed(false) {}
     void restart() {
         used = 0;

@@ -46,7 +46,8 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     ``""`` for a number, behind its dtype where it is an integer, ``"int64 T"``; all real arrays of
     an operation have one dtype, float32 or float64. The last of the files defines the C function
     ``int kernel(ARGUMENTS)``, which has the sizes, the `parameters`, the inputs and the outputs as
-    arguments of these names, and returns -1 with a Python error set where it fails.
+    arguments of these names, and returns -1 where there is no memory. It is called without
+    the global interpreter lock, so it must not use Python.
 
     Attributes
     ----------
@@ -220,7 +221,12 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
             *(f"if ({check}) return -1;" for check in (*checks, *self.checks)),
             *outputs,
             "workspace.restart();",
-            f"const int code = kernel({', '.join(value for _, _, value in arguments)});",
+            "int code;",
+            # Meanwhile other threads run, such as the one that renews the trial's lease.
+            "Py_BEGIN_ALLOW_THREADS",
+            f"code = kernel({', '.join(value for _, _, value in arguments)});",
+            "Py_END_ALLOW_THREADS",
+            "if (workspace.failed) PyErr_NoMemory();",
             "return workspace.failed ? -1 : code;\n}\n",
         ]
         declared = ", ".join(f"{kind} {name}" for kind, name, _ in arguments)

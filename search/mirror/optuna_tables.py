@@ -221,8 +221,16 @@ class Mirror:
         self._reported_at = -math.inf
 
     def sync(self) -> None:
-        """Create the trials that are missing and end those that have ended."""
+        """Create the trials that are missing and end those that have ended.
+
+        A study that was deleted or renamed meanwhile is left alone.
+        """
+        studies = tables.studies.c
+        name = sa.select(studies.name).where(studies.study_id == self._study.study_id)
         with _translated(self._database):
+            with self._database.read() as connection:
+                if connection.scalar(name) != self._study.name:
+                    return
             optuna_study_id = self._optuna_study_id()
             self._describe(optuna_study_id)
             mirrored = self._mirrored(optuna_study_id)
@@ -236,7 +244,7 @@ class Mirror:
             for row in self._rows():
                 _, state = mirrored.get(row.config_index, (None, None))
                 if state is not None and row.state.ended and not state.is_finished():
-                    self._repair(row)
+                    self._end(row)
 
     def optuna_study(self) -> optuna.Study:
         """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets."""
@@ -366,7 +374,7 @@ class Mirror:
     def _add_trials(self, optuna_study_id: int, missing: Sequence[Any]) -> None:
         parameters = self._study.definition.space.parameters
         distributions = {one.name: one.distribution.optuna() for one in parameters}
-        # One that has ended is ended by `_repair`, which writes its epochs in one statement.
+        # One that has ended is ended by `_end`, which writes its epochs in one statement.
         trials = [(row.hyperparameters, {CONFIG_INDEX: row.config_index}) for row in missing]
         if trials:
             with self._database.write() as connection:
@@ -407,11 +415,9 @@ class Mirror:
             **{name: round(value, 4) for name, value in found.items() if value is not None},
         }
 
-    def _repair(self, row: Any) -> None:
-        self._write(row.config_index, self._curve(row), {})
-        self._end(row)
-
     def _end(self, row: Any) -> None:
+        # All epochs: those before an extension are in an earlier trial of Optuna.
+        self._write(row.config_index, self._curve(row), {})
         values = None
         if row.state != TrialState.FAILED:
             self._write(row.config_index, {}, self._outcome(row))

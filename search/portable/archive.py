@@ -58,7 +58,8 @@ def write_archive(
     Raises
     ------
     PortableFileError
-        If it cannot be written, or would replace another kind of file.
+        If it would be larger than `SIZE_LIMIT`, cannot be written, or would replace another kind
+        of file.
     """
     manifest = {
         "format": FORMAT,
@@ -66,6 +67,13 @@ def write_archive(
         **about,
         "members": {name: _digest(content) for name, content in members.items()},
     }
+
+    size = sum(map(len, members.values()))
+    if size > SIZE_LIMIT:
+        raise PortableFileError(
+            f"an exported study may have at most {size_shown(SIZE_LIMIT)}, {path} would have "
+            f"{size_shown(size)}; leave out checkpoints or weights, or keep a copy of the store"
+        )
 
     def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:

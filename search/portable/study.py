@@ -74,6 +74,8 @@ class PortableStudy:
         ------
         StoreError
             If the store fails.
+        StudyConflictError
+            If the study has been deleted.
         """
         included = _included(weights, checkpoints)
         with study.database.snapshot() as connection:
@@ -81,7 +83,13 @@ class PortableStudy:
             query = sa.select(*(tables.studies.c[name] for name in STUDY_COLUMNS)).where(
                 tables.studies.c.study_id == study.study_id
             )
-            row = dict(connection.execute(query).mappings().one())
+            stored = connection.execute(query).mappings().one_or_none()
+            if stored is None:
+                raise StudyConflictError(
+                    f"study {study.name!r} has been deleted meanwhile; `fdrnn study list` prints "
+                    "those of the store"
+                )
+            row = dict(stored)
             rows = {table: _read(connection, table, study.study_id) for table in included}
         row["definition"] = {k: v for k, v in row["definition"].items() if k != "name"}
         n_epochs = len(rows[tables.epochs])

@@ -2,7 +2,8 @@
 
 A trial that ended at a limit that is now higher waits again and resumes from its last state, if
 that is still in the store, or begins anew. A trial that a wider halving would not have pruned
-pauses again at its rung until that is decided.
+pauses again at its rung until that is decided. Repeats that have not begun are left out until the
+extended study has selected a trial.
 """
 
 from __future__ import annotations
@@ -56,14 +57,22 @@ def reopen_trials(
         )
         if is_continued(row, row.hyperparameters, stored, extended)
     ]
-    for table in (tables.test_sequences, tables.parameters, tables.samples):
-        connection.execute(table.delete().where(table.c.trial_id.in_(reopened)))
-    _set_state(connection, _TRIALS.trial_id.in_(reopened), TrialState.WAITING)
+    # One statement a trial: databases limit the number of parameters.
+    keys = [{"key": trial_id} for trial_id in reopened]
+    if keys:
+        for table in (tables.test_sequences, tables.parameters, tables.samples):
+            connection.execute(table.delete().where(table.c.trial_id == sa.bindparam("key")), keys)
+        connection.execute(
+            _again(_TRIALS.trial_id == sa.bindparam("key"), TrialState.WAITING), keys
+        )
     before, after = stored.halving, extended.halving
     # Further rungs alone prune the same trials again.
     if before is not None and (after is None or after.keep > before.keep):
         paused = TrialState.WAITING if after is None else TrialState.PAUSED
-        _set_state(connection, ours & (_TRIALS.state == TrialState.PRUNED), paused)
+        connection.execute(_again(ours & (_TRIALS.state == TrialState.PRUNED), paused))
+    begun = sa.exists().where(tables.epochs.c.trial_id == _TRIALS.trial_id)
+    waiting = (_TRIALS.state == TrialState.WAITING) & _TRIALS.repeat_of.is_not(None)
+    connection.execute(tables.trials.delete().where(ours, waiting, ~begun))
 
 
 def is_continued(
@@ -93,6 +102,6 @@ def is_continued(
     )
 
 
-def _set_state(connection: sa.Connection, which: sa.ColumnElement[bool], state: TrialState) -> None:
+def _again(which: sa.ColumnElement[bool], state: TrialState) -> sa.Update:
     values = tables.WAITING_AGAIN | NO_RESULT | {"state": state, "stalls": 0}
-    connection.execute(tables.trials.update().where(which).values(values))
+    return tables.trials.update().where(which).values(values)

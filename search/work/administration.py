@@ -83,7 +83,11 @@ def rename_studies(store: Store, names: Sequence[tuple[Study, str]]) -> None:
 
 
 def _require_idle(connection: sa.Connection, store: Store, study: Study) -> None:
-    # Locked, so that no worker claims one of them before the end of the transaction.
+    # The study first, as in a decision; then its trials, so that no worker claims one of them
+    # before the end of the transaction.
+    connection.execute(
+        sa.select(_STUDIES.study_id).where(_STUDIES.study_id == study.study_id).with_for_update()
+    )
     trials = connection.execute(
         sa.select(
             _TRIALS.worker,

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def claim(
     worker: WorkerIdentity,
     lease_s: float,
     *,
+    created_at: datetime | None = None,
     claim_expired: bool = True,
 ) -> Lease | None:
     """Claim the first trial that waits or whose lease has expired, a repeat after all draws.
@@ -102,6 +104,9 @@ def claim(
         The worker that claims.
     lease_s
         Seconds until the lease expires unless it is renewed.
+    created_at
+        When the study was created, as `Study` has it: nothing is claimed from another one that
+        has the key of a deleted study. None for whichever has the key.
     claim_expired
         False ignores expired leases: for a worker that could not reach the store itself.
 
@@ -118,11 +123,14 @@ def claim(
         sa.select(trials)
         .where(_TRIALS.study_id == study_id, claimable)
         # Draws first: those of an extended study may select another configuration to repeat.
-        .order_by(_TRIALS.config_index < 0, sa.func.abs(_TRIALS.config_index))
+        # Among them a trial that kills its workers last, so that it does not hold up the others.
+        .order_by(_TRIALS.config_index < 0, _TRIALS.stalls, sa.func.abs(_TRIALS.config_index))
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     with database.write() as connection:
+        if not _is_the_study(connection, study_id, created_at):
+            return None
         while True:
             row = connection.execute(first).one_or_none()
             if row is None:
@@ -168,6 +176,7 @@ def claim(
         config_index=row.config_index,
         seed=row.seed,
         hyperparameters=row.hyperparameters,
+        worker=worker.name,
         attempt=attempt,
         definition=StudyDefinition.from_mapping(definition),
         rung=row.rung,
@@ -175,6 +184,14 @@ def claim(
         checkpoint=checkpoint.state if checkpoint else None,
         lease_s=lease_s,
     )
+
+
+def _is_the_study(connection: sa.Connection, study_id: int, created_at: datetime | None) -> bool:
+    if created_at is None:
+        return True
+    created = tables.studies.c.created_at
+    stored = connection.scalar(sa.select(created).where(tables.studies.c.study_id == study_id))
+    return stored is not None and datetime.fromtimestamp(stored, UTC) == created_at
 
 
 def _expired() -> sa.ColumnElement[bool]:
@@ -231,7 +248,9 @@ def requeue_expired(database: Database, study_id: int) -> int:
         ).rowcount
 
 
-def seconds_to_expiry(database: Database, study_id: int) -> float | None:
+def seconds_to_expiry(
+    database: Database, study_id: int, created_at: datetime | None = None
+) -> float | None:
     """Return the seconds until `claim` may find a trial; None if none waits, pauses or runs.
 
     It is 0 if one waits, though another worker may be claiming it just now, or if the trials that
@@ -242,7 +261,8 @@ def seconds_to_expiry(database: Database, study_id: int) -> float | None:
         _TRIALS.study_id == study_id, _TRIALS.state.in_(left)
     )
     with database.read() as connection:
-        rows = connection.execute(query).all()
+        there = _is_the_study(connection, study_id, created_at)
+        rows = connection.execute(query).all() if there else []
     left_s = [
         0.0 if state == TrialState.WAITING else max(expiry_s, settled_s)
         for state, expiry_s, settled_s in rows

@@ -89,11 +89,18 @@ def _decide_cohort(
         return False
     reached = [trial for trial in cohort if trial.rung >= rung]
     last_epoch = definition.halving.rungs[rung]
-    curves = _curves(connection, definition, reached, last_epoch)
+    curves = _curves(connection, definition, reached, rung)
     # In an extended study, a trial that has passed the rung may be training again from its start.
     if any(len(curves[trial.trial_id]) < last_epoch for trial in busy):
         return False
-    lowest_nll = {t.config_index: lowest(_nlls(curves[t.trial_id])) for t in reached}
+    # A failed trial counts among those that reached the rung and takes the place of none that
+    # continues. Retried, it is ranked by its curve.
+    lowest_nll = {
+        trial.config_index: math.inf
+        if trial.state == TrialState.FAILED
+        else lowest(_nlls(curves[trial.trial_id]))
+        for trial in reached
+    }
     kept = set(definition.halving.survivors(lowest_nll))
     for trial in reached:
         if trial.rung > rung:
@@ -101,7 +108,7 @@ def _decide_cohort(
         if trial.config_index not in kept:
             if trial.state == TrialState.PAUSED:
                 _prune(connection, trial, curves[trial.trial_id])
-        elif trial.state != TrialState.FAILED:
+        elif trial.state not in {TrialState.FAILED, TrialState.PRUNED}:
             # One that has ended before the rung stays in the comparison at the next.
             state = TrialState.WAITING if trial.state == TrialState.PAUSED else trial.state
             _update(connection, trial, rung=rung + 1, state=state)
@@ -111,9 +118,11 @@ def _decide_cohort(
 def _curves(
     connection: sa.Connection,
     definition: StudyDefinition,
-    trials: Sequence[sa.Row[Any]],
-    last_epoch: int,
+    reached: Sequence[sa.Row[Any]],
+    rung: int,
 ) -> dict[int, list[Any]]:
+    """Return the epochs up to a rung of the trials of a cohort that have reached it."""
+    assert definition.halving is not None
     column = _EPOCHS[definition.training.valid_nll_column]
     query = (
         sa.select(
@@ -123,11 +132,18 @@ def _curves(
             _EPOCHS.valid_nll_counted,
             _EPOCHS.valid_nll_masked,
         )
-        .where(_EPOCHS.trial_id.in_([trial.trial_id for trial in trials]))
-        .where(_EPOCHS.epoch <= last_epoch)
+        .join(tables.trials, _TRIALS.trial_id == _EPOCHS.trial_id)
+        # Not by the trials' keys: databases limit the number of parameters.
+        .where(
+            _TRIALS.study_id == reached[0].study_id,
+            _TRIALS.repeat_of.is_(None),
+            _TRIALS.cohort == reached[0].cohort,
+            _TRIALS.rung >= rung,
+            _EPOCHS.epoch <= definition.halving.rungs[rung],
+        )
         .order_by(_EPOCHS.trial_id, _EPOCHS.epoch)
     )
-    curves: dict[int, list[Any]] = {trial.trial_id: [] for trial in trials}
+    curves: dict[int, list[Any]] = {trial.trial_id: [] for trial in reached}
     for row in connection.execute(query):
         curves[row.trial_id].append(row)
     return curves
@@ -170,19 +186,21 @@ def _add_repeats(
     selected = selected_row(draws)
     if selected is None:
         return False
-    ours = _TRIALS.study_id == study_id
-    repeats = ours & (_TRIALS.repeat_of == selected.config_index)
-    n_there = connection.scalar(sa.select(sa.func.count()).where(repeats)) or 0
-    first = -1 + (connection.scalar(sa.select(sa.func.min(_TRIALS.config_index)).where(ours)) or 0)
+    ours, index = _TRIALS.study_id == study_id, selected.config_index
+    there = connection.scalars(sa.select(_TRIALS.seed).where(ours, _TRIALS.repeat_of == index))
+    numbers = range(1, definition.repeats + 1)
+    seeds = [repeat_seed(definition.seed, index, number) for number in numbers]
+    missing = sorted(set(seeds) - set(there), key=seeds.index)
+    last = connection.scalar(sa.select(sa.func.min(_TRIALS.config_index)).where(ours)) or 0
     rows = [
         {
             "study_id": study_id,
-            "config_index": min(first, -1) - number,
-            "seed": repeat_seed(definition.seed, selected.config_index, n_there + number + 1),
+            "config_index": min(last, 0) - position,
+            "seed": seed,
             "hyperparameters": selected.hyperparameters,
-            "repeat_of": selected.config_index,
+            "repeat_of": index,
         }
-        for number in range(definition.repeats - n_there)
+        for position, seed in enumerate(missing, 1)
     ]
     if rows:
         connection.execute(tables.trials.insert(), rows)

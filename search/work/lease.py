@@ -1,8 +1,9 @@
 """A lease: the sole right to train a trial, and every write into it.
 
-A write names the attempt that the claim counted and is refused once another worker has claimed
-the trial. Every write may be repeated: one that was committed although the connection broke
-before the answer changes nothing the second time.
+A write names the attempt that the claim counted, and the worker, and is refused once another worker
+has claimed the trial. So is one into a deleted study, whose keys a later one may have. Every write
+may be repeated: one that was committed although the connection broke before the answer changes
+nothing the second time.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Lease:
         The trial.
     hyperparameters
         The drawn values by name.
+    worker
+        The name of the worker that claimed it.
     attempt
         The number of this claim, from 1.
     definition
@@ -57,6 +60,7 @@ class Lease:
     config_index: int
     seed: int
     hyperparameters: dict[str, Any]
+    worker: str
     attempt: int
     definition: StudyDefinition
     rung: int
@@ -72,8 +76,9 @@ class Lease:
     def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
         # Yields None where an earlier try has already brought the trial into the new state.
         renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
-        running = tables.trials.c.state == TrialState.RUNNING
-        held = self._trial & (tables.trials.c.attempt == self.attempt) & running
+        trial = tables.trials.c
+        claimed = (trial.attempt == self.attempt) & (trial.worker == self.worker)
+        held = self._trial & claimed & (trial.state == TrialState.RUNNING)
         with self.database.write() as connection:
             # Before all else, so that the row stays locked until the commit.
             updated = connection.execute(

@@ -210,7 +210,11 @@ class _Worker:
             else:
                 left_s = self.persist(self.seconds_to_expiry)
                 if left_s is None:
-                    break
+                    # Another worker's last draw may have ended since the claim: repeats are due.
+                    claimed = self.persist(self.claim)
+                    if claimed is None and self.persist(self.seconds_to_expiry) is None:
+                        break
+                    continue
                 if not idle:
                     self.report(EventKind.WAITING)
                     idle = True
@@ -240,6 +244,7 @@ class _Worker:
                 loaded.study.study_id,
                 self.identity,
                 self.settings.lease_s,
+                created_at=loaded.study.created_at,
                 claim_expired=self.watch.trusts_expiry,
             )
             if lease is not None:
@@ -248,7 +253,8 @@ class _Worker:
 
     def seconds_to_expiry(self) -> float | None:
         database = self.store.database
-        each = [seconds_to_expiry(database, loaded.study.study_id) for loaded in self.studies]
+        studies = [loaded.study for loaded in self.studies]
+        each = [seconds_to_expiry(database, one.study_id, one.created_at) for one in studies]
         return min((left_s for left_s in each if left_s is not None), default=None)
 
     def sleep(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
 
-from fdrnn.search import SPACES, Store, StoreError, code_version, create_study, draw
+from fdrnn.search import SPACES, Store, StoreError, code_version, create_study, draw, run_worker
 from fdrnn.search.mirror.optuna_tables import MOST_POINTS, Mirror, optuna_error
 from fdrnn.search.work.claiming import claim, this_worker
 from fdrnn.search.work.lease import Lease
@@ -266,3 +266,16 @@ def test_tables_that_another_process_is_creating_are_waited_for(
     second.join()
     with store.database.read() as connection:
         assert connection.scalars(sa.select(version.c.version_num)).all() == [written]
+
+
+def test_the_whole_curve_of_an_extended_trial_is_mirrored(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    short = replace(fake.definition(n_trials=1, n_epochs=3), seed=1)
+    create_study(store, short, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    longer = replace(short, training=replace(short.training, max_epochs=5))
+    create_study(store, longer, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    shown = optuna.load_study(study_name="noise", storage=url).trials[-1]
+    assert sorted(shown.intermediate_values) == [1, 2, 3, 4, 5]

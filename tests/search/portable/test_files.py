@@ -22,10 +22,12 @@ from fdrnn.search import (
     PortableFileError,
     PortableStudy,
     Store,
+    create_study,
     open_store,
 )
-from fdrnn.search.portable import FORMAT_VERSION
+from fdrnn.search.portable import FORMAT_VERSION, archive
 from fdrnn.search.store import tables
+from fdrnn.search.work.claiming import claim, this_worker
 
 
 @pytest.fixture(scope="module")
@@ -312,3 +314,17 @@ def test_a_named_pipe_and_a_bomb_are_refused(tmp_path: Path) -> None:
             member.write(bytes(2**20))
     with pytest.raises(PortableFileError, match="too large: its members may have 1 GiB"):
         PortableStudy.read(tmp_path / "bomb.zip")
+
+
+def test_an_export_that_no_store_could_import_is_refused(
+    store: Store, fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
+    lease = claim(store.database, study.study_id, this_worker(), 60.0)
+    assert lease
+    lease.write([fake.record(1, 1)], bytes(200_000))
+    lease.release()
+    monkeypatch.setattr(archive, "SIZE_LIMIT", 100_000)
+    with pytest.raises(PortableFileError, match=r"at most .* leave out checkpoints"):
+        PortableStudy.from_study(study).write(tmp_path / "noise.fdrnn.zip")
+    assert not (tmp_path / "noise.fdrnn.zip").exists()

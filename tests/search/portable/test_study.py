@@ -32,6 +32,7 @@ from fdrnn.search import (
 )
 from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
+from fdrnn.search.work.administration import delete_studies
 
 
 def test_there_and_back_without_loss(
@@ -281,3 +282,10 @@ def test_nothing_else_is_replaced_and_nothing_left_half_written(
     with pytest.raises(PortableFileError, match="exists and is no exported study"):
         PortableStudy.from_study(store.study("noise")).write(tmp_path)
     assert not list(tmp_path.glob(".fdrnn-*"))
+
+
+def test_an_export_of_a_deleted_study_is_one_line(store: Store, fake: ModuleType) -> None:
+    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
+    delete_studies(store, [study])
+    with pytest.raises(StudyConflictError, match="has been deleted meanwhile"):
+        PortableStudy.from_study(study)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import optuna
 import pytest
@@ -10,10 +14,12 @@ import sqlalchemy as sa
 from filled_study import everything, fill
 
 from fdrnn.search import DefinitionError, Store, StudyConflictError, create_study
+from fdrnn.search.design.halving import Halving
 from fdrnn.search.mirror.notes import update_note
 from fdrnn.search.mirror.optuna_tables import Mirror
+from fdrnn.search.work import decisions
 from fdrnn.search.work.administration import delete_studies, rename_studies
-from fdrnn.search.work.claiming import claim, expire, this_worker
+from fdrnn.search.work.claiming import WorkerIdentity, claim, expire, this_worker
 
 
 def rows(store: Store) -> dict[str, int]:
@@ -95,3 +101,29 @@ def test_names_that_cannot_be_given(store: Store, url: str, fake: ModuleType) ->
     with pytest.raises(DefinitionError, match="name must be 1 to 100 letters"):
         rename_studies(store, [(study, "a b")])
     assert store.study_names() == ["noise", "other"]
+
+
+def test_a_rename_waits_for_a_decision(
+    store: Store, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halved = replace(fake.definition(n_trials=3), halving=Halving((1,), 0.5))
+    study = create_study(store, halved, fake.DATA)
+    for lease in [claim(store.database, study.study_id, this_worker(), 60.0) for _ in range(3)]:
+        assert lease
+        lease.write([fake.record(lease.seed, 1)], b"1")
+        lease.pause()
+    read, deciding = decisions._curves, threading.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        deciding.set()
+        time.sleep(0.5)
+        return read(*arguments)
+
+    monkeypatch.setattr(decisions, "_curves", slowly)
+    arguments = (store.database, study.study_id, WorkerIdentity("bob-2", "bob", 2), 0.001)
+    other = threading.Thread(target=claim, args=arguments)
+    other.start()
+    deciding.wait(10.0)
+    rename_studies(store, [(study, "other")])
+    other.join()
+    assert store.study_names() == ["other"]

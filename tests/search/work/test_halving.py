@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from types import ModuleType
 import optuna
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from optuna.trial import TrialState as OptunaState
 
 from fdrnn.model import TrainingSettings
@@ -25,11 +27,13 @@ from fdrnn.search import (
     StudyDefinition,
     WorkerEvent,
     create_study,
+    draw,
     open_store,
     run_worker,
 )
 from fdrnn.search.design.halving import Halving, lowest, replay
 from fdrnn.search.design.sampler import repeat_seed
+from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.administration import delete_studies
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
@@ -399,3 +403,111 @@ def test_optuna_shows_the_pruned_as_pruned_and_no_repeats(
         row = trials.loc[trial.user_attrs["config_index"]]
         assert trial.user_attrs["n_epochs"] == row["n_epochs"]
         assert min(trial.intermediate_values.values()) >= row["valid_nll"]
+
+
+def test_a_wider_halving_after_a_retry(store: Store, url: str, fake: ModuleType) -> None:
+    definition = replace(fake.definition(n_trials=4), halving=Halving((1, 2), 0.5), seed=2)
+    study = create_study(store, definition, fake.DATA)
+    first = claim(store.database, study.study_id, ADA, 60.0)
+    assert first
+    first.fail("Traceback: out of memory")
+    run_worker(url, "noise", settings=fake.settings())
+    study.retry_failed()
+    run_worker(url, "noise", settings=fake.settings())
+    create_study(store, replace(definition, halving=Halving((1, 2), 0.6)), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    assert study.progress().complete
+
+
+def test_a_failed_trial_takes_no_place_of_those_that_continue(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    definition = replace(fake.definition(n_trials=2), halving=Halving((2,), 0.5))
+    study = create_study(store, definition, fake.DATA)
+    lease = claim(store.database, study.study_id, ADA, 60.0)
+    assert lease
+    lease.write([replace(fake.record(lease.seed, 1), valid_nll_counted=0.5)], b"1")
+    lease.fail("Traceback: out of memory")
+    run_worker(url, "noise", settings=fake.settings())
+    selected = study.progress().selected
+    assert selected is not None
+    assert selected.config_index == 1
+
+
+def test_repeats_of_what_is_no_longer_selected_are_not_trained(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    def seeds_of(seed: int) -> list[int]:
+        return [one.seed for one in draw(fake.definition().space, seed, range(4))]
+
+    def best(seed: int) -> int:
+        nlls = [fake.result(one, 4).valid_nll for one in seeds_of(seed)]
+        return nlls.index(min(nlls))
+
+    seed = next(seed for seed in range(50) if best(seed) >= 2)
+    definition = replace(fake.definition(n_trials=2), seed=seed, repeats=2)
+    study = create_study(store, definition, fake.DATA)
+
+    def repeats_wait() -> bool:
+        return len(study.repeats()) > 0 and not study.progress().running
+
+    run_worker(url, "noise", settings=fake.settings(), stop=repeats_wait)
+    create_study(store, replace(definition, n_trials=4), fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    repeats = study.repeats()
+    with store.database.read() as connection:
+        everything = connection.execute(sa.select(tables.trials)).all()
+    assert (len(repeats), len(everything)) == (2, 6)
+    assert study.progress().complete
+
+
+def test_repeats_that_are_left_out_have_their_seeds_when_they_are_due_again(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    definition = replace(fake.definition(n_trials=1, n_epochs=1), seed=1, repeats=3)
+    study = create_study(store, definition, fake.DATA)
+    only = claim(store.database, study.study_id, ADA, 60.0)
+    assert only
+    only.write([fake.record(only.seed, 1)])
+    only.finish(fake.result(only.seed, 1), "some CPU")
+    # The first and the third wait again, the second has begun.
+    leases = [claim(store.database, study.study_id, ADA, 60.0) for _ in range(3)]
+    first, second, third = (lease for lease in leases if lease)
+    second.write([fake.record(second.seed, 1)])
+    for lease in (first, second, third):
+        lease.release()
+    longer = replace(definition, training=replace(definition.training, max_epochs=2))
+    create_study(store, longer, fake.DATA)
+    run_worker(url, "noise", settings=fake.settings())
+    expected = [repeat_seed(1, 0, number) for number in (1, 2, 3)]
+    assert sorted(study.repeats()["seed"]) == sorted(expected)
+    assert study.progress().complete
+
+
+def test_decisions_and_extensions_need_few_parameters_a_statement(
+    other: Store, fake: ModuleType
+) -> None:
+    # Databases have a limit, which a study of many trials must not meet: on PostgreSQL 65,535.
+    definition = replace(fake.definition(n_trials=70, n_epochs=2), halving=Halving((1,), 0.5))
+    study = create_study(other, definition, fake.DATA)
+
+    def limited(connection: sqlite3.Connection, record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 60)
+
+    sa.event.listen(other.database.engine, "connect", limited)
+    other.close()
+    leases = [claim(other.database, study.study_id, ADA, 60.0) for _ in range(70)]
+    for lease in leases:
+        assert lease
+        lease.write([fake.record(lease.seed, 1)], b"1")
+        lease.pause()
+    kept = []
+    while lease := claim(other.database, study.study_id, ADA, 60.0):
+        lease.write([fake.record(lease.seed, 2)], b"2")
+        lease.finish(fake.result(lease.seed, 2), "some CPU")
+        kept.append(lease.config_index)
+    assert len(kept) >= 35 * 0.7
+    wider = replace(definition, halving=Halving((1,), 0.99))
+    longer = replace(wider, training=replace(wider.training, max_epochs=4))
+    create_study(other, longer, fake.DATA)
+    assert other.study("noise").progress().left > 60

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from fdrnn.model import TrialResult
 from fdrnn.search import LeaseLostError, Store, create_study, open_store
 from fdrnn.search.store import tables
+from fdrnn.search.work.administration import delete_studies
 from fdrnn.search.work.claiming import (
     MOST_STALLS,
     WorkerIdentity,
@@ -287,9 +288,8 @@ def test_a_write_may_be_repeated(store: Store, study_id: int, fake: ModuleType) 
             late()
 
 
-def test_attempts_without_a_later_checkpoint_are_limited(
-    store: Store, study_id: int, fake: ModuleType
-) -> None:
+def test_attempts_without_a_later_checkpoint_are_limited(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
     for _ in range(MOST_STALLS - 1):
         claimed(store, study_id, ADA).release("ada-1: MemoryError")
     # Neither a stop that was asked for nor a checkpoint counts.
@@ -299,9 +299,8 @@ def test_attempts_without_a_later_checkpoint_are_limited(
     lease.release("ada-1: MemoryError")
     for _ in range(MOST_STALLS):
         again = claimed(store, study_id, ADA)
-        assert again.config_index == 0
         again.release("ada-1: MemoryError")
-    assert claimed(store, study_id, ADA).config_index == 1
+    assert claim(store.database, study_id, ADA, 60.0) is None
     row = store.study("noise").trials().iloc[0]
     assert row["state"] == "failed"
     for part in (f"{MOST_STALLS} attempts in a row", "ada-1: MemoryError", "fdrnn study retry"):
@@ -311,14 +310,38 @@ def test_attempts_without_a_later_checkpoint_are_limited(
     assert (again.config_index, again.checkpoint) == (0, b"after 1")
 
 
-def test_a_silent_worker_counts_as_an_attempt_too(
-    store: Store, study_id: int, fake: ModuleType
-) -> None:
+def test_a_silent_worker_counts_as_an_attempt_too(store: Store, fake: ModuleType) -> None:
+    study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
     for _ in range(MOST_STALLS):
-        assert claimed(store, study_id, ADA).config_index == 0
+        claimed(store, study_id, ADA)
         fake.elapse(store, 61.0)
-    assert claimed(store, study_id, ADA).config_index == 1
+    assert claim(store.database, study_id, ADA, 60.0) is None
     assert "the last by worker ada-1;" in store.study("noise").trials()["error"].iloc[0]
+
+
+def test_other_trials_are_trained_before_one_that_kills_its_workers(
+    store: Store, study_id: int
+) -> None:
+    assert claimed(store, study_id, ADA).config_index == 0
+    expire(store.database, "ada-1")
+    assert claimed(store, study_id, ADA).config_index == 1
+
+
+def test_a_lease_on_a_deleted_study_writes_into_no_other(store: Store, fake: ModuleType) -> None:
+    # SQLite gives the keys of deleted rows to later ones.
+    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
+    old = claimed(store, study.study_id, ADA)
+    fake.elapse(store, 61.0)
+    delete_studies(store, [study])
+    again = create_study(store, replace(fake.definition(n_trials=1), seed=8), fake.DATA)
+    new = claimed(store, again.study_id, BOB)
+    with pytest.raises(LeaseLostError):
+        old.renew()
+    with pytest.raises(LeaseLostError):
+        old.write([fake.record(1, 1)], b"1")
+    with pytest.raises(LeaseLostError):
+        old.finish(fake.result(1, 4), "some CPU")
+    new.renew()
 
 
 def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(

@@ -31,6 +31,7 @@ from fdrnn.search import (
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database
 from fdrnn.search.work import worker as worker_module
+from fdrnn.search.work.administration import delete_studies
 from fdrnn.search.work.claiming import WorkerIdentity, claim
 from fdrnn.search.work.lease import Lease
 from fdrnn.search.work.worker import MOST_TROUBLES
@@ -432,3 +433,42 @@ def test_passing_trouble_of_the_machine_is_tried_again(
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
     told = [event.text for event in events.of(EventKind.TROUBLE)]
     assert told == ["MemoryError: 4 GB asked for"] * (MOST_TROUBLES - 1)
+
+
+def test_a_worker_trains_no_study_that_took_the_place_of_its_own(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    create_study(store, fake.definition("first", n_trials=2), fake.DATA)
+    finished = []
+
+    def on_event(event: WorkerEvent) -> None:
+        if event.kind is EventKind.FINISHED and not finished:
+            finished.append(event)
+            delete_studies(store, [store.study("first")])
+            other = replace(fake.DATA, fingerprint="f" * 64)
+            create_study(store, fake.definition("second", n_trials=2), other)
+
+    run_worker(url, "first", settings=fake.settings(), on_event=on_event)
+    assert store.study("second").progress().waiting == 2
+    assert optuna.get_all_study_names(url) == ["second"]
+
+
+def test_a_worker_stays_where_repeats_are_due(
+    store: Store, url: str, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = replace(fake.definition(n_trials=1, n_epochs=1), repeats=2, seed=1)
+    study = create_study(store, definition, fake.DATA)
+    lease = claim(store.database, study.study_id, GONE, 60.0)
+    assert lease
+    look = worker_module.seconds_to_expiry
+
+    def after_the_last_draw(*arguments: Any) -> float | None:
+        # Another worker finishes it between this one's claim and this look.
+        if not study.progress().finished:
+            lease.write([fake.record(lease.seed, 1)], b"1")
+            lease.finish(fake.result(lease.seed, 1), "some CPU")
+        return look(*arguments)
+
+    monkeypatch.setattr(worker_module, "seconds_to_expiry", after_the_last_draw)
+    run_worker(url, "noise", settings=fake.settings())
+    assert study.progress().left == 0
