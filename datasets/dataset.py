@@ -46,6 +46,9 @@ SPLITS = ("train", "valid", "test")
 
 _COLUMN_BLOCK_VALUES = 2**22
 
+_MOST_ROUNDING = 64 * np.finfo(np.float64).eps
+"""The standard deviation that rounding may give a constant column, relative to its values."""
+
 
 def one_hot(symbols: npt.NDArray[Any], n_symbols: int) -> Frames:
     """Return integers 0 .. n_symbols - 1, shape (n_frames,), as the rows of a sequence."""
@@ -176,12 +179,14 @@ class Dataset:
             with np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 # Rounding may give equal numbers a deviation, and unequal ones none.
                 deviation = np.where(np.ptp(frames, axis=0) == 0, 0.0, frames.std(axis=0))
-            usable = np.isfinite(deviation) & (deviation > np.finfo(np.float64).tiny)
+                rounding = _MOST_ROUNDING * np.abs(frames).max(axis=0)
+            least = np.maximum(rounding, np.finfo(np.float64).tiny)
+            usable = np.isfinite(deviation) & (deviation > least)
             if not usable.all():
                 column = int(np.flatnonzero(~usable)[0])
                 raise DataError(
                     f"{self.name}: every column of real data must vary in the training split, "
-                    "with a finite standard deviation; that of column "
+                    "by more than its rounding, with a finite standard deviation; that of column "
                     f"{first + column} is {deviation[column]:g}: leave it out or scale it"
                 )
 

@@ -247,6 +247,11 @@ def _declaration(
         return None
     values = _variable(variables, key, source)
     value = values.item() if values.size == 1 and values.dtype.kind in "iufU" else None
+    if values.dtype == object and not values.size:
+        raise DataError(
+            f"{source}: {key} must be {rule}, got a MATLAB object, which is not read: write a text "
+            "in single quotes"
+        )
     if value is None or not is_valid(value):
         raise DataError(f"{source}: {key} must be {rule}, got {shown(values.ravel()[:3].tolist())}")
     return value

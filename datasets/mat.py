@@ -44,7 +44,7 @@ _NUMBERS = {
 _TEXTS = {1: "latin1", 2: "latin1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 """By the type of an element, the numpy code of its numbers and the codec of its characters."""
 
-_CELLS, _TEXT, _SPARSE, _NUMERIC = 1, 4, 5, range(6, 16)
+_CELLS, _TEXT, _SPARSE, _NUMERIC, _OPAQUE = 1, 4, 5, range(6, 16), 17
 """Classes of matrices."""
 
 _COMPLEX = 0x800
@@ -146,6 +146,10 @@ class _Reader:
             return "", np.empty((0, 0))
         parts = self._elements(content)
         flags, _ = struct.unpack(f"{self._order}II", self._next(parts)[1])
+        if flags & 0xFF == _OPAQUE:
+            # A string in double quotes, a table, a date: its name follows, and no axes.
+            name = bytes(self._next(parts)[1]).decode("latin1")
+            return name, None if wanted is not None and name not in wanted else _UNREAD
         shape = tuple(self._integers(*self._next(parts)).tolist())
         if min(shape, default=-1) < 0 or len(shape) > _MOST_AXES:
             raise ValueError("axes out of range")

@@ -1,16 +1,17 @@
 """A folder of MIDI files as a data set of piano-rolls.
 
 A note belongs to the frames between its beginning and its end, each rounded to the nearest step,
-and to at least one. Times are counted in quarter notes, so that tempo does not matter; neither do
-loudness, instruments and the pedal. Percussion (channel 10) is left out, and so is silence at
-either end. Of pieces with equal frames one stays. Which split a piece is in depends on the frames
-of all pieces and on the seed, and not on names or order.
+halves up, and to at least one. Times are counted in quarter notes, so that tempo does not matter;
+neither do loudness, instruments and the pedal. Percussion (channel 10) is left out, and so is
+silence at either end. Of pieces with equal frames one stays. Which split a piece is in depends on
+the frames of all pieces and on the seed, and not on names or order.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -200,7 +201,12 @@ def read_midi(path: Path, options: MidiOptions) -> npt.NDArray[np.uint8]:
     if ticks < 1 or not is_song:
         raise DataError(f"{path}: only MIDI files of type 0 and 1, timed in beats, are read")
     per_step = options.step_quarters * ticks
-    steps = [(round(begin / per_step), round(end / per_step), note) for begin, end, note in notes]
+    # Halves up: rounded to even, notes that follow each other would sound together.
+    half = Fraction(1, 2)
+    steps = [
+        (math.floor(begin / per_step + half), math.floor(end / per_step + half), note)
+        for begin, end, note in notes
+    ]
     n_frames = max((max(begin + 1, end) for begin, end, _ in steps), default=0)
     if n_frames > MOST_STEPS:
         raise DataError(f"{path}: a piece must have at most {MOST_STEPS:,} steps, got {n_frames:,}")
@@ -220,14 +226,20 @@ def _notes(track: Iterable[Any]) -> Iterator[tuple[int, int, int]]:
     """Yield beginning and end in ticks, and MIDI number, of each note of a track."""
     now = 0
     begun: dict[tuple[int, int], int] = {}
+    struck_again: dict[tuple[int, int], int] = {}
     for message in track:
         now += message.time
         if message.type not in ("note_on", "note_off") or message.channel == _PERCUSSION:
             continue
         key = message.channel, message.note
+        begins = message.type == "note_on" and message.velocity > 0
+        if not begins and struck_again.pop(key, None) == now:
+            continue  # it ends the note before, which the new one has ended
         if key in begun:  # a note that is struck again ends
             yield begun.pop(key), now, message.note
-        if message.type == "note_on" and message.velocity > 0:
+            if begins:
+                struck_again[key] = now
+        if begins:
             begun[key] = now
     for (_, note), begin in begun.items():
         yield begin, now, note

@@ -141,13 +141,14 @@ def pack_sequences(sequences: Sequences, steps_per_block: int = 64) -> Iterator[
         step = np.arange(begin, min(begin + steps_per_block, int(sorted_steps[0])))
         n_rows = np.searchsorted(-sorted_steps, -step, side="left")
         row_step = np.repeat(step, n_rows)
-        row_sequence = np.arange(n_rows.sum()) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
+        first_rows = np.cumsum(n_rows) - n_rows
+        row_sequence = np.arange(n_rows.sum()) - np.repeat(first_rows, n_rows)
         # Filled sequence by sequence.
         width = sequences[0].shape[1]
         x = np.empty((len(row_step), width), np.float32)
         target = np.empty_like(x)
         for position in range(int(n_rows[0])):
-            rows = np.flatnonzero(row_sequence == position)
+            rows = first_rows[: int(sorted_steps[position]) - begin] + position
             frames = sequences[order[position]][begin : begin + len(rows) + 1]
             x[rows], target[rows] = frames[:-1], frames[1:]
         yield PackedBlock(x, target, n_rows.astype(np.int64), order[row_sequence])

@@ -180,7 +180,8 @@ class TrainingSettings:
     step_rate_decay
         Factor on the step rate after each epoch, in (0, 1]; 1 is off.
     full_rate_epochs
-        Epochs at the full step rate before `step_rate_decay` begins, at least 0.
+        First epochs after which `step_rate_decay` does not act yet, at least 0: the step rate is
+        the full one in one epoch more.
     parameter_average
         Decay per update of the exponential average of the parameters that validation and test
         use, in [0, 1); 0 is off.

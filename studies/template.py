@@ -72,7 +72,7 @@ seed = 2013
 # clip_norm = 225.0          # gradient norm above which the gradient is rescaled
 # init_scale = "variance"    # or "std": read sigma^2 as a standard deviation
 # step_rate_decay = 1.0      # factor on the step rate after each epoch
-# full_rate_epochs = 0       # epochs before that decay begins
+# full_rate_epochs = 0       # first epochs after which it does not decay yet
 # record = []                # ["test_nll"]: also the test NLL of every epoch, for a figure
 
 # Pause trials after some epochs and continue with the better half alone:

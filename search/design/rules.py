@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
+from fdrnn.datasets import BINARY
 from fdrnn.datasets.errors import shown
 from fdrnn.model import OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.search.design.distributions import Choices, FloatRange, IntRange, Value
@@ -82,6 +83,7 @@ def require_space(space: Space, variant: str, output: str, training: TrainingSet
         value that breaks its rule; the line names key, value and rule.
     """
     _require_names(space, variant, output)
+    _require_effects(space, output, training)
     types = _types(variant, output)
     for parameter in space.parameters:
         _require_types(parameter, types[parameter.name])
@@ -139,6 +141,24 @@ def _require_names(space: Space, variant: str, output: str) -> None:
         f"space must have the hyperparameters of {of} ({' or '.join(fitting)} does), "
         f"got {space.name!r}: {'; '.join([*faults, *nearest])}"
     )
+
+
+def _require_effects(space: Space, output: str, training: TrainingSettings) -> None:
+    if "chunk_length" in space.names and training.padding != "masked":
+        raise DefinitionError(
+            "space.chunk_length: longer chunks have more padding, which lowers the counted "
+            'validation NLL; set training.padding to "masked", or draw no chunk_length'
+        )
+    if "output_bias" in space.names and OUTPUTS[output].kind != BINARY:
+        raise DefinitionError(
+            f"space.output_bias: output {output!r} begins with a bias of 0; draw no output_bias"
+        )
+    decays = "step_rate_decay" in space.names or training.step_rate_decay < 1
+    if "full_rate_epochs" in space.names and not decays:
+        raise DefinitionError(
+            "space.full_rate_epochs has no effect on a step rate that does not decay; set "
+            "training.step_rate_decay below 1, or draw it"
+        )
 
 
 def _types(variant: str, output: str) -> dict[str, tuple[type, ...]]:

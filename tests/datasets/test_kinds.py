@@ -1,6 +1,7 @@
 """Real and categorical data: in files, as data sets, as a network sees them."""
 
 import dataclasses
+import struct
 
 import numpy as np
 import pytest
@@ -170,3 +171,31 @@ def test_a_melody_is_the_highest_note_of_each_sounding_frame(small):
         assert len(roll) == len(line)
         expected = [np.flatnonzero(frame).max() + 21 for frame in roll]
         assert list(line.argmax(axis=1) + melody.lowest_midi_note) == expected
+
+
+def test_a_column_that_varies_by_its_rounding_alone_is_refused():
+    # Its standard deviation would be the unit of the column, and the density nearly without bound.
+    phases = {split: [np.arange(10.0) + 7 * seed] for seed, split in enumerate(LENGTHS)}
+    splits = {
+        split: tuple(np.stack([np.sin(t), np.sin(t) ** 2 + np.cos(t) ** 2], axis=1) for t in times)
+        for split, times in phases.items()
+    }
+    assert np.ptp(splits["train"][0][:, 1]) > 0
+    with pytest.raises(DataError, match=r"must vary .* more than its rounding.* column 1 is"):
+        dataset("real", splits)
+
+
+def test_a_kind_in_matlab_s_double_quotes_is_told_to_be_written_in_single_ones(tmp_path):
+    def element(kind, content):
+        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    texts = [element(1, text) for text in (b"kind", b"MCOS", b"string")]
+    splits = real()
+    write(tmp_path / "mine.mat", "real", splits)
+    scipy.io.savemat(tmp_path / "mine.mat", {
+        f"{split}data": scipy.io.loadmat(tmp_path / "mine.mat")[f"{split}data"] for split in splits
+    })  # fmt: skip
+    with (tmp_path / "mine.mat").open("ab") as file:
+        file.write(element(14, b"".join([element(6, struct.pack("<II", 17, 0)), *texts])))
+    with pytest.raises(DataError, match=r"kind must be one of .* single quotes"):
+        load(str(tmp_path / "mine.mat"))

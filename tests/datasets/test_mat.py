@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -48,6 +49,25 @@ def test_every_variable_is_the_one_that_scipy_reads(matrix, in_cells, text, comp
 def test_a_sparse_matrix_is_the_full_one(matrix):
     read = read_mat(saved({"x": scipy.sparse.csc_matrix(matrix)}), "x", {"x"})
     np.testing.assert_array_equal(read["x"], matrix)
+
+
+def opaque(name):
+    """A variable of MATLAB's class string, as far as its name: flags of class 17, no axes."""
+
+    def element(kind, content):
+        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    texts = [element(1, text.encode()) for text in (name, "MCOS", "string")]
+    inside = b"".join([element(6, struct.pack("<II", 17, 0)), *texts])
+    return element(14, inside)
+
+
+def test_an_object_is_unread_and_known_by_its_name():
+    data = saved({"x": np.eye(2)}) + opaque("kind") + opaque("a" * 40)
+    read = read_mat(data, "x", {"x", "kind"})
+    assert read["x"].shape == (2, 2)
+    assert read["a" * 40] is None
+    assert (read["kind"].dtype, read["kind"].size) == (object, 0)
 
 
 def test_variables_that_are_not_wanted_are_named_alone():

@@ -64,8 +64,8 @@ def test_frames_are_the_notes_of_each_step(tmp_path, kind):
     write_midi(tmp_path / "x.mid", notes, kind=kind)
     quarters = read_midi(tmp_path / "x.mid", MidiOptions())
     sounding = [set(np.flatnonzero(frame) + 21) for frame in quarters]
-    # 2.5 and 1.5 are rounded to the even step; a short note has one step.
-    assert sounding == [{60, 64}, {64, 67}, {70}, {72}]
+    # 2.5 and 1.5 are rounded up; a short note has one step.
+    assert sounding == [{60, 64}, {64, 67}, {64, 70}, {72}]
     eighths = read_midi(tmp_path / "x.mid", MidiOptions(step_quarters=Fraction(1, 2)))
     sounding = [set(np.flatnonzero(frame) + 21) for frame in eighths]
     assert sounding == [{60, 64}, {60, 64}, {64, 67}, {64, 70}, {64}, set(), {72}, {72}]
@@ -83,6 +83,27 @@ def test_a_note_struck_again_or_never_ended_and_silence_at_the_ends(tmp_path):
     frames = read_midi(tmp_path / "x.mid", MidiOptions())
     sounding = [set(np.flatnonzero(frame) + 21) for frame in frames]
     assert sounding == [{60}, {60, 62}, {62}, {62}]
+
+
+@pytest.mark.parametrize("end_first", [True, False])
+def test_a_note_that_follows_itself_lasts_whichever_message_is_first(tmp_path, end_first):
+    between = [("note_off", TICKS), ("note_on", 0)] if end_first else [
+        ("note_on", TICKS), ("note_off", 0)
+    ]  # fmt: skip
+    track = mido.MidiTrack(
+        mido.Message(kind, note=60, velocity=9, time=time)
+        for kind, time in [("note_on", 0), *between, ("note_off", TICKS)]
+    )
+    mido.MidiFile(tracks=[track], ticks_per_beat=TICKS).save(tmp_path / "x.mid")
+    roll = read_midi(tmp_path / "x.mid", MidiOptions(step_quarters=Fraction(1, 4)))
+    assert roll[:, 60 - 21].tolist() == [1] * 8
+
+
+def test_notes_that_follow_each_other_off_the_steps_do_not_sound_together(tmp_path):
+    notes = [(number + 0.5, 1, note) for number, note in enumerate((60, 62, 64, 65, 67))]
+    write_midi(tmp_path / "x.mid", notes)
+    frames = read_midi(tmp_path / "x.mid", MidiOptions())
+    assert [set(np.flatnonzero(frame) + 21) for frame in frames] == [{60}, {62}, {64}, {65}, {67}]
 
 
 def test_range_and_percussion(tmp_path):
