@@ -23,7 +23,7 @@ from fdrnn.model.outputs.base import OutputHyperparameters
 from fdrnn.model.packing import PackedChunks, PackedRows
 from fdrnn.model.settings import CommonHyperparameters, TrainingSettings
 from fdrnn.model.subnormals import subnormals_as_zeros
-from fdrnn.model.toolchain import compilation, theano
+from fdrnn.model.toolchain import compiled, theano
 from fdrnn.model.variants import VARIANTS, Variant
 from fdrnn.model.variants.base import Symbols
 
@@ -113,7 +113,7 @@ class Network:
             *(scalars[name] for name in _OPTIMIZER),
         )
         noise = [*of_variant.values(), *of_output.values()]
-        return theano.function(
+        return compiled(
             [symbols.x, symbols.target, weights, symbols.n_rows, *noise],
             [nll, norm],
             updates=updates,
@@ -260,7 +260,7 @@ class Network:
         activations, end = self.variant.activations(symbols, begin, None)
         fixed = _arrays(self.output.fixed)
         computed = outcome(activations, symbols, fixed)
-        compiled = theano.function(
+        compute = compiled(
             [symbols.x, symbols.target, symbols.n_rows, *begin, *fixed.values()],
             [*computed, *(theano.Out(array, borrow=True) for array in end)],
             on_unused_input="ignore",
@@ -270,7 +270,7 @@ class Network:
             of_output = self.output.fixed_arrays(rows.x.shape[1])
             extra = (of_output[key] for key in fixed)
             with subnormals_as_zeros():
-                found = compiled(rows.x, rows.target, rows.n_rows, *state.arrays, *extra)
+                found = compute(rows.x, rows.target, rows.n_rows, *state.arrays, *extra)
             values, after = found[: -len(begin)], found[-len(begin) :]
             # The arrays are the function's buffers: the rows to keep are copied.
             last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
@@ -301,8 +301,7 @@ def network(variant: str, output: str) -> Network:
     ToolchainError
         If it cannot be compiled on this machine.
     """
-    with compilation():
-        return Network(VARIANTS[variant], OUTPUTS[output])
+    return Network(VARIANTS[variant], OUTPUTS[output])
 
 
 def _shared_arrays(n_axes: Mapping[str, int], prefix: str) -> dict[str, Any]:

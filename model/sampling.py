@@ -15,7 +15,6 @@ from fdrnn.datasets import Frames
 from fdrnn.model.network import Network, RowFunction, State
 from fdrnn.model.outputs.base import Array, ArrayMoments
 from fdrnn.model.packing import PackedBlock
-from fdrnn.model.toolchain import compilation
 
 
 def predict(network: Network, sequence: Frames) -> tuple[Array, Array | None]:
@@ -106,7 +105,6 @@ def _after(network: Network, frames: Frames, state: State) -> tuple[ArrayMoments
 @cache
 def _presynaptic(network: Network) -> RowFunction:
     # Compiled at the first use, mostly of the operations of scoring, which are cached.
-    with compilation():
-        return network.row_function(
-            lambda activations, symbols, _: network.output.presynaptic(activations, symbols)
-        )
+    return network.row_function(
+        lambda activations, symbols, _: network.output.presynaptic(activations, symbols)
+    )

@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -118,20 +118,21 @@ def _first_line(error: BaseException) -> str:
     return text.strip().splitlines()[0][:300]
 
 
-@contextlib.contextmanager
-def compilation() -> Iterator[None]:
-    """Compile functions without the output of Theano and the compiler.
+def compiled(inputs: Sequence[Any], outputs: Sequence[Any], **options: Any) -> Any:
+    """Return a compiled function, as `theano.function`, without the output of the compiler.
+
+    The expressions are built before: an error in building them is one of the program.
 
     Raises
     ------
     ToolchainError
-        If the block fails.
+        If it cannot be compiled on this machine.
     """
     printed = io.StringIO()
     try:
         # Theano prints whole C files when the compiler fails.
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            yield
+            return theano.function(inputs, outputs, **options)
     except Exception as error:
         raise ToolchainError(
             f"the network cannot be compiled: {_first_line(error)}; check the compiler "

@@ -2,12 +2,13 @@
 
 FdrnnError
 +-- DefinitionError (ValueError)     a study definition that breaks a rule
+|   +-- MissingPluginError           one that needs a plug-in which is not installed
 +-- StudyConflictError (ValueError)  a study of that name with another definition or data
 +-- StoreError (ConnectionError)     a store that cannot be reached, read or written
 |   +-- StoreUnavailableError        an outage: no connection, disk full, locked, read-only
 |   |   +-- StoreAddressError        no host, user, password or database of that name
 |   |   +-- PatienceError            an outage at the start that was longer than the patience
-|   +-- ForeignStudyError            a study that another fdrnn created
+|   +-- ForeignStudyError            a study of another fdrnn, or of a plug-in that is missing
 +-- PortableFileError (ValueError)   an exported study that cannot be written or read
 +-- LeaseLostError (RuntimeError)    a trial that another worker has claimed
 +-- NoModelError (LookupError)       a trial without a stored model
@@ -21,6 +22,10 @@ from fdrnn.datasets.errors import FdrnnError
 
 class DefinitionError(FdrnnError, ValueError):
     """A key or value of a study definition breaks a rule."""
+
+
+class MissingPluginError(DefinitionError):
+    """A variant, output or data set of the definition is a plug-in that is not installed."""
 
 
 class StudyConflictError(FdrnnError, ValueError):
@@ -47,7 +52,7 @@ class PatienceError(StoreUnavailableError):
 
 
 class ForeignStudyError(StoreError):
-    """The definition of a study in the store has what this fdrnn does not know."""
+    """The definition of a study in the store has what this fdrnn does not know, as installed."""
 
 
 class PortableFileError(FdrnnError, ValueError):

@@ -36,7 +36,7 @@ from fdrnn.model.ops.native import Gradient, named
 from fdrnn.model.outputs import OUTPUTS, Output
 from fdrnn.model.packing import PackedChunks
 from fdrnn.model.subnormals import subnormals_as_zeros
-from fdrnn.model.toolchain import compilation, theano
+from fdrnn.model.toolchain import compiled, theano
 from fdrnn.model.variants import VARIANTS, Variant, require_decomposition
 from fdrnn.model.variants.base import Symbols
 
@@ -127,7 +127,7 @@ class _Graph:
         self._hidden = _hidden_expressions(gradients)
         self._output = _output_expressions(layer, output, symbols, weights, of_output)
         inputs = [*self._parameters.values(), *self._scalars.values(), *self._noise.values()]
-        self._function = theano.function(
+        self._function = compiled(
             [*inputs, x, target, n_rows, zeros, weights],
             [*gradients, *self._hidden.values(), *self._output.values()],
             on_unused_input="ignore",
@@ -166,7 +166,7 @@ class _Graph:
 @cache
 def _graph(variant: str, output: str) -> _Graph:
     # Training forbids double precision, which the parts need.
-    with compilation(), theano.config.change_flags(warn_float64="ignore"):
+    with theano.config.change_flags(warn_float64="ignore"):
         return _Graph(VARIANTS[variant], OUTPUTS[output])
 
 

@@ -28,7 +28,7 @@ from fdrnn.search.design.distributions import Value
 from fdrnn.search.design.halving import Halving
 from fdrnn.search.design.rules import require_space, split, typed
 from fdrnn.search.design.space import SPACES, Space
-from fdrnn.search.errors import DefinitionError
+from fdrnn.search.errors import DefinitionError, MissingPluginError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LARGEST_SEED = 2**63 - 1
@@ -302,7 +302,7 @@ def _require_packages(values: Mapping[str, Any], packages: object) -> None:
         raise DefinitionError(f"{_PLUGINS} must be a table, got {shown(packages)}")
     for key, known in (("variant", VARIANTS), (_OUTPUT, OUTPUTS), ("data", data_names())):
         if key in packages and values.get(key) not in known:
-            raise DefinitionError(
+            raise MissingPluginError(
                 f"{key} {shown(values.get(key))} is a plug-in of package "
                 f"{one_line(str(packages[key]))}, which is not installed here; install it"
             )

@@ -17,7 +17,7 @@ from fdrnn.datasets.plugins import PluginError
 from fdrnn.search.design.comparison import comparison_studies
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Configuration
-from fdrnn.search.errors import DefinitionError, ForeignStudyError, StoreError
+from fdrnn.search.errors import DefinitionError, ForeignStudyError, MissingPluginError, StoreError
 from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
@@ -68,6 +68,8 @@ class Store:
             return None
         try:
             definition = StudyDefinition.from_mapping(row.definition)
+        except MissingPluginError as error:
+            raise ForeignStudyError(f"study {name!r} in store {self.shown}: {error}") from error
         except (DefinitionError, UnknownNameError, PluginError) as error:
             raise ForeignStudyError(
                 f"study {name!r} in store {self.shown} was created by another fdrnn "

@@ -39,6 +39,7 @@ from fdrnn.studies.cli.options import (
     require_watch,
 )
 from fdrnn.studies.cli.phases import SILENCE_S
+from fdrnn.studies.cli.readable import chosen_studies
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.errors import OptionError
 
@@ -103,10 +104,14 @@ def report(
         if watch:
             _watch(store, studies, write, every)
         else:
-            findings = read_evidence(store, studies)
+            findings = _evidence(store, studies)
             print_results(findings)
             write(findings)
             write_notes(findings.studies.values())
+
+
+def _evidence(store: Store, studies: Sequence[str]) -> Findings:
+    return read_evidence(store, [study.name for study in chosen_studies(store, studies)])
 
 
 def _report_exports(exports: Sequence[Path], studies: Sequence[str], write: _Write) -> None:
@@ -238,11 +243,11 @@ def _watch(store: Store, studies: Sequence[str], write: _Write, every_s: float) 
             # The first time loads libraries, of which some swallow a Ctrl-C.
             with remembered_interrupts():
                 # Evidence that is later than the progress: at the end nothing is missing.
-                progress = [study.progress() for study in store.studies(studies)]
+                progress = [study.progress() for study in chosen_studies(store, studies)]
                 state = [_state(study) for study in progress]
                 complete = all(study.complete for study in progress)
                 if state != written:
-                    findings = read_evidence(store, studies)
+                    findings = _evidence(store, studies)
                     if written is None or complete:
                         print_results(findings)
                     write(findings)

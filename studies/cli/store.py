@@ -9,6 +9,7 @@ import typer
 from fdrnn.search import check_store, open_store
 from fdrnn.search import migrate as migrate_store
 from fdrnn.studies.cli.options import AnyStudies, Storage, commands, option
+from fdrnn.studies.cli.readable import chosen_studies
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.cli.units import file_size
 
@@ -72,7 +73,7 @@ def prune(
     """
     store = open_store(storage)
     rows = []
-    for study in store.studies(studies):
+    for study in chosen_studies(store, studies):
         number, n_bytes = study.last_states()
         rows.append((study.name, str(number), file_size(n_bytes)))
         if not dry_run:

@@ -41,7 +41,7 @@ from fdrnn.studies.cli.options import (
     option,
     require_watch,
 )
-from fdrnn.studies.cli.readable import readable_studies
+from fdrnn.studies.cli.readable import chosen_studies
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.cli.units import file_size
@@ -110,7 +110,7 @@ def status(
         # Opened each time: a store that was unavailable may have a new connection.
         store = open_store(storage)
         try:
-            return [StudyStatus.read(study) for study in store.studies(studies)]
+            return [StudyStatus.read(study) for study in chosen_studies(store, studies)]
         finally:
             store.close()
 
@@ -303,7 +303,7 @@ def list_(
         )
         return
     typer.echo(f"\nIn store {store.shown}:")
-    for study in readable_studies(store):
+    for study in chosen_studies(store):
         typer.echo(f"  {summary_line(study.progress())}")
 
 
@@ -378,7 +378,7 @@ def export(
     from fdrnn.search import PortableStudy
 
     store = open_store(storage)
-    chosen = store.studies(studies)
+    chosen = chosen_studies(store, studies)
     if not chosen:
         raise OptionError(
             f"store {store.shown} holds no study to export; `fdrnn run STUDY` makes one"

@@ -8,14 +8,16 @@ import pytest
 from filelock import FileLock
 
 from fdrnn.datasets import cache_directory
+from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.model.errors import ToolchainError
-from fdrnn.model.network import network
+from fdrnn.model.network import Network, network
 from fdrnn.model.ops.sources import product_object
 from fdrnn.model.toolchain import (
     check_toolchain,
-    compilation,
     compile_directory,
     compile_object,
+    compiled,
+    theano,
 )
 
 from .digests import NETWORKS
@@ -58,20 +60,31 @@ def run(code, folder, **environment):
 COMPILE = """
 from fdrnn.datasets import FdrnnError
 try:
-    from fdrnn.model.toolchain import compilation, theano
+    from fdrnn.model.toolchain import compiled, theano
     x = theano.tensor.fvector()
-    with compilation():
-        function = theano.function([x], x + x)
-    print(function([2])[0])
+    print(compiled([x], x + x)([2])[0])
 except FdrnnError as error:
     print(type(error).__name__, error)
 """
 
 
-def test_an_error_of_the_system_is_said_in_words():
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "mod.cpp")
-    with pytest.raises(ToolchainError, match=r"No space left on device: 'mod\.cpp'"), compilation():
-        raise full
+def test_an_error_of_the_system_is_said_in_words(monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "mod.cpp")
+
+    monkeypatch.setattr(theano, "function", full)
+    with pytest.raises(ToolchainError, match=r"No space left on device: 'mod\.cpp'"):
+        compiled([], [])
+
+
+def test_an_error_in_building_the_expressions_is_no_trouble_of_the_machine(monkeypatch):
+    # That of a plug-in, say: the trial fails with its traceback.
+    def broken(*_):
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr(type(VARIANTS["plain"]), "activations", broken)
+    with pytest.raises(RuntimeError, match="oops"):
+        Network(VARIANTS["plain"], OUTPUTS["bernoulli"])
 
 
 def test_a_compiler_behind_a_wrapper_compiles(tmp_path):

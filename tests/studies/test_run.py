@@ -101,7 +101,10 @@ def test_a_study_of_another_fdrnn_in_the_store_is_told_and_does_not_hide_the_oth
     listed = fdrnn("study", "list")
     assert "study mine: 3 of 3 trials finished" in listed.stdout
     assert "left out: study 'later'" in listed.stderr
-    assert "name the studies to use" in error_line("report")
+    for command in (["report", "--no-figures"], ["study", "status"], ["study", "export"]):
+        done = fdrnn(*command)
+        assert (done.exit_code, "mine" in done.output) == (0, True), done.output
+    assert "name the studies to use" in error_line("report", "later")
 
 
 def test_a_comparison_is_run_followed_and_reported_by_its_name(

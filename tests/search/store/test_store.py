@@ -69,6 +69,20 @@ def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_o
     assert store.study("ours").definition == fake.definition("ours")
 
 
+def test_a_study_whose_plug_in_is_not_installed_names_it_alone(
+    store: Store, fake: ModuleType
+) -> None:
+    create_study(store, fake.definition(), fake.DATA)
+    gone = {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+    with store.database.write() as connection:
+        definition = fake.definition().to_mapping() | gone
+        connection.execute(studies.update().values(definition=definition))
+    with pytest.raises(ForeignStudyError) as caught:
+        store.study("noise")
+    assert "package lost 3.0, which is not installed here; install it" in str(caught.value)
+    assert "another fdrnn" not in str(caught.value)
+
+
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:
     for name in ("zebra", "ant"):
         create_study(store, fake.definition(name), fake.DATA)
