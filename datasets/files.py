@@ -31,7 +31,7 @@ _TYPES = {
 
 
 def user_path(text: str | Path) -> Path:
-    """Return the absolute path that `text` names, ``~`` and ``~user`` expanded.
+    """Return the absolute path that `text` names, ``~`` and ``~user`` expanded, without ``..``.
 
     Raises
     ------
@@ -53,7 +53,9 @@ def user_path(text: str | Path) -> Path:
             raise _inaccessible(path, error) from error
     except ValueError as error:
         raise PathError(f"{shown(str(text))} is not a valid path: {error}") from error
-    return path
+    # "a/../b" is "b", unless a is a link to elsewhere.
+    short = os.path.normpath(path)
+    return Path(short) if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 def is_file(path: Path) -> bool:

@@ -117,7 +117,8 @@ def read_dataset(
         data = read_file(path, limit_bytes=DATA_LIMIT, what="data file")
     except MissingFileError as error:
         raise MissingFileError(
-            f"{error}; `fdrnn data list` shows the data sets known by name"
+            f"{error}; if it has moved, name its folder by --data-dir or FDRNN_DATA_DIR; `fdrnn "
+            "data list` shows the data sets known by name"
         ) from error
     if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
         raise DataError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fdrnn.datasets import DataDescription
+from dataclasses import replace
+
+from fdrnn.datasets import DataDescription, is_path
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.sampler import draw
 from fdrnn.search.design.space import Configuration
@@ -27,7 +29,8 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     definition
         The study's definition.
     data
-        The description of its data set.
+        The description of its data set. A study in the store keeps its data file's path where
+        another file has the same content.
 
     Returns
     -------
@@ -46,6 +49,8 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     """
     definition.require_data(data)
     study = store.find(definition.name)
+    if study is not None and _has_moved(study, definition, data):
+        definition = replace(definition, data=study.definition.data)
     if study is None or _extension(study, definition) != study.definition:
         with store.database.exclusive():
             _create_or_extend(store, definition, data)
@@ -54,6 +59,12 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     requeue_expired(store.database, study.study_id)
     Mirror(study).sync()
     return study
+
+
+def _has_moved(study: Study, definition: StudyDefinition, data: DataDescription) -> bool:
+    """Return whether the data file has another path than in the store, and the same content."""
+    paths = is_path(definition.data) and is_path(study.definition.data)
+    return paths and data.fingerprint == study.data.fingerprint
 
 
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:

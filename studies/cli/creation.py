@@ -12,6 +12,7 @@ import typer
 from fdrnn.datasets import DataDescription, load
 from fdrnn.search import (
     Store,
+    Study,
     StudyDefinition,
     create_study,
     find_store,
@@ -115,7 +116,43 @@ def _create(store: Store, definitions: Definitions, data: DataDescription | None
     if data is None:
         typer.echo(f"{what}, all have ended", err=True)
         return
-    refresh_notes([create_study(store, definition, data) for definition in definitions])
+    refresh_notes([_created(store, definition, data) for definition in definitions])
     typer.echo(what, err=True)
     if data.note:
         typer.echo(f"{data.title}: {data.note}", err=True)
+
+
+def _created(store: Store, definition: StudyDefinition, data: DataDescription) -> Study:
+    """Create or extend a study; say what an extension changes and which results it takes away."""
+    before = store.find(definition.name)
+    if before is None:
+        return create_study(store, definition, data)
+    n_finished = before.progress().finished
+    study = create_study(store, definition, data)
+    if changes := _changes(before.definition, study.definition):
+        n_again = n_finished - study.progress().finished
+        again = f"{n_again} finished trial{'s are' if n_again > 1 else ' is'} trained further and "
+        again += f"{'have' if n_again > 1 else 'has'} no result until then"
+        typer.echo(
+            f"study {study.name} is extended: {', '.join(changes)}"
+            f"{f'; {again}' if n_again > 0 else ''}",
+            err=True,
+        )
+    return study
+
+
+def _changes(before: StudyDefinition, after: StudyDefinition) -> list[str]:
+    """Return what an extension can change, as ``"max_epochs 30 instead of 3"``."""
+
+    def values(definition: StudyDefinition) -> dict[str, object]:
+        training, halving = definition.training, definition.halving
+        return {
+            "n_trials": definition.n_trials,
+            "repeats": definition.repeats,
+            "max_epochs": training.max_epochs,
+            "patience": training.patience,
+            "halving": "none" if halving is None else f"at {[*halving.rungs]}, keep {halving.keep}",
+        }
+
+    old, new = values(before), values(after)
+    return [f"{key} {new[key]} instead of {old[key]}" for key in new if new[key] != old[key]]

@@ -20,6 +20,12 @@ def test_home_and_relative_paths_become_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert user_path("~/music") == Path("/home/ada/music")
     assert user_path("music.npz") == tmp_path / "music.npz"
+    (tmp_path / "below").mkdir()
+    assert user_path("below/../music.npz") == tmp_path / "music.npz"
+    # By way of a link, the folder above is another one.
+    (tmp_path / "below" / "deep").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "below" / "deep")
+    assert user_path("link/../music.npz") == tmp_path / "link" / ".." / "music.npz"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,20 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert "starts" not in log
 
 
+def test_an_extension_says_what_it_changes_and_which_results_it_takes(
+    start: Start, fdrnn: Run, study_file: Path
+) -> None:
+    run = start("run", study_file, "--trials", "1", "--epochs", "1")
+    assert run.wait(timeout=LIMIT_S) == 0
+    extended = fdrnn("study", "create", study_file, "--trials", "2", "--epochs", "2")
+    assert (
+        "study mine is extended: n_trials 2 instead of 1, max_epochs 2 instead of 1; 1 finished "
+        "trial is trained further and has no result until then"
+    ) in extended.stderr
+    again = fdrnn("study", "create", study_file, "--trials", "2", "--epochs", "2")
+    assert "extended" not in again.stderr
+
+
 def test_several_studies_are_trained_one_after_the_other(
     start: Start, error_line: Callable[..., str], study_file: Path, tmp_path: Path, url: str
 ) -> None:

@@ -43,6 +43,17 @@ def test_more_trials_extend_and_fewer_are_refused(store: Store, fake: ModuleType
     assert len(store.study("noise").trials()) == 8
 
 
+def test_the_same_data_at_another_path_are_the_same(store: Store, fake: ModuleType) -> None:
+    here, there = (replace(fake.definition(), data=f"/{place}/noise.npz") for place in "ab")
+    first = create_study(store, here, fake.DATA)
+    assert create_study(store, there, fake.DATA) == first
+    longer = replace(there, n_trials=9)
+    extended = create_study(store, longer, fake.DATA)
+    assert (extended.definition.n_trials, extended.definition.data) == (9, "/a/noise.npz")
+    with pytest.raises(StudyConflictError, match=r"data: here '/b/noise.npz', in the store '/a/"):
+        create_study(store, there, replace(fake.DATA, fingerprint="0" * 64))
+
+
 def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(), replace(fake.DATA, fingerprint="f" * 64))
     other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=3))
