@@ -64,6 +64,7 @@ _DATA_SETS = {
 _OURS = {
     "FD": "",
     "FD, wide": "-wide",
+    "FD, mixed": "-mixed",
     "plain": "-plain",
     "RNN-NADE": "-nade-plain",
     "FD-RNN-NADE": "-nade",
