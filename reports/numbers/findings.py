@@ -6,10 +6,13 @@ What a command prints, what it writes into files and the dashboard's note are ma
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
+from fdrnn.datasets import is_path
 from fdrnn.reports.errors import NothingToReportError
 from fdrnn.reports.numbers.comparison import Comparison, comparisons
 from fdrnn.reports.numbers.evidence import Evidence, read
@@ -91,5 +94,23 @@ def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:
             "the store holds no study; `fdrnn run STUDY` or `fdrnn study create STUDY` makes "
             "one, --storage or FDRNN_STORAGE names another store"
         )
+    studies = _with_distinct_titles(studies)
     rows = table1(studies.values())
     return Findings(rows, {row.study: studies[row.study] for row in rows})
+
+
+def _with_distinct_titles(studies: Mapping[str, Evidence]) -> dict[str, Evidence]:
+    """Put a folder's name before those of different data files with one name."""
+    paths: dict[str, dict[str, str]] = defaultdict(dict)
+    for study in studies.values():
+        paths[study.data.title].setdefault(study.data.fingerprint, study.definition.data)
+
+    def renamed(study: Evidence) -> Evidence:
+        title = study.data.title
+        path = paths[title][study.data.fingerprint]
+        if len(paths[title]) == 1 or not is_path(path):
+            return study
+        data = replace(study.data, title=f"{Path(path).parent.name}/{title}")
+        return replace(study, study=replace(study.study, data=data))
+
+    return {name: renamed(study) for name, study in studies.items()}

@@ -66,3 +66,18 @@ def test_the_other_plan_has_the_same_data(findings: Findings) -> None:
         for name, one in findings.studies.items()
     }
     assert Findings(findings.rows, others).other_plan(study) is None
+
+
+def test_data_files_of_one_name_are_told_apart_by_their_folders(
+    fd: Evidence, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    for folder, fingerprint in (("fold-1", "1"), ("fold-2", "2"), ("copy", "2")):
+        definition = replace(fd.definition, name=folder, data=f"/music/{folder}/notes.npz")
+        data = replace(fd.data, title="notes.npz", fingerprint=fingerprint * 64)
+        create_study(store, definition, data)
+    titles = {row.study: row.title for row in read_evidence(store).rows}
+    two = "fold-2/notes.npz"
+    assert titles == {"fold-1": "fold-1/notes.npz", "fold-2": two, "copy": two}
+    (alone,) = read_evidence(store, ["fold-1"]).rows
+    assert alone.title == "notes.npz"
