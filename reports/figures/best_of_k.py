@@ -289,7 +289,9 @@ def _draw(curves: Sequence[_Curve], target: float | None, label: str) -> Drawing
         values.append(target)
     margin = 0.06 * (max(values) - min(values)) or 0.1
     above.set_ylim(min(values) - margin, max(values) + margin)
-    above.set_xlim(1, max(2, *(curve.table["k"].iloc[-1] for curve in curves)))
+    # The dot of a curve of one point needs room beside it; a line begins on the edge.
+    room = 0.5 if any(len(curve.table) == 1 for curve in curves) else 0.0
+    above.set_xlim(1 - room, max(curve.table["k"].iloc[-1] for curve in curves) + room)
     below.set_xlim(left=0)
     style.count_axis(above.xaxis)
     above.set_xlabel("draws k")

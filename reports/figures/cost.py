@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as Drawing
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.text import plural
 
 _MARKERS = ("o", "s", "^", "D", "v")
 _COLORS = (style.GREY, style.PURPLE, style.GREEN, style.BLUE, style.INK)
@@ -38,7 +39,7 @@ def figure(evidence: Evidence) -> Figure | None:
     hours = table["minutes"].sum() / 60
     median = table["n_epochs"].median()
     summary = (
-        f"{len(table)} trials took {_hours(hours)} in all, a trial {_minutes(table)} and "
+        f"{plural(len(table), 'trial')} took {_hours(hours)} in all, a trial {_minutes(table)} and "
         f"{median:.0f} epochs in the median."
     )
     return Figure(

@@ -18,6 +18,7 @@ from fdrnn.reports.numbers.decomposition import (
     total_norms,
 )
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.text import plural
 
 _COLORS = {"W_in": style.PURPLE, "W_rec": style.BLUE, "W_out": style.GREEN}
 _LINES = {"W_in": ":", "W_rec": "-", "W_out": "--"}
@@ -131,7 +132,7 @@ def _draw_signs(axes: Axes, selected: pd.DataFrame, units: str) -> None:
 def _vanishing(evidence: Evidence) -> Figure:
     norms = total_norms(evidence.curves)
     selected = norms[norms["config_index"] == evidence.selected].reset_index(drop=True)
-    n_trials = norms["config_index"].nunique()
+    trials = plural(norms["config_index"].nunique(), "trial")
     ordered = selected.sort_values("loss_gradient")
     least, most = ordered.iloc[0], ordered.iloc[-1]
     both, with_nll = rank_correlation(selected), rank_correlation(selected, "train_nll")
@@ -147,7 +148,7 @@ def _vanishing(evidence: Evidence) -> Figure:
         caption=(
             "Norm of the regulariser's gradient, all weight matrices together, against that of the "
             "training loss's on the same minibatch (left) and against the training NLL (right), a "
-            f"point per epoch of {n_trials} trials. {finding}. The selected trial is coloured, "
+            f"point per epoch of {trials}. {finding}. The selected trial is coloured, "
             "its first epoch a square and its last a triangle. On the dashed line both norms are "
             "equal, as they are at any minimum of what is trained, their sum, unless both vanish. "
             "With minibatches and momentum no minimum is reached, and with drawn activations "

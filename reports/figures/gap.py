@@ -9,6 +9,10 @@ from matplotlib.figure import Figure as Drawing
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.text import plural
+
+_PANELS = (["train", "valid"], ["valid_masked", "test"])
+_OF_SELECTED = " or, where that is higher, at the selected trial's NLL"
 
 
 def figure(evidence: Evidence) -> Figure | None:
@@ -18,6 +22,9 @@ def figure(evidence: Evidence) -> Figure | None:
         return None
     best = table.iloc[0]
     padding = evidence.definition.training.padding
+    n_trials = plural(len(table), "trial")
+    is_raised = any(_top(table[columns]) > style.nll_top(table[columns]) for columns in _PANELS)
+    end = f"{style.NLL_TOP_WORDS}{_OF_SELECTED if is_raised else ''}"
     test = "unknown" if pd.isna(best["test"]) else f"{best['test']:.2f}"
     finding = (
         f"The selected trial {int(best['config_index'])}: training {best['train']:.2f}, validation "
@@ -31,12 +38,18 @@ def figure(evidence: Evidence) -> Figure | None:
             f"{finding} Left: training and validation NLL at each trial's best epoch, under the "
             "study's padding rule; the training NLL is the mean over the epoch's updates, at the "
             "parameters before each. Right: validation without prepended zeros, and pooled test "
-            f"NLL. {len(table)} trials in the order of their validation NLL, the selected one "
-            f"first. A panel ends at {style.NLL_TOP_WORDS}; what lies above is not shown."
+            f"NLL. {n_trials} in the order of their validation NLL, the selected one "
+            f"first. A panel ends at {end}; what lies above is not shown."
         ),
-        alt=f"Dot plots of training, validation and test NLL of {len(table)} trials. {finding}",
+        alt=f"Dot plots of training, validation and test NLL of {n_trials}. {finding}",
         draw=lambda: _draw(table),
     )
+
+
+def _top(values: pd.DataFrame) -> float:
+    """Return where a panel ends; the selected trial, the first row, is below it."""
+    _, of_selected = style.finite_range(values.iloc[0])
+    return max(style.nll_top(values), of_selected)
 
 
 def _draw(table: pd.DataFrame) -> Drawing:
@@ -67,10 +80,10 @@ def _draw(table: pd.DataFrame) -> Drawing:
                 label=label,
                 rasterized=dense,
             )
-        values = table[[one, other]].to_numpy(float)
+        values = table[[one, other]]
         # None may be known, as where the test data overflow.
-        if np.isfinite(values).any():
-            style.limit_nll(axes, values, style.nll_top(values))
+        if np.isfinite(values.to_numpy(float)).any():
+            style.limit_nll(axes, values, _top(values))
         style.count_axis(axes.xaxis)
         axes.set_xlabel("trials by validation NLL")
         style.legend_above(axes, "split")

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure as Drawing
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.text import plural
 
 
 def learning_curves(evidence: Evidence) -> Figure:
     """Return the figure of training and validation NLL over epochs."""
-    n_trials, best = evidence.curves["config_index"].nunique(), evidence.best
-    alt = f"Line plots of training and validation NLL over epochs of {n_trials} trials."
+    trials, best = plural(evidence.curves["config_index"].nunique(), "trial"), evidence.best
+    alt = f"Line plots of training and validation NLL over epochs of {trials}."
     if best is not None:
         alt += (
             f" The selected trial {evidence.selected} reaches its lowest validation NLL, "
@@ -27,7 +28,7 @@ def learning_curves(evidence: Evidence) -> Figure:
         title="Learning curves",
         caption=(
             f"Training NLL (mean over the epoch's updates) and validation NLL (at its end) of "
-            f"{n_trials} trials, padding {evidence.definition.training.padding}; {_key(evidence)} "
+            f"{trials}, padding {evidence.definition.training.padding}; {_key(evidence)} "
             f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL."
         ),
         alt=alt,
@@ -38,7 +39,7 @@ def learning_curves(evidence: Evidence) -> Figure:
 def radius_curves(evidence: Evidence) -> Figure:
     """Return the figure of the spectral radius of W_rec over epochs."""
     curves = evidence.curves
-    n_trials = curves["config_index"].nunique()
+    trials = plural(curves["config_index"].nunique(), "trial")
     is_selected = curves["config_index"] == evidence.selected
     radius = curves.loc[is_selected, "spectral_radius"].dropna().to_numpy()
     selected = (
@@ -51,10 +52,10 @@ def radius_curves(evidence: Evidence) -> Figure:
         name=f"{evidence.name}-spectral-radius",
         title="Spectral radius of the recurrent weights",
         caption=(
-            f"Spectral radius of W_rec at the end of each epoch, {n_trials} trials, logarithmic "
+            f"Spectral radius of W_rec at the end of each epoch, {trials}, logarithmic "
             f"scale; {_key(evidence)}"
         ),
-        alt=f"Line plot of the spectral radius of W_rec of {n_trials} trials: {selected}.",
+        alt=f"Line plot of the spectral radius of W_rec of {trials}: {selected}.",
         draw=lambda: _draw_radius(evidence),
     )
 

@@ -216,7 +216,8 @@ def typeset(text: str) -> str:
 
 def count_axis(axis: Axis) -> None:
     """Put ticks of an axis of counts at whole numbers."""
-    axis.set_major_locator(MaxNLocator(integer=True))
+    # By default a locator that finds a single whole number puts ticks between them.
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def log_ticks(axis: Axis) -> None:

@@ -222,6 +222,17 @@ def test_a_curve_that_begins_below_the_paper_s_number_says_where_it_begins(fd: E
     assert f"from {k} draws on, where the curve begins, the expected test NLL" in figure.caption
 
 
+def test_the_dot_of_a_single_draw_lies_inside_the_axes(fd: Evidence) -> None:
+    one = replace(fd, trials=fd.trials[fd.trials["config_index"] == fd.selected])
+    figure = best_of_k.figure(one)
+    assert figure is not None
+    for axes in drawn(figure.draw).axes:
+        (dot,) = (line for line in axes.lines if line.get_marker() == "o")
+        ((x, y),) = axes.transAxes.inverted().transform(axes.transData.transform(dot.get_xydata()))
+        assert 0.04 < x < 0.96
+        assert 0.02 < y < 0.98
+
+
 def test_a_plan_without_an_outcome_is_left_out(fd: Evidence) -> None:
     waiting = fd.trials.assign(state="waiting", test_nll_pooled=np.nan)
     figure = best_of_k.figure(fd, None, replace(halved(fd), trials=waiting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,40 @@ def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     left, right = drawn(figure.draw).axes
     np.testing.assert_array_equal(lines(left, "training")[0].get_ydata(), table["train"])
     np.testing.assert_array_equal(lines(right, "test")[0].get_ydata(), table["test"])
+
+
+@pytest.mark.parametrize("n_trials", [1, 2, 3])
+def test_the_selected_trial_is_inside_the_gap_s_panels(fd: Evidence, n_trials: int) -> None:
+    """The 85 % quantile of a few values is below the highest, which may be the selected trial's."""
+    kept = [fd.selected, *fd.best_epochs["config_index"][1:n_trials]]
+    few = replace(fd, trials=fd.trials[fd.trials["config_index"].isin(kept)])
+    best = few.best_epochs.iloc[0]
+    figure = gap.figure(few)
+    assert figure is not None
+    for axes, columns in zip(
+        drawn(figure.draw).axes, (["train", "valid"], ["valid_masked", "test"]), strict=True
+    ):
+        low, high = axes.get_ylim()
+        assert low < best[columns].min()
+        assert best[columns].max() < high
+    noun = "trial" if n_trials == 1 else "trials"
+    assert f" {n_trials} {noun} in the order" in figure.caption
+    assert figure.alt.split(". ")[0].endswith(f"of {n_trials} {noun}")
+    if n_trials == 1:
+        assert "or, where that is higher, at the selected trial's NLL" in figure.caption
+
+
+def test_the_gap_s_panels_of_many_trials_end_at_the_quantile(fd: Evidence) -> None:
+    figure = gap.figure(fd)
+    assert figure is not None
+    assert "A panel ends at the 85% quantile; what lies above" in figure.caption
+
+
+def test_a_single_trial_is_one_trial(fd: Evidence) -> None:
+    one = replace(fd, trials=fd.trials[fd.trials["config_index"] == fd.selected])
+    for figure in (cost.figure(one), learning.learning_curves(one), learning.radius_curves(one)):
+        assert figure is not None
+        assert "1 trials" not in figure.caption + figure.alt
 
 
 def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:

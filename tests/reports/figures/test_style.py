@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from fdrnn.reports.figures import learning, style
 from fdrnn.reports.numbers.evidence import Evidence
@@ -62,3 +63,13 @@ def test_lines_stand_out_from_both_papers() -> None:
     for color in colors:
         for paper in ("#ffffff", "#14181c"):
             assert contrast(color, paper) >= 3, (color, paper)
+
+
+@pytest.mark.parametrize(("ends", "ticks"), [((0.9, 1.1), [1]), ((0.9, 2.1), [1, 2])])
+def test_an_axis_of_counts_has_whole_ticks_alone(
+    ends: tuple[float, float], ticks: list[int]
+) -> None:
+    _, ((axes,),) = style.new_figure()
+    style.count_axis(axes.xaxis)
+    axes.set_xlim(*ends)
+    assert [tick for tick in axes.get_xticks() if ends[0] <= tick <= ends[1]] == ticks
