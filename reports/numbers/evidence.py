@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +28,7 @@ from fdrnn.search import (
     TrialState,
     selected_trial,
 )
+from fdrnn.search.design.rules import SEARCHABLE
 from fdrnn.search.design.space import Space
 
 
@@ -99,6 +101,18 @@ class Evidence:
             parameter.name: value
             for parameter, value in values.items()
             if parameter.when is None or not pd.isna(value)
+        }
+
+    def given_settings(self, names: Iterable[str]) -> dict[str, object]:
+        """Return the training settings among some names that all trials of the study share.
+
+        A table of several studies has them in the rows of settings that another study draws.
+        """
+        training = self.definition.training
+        return {
+            name: getattr(training, name)
+            for name in names
+            if name in SEARCHABLE and name not in self.space.names
         }
 
     @cached_property

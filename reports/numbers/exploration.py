@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from fdrnn.reports.numbers.evidence import Evidence, difference
 from fdrnn.reports.numbers.names import having, in_order, label, network, numeric_order, value_text
 from fdrnn.reports.numbers.symbols import unicode
-from fdrnn.search import Choices
+from fdrnn.search import Choices, StudyDefinition
 from fdrnn.search.design.space import Parameter
 
 _POINTS_IN_ALL = 100_000
@@ -28,50 +28,62 @@ def exploration(studies: Sequence[Evidence]) -> dict[str, Any]:
     -------
     dict
         ``parameters``: of all studies, each with ``name``, ``label`` and either ``choices``, as
-        printed and in numeric order, or ``log``. ``studies``: ``name``, ``network``, ``data``,
+        printed and in numeric order, or ``log``; a training setting that one study draws has the
+        value of all trials in the others. ``studies``: ``name``, ``network``, ``data``,
         ``selected``, ``settings`` (pairs of name and text) and ``trials``, each with its numbers,
         ``values`` by parameter, and ``curve``: lists of epochs, training and validation NLL, evenly
         thinned. ``pairs``: for two studies tested on the same sequences, their positions, the
         test NLL of the first minus the second's, and the ends of its interval.
     """
     parameters = _parameters(studies)
+    names = [one["name"] for one in parameters]
     ranges = {one["name"] for one in parameters if "log" in one}
     n_points = _POINTS_IN_ALL // max(1, sum(len(one.trials) for one in studies))
     n_points = min(max(n_points, _LEAST_POINTS), _MOST_POINTS)
     return {
         "parameters": parameters,
-        "studies": [_study(one, ranges, n_points) for one in studies],
+        "studies": [_study(one, names, ranges, n_points) for one in studies],
         "pairs": list(_pairs(studies)),
     }
 
 
-def _parameters(studies: Iterable[Evidence]) -> list[dict[str, Any]]:
+def _parameters(studies: Sequence[Evidence]) -> list[dict[str, Any]]:
     found: dict[str, list[Parameter]] = {}
     for study in studies:
         for parameter in study.space.parameters:
             found.setdefault(parameter.name, []).append(parameter)
-    return [_parameter(name, found[name]) for name in in_order(found)]
+    given: dict[str, list[Any]] = {}
+    for study in studies:
+        for name, value in study.given_settings(found).items():
+            given.setdefault(name, []).append(value)
+    return [_parameter(name, found[name], given.get(name, [])) for name in in_order(found)]
 
 
-def _parameter(name: str, parameters: Sequence[Parameter]) -> dict[str, Any]:
+def _parameter(name: str, parameters: Sequence[Parameter], given: Sequence[Any]) -> dict[str, Any]:
     distributions = [one.distribution for one in parameters]
     choices = [value for one in distributions if isinstance(one, Choices) for value in one.values]
     described: dict[str, Any] = {"name": name, "label": unicode(label(name))}
     ranges = [one for one in distributions if not isinstance(one, Choices)]
     if ranges:
-        return described | {"log": all(one.log for one in ranges)}
-    texts = dict.fromkeys(value_text(name, value) for value in choices)
+        # A logarithmic axis has no zero, which is a setting's value for "off".
+        is_positive = all(value > 0 for value in given)
+        return described | {"log": is_positive and all(one.log for one in ranges)}
+    texts = dict.fromkeys(value_text(name, value) for value in (*choices, *given))
     return described | {"choices": sorted(texts, key=numeric_order)}
 
 
-def _study(evidence: Evidence, ranges: set[str], n_points: int) -> dict[str, Any]:
+def _study(
+    evidence: Evidence, names: Sequence[str], ranges: set[str], n_points: int
+) -> dict[str, Any]:
     definition = evidence.definition
     curves = dict(list(evidence.curves.groupby("config_index")))
     values = {one.name: having(evidence.trials, one)[one.name] for one in evidence.space.parameters}
+    given = evidence.given_settings(names)
     valid = definition.training.valid_nll_column
 
     def trial(position: Any, row: Any) -> dict[str, Any]:
         drawn = {name: column[position] for name, column in values.items() if position in column}
+        drawn |= given
         return {
             "trial": int(row.config_index),
             "state": "diverged" if row.diverged else str(row.state),
@@ -95,13 +107,12 @@ def _study(evidence: Evidence, ranges: set[str], n_points: int) -> dict[str, Any
         "network": network(definition.variant, definition.output),
         "data": evidence.data.title,
         "selected": evidence.selected,
-        "settings": _settings(evidence),
+        "settings": _settings(definition, given),
         "trials": [trial(position, row) for position, row in rows],
     }
 
 
-def _settings(evidence: Evidence) -> list[tuple[str, str]]:
-    definition = evidence.definition
+def _settings(definition: StudyDefinition, given: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings = {
         "space": definition.space.name,
         "seed": definition.seed,
@@ -110,7 +121,7 @@ def _settings(evidence: Evidence) -> list[tuple[str, str]]:
     training = {
         name: value
         for name, value in vars(definition.training).items()
-        if name not in definition.space.names
+        if name not in definition.space.names and name not in given
     }
     return [(name.replace("_", " "), f"{value}") for name, value in (settings | training).items()]
 

@@ -40,12 +40,21 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
         if not published.fast_dropout_final_layer:
             del values["dropout_hidden_to_output"]
         columns["Paper: FD"] = values
-    columns |= {_heading(study): study.hyperparameters for study in studies}
+    drawn = {_heading(study): study.hyperparameters for study in studies}
+    columns |= drawn
     names = in_order(name for column in columns.values() for name in column)
+    given = [study.given_settings(names) for study in studies]
+    for title, values in zip(drawn, given, strict=True):
+        columns[title] = drawn[title] | values
     printed = {title: _cells(column, names) for title, column in columns.items()}
     fixed = [study.name for study in studies if study.space.fixed]
     are_fixed = len(fixed) == len(studies)
     notes = [] if are_fixed else ["Selected by the validation NLL."]
+    if any(given):
+        paper = "" if published is None else "; the paper's Table 3 has none"
+        notes.append(
+            f"A training setting that a study does not draw is the one of all its trials{paper}."
+        )
     if fixed:
         notes.append(f"Given by the study, neither drawn nor selected: {', '.join(fixed)}.")
     what = "hyperparameters" if are_fixed else "selected hyperparameters"

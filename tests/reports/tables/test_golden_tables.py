@@ -19,7 +19,7 @@ from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.numbers.names import LABELS
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.tables import table2, table3
-from fdrnn.search import SPACES, TABLE_3, Store
+from fdrnn.search import SPACES, TABLE_3, Space, Store
 
 STUDIES = ("golden-fd", "golden-plain")
 
@@ -156,6 +156,19 @@ def test_table_3(fd: Evidence, plain: Evidence, sql: sqlite3.Connection) -> None
     assert cells["dropout: hidden to hidden"][2] == "-"
     limit = of_plain["max_incoming"]
     assert cells["incoming connections (nu)"][2] == ("no limit" if limit is None else str(limit))
+
+
+def test_table_3_has_the_settings_that_another_study_draws(fd: Evidence, plain: Evidence) -> None:
+    space = Space.from_mapping({"extends": "table2-wide", "batch_size": [9, 54]}, "fast_dropout")
+    study = replace(fd.study, definition=replace(fd.definition, space=space))
+    drawing = replace(fd, study=study, trials=fd.trials.assign(batch_size=54))
+    (table,) = table3.tables([drawing, plain])
+    (row,) = (row for row in table.rows if row[0] == "chunks per minibatch")
+    assert row[1:] == ("-", "54", "27")
+    note = "A training setting that a study does not draw is the one of all its trials"
+    assert f"{note}; the paper's Table 3 has none." in table.notes
+    (table,) = table3.tables([fd, plain])
+    assert not any(note in one for one in table.notes)
 
 
 def test_the_paper_s_table_3() -> None:

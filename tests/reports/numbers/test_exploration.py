@@ -1,0 +1,51 @@
+"""The interactive part's data: trials, their values, and the settings of studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.exploration import exploration
+from fdrnn.search import Space
+
+
+def drawing(fd: Evidence, setting: str, distribution: Any, values: list[Any]) -> Evidence:
+    """Return a study that also draws a training setting."""
+    space = Space.from_mapping({"extends": "table2-wide", setting: distribution}, "fast_dropout")
+    definition = replace(fd.definition, name="drawing", space=space)
+    trials = fd.trials.assign(**{setting: values})
+    return replace(fd, study=replace(fd.study, definition=definition), trials=trials)
+
+
+def test_a_setting_that_another_study_draws_has_the_study_s_own_value(
+    fd: Evidence, plain: Evidence
+) -> None:
+    drawn = drawing(fd, "batch_size", [9, 54], [9, 54] * 4)
+    found = exploration([drawn, plain])
+    (parameter,) = (one for one in found["parameters"] if one["name"] == "batch_size")
+    assert parameter["choices"] == ["9", "27", "54"]
+    one, other = found["studies"]
+    assert [trial["values"]["batch_size"] for trial in one["trials"]] == ["9", "54"] * 4
+    assert {trial["values"]["batch_size"] for trial in other["trials"]} == {"27"}
+    for study in (one, other):
+        assert "batch size" not in dict(study["settings"])
+    (alone,) = exploration([plain])["studies"]
+    assert dict(alone["settings"])["batch size"] == "27"
+    assert "batch_size" not in alone["trials"][0]["values"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "range_", "is_log"),
+    [("max_incoming_in_out", [1, 8], False), ("batch_size", [8, 64], True)],
+)
+def test_an_axis_with_a_setting_of_zero_is_not_logarithmic(
+    fd: Evidence, plain: Evidence, setting: str, range_: list[int], is_log: bool
+) -> None:
+    drawn = drawing(fd, setting, {"int": range_, "log": True}, [8] * 8)
+    for studies, expected in (([drawn], True), ([drawn, plain], is_log)):
+        found = exploration(studies)
+        (parameter,) = (one for one in found["parameters"] if one["name"] == setting)
+        assert parameter["log"] is expected
