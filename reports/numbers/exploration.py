@@ -14,6 +14,7 @@ from fdrnn.reports.numbers.evidence import Evidence, difference
 from fdrnn.reports.numbers.names import having, in_order, label, network, numeric_order, value_text
 from fdrnn.reports.numbers.symbols import unicode
 from fdrnn.search import Choices, StudyDefinition
+from fdrnn.search.design.halving import Halving
 from fdrnn.search.design.space import Parameter
 
 _POINTS_IN_ALL = 100_000
@@ -117,13 +118,26 @@ def _settings(definition: StudyDefinition, given: Mapping[str, Any]) -> list[tup
         "space": definition.space.name,
         "seed": definition.seed,
         "output": definition.output,
+        "n_trials": definition.n_trials,
+        "repeats": definition.repeats,
+        "halving": _halving(definition.halving),
     }
     training = {
         name: value
         for name, value in vars(definition.training).items()
         if name not in definition.space.names and name not in given
     }
-    return [(name.replace("_", " "), f"{value}") for name, value in (settings | training).items()]
+    return [(name.replace("_", " "), _text(value)) for name, value in (settings | training).items()]
+
+
+def _halving(halving: Halving | None) -> str:
+    if halving is None:
+        return "none"
+    return f"keeps {halving.keep:g} after epochs {_text(halving.rungs)}"
+
+
+def _text(value: Any) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else f"{value}"
 
 
 def _curve(curve: pd.DataFrame | None, valid: str, n_points: int) -> list[list[Any]]:

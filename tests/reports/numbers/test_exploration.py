@@ -9,7 +9,8 @@ import pytest
 
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.exploration import exploration
-from fdrnn.search import Space
+from fdrnn.search import Space, StudyDefinition
+from fdrnn.search.design.halving import Halving
 
 
 def drawing(fd: Evidence, setting: str, distribution: Any, values: list[Any]) -> Evidence:
@@ -49,3 +50,25 @@ def test_an_axis_with_a_setting_of_zero_is_not_logarithmic(
         found = exploration(studies)
         (parameter,) = (one for one in found["parameters"] if one["name"] == setting)
         assert parameter["log"] is expected
+
+
+def settings(fd: Evidence, definition: StudyDefinition) -> dict[str, str]:
+    found = exploration([replace(fd, study=replace(fd.study, definition=definition))])
+    return dict(found["studies"][0]["settings"])
+
+
+def test_settings_are_all_that_two_studies_may_differ_in(fd: Evidence) -> None:
+    training = replace(fd.definition.training, record=("test_nll", "recurrent_norm"))
+    changed = replace(
+        fd.definition, training=training, n_trials=9, repeats=3, halving=Halving((2, 4), 0.25)
+    )
+    plain = replace(fd.definition, training=replace(training, record=()))
+    one, other = (settings(fd, definition) for definition in (changed, plain))
+    for name, *expected in (
+        ("n trials", "9", "8"),
+        ("repeats", "3", "0"),
+        ("halving", "keeps 0.25 after epochs 2, 4", "none"),
+        ("record", "test_nll, recurrent_norm", "none"),
+        ("seed", "2013", "2013"),
+    ):
+        assert [one[name], other[name]] == expected, name
