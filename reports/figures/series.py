@@ -48,7 +48,16 @@ def draw(samples: Samples, data: DataDescription) -> Figure:
         _draw(right, samples.sample[:, column], 1, VERMILLION, "sample")
         right.axvline(origin.n_given + 0.5, color=INK, linewidth=1.0, linestyle="--")
         left.set_ylabel(f"column {column}")
-    grid[0, 0].legend(loc="upper right", fontsize="small", title="frames")
+    # The left panel's title and its legend are too wide for one line.
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
+        fontsize="small",
+        frameon=False,
+        ncols=len(labels),
+    )
     grid[0, 0].set_title(f"{data.title}: excerpt", loc="left", fontsize="medium", parse_math=False)
     given = plural(origin.n_given, "given step")
     title = f"Sample of trial {samples.config_index} after {given}"

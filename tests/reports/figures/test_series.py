@@ -72,6 +72,26 @@ def test_the_band_is_two_standard_deviations_of_the_prediction() -> None:
     assert f"{inside:.0%} of the values within 2 standard deviations" in series.alt(samples, data)
 
 
+@pytest.mark.parametrize("width", [1, MOST_COLUMNS])
+def test_the_legend_covers_neither_data_nor_titles(width: int) -> None:
+    samples, data = made(width)
+    samples = dataclasses.replace(samples, deviations=np.ones(samples.predictions.shape))
+    figure = series.draw(samples, data)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert not any(axes.get_legend() for axes in figure.axes)
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["test sequence 5", "predicted", "± 2 standard deviations"]
+    extent = legend.get_window_extent(canvas.get_renderer())
+    assert extent.x0 >= 0
+    assert extent.x1 <= figure.bbox.x1
+    for axes in figure.axes:
+        covered = axes.get_tightbbox(canvas.get_renderer())
+        assert covered is not None
+        assert not extent.overlaps(covered)
+
+
 def test_in_words() -> None:
     samples, data = made(2)
     text = series.alt(samples, data)
