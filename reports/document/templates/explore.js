@@ -3,7 +3,8 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("exploration").textContent);
-  const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#858b92"];
+  const ON_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#858b92"];
+  const ON_DARK = ["#56b4e9", "#ff9a4d", "#2fd0a0", "#f0a6cc", "#b5bbc2"];
   const HIGHEST = 0.85; // quantile of the NLL at which its axes end
   const MANY = 8; // numbers of which some are worth cutting off
   const MOST_ROWS = 100, MOST_CURVES = 200;
@@ -27,9 +28,11 @@
     brushes: new Map(), sort: "valid", descending: false, chosen: null, all: false };
 
   const root = d3.select("#explore-parts");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const colors = () => (dark.matches ? ON_DARK : ON_LIGHT);
   const NLL = new Set(["valid", "test", "masked"]);
   const color = (study) =>
-    COLORS[data.studies.findIndex((one) => one.name === study) % COLORS.length];
+    colors()[data.studies.findIndex((one) => one.name === study) % colors().length];
   const written = (value) =>
     value === null || value === undefined ? "-"
       : typeof value === "number" ? String(+value.toPrecision(4)) : value;
@@ -230,8 +233,7 @@
     };
     const line = (row) => d3.line().defined((point) => point[1] !== undefined)(
       axes.map((one) => [at(one.name), place(row, one.name)]));
-    const ends = matchMedia("(prefers-color-scheme: dark)").matches
-      ? ["#2b4a63", "#cfe9ff"] : ["#9ecae8", "#00304d"];
+    const ends = dark.matches ? ["#2b4a63", "#cfe9ff"] : ["#9ecae8", "#00304d"];
     const shade = d3.scaleSequential([top, low], d3.interpolateRgb(...ends));
     const ink = (row) => shade(Math.min(row.valid, top));
     const svg = d3.create("svg").attr("width", size.width).attr("height", size.height)
@@ -242,7 +244,7 @@
     lines.append("title").text((row) => `${title(row)}, validation NLL ${written(row.valid)}`);
     restyle = () => {
       const kept = new Set(brushed(some));
-      lines.attr("stroke", (row) => (row === shown.chosen ? COLORS[1] : ink(row)))
+      lines.attr("stroke", (row) => (row === shown.chosen ? colors()[1] : ink(row)))
         .attr("stroke-width", (row) => (row === shown.chosen ? 3 : 1.3))
         .attr("opacity", (row) => (row === shown.chosen ? 1 : kept.has(row) ? 0.75 : 0.04));
     };
@@ -299,7 +301,7 @@
       x: { label: "epoch" }, y: { label: "NLL (nats per step)", domain: [low - 0.03 * (top - low), top] },
       color: legend(some),
       marks: [
-        Plot.line(points, { ...channels, stroke: "study", strokeWidth: 1, strokeOpacity: 0.6 }),
+        Plot.line(points, { ...channels, stroke: "study", strokeWidth: 1 }),
         Plot.line(points.filter((point) => point.row === shown.chosen),
           { ...channels, stroke: "currentColor", strokeWidth: 3 }),
         Plot.tip(inside, Plot.pointer({ ...channels, title: (point) =>
@@ -354,7 +356,7 @@
       marginLeft: 55, grid: true, x: { label: `validation NLL, ${one.name}`, domain: [low, top], nice: true },
       y: { label: `validation NLL, ${other.name}`, domain: [low, top], nice: true },
       marks: [Plot.line([[low, low], [top, top]], { stroke: "currentColor", strokeDasharray: "4" }),
-        Plot.dot(inside, { ...channels, stroke: COLORS[0], r: 3.5, strokeWidth: 1.5 }),
+        Plot.dot(inside, { ...channels, stroke: colors()[0], r: 3.5, strokeWidth: 1.5 }),
         Plot.tip(inside, Plot.pointer({ ...channels, title: ({ trial, twin }) =>
           `draw ${trial.trial}\n${one.name}: ${written(trial.valid)}\n${other.name}: ${written(twin.valid)}` }))] }));
     comparisonPlot.append("p").attr("class", "note").text(
@@ -403,13 +405,17 @@
     redraw();
   }
 
-  update();
-  drawComparison();
+  function drawAll() {
+    update();
+    drawComparison();
+  }
+
+  drawAll();
   let drawnAt = width();
   addEventListener("resize", () => {
     if (width() === drawnAt) return;
     drawnAt = width();
-    update();
-    drawComparison();
+    drawAll();
   });
+  dark.addEventListener("change", drawAll);
 })();

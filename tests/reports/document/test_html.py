@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from contrast import contrast
 
 from chromium import Page, chromium
 from fdrnn.reports.artefacts import Figure, Report, Section, Table
@@ -203,6 +204,36 @@ def test_the_interactive_part(golden: Store, written: Path, browser_page: Page) 
     assert f"golden-fd minus golden-plain is {minus.value:.3f}" in difference
     assert f"{minus.low:.3f} to {minus.high:.3f}" in difference
     assert browser_page.errors == []
+
+
+def test_drawn_trials_stand_out_in_both_themes(written: Path, browser_page: Page) -> None:
+    """Lines and dots have the contrast of 3 that WCAG 2 asks of graphics."""
+    strokes = """
+        [...document.querySelectorAll('.part :is([aria-label=line], [aria-label=dot]) > *')]
+            .map(one => getComputedStyle(one)).filter(one => one.stroke.startsWith('rgb('))
+            .map(one => [one.stroke, +one.strokeOpacity])
+    """
+    drawn = []
+    for dark, paper in ((False, "#ffffff"), (True, "#14181c")):
+        theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        if dark:
+            # The page stays open while the theme changes.
+            browser_page.call("Emulation.setEmulatedMedia", features=theme)
+            browser_page.evaluate("new Promise(done => requestAnimationFrame(() => done(0)))")
+        else:
+            browser_page.open((written / "report.html").as_uri())
+        found = {(color, opacity) for color, opacity in browser_page.evaluate(strokes)}
+        assert len(found) >= 2
+        for color, opacity in found:
+            parts = [int(part) for part in re.findall(r"\d+", color)]
+            below = [int(paper[i : i + 2], 16) for i in (1, 3, 5)]
+            mixed = [
+                round(opacity * a + (1 - opacity) * b) for a, b in zip(parts, below, strict=True)
+            ]
+            seen = "#{:02x}{:02x}{:02x}".format(*mixed)
+            assert contrast(seen, paper) >= 3, (color, opacity, paper)
+        drawn.append(found)
+    assert not drawn[0] & drawn[1]
 
 
 def test_a_link_into_a_folded_study_opens_it(written: Path, browser_page: Page) -> None:

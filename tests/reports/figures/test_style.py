@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from contrast import contrast
 
 from fdrnn.reports.figures import learning, style
 from fdrnn.reports.numbers.evidence import Evidence
@@ -40,18 +41,6 @@ def test_an_axis_of_nll_ends_at_a_quantile_of_what_is_known() -> None:
 def test_symbols_are_typeset() -> None:
     text = style.typeset("sigma^2 of W_rec, $5 (nu)")
     assert text == r"$\sigma^2$ of $W_\mathrm{rec}$, \$5 ($\nu$)"
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours by WCAG 2."""
-
-    def luminance(color: str) -> float:
-        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
 
 
 def test_lines_stand_out_from_both_papers() -> None:
