@@ -27,6 +27,7 @@ def figure(evidence: Evidence) -> Figure | None:
         if len(above)
         else "None is above the chance level: the ranking may be luck."
     )
+    at_end = " No bar passes a tick at 1." if (table["chance"] == 1).any() else ""
     return Figure(
         name=f"{evidence.name}-importance",
         title="Which hyperparameters matter",
@@ -37,7 +38,7 @@ def figure(evidence: Evidence) -> Figure | None:
             "level, from shuffles of the trials' order: where none matters, a bar of any "
             "hyperparameter passes its tick in one study of twenty. "
             f"{n_repetitions(n)} bootstrap samples, {n_shuffles(n)} shuffles. A bar that does not "
-            "pass its tick may be luck."
+            f"pass its tick may be luck.{at_end}"
         ),
         alt=(
             "Bar chart of the importance of hyperparameters, largest first: "

@@ -78,8 +78,9 @@ def importance(evidence: Evidence) -> pd.DataFrame | None:
         Most important first: ``parameter``; ``importance``, its share of the sum over
         parameters; ``low`` and ``high``, the 5 % and 95 % quantile over bootstrap samples of the
         trials; ``chance``, the level that the share of any hyperparameter passes in 5 % of
-        shuffles. One that no trial has drawn has a share of 0. None with fewer than
-        `LEAST_TRIALS` such trials or where none of them has a finite validation NLL.
+        shuffles, at most 1, which no share passes. One that no trial has drawn has a share of 0.
+        None with fewer than `LEAST_TRIALS` such trials or where none of them has a finite
+        validation NLL.
     """
     if len(evidence.ranked) < LEAST_TRIALS or evidence.selected is None:
         return None
@@ -106,7 +107,8 @@ def _chance(shuffled: Floats) -> Floats:
     mean, deviation = shuffled.mean(axis=0), shuffled.std(axis=0)
     # A hyperparameter of a single value has no share, ever.
     largest = ((shuffled - mean) / np.where(deviation > 0, deviation, 1.0)).max(axis=1)
-    chance: Floats = mean + np.quantile(largest, 0.95) * deviation
+    # Where few hyperparameters share the sum, the level would be above the largest share possible.
+    chance: Floats = np.minimum(mean + np.quantile(largest, 0.95) * deviation, 1.0)
     return chance
 
 

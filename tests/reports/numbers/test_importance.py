@@ -115,6 +115,35 @@ def test_the_figure_shows_bars_intervals_and_chance(fd: Evidence) -> None:
     assert "8 finished trials" in figure.caption
 
 
+def test_the_chance_level_is_a_share(fd: Evidence) -> None:
+    """Of two hyperparameters and few trials it would be above 1, which no share passes."""
+    fixed = {name: SPACES["table3-jsb"][name].distribution.extremes[0] for name in FIXED}
+    space = Space.from_mapping({"extends": "table2-wide", **fixed}, "fast_dropout")
+    definition = replace(fd.definition, space=space)
+    random = np.random.default_rng(0)
+    rows = [
+        {name: one.hyperparameters.get(name) for name in space.names}
+        | {"config_index": one.index, "valid_nll": random.random()}
+        for one in draw(space, 5, range(8))
+    ]
+    table = pd.DataFrame(rows).assign(state="finished", diverged=False)
+    made = Evidence(replace(fd.study, definition=definition), table)
+    found = importance(made)
+    figure = importances.figure(made)
+    assert found is not None
+    assert figure is not None
+    assert found["chance"].max() == 1
+    assert figure.caption.endswith("No bar passes a tick at 1.")
+
+
+def test_a_level_below_1_needs_no_words(fd: Evidence) -> None:
+    figure = importances.figure(made_up(fd, 32, None))
+    assert figure is not None
+    assert figure.caption.endswith("A bar that does not pass its tick may be luck.")
+
+
+FIXED = [name for name in SPACES["table2-wide"].names if name not in {"decay", "step_rate"}]
+
 OWN = Space.from_mapping(
     {
         "extends": "table2-wide",
