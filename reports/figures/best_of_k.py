@@ -25,7 +25,7 @@ from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.paper import TABLE_1
-from fdrnn.reports.numbers.text import plural
+from fdrnn.reports.numbers.text import amount, plural
 from fdrnn.search import TrialState
 
 QUANTILES = (0.1, 0.9)
@@ -232,9 +232,10 @@ def _answer(table: pd.DataFrame, target: float | None, words: str) -> str:
 
 def _comparison(own: pd.DataFrame, other: _Curve) -> str:
     last = other.table.iloc[-1]
+    hours, others = (amount(table["hours"].iloc[-1]) for table in (own, other.table))
     return (
-        f" Its draws took {own['hours'].iloc[-1]:.2f} worker hours; those of {other.study.name} "
-        f"({last['k']:.0f}, {_plan(other.study)}) took {last['hours']:.2f} and give "
+        f" Its draws took {hours} worker hours; those of {other.study.name} "
+        f"({last['k']:.0f}, {_plan(other.study)}) took {others} and give "
         f"{last['mean']:.2f}."
     )
 

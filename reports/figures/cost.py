@@ -37,10 +37,10 @@ def figure(evidence: Evidence) -> Figure | None:
     if table.empty:
         return None
     hours = table["minutes"].sum() / 60
-    median = table["n_epochs"].median()
+    n_epochs, minutes = table["n_epochs"].median(), table["minutes"].median()
     summary = (
-        f"{plural(len(table), 'trial')} took {_hours(hours)} in all, a trial {_minutes(table)} and "
-        f"{median:.0f} epochs in the median."
+        f"{plural(len(table), 'trial')} took {_hours(hours)} in all, a trial "
+        f"{_in_minutes(minutes)} and {n_epochs:.0f} epochs in the median."
     )
     return Figure(
         name=f"{evidence.name}-cost",
@@ -56,12 +56,11 @@ def figure(evidence: Evidence) -> Figure | None:
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+    return f"{hours:.1f} h" if hours >= 1 else _in_minutes(60 * hours)
 
 
-def _minutes(table: pd.DataFrame) -> str:
-    median = table["minutes"].median()
-    return f"{median:.1f} min" if median >= 0.1 else f"{60 * median:.1f} s"
+def _in_minutes(minutes: float) -> str:
+    return f"{minutes:.1f} min" if minutes >= 0.1 else f"{60 * minutes:.1f} s"
 
 
 def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:

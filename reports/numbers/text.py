@@ -24,6 +24,14 @@ def number(value: float | None, style: str = ".2f") -> str:
     return MISSING if value is None or pd.isna(value) else format(value, style)
 
 
+def amount(value: float | None) -> str:
+    """Return a number to two decimals or, of a small one, to two significant digits."""
+    text = number(value)
+    if value is None or text != "0.00" or value == 0:
+        return text
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
+
+
 def span(low: float | None, high: float | None) -> str:
     """Return an interval, a dash where an end is missing."""
     return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.text import number
+from fdrnn.reports.numbers.text import amount, number
 from fdrnn.search import StudyProgress
 
 _UNKNOWN = "a machine that is not recorded"
@@ -62,7 +62,7 @@ def table(studies: Sequence[Evidence]) -> Table:
     if len(lines) > 1:
         total = data.drop(columns=["study", "seconds_per_epoch"]).sum(skipna=False).to_dict()
         lines.append({**total, "study": "all", "seconds_per_epoch": math.nan})
-    expected = [("Hours left", lambda row: number(row["hours_left"]))]
+    expected = [("Hours left", lambda row: amount(row["hours_left"]))]
     left = "Hours left: what one worker would still need, as `fdrnn study status` expects it."
     is_complete = "hours_left" not in data
     repeated = any(len(study.all_repeats) for study in studies)
@@ -76,9 +76,9 @@ def table(studies: Sequence[Evidence]) -> Table:
         numbers=[
             ("Trials", lambda row: number(row["trials"], ".0f")),
             ("Epochs", lambda row: number(row["epochs"], ".0f")),
-            ("Worker hours", lambda row: number(row["hours"])),
+            ("Worker hours", lambda row: amount(row["hours"])),
             *([] if is_complete else expected),
-            ("s/epoch", lambda row: number(row["seconds_per_epoch"])),
+            ("s/epoch", lambda row: amount(row["seconds_per_epoch"])),
         ],
         notes=(
             f"{counted} with an epoch in the store. Worker hours: wall time of their epochs, each "

@@ -142,6 +142,12 @@ def test_cost(fd: Evidence) -> None:
     assert "8 trials" in figure.alt
 
 
+def test_seconds_are_not_rounded_to_no_minutes(fd: Evidence) -> None:
+    figure = cost.figure(replace(fd, trials=fd.trials.assign(seconds=0.5)))
+    assert figure is not None
+    assert "8 trials took 4.0 s in all, a trial 0.5 s" in figure.caption
+
+
 def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     table = fd.best_epochs
     finite = fd.finished[np.isfinite(fd.finished["valid_nll"])]

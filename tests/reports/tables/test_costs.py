@@ -48,6 +48,14 @@ def test_hours_left_are_shown_while_a_study_is_not_complete(fd: Evidence, plain:
     assert [row[column] for row in costs.table([plain, unknown]).rows] == ["0.00", "-", "-"]
 
 
+def test_a_small_study_costs_more_than_nothing(fd: Evidence) -> None:
+    trials = fd.trials.assign(n_epochs=1000, seconds=[1.0] * 7 + [2.0])
+    left = TimeLeft(seconds=None, worker_seconds=0.036, n_workers=0, n_finished=8)
+    progress = replace(fd.progress, waiting=2, time_left=left)
+    (row,) = costs.table([with_reads(fd, trials, progress=progress)]).rows
+    assert row == ("golden-fd", "8", "8000", "0.0025", "0.00001", "0.001")
+
+
 def test_a_study_before_its_first_epoch(fd: Evidence) -> None:
     trials = fd.trials.assign(state="waiting", n_epochs=0, seconds=float("nan"), machine=None)
     table = costs.table([replace(fd, trials=trials)])
