@@ -26,7 +26,8 @@ class SplitStatistics:
     n_chunks
         Chunks of training or validation; None for the test split, whose sequences stay whole.
     padding_share
-        Share of the chunks' frames that are prepended zeros, in [0, 1); None for the test split.
+        Share of the chunks' frames that are zeros of short chunks, in [0, 1); None for the test
+        split.
     notes_per_frame
         Mean number of ones in a frame; None unless the data are binary.
     lowest_feature, highest_feature

@@ -21,8 +21,8 @@ class EpochRecord:
         Mean NLL over the epoch's minibatches, under the study's padding rule, at the
         parameters of each update: with a variant's noise, without its penalty.
     valid_nll_counted, valid_nll_masked
-        Validation NLL at the end of the epoch with the prepended zeros counted (NaN where the
-        output cannot predict them), and masked.
+        Validation NLL at the end of the epoch with the zeros of short chunks counted (NaN where
+        the output cannot predict them), and masked.
     spectral_radius, spectral_radius_squared
         Spectral radius of W_rec, or of a deep transition's linear map from state to state, and of
         its elementwise square.

@@ -246,6 +246,6 @@ class TrainingSettings:
         Parameters
         ----------
         counted, masked
-            The validation NLL with the prepended zeros counted, and without.
+            The validation NLL with the zeros of short chunks counted, and without.
         """
         return counted if self.padding == "counted" else masked

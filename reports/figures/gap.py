@@ -22,6 +22,8 @@ def figure(evidence: Evidence) -> Figure | None:
         return None
     best = table.iloc[0]
     padding = evidence.definition.training.padding
+    is_front = evidence.definition.training.padding_side == "front"
+    zeros = f"{'prepended' if is_front else 'appended'} zeros"
     n_trials = plural(len(table), "trial")
     is_raised = any(_top(table[columns]) > style.nll_top(table[columns]) for columns in _PANELS)
     end = f"{style.NLL_TOP_WORDS}{_OF_SELECTED if is_raised else ''}"
@@ -37,7 +39,7 @@ def figure(evidence: Evidence) -> Figure | None:
         caption=(
             f"{finding} Left: training and validation NLL at each trial's best epoch, under the "
             "study's padding rule; the training NLL is the mean over the epoch's updates, at the "
-            "parameters before each. Right: validation without prepended zeros, and pooled test "
+            f"parameters before each. Right: validation without {zeros}, and pooled test "
             f"NLL. {n_trials} in the order of their validation NLL, the selected one "
             f"first. A panel ends at {end}; what lies above is not shown."
         ),

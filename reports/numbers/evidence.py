@@ -218,8 +218,9 @@ class Evidence:
         """NLL of each finished trial at its best epoch, the lowest validation NLL first.
 
         Columns ``config_index``, ``train`` (mean over the epoch's updates, under the study's
-        padding rule), ``valid`` (under the same rule), ``valid_masked`` (without prepended zeros)
-        and ``test`` (pooled). Trials without a finite validation NLL have no best epoch.
+        padding rule), ``valid`` (under the same rule), ``valid_masked`` (without the
+        zeros of short chunks) and ``test`` (pooled). Trials without a finite validation NLL have
+        no best epoch.
         """
         finished = self.finished[np.isfinite(self.finished["valid_nll"])]
         train = self.curves[["config_index", "epoch", "train_nll"]]

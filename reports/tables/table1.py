@@ -221,7 +221,7 @@ def _intervals(rows: Sequence[Row]) -> Table:
         ],
         notes=(
             "The validation NLL, under the study's padding rule, selected the trial; with padding "
-            "counted it averages over prepended zeros too and is lower than a test NLL.",
+            "counted it averages over the zeros of short chunks too and is lower than a test NLL.",
             f"95 %: percentile bootstrap interval over test sequences ({N_RESAMPLES:,} resamples, "
             "fixed seed). It says how much the number depends on which pieces are in the test "
             "set, and nothing of the luck of the draws.",

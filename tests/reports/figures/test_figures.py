@@ -198,6 +198,15 @@ def test_the_gap_s_panels_of_many_trials_end_at_the_quantile(fd: Evidence) -> No
     assert "A panel ends at the 85% quantile; what lies above" in figure.caption
 
 
+@pytest.mark.parametrize(("side", "zeros"), [("front", "prepended"), ("back", "appended")])
+def test_the_gap_says_where_zeros_are(fd: Evidence, side: str, zeros: str) -> None:
+    training = replace(fd.definition.training, padding_side=side)
+    study = replace(fd.study, definition=replace(fd.definition, training=training))
+    figure = gap.figure(replace(fd, study=study))
+    assert figure is not None
+    assert f"validation without {zeros} zeros, and pooled test NLL" in figure.caption
+
+
 def test_a_single_trial_is_one_trial(fd: Evidence) -> None:
     one = replace(fd, trials=fd.trials[fd.trials["config_index"] == fd.selected])
     for figure in (cost.figure(one), learning.learning_curves(one), learning.radius_curves(one)):

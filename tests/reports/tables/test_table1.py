@@ -182,3 +182,12 @@ def test_the_averages_and_the_selection_are_told() -> None:
     assert "lowest validation NLL" in notes
     assert "Pooled" in notes
     assert "* are cited" in notes
+
+
+def test_the_note_on_padding_holds_on_both_sides() -> None:
+    rows = [ROW, replace(ROW, training=f"{ROW.training}; zeros appended to short chunks")]
+    (note,) = (
+        note for table in table1.tables(rows) for note in table.notes if "it averages over" in note
+    )
+    assert "over the zeros of short chunks" in note
+    assert "prepended" not in note
