@@ -243,6 +243,7 @@ def _print(result: Benchmark) -> None:
             )
             for step in result.steps
         ],
+        n_text=2,
     )
     typer.echo(f"\nEpoch of {result.data}, B = {_BATCH_SIZE}; ms, median (least-most)")
     print_table(
@@ -262,6 +263,7 @@ def _print(result: Benchmark) -> None:
             )
             for epoch in result.epochs
         ],
+        n_text=1,
     )  # fmt: skip
     typer.echo("")
     for line in _single_figures(result):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 _PIPE_WIDTH = 400
+_LEAST_TEXT = 12
+_LONGEST_WORD = 32
+"""Limits of the width to which a column of text is narrowed beside others."""
 
 
 class CliConsole(Console):
@@ -20,10 +26,13 @@ class CliConsole(Console):
         raise BrokenPipeError
 
 
-def make_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int | None = None
-) -> Table:
-    """Return a table, whose cells of several words break into lines where the width asks for it.
+class FittedTable:
+    """A table whose cells stay whole at every width of a terminal.
+
+    Where the table is too wide, dispensable columns are left out first, then text and titles are
+    broken between words, and then the columns are split into blocks below each other, each with
+    the labels of its rows. Only a word that is wider than the terminal, or than `_LONGEST_WORD`
+    beside other columns, is broken.
 
     Parameters
     ----------
@@ -32,55 +41,102 @@ def make_table(
     rows
         Cells of each row.
     n_text
-        Number of text columns; the others are numbers, aligned to the right. None for all.
-    """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, title in enumerate(header):
-        numeric = n_text is not None and index >= n_text
-        table.add_column(
-            title,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=not any(" " in row[index] for row in rows),
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
-class FittedTable:
-    """A table of text that leaves out columns on a narrow terminal, instead of breaking cells.
-
-    Parameters
-    ----------
-    header, rows
-        As for `make_table`.
+        Number of text columns, which label the rows; the others are numbers, aligned to the right.
+        None if all are text, of which the first labels the rows.
     dispensable
         Titles of columns, the first to be left out first.
     """
 
     def __init__(
-        self, header: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str]
+        self,
+        header: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        n_text: int | None = None,
+        *,
+        dispensable: Sequence[str] = (),
     ) -> None:
-        self._columns = {title: column for column, title in enumerate(header)}
-        self._rows = rows
+        self._columns = [
+            _Column(
+                title,
+                [row[index] for row in rows],
+                is_number=n_text is not None and index >= n_text,
+                is_label=index < (1 if n_text is None else n_text),
+            )
+            for index, title in enumerate(header)
+        ]
         self._dispensable = dispensable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the columns that fit."""
-        n_left_out, table = 0, self._without(())
-        unbounded = options.update(width=_PIPE_WIDTH)
-        while (
-            n_left_out < len(self._dispensable)
-            and console.measure(table, options=unbounded).maximum > options.max_width
-        ):
-            n_left_out += 1
-            table = self._without(self._dispensable[:n_left_out])
-        yield table
+        """Draw the columns that fit, in as many blocks as they need."""
+        columns, dispensable = self._columns, list(self._dispensable)
+        while dispensable and _room(columns, options.max_width) < sum(c.widest for c in columns):
+            left_out = dispensable.pop(0)
+            columns = [column for column in columns if column.title != left_out]
+        for block in _blocks(columns, options.max_width):
+            yield _drawn(block, options.max_width)
 
-    def _without(self, titles: Sequence[str]) -> Table:
-        kept = {title: column for title, column in self._columns.items() if title not in titles}
-        return make_table(list(kept), [[row[k] for k in kept.values()] for row in self._rows])
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    cells: Sequence[str]
+    is_number: bool
+    is_label: bool
+
+    @cached_property
+    def widest(self) -> int:
+        """The width at which nothing is broken."""
+        return max(map(cell_len, (self.title, *self.cells)))
+
+    @cached_property
+    def least(self) -> int:
+        """The width that the column needs beside others."""
+        title = max(map(cell_len, self.title.split()), default=0)
+        if self.is_number:
+            return max([title, *map(cell_len, self.cells)])
+        words = [word for cell in self.cells for word in cell.split()]
+        word = min(max(map(cell_len, words), default=0), _LONGEST_WORD)
+        return max(title, word, min(self.widest, _LEAST_TEXT))
+
+
+def _room(columns: Sequence[_Column], width: int) -> int:
+    """Return the width that is left for cells: a space at each edge, three between columns."""
+    return width - 2 - 3 * (len(columns) - 1)
+
+
+def _blocks(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:
+    labels = [column for column in columns if column.is_label]
+    block = list(labels)
+    for column in columns[len(labels) :]:
+        wider = [*block, column]
+        if len(block) > len(labels) and _room(wider, width) < sum(c.least for c in wider):
+            yield block
+            wider = [*labels, column]
+        block = wider
+    yield block
+
+
+def _drawn(columns: Sequence[_Column], width: int) -> Table:
+    widths, least = [c.widest for c in columns], [c.least for c in columns]
+    room = max(_room(columns, width), len(columns))
+    if sum(least) > room:
+        # A label and one column of numbers, on a very narrow terminal: the label is broken first.
+        least = [1 if column.is_label else column.least for column in columns]
+    if sum(least) > room:
+        least = [1] * len(columns)
+    while sum(widths) > room:
+        longest = max(
+            (index for index in range(len(columns)) if widths[index] > least[index]),
+            key=widths.__getitem__,
+        )
+        widths[longest] -= 1
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, one_width in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "right" if column.is_number else "left"
+        table.add_column(column.title, justify=justify, overflow="fold", width=one_width)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    return table
 
 
 def output_console() -> Console:
@@ -96,8 +152,5 @@ def print_table(
     *,
     dispensable: Sequence[str] = (),
 ) -> None:
-    """Print a table as `make_table` makes it, or a `FittedTable`, if columns are dispensable."""
-    table = (
-        FittedTable(header, rows, dispensable) if dispensable else make_table(header, rows, n_text)
-    )
-    output_console().print(table)
+    """Print a `FittedTable` on the standard output."""
+    output_console().print(FittedTable(header, rows, n_text, dispensable=dispensable))
