@@ -30,7 +30,7 @@ from fdrnn.datasets.errors import MissingFileError, UnknownNameError
 from fdrnn.datasets.fetching import cached_file, fetch_benchmark
 from fdrnn.datasets.files import is_file, user_path
 from fdrnn.datasets.formats import SUFFIXES, read_dataset
-from fdrnn.datasets.plugins import DataSource, Registry, load_data
+from fdrnn.datasets.plugins import DataSource, PluginError, Registry, load_data
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,16 @@ class KnownDataset:
     name, title
         The name on the command line and in reports.
     origin
-        ``"folder"``, ``"cache"``, ``"download"``, ``"package"`` (made from an installed package
-        at first use), ``"generated"``, or ``"missing"`` (a folder is named, and lacks it).
+        ``"folder"``, ``"cache"``, ``"download"``, ``"package"`` (made from the music21 package
+        at first use), ``"generated"``, ``"plug-in"``, or ``"missing"`` (a folder is named, and
+        lacks it).
     path
-        The file, or for ``"missing"`` the folder; None for a download, a package and generated
-        data.
+        The file, or for ``"missing"`` the folder; None for a download, a package, generated data
+        and a plug-in.
     note
         What a report must say of it, empty for nothing.
+    package
+        The package and version of a plug-in, empty for others.
     """
 
     name: str
@@ -56,6 +59,7 @@ class KnownDataset:
     origin: str
     path: Path | None
     note: str = ""
+    package: str = ""
 
 
 class _Made(Protocol):
@@ -195,7 +199,8 @@ def fetch(name: str, *, progress: bool = False) -> Path | None:
 def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     """Return for each known data set where `load` would take it from now.
 
-    Files are not opened, so only `load` finds a damaged one.
+    Files are not opened, so only `load` finds a damaged one. Plug-ins are imported for their
+    titles; the title of a broken one is its error.
 
     Parameters
     ----------
@@ -219,11 +224,17 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
     for benchmark in BENCHMARKS.values():
         origin, path = _origin(benchmark, folder)
         known.append(KnownDataset(benchmark.name, benchmark.title, origin, path))
-    known += [
-        KnownDataset(name, f"of package {package(name)}", "package", None)
-        for name in names()[len(known) :]
-    ]
+    known += [_described_plugin(name) for name in names()[len(known) :]]
     return tuple(known)
+
+
+def _described_plugin(name: str) -> KnownDataset:
+    try:
+        title, note = _PLUGINS[name].title, _PLUGINS[name].note
+    except PluginError as error:
+        # A broken plug-in must not hide the other data sets.
+        title, note = str(error), ""
+    return KnownDataset(name, title, "plug-in", None, note, package(name) or "")
 
 
 def _origin(benchmark: Benchmark, folder: Path | None) -> tuple[str, Path | None]:

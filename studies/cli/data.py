@@ -38,6 +38,7 @@ _ORIGINS = {
     "download": "a download, at first use",
     "package": "the music21 package, parsed at first use",
     "generated": "fdrnn itself",
+    "plug-in": "the plug-in package {package}",
     "missing": "nowhere: the data folder lacks it",
 }
 _FRAMES = {
@@ -55,7 +56,15 @@ def list_(data_dir: DataDir) -> None:
     known = describe(data_dir)
     print_table(
         ("name", "data set", "comes from", "file"),
-        [(data.name, data.title, _ORIGINS[data.origin], str(data.path or "")) for data in known],
+        [
+            (
+                data.name,
+                data.title,
+                _ORIGINS[data.origin].format(package=data.package),
+                str(data.path or ""),
+            )
+            for data in known
+        ],
         dispensable=("file", "comes from"),
     )
     for data in known:

@@ -39,6 +39,7 @@ plain = brought:good
 again = brought:waves
 failing = brought:failing
 empty = brought:empty
+missing = brought:no_such_name
 """
 
 
@@ -80,8 +81,16 @@ def test_a_data_set_of_a_plugin_is_loaded_by_its_name() -> None:
     assert (loaded.name, loaded.title, loaded.note) == ("again", "Waves again", "of a plug-in")
     assert loaded.fingerprint == datasets.load("waves").fingerprint
     assert "again" in datasets.names()
-    known = {one.name: one.title for one in datasets.describe()}
-    assert known["again"] == "of package brought 1.2"
+    known = {one.name: one for one in datasets.describe()}
+    assert known["again"] == datasets.KnownDataset(
+        "again", "Waves again", "plug-in", None, "of a plug-in", "brought 1.2"
+    )
+
+
+def test_a_broken_data_set_of_a_plugin_is_described_by_its_error() -> None:
+    known = {one.name: one for one in datasets.describe()}
+    assert known["missing"].origin == "plug-in"
+    assert "cannot be imported: AttributeError" in known["missing"].title
 
 
 @pytest.mark.parametrize("key", ["variant", "output", "data"])

@@ -1,4 +1,4 @@
-"""``fdrnn data from-midi``."""
+"""``fdrnn data list`` and ``fdrnn data from-midi``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fdrnn.datasets import SPLITS, load
+from fdrnn.datasets import SPLITS, KnownDataset, load
 from fdrnn.reports.figures.midi import midi_file
+
+
+def test_a_plugin_is_listed_with_its_title_and_package(
+    fdrnn: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = KnownDataset("laps", "Laps of a race", "plug-in", None, "made up", "my-lap 0.3")
+    monkeypatch.setattr("fdrnn.studies.cli.data.describe", lambda data_dir: (known,))
+    lines = fdrnn("data", "list").stdout.splitlines()
+    assert " ".join(lines[3].split()) == "laps Laps of a race the plug-in package my-lap 0.3"
+    assert lines[-1] == "laps: made up"
 
 
 @pytest.fixture
