@@ -70,11 +70,31 @@ same command resumes; 141 the output was closed, as by `| head`.
 """
 
 
+_USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""Click's class of usage errors, which Typer does not export."""
+
+
 def _fail(message: str, code: int = 2) -> typer.Exit:
     # Where the standard error is what cannot be written, the exit code is all that can be said.
     with suppress(OSError):
         typer.echo(f"fdrnn: error: {' '.join(message.split())}", err=True)
     return typer.Exit(code)
+
+
+def _usage_line(error: Any) -> str:
+    """Return what is wrong with the command line, with the value, and whose help to read."""
+    # Imported here because NumPy comes with it.
+    from fdrnn.datasets.errors import one_line, shown  # noqa: PLC0415
+
+    # Pydantic's error has the value, which Typer's message leaves out.
+    if hasattr(error.__cause__, "errors"):
+        problem = error.__cause__.errors()[0]
+        for kind, rule in (("int", "an integer"), ("float", "a number")):
+            if problem["type"].startswith(kind):
+                return f"{error.param.opts[0]} must be {rule}, got {shown(problem['input'])}"
+    context = error.ctx
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+    return f"{one_line(error.format_message().strip().rstrip('.'))}{hint}"
 
 
 def _discard_output() -> None:
@@ -106,6 +126,8 @@ def _errors_in_one_line() -> Iterator[None]:
 
         if isinstance(error, FdrnnError):
             raise _fail(str(error), error.exit_code) from error
+        if isinstance(error, _USAGE_ERROR) and type(error).__name__ != "NoArgsIsHelpError":
+            raise _fail(_usage_line(error)) from error
         if isinstance(error, MemoryError):
             raise _fail(f"out of memory ({error_line(error)}); use smaller numbers") from error
         if isinstance(error, OSError):

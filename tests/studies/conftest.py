@@ -52,7 +52,8 @@ def fdrnn() -> Callable[..., Result]:
     """Run the command line in this process."""
 
     def run(*arguments: object, env: dict[str, str] | None = None) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
+        words = [str(argument) for argument in arguments]
+        return CliRunner().invoke(app, words, env=env, prog_name="fdrnn")
 
     return run
 
