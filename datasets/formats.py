@@ -203,8 +203,14 @@ def _npz_sequences(
     where = f"{source}: {split}"
     frames = declared.frames(_variable(variables, split, source), where, budget)
     lengths = _variable(variables, f"{split}_lengths", source)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
-        raise DataError(f"{where}_lengths must be a row of positive integers")
+    rule = f"{where}_lengths must be a row of positive integers"
+    if lengths.ndim != 1:
+        raise DataError(f"{rule}, got an array of shape {lengths.shape}")
+    # NumPy makes an empty list an array of floats; `Dataset` refuses the empty split.
+    broken = lengths < 1 if lengths.dtype.kind in "iu" else np.ones(len(lengths), bool)
+    if broken.any():
+        index = int(broken.argmax())
+        raise DataError(f"{rule}, got {shown(lengths[index].item())} at index {index}")
     require_few_sequences(len(lengths), where)
     total = sum(lengths.tolist())
     if total != len(frames):

@@ -123,8 +123,23 @@ def test_flipped_bytes_never_escape_as_another_error(small, tmp_path, suffix):
         ({"test": np.full((9, 88), np.nan)}, "0 and 1 only, found nan"),
         ({"test": np.zeros(9)}, r"of shape \(n_frames, n_features\), got \(9,\)"),
         ({"test_lengths": np.array([4, 4])}, "sum to the 9 frames of test, got 8"),
-        ({"test_lengths": np.array([9, 0])}, "positive integers"),
-        ({"test_lengths": np.array([9.0])}, "positive integers"),
+        (
+            {"test_lengths": np.array([9, 0, -1])},
+            "test_lengths must be a row of positive integers, got 0 at index 1",
+        ),
+        (
+            {"test_lengths": np.array([9.0])},
+            r"test_lengths must be a row of positive integers, got 9\.0 at index 0",
+        ),
+        (
+            {"test_lengths": np.array([[4, 5]])},
+            r"test_lengths must be a row of positive integers, got an array of shape \(1, 2\)",
+        ),
+        ({"test_lengths": []}, "sum to the 9 frames of test, got 0"),
+        (
+            {"test": np.zeros((0, 88), np.uint8), "test_lengths": []},
+            "the test split has no sequence",
+        ),
         (
             {"test": np.zeros((0, 88), np.uint8), "test_lengths": np.array([], int)},
             "the test split has no sequence",
