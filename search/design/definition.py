@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError, did_you_mean, one_line, shown
@@ -186,7 +186,8 @@ class StudyDefinition:
         _require_known(values, known, prefix="")
         missing = [key for key in known if key not in values and key not in {*_OPTIONAL, _TABLE}]
         if missing:
-            raise DefinitionError(f"{missing[0]} is missing; a study definition must set it")
+            tables = {_SPACE: values.get(_SPACE), _TABLE: training, _HALVING: halving}
+            _raise_missing(missing[0], tables)
         space = values.pop(_SPACE)
         simple = _typed(values, known, prefix="")
         _require_packages(simple, packages)
@@ -287,6 +288,14 @@ class StudyDefinition:
         ]
 
 
+def _raise_missing(key: str, tables: Mapping[str, object]) -> NoReturn:
+    """Raise the error for a missing key, which may be in a table because it is below its line."""
+    for name, table in tables.items():
+        if isinstance(table, Mapping) and key in table:
+            raise DefinitionError(f"{key} is in [{name}]; move it above the first table")
+    raise DefinitionError(f"{key} is missing; a study definition must set it")
+
+
 def _packages(definition: StudyDefinition) -> dict[str, str]:
     found = {
         "variant": VARIANTS.package(definition.variant),
@@ -359,6 +368,8 @@ def _require_known(values: Mapping[str, Any], known: Iterable[str], prefix: str)
             guess = did_you_mean(prefix + key, [prefix + name for name in known])
             if not prefix and key in _types(TrainingSettings):
                 guess = f"; did you mean {_TABLE}.{key}?"
+            elif prefix and key in _types(StudyDefinition):
+                guess = f"; move {key} above the first table"
             named = one_line(f"{prefix}{key}", 120)
             raise DefinitionError(f"unknown key {named}{guess} (known: {', '.join(known)})")
 

@@ -155,6 +155,23 @@ def test_a_missing_key_is_named(key: str) -> None:
         StudyDefinition.from_mapping(incomplete, "jsb")
 
 
+@pytest.mark.parametrize("table", ["space", "training", "halving"])
+@pytest.mark.parametrize("key", ["data", "seed"])
+def test_a_key_below_a_table_is_to_be_moved(table: str, key: str) -> None:
+    moved = mapping(space={"extends": "table2"}, training={}, halving={"first": 2})
+    moved[table][key] = moved.pop(key)
+    message = rf"^{key} is in \[{table}\]; move it above the first table"
+    with pytest.raises(DefinitionError, match=message):
+        StudyDefinition.from_mapping(moved, "jsb")
+
+
+@pytest.mark.parametrize("key", ["output", "repeats", "name"])
+def test_an_optional_key_below_a_table_is_to_be_moved(key: str) -> None:
+    moved = mapping(training={key: "x"})
+    with pytest.raises(DefinitionError, match=rf"^unknown key training.{key}; move {key} above"):
+        StudyDefinition.from_mapping(moved, "jsb")
+
+
 def test_the_nearest_variant_and_space_are_suggested() -> None:
     with pytest.raises(UnknownNameError, match="unknown variant 'plane'; did you mean 'plain'"):
         StudyDefinition.from_mapping(mapping(variant="plane"), "jsb")
