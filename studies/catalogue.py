@@ -20,8 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from fdrnn import datasets
-from fdrnn.datasets import FdrnnError, FileError, MissingFileError, UnknownNameError, user_path
-from fdrnn.datasets.files import read_file
+from fdrnn.datasets import (
+    FdrnnError,
+    FileError,
+    MissingFileError,
+    PathError,
+    UnknownNameError,
+    user_path,
+)
+from fdrnn.datasets.files import is_file, read_file
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
 from fdrnn.search.design.space import EXTENDS, Space
@@ -115,6 +122,26 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
         raise UnknownNameError("study", name_or_path, names(), hint)
     file = f"{name_or_path}{_SUFFIX}"
     return _read((files("fdrnn.studies") / file).read_bytes(), file, name_or_path, Path())
+
+
+def name_of(path: str) -> str | None:
+    """Return the name of the study or comparison in a file, None if there is no such file.
+
+    Parameters
+    ----------
+    path
+        A path, as `is_path` decides. A file that cannot be read as a definition names its study
+        by its own name.
+    """
+    try:
+        if not is_file(user_path(path)):
+            return None
+        first = find_all(path)[0]
+    except PathError:
+        return None
+    except FdrnnError:
+        return _valid_name(Path(path).name)
+    return comparison_of(first) or first.name
 
 
 def _content(path: Path) -> bytes:

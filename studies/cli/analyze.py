@@ -11,6 +11,7 @@ from fdrnn.search import Analysis, open_store
 from fdrnn.search import analyze as analyze_model
 from fdrnn.search.machine import limit_threads
 from fdrnn.studies.cli.options import DataDir, Output, Storage, StoredStudy, Trial, commands
+from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.cli.tables import print_table
 
 _HEADER = ("weights", "units", "ratio", "delta < 0", "delta = 0", "delta > 0", "error")
@@ -41,7 +42,9 @@ def analyze(
         fdrnn analyze jsb --trial 5
     """
     limit_threads(1)
-    analysis = analyze_model(open_store(storage).study(study), trial, data_dir)
+    store = open_store(storage)
+    (study,) = stored_names(store, [study])
+    analysis = analyze_model(store.study(study), trial, data_dir)
     typer.echo(f"study {study}, trial {analysis.config_index}, after epoch {analysis.epoch}")
     rows = [
         (

@@ -13,6 +13,7 @@ from fdrnn.search import evaluate as evaluate_model
 from fdrnn.search import open_store, stored_model
 from fdrnn.search.machine import limit_threads
 from fdrnn.studies.cli.options import DataDir, Storage, StoredStudy, Trial, commands, option
+from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.errors import OptionError
 
 app = commands()
@@ -49,7 +50,9 @@ def evaluate(
     if split not in SPLITS:
         raise OptionError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}")
     limit_threads(1)
-    model = stored_model(open_store(storage).study(study), trial)
+    store = open_store(storage)
+    (study,) = stored_names(store, [study])
+    model = stored_model(store.study(study), trial)
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
     own = load(model.study.definition.data, data_dir) if dataset.kind == REAL else None
     sums, steps = evaluate_model(model, dataset, split, own)

@@ -1,13 +1,16 @@
-"""Studies of a store that this fdrnn can read."""
+"""Studies of a store: those that this fdrnn can read, and those that a command line names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import typer
 
+from fdrnn.datasets.errors import UnknownNameError, shown
 from fdrnn.search import ForeignStudyError, Store, Study
+from fdrnn.search.design.comparison import comparison_studies
+from fdrnn.studies import catalogue
 
 
 def chosen_studies(store: Store, names: Sequence[str] = ()) -> list[Study]:
@@ -16,7 +19,7 @@ def chosen_studies(store: Store, names: Sequence[str] = ()) -> list[Study]:
     Prints a line for each one that is left out.
     """
     if names:
-        return store.studies(names)
+        return store.studies(stored_names(store, names))
     studies = []
     for name in store.study_names():
         try:
@@ -24,6 +27,35 @@ def chosen_studies(store: Store, names: Sequence[str] = ()) -> list[Study]:
         except ForeignStudyError as error:
             _say(f"fdrnn: left out: {error}")
     return studies
+
+
+def holds(store: Store, name: str) -> bool:
+    """Return whether a store has a study, or a study of a comparison, of that name."""
+    return not {name, *comparison_studies(name)}.isdisjoint(store.study_names())
+
+
+def stored_names(store: Store, names: Iterable[str]) -> list[str]:
+    """Return the names of studies that a command line gives.
+
+    Raises
+    ------
+    UnknownNameError
+        If one is the path of a study file, where the store's name of the study is needed.
+    """
+    checked = list(names)
+    for given in filter(catalogue.is_path, checked):
+        name = catalogue.name_of(given)
+        if name is None or holds(store, given):
+            continue
+        if holds(store, name):
+            hint = f"this command takes the study's name in store {store.shown}: {name}"
+        else:
+            hint = (
+                f"store {store.shown} does not have its study {shown(name)}; `fdrnn study create "
+                f"{given}` creates it"
+            )
+        raise UnknownNameError("study", given, (), hint)
+    return checked
 
 
 @cache

@@ -59,6 +59,7 @@ from fdrnn.studies.cli.options import (
     option,
 )
 from fdrnn.studies.cli.phases import announced
+from fdrnn.studies.cli.readable import chosen_studies
 from fdrnn.studies.cli.report import report_results
 from fdrnn.studies.cli.status_view import summary_line, time_left_line
 from fdrnn.studies.errors import OptionError
@@ -193,7 +194,7 @@ def worker(
 
     def read() -> tuple[Store, list[Study], bool]:
         store = open_store(storage)
-        studies = store.studies([study])
+        studies = chosen_studies(store, [study])
         return store, studies, all(stored.progress().complete for stored in studies)
 
     with remembered_interrupts():

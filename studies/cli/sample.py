@@ -32,6 +32,7 @@ from fdrnn.studies.cli.options import (
 from fdrnn.studies.cli.options import (
     StoredStudy as StudyArgument,
 )
+from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.errors import OptionError
 
 _DPI = 150
@@ -75,6 +76,7 @@ def sample(
             "the given steps"
         )
     store = open_store(storage)
+    (study,) = stored_names(store, [study])
     model = stored_model(store.study(study), trial)
     dataset = load(model.study.definition.data, data_dir, progress=sys.stderr.isatty())
     _require_sequence(dataset, sequence, given)

@@ -193,7 +193,8 @@ def retry(study: StoredStudies, storage: Storage) -> None:
     from fdrnn.search import requeue_expired
 
     n_trials = 0
-    for stored in open_store(storage).studies([study]):
+    store = open_store(storage)
+    for stored in chosen_studies(store, [study]):
         n_trials += stored.retry_failed()
         requeue_expired(stored.database, stored.study_id)
     typer.echo(f"{n_trials} failed trials of study {study} are waiting; `fdrnn run` trains them")
@@ -216,7 +217,7 @@ def rename(
     from fdrnn.search.work.administration import rename_studies
 
     store = open_store(storage)
-    studies = store.studies([study])
+    studies = chosen_studies(store, [study])
     compared = studies[0].name != study
     rename_studies(
         store,
@@ -248,7 +249,7 @@ def delete(
     from fdrnn.search.work.administration import delete_studies
 
     store = open_store(storage)
-    chosen = store.studies(studies)
+    chosen = chosen_studies(store, studies)
     for stored in chosen:
         typer.echo(f"  {summary_line(stored.progress())}")
     if not yes:

@@ -17,6 +17,7 @@ from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
 from fdrnn.studies.cli.exports import SUFFIX, exported_store
 from fdrnn.studies.cli.options import require_range
+from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.errors import OptionError
 
 
@@ -77,7 +78,9 @@ def verify_study(
 @contextmanager
 def _store_of(source: str, storage: str) -> Iterator[tuple[Store, str]]:
     if not source.endswith(SUFFIX):
-        yield open_store(storage), source
+        store = open_store(storage)
+        (name,) = stored_names(store, [source])
+        yield store, name
         return
     with exported_store([Path(source)]) as store:
         yield store, store.study_names()[0]

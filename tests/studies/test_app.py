@@ -174,6 +174,45 @@ def test_an_unknown_study_gets_the_nearest(error_line: ErrorLine, command: tuple
     assert "unknown study 'bahc'; did you mean 'bach'?" in error_line(*command, "bahc")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("worker",),
+        ("report",),
+        ("analyze",),
+        ("sample",),
+        ("evaluate", "--data", "waves"),
+        ("study", "status"),
+        ("study", "retry"),
+        ("study", "rename", "--", "mine.toml", "new"),
+        ("study", "delete", "--yes"),
+        ("study", "export"),
+        ("study", "verify"),
+        ("store", "prune"),
+    ],
+)
+def test_a_file_where_the_store_has_its_study_gets_the_name_suggested(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, command: tuple[str, ...]
+) -> None:
+    fdrnn("study", "create", study_file)
+    arguments = command if "mine.toml" in command else (*command, "mine.toml")
+    line = error_line(*arguments)
+    assert "unknown study 'mine.toml'; this command takes the study's name in store" in line
+    assert line.endswith(": mine")
+
+
+def test_a_file_whose_study_is_not_in_the_store_is_to_be_created(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path
+) -> None:
+    fdrnn("study", "create", study_file, "--name", "other")
+    line = error_line("worker", "mine.toml")
+    assert "does not have its study 'mine'; `fdrnn study create mine.toml` creates it" in line
+    study_file.write_text(f'name = "own"\n{study_file.read_text()}')
+    fdrnn("study", "create", study_file)
+    assert error_line("worker", study_file).endswith(": own")
+    assert "unknown study 'gone.toml'" in error_line("worker", "gone.toml")
+
+
 def test_an_unknown_data_set_gets_the_nearest(error_line: ErrorLine, study_file: Path) -> None:
     assert "unknown data set 'jbs'; did you mean 'jsb'?" in error_line("data", "show", "jbs")
     assert "unknown data set 'jbs'; did you mean 'jsb'?" in error_line("data", "fetch", "jbs")

@@ -15,7 +15,7 @@ from fdrnn.datasets import names as data_names
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.model import DEFAULT_OUTPUT, VARIANTS
 from fdrnn.search import SPACES, TABLE_3
-from fdrnn.studies.catalogue import find, find_all, names
+from fdrnn.studies.catalogue import find, find_all, name_of, names
 from fdrnn.studies.errors import StudyFileError
 
 VALID = """\
@@ -486,3 +486,16 @@ def test_a_space_that_extends_none_is_refused(tmp_path: Path, extends: str, mess
     with pytest.raises(StudyFileError, match=message) as raised:
         find(write_space(tmp_path, "own", extends))
     assert "\n" not in str(raised.value)
+
+
+def test_the_name_of_a_file_is_its_studys(tmp_path: Path) -> None:
+    path = tmp_path / "étude 1.toml"
+    assert name_of(str(path)) is None
+    path.write_text("not TOML")
+    assert name_of(str(path)) == "etude-1"
+    path.write_text(
+        'name = "own"\ndata = "bach"\nvariants = ["plain", "fast_dropout"]\nn_trials = 1\nseed = 0'
+    )
+    assert name_of(str(path)) == "own"
+    assert name_of("~no-such-user/own.toml") is None
+    assert name_of(f"{'x' * 300}.toml") is None
