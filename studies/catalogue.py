@@ -11,9 +11,11 @@ files of this package.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 import unicodedata
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +30,7 @@ from fdrnn.datasets import (
     UnknownNameError,
     user_path,
 )
+from fdrnn.datasets.errors import shown
 from fdrnn.datasets.files import is_file, read_file
 from fdrnn.search import StudyDefinition
 from fdrnn.search.design.comparison import compared_studies, comparison_of, is_comparison
@@ -101,7 +104,7 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
     Raises
     ------
     UnknownNameError
-        If there is no study of that name; the nearest is suggested.
+        If there is no study of that name; the nearest is suggested, or a file of that name.
     PathError
         If the path cannot be accessed.
     StudyFileError
@@ -118,8 +121,7 @@ def find_all(name_or_path: str) -> tuple[StudyDefinition, ...]:
         content = _content(path)
         return _read(content, str(path), _valid_name(path.name), path.parent, (path,))
     if name_or_path not in names():
-        hint = f"or give the path of your own file, ending with {_SUFFIX}"
-        raise UnknownNameError("study", name_or_path, names(), hint)
+        raise _unknown(name_or_path)
     file = f"{name_or_path}{_SUFFIX}"
     return _read((files("fdrnn.studies") / file).read_bytes(), file, name_or_path, Path())
 
@@ -142,6 +144,22 @@ def name_of(path: str) -> str | None:
     except FdrnnError:
         return _valid_name(Path(path).name)
     return comparison_of(first) or first.name
+
+
+def _unknown(name: str) -> UnknownNameError:
+    """Return the error for a name that no study of the project has."""
+    file = f"{name}{_SUFFIX}"
+    with suppress(PathError):
+        if is_file(Path(file)):
+            hint = f"to use the file {shown(file)} of this folder, give its name with {_SUFFIX}"
+            return UnknownNameError("study", name, (), hint)
+    # The list of all names is too long for a line.
+    nearest = difflib.get_close_matches(name, names(), n=1)
+    hint = (
+        f"`fdrnn study list` prints all names; or give the path of your own file, ending with "
+        f"{_SUFFIX}"
+    )
+    return UnknownNameError("study", name, nearest, hint)
 
 
 def _content(path: Path) -> bytes:

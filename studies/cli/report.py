@@ -39,7 +39,7 @@ from fdrnn.studies.cli.options import (
     require_watch,
 )
 from fdrnn.studies.cli.phases import SILENCE_S
-from fdrnn.studies.cli.readable import chosen_studies, stored_names
+from fdrnn.studies.cli.readable import chosen_studies
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.errors import OptionError
 
@@ -101,7 +101,6 @@ def report(
             _report_exports(exports, studies, write)
             return
         store = open_store(storage)
-        studies = stored_names(store, studies)
         if watch:
             _watch(store, studies, write, every)
         else:

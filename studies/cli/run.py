@@ -6,21 +6,23 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fdrnn.datasets import load
-from fdrnn.datasets.errors import shown
+from fdrnn.datasets.errors import FdrnnError, UnknownNameError, shown
 from fdrnn.reports.document.writing import require_writable
 from fdrnn.search import (
     Store,
     Study,
     StudyProgress,
     WorkerSettings,
+    find_store,
     open_store,
     run_workers,
     total_progress,
@@ -29,7 +31,7 @@ from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.outage import Result, with_patience
 from fdrnn.search.work.pool import require_nothing_left
-from fdrnn.studies.cli.creation import create, requested
+from fdrnn.studies.cli.creation import Definitions, create, requested
 from fdrnn.studies.cli.display import Display, make_display
 from fdrnn.studies.cli.engine import run_on_dask
 from fdrnn.studies.cli.engine_cluster import cluster_of, require_cluster
@@ -59,7 +61,7 @@ from fdrnn.studies.cli.options import (
     option,
 )
 from fdrnn.studies.cli.phases import announced
-from fdrnn.studies.cli.readable import chosen_studies
+from fdrnn.studies.cli.readable import chosen_studies, holds
 from fdrnn.studies.cli.report import report_results
 from fdrnn.studies.cli.status_view import summary_line, time_left_line
 from fdrnn.studies.errors import OptionError
@@ -134,7 +136,9 @@ def run(
     on = _dask(dask, adapt, workers)
     with remembered_interrupts():
         # Mistakes show before the compiler is checked, a data set is loaded or a trial is trained.
-        requests = [requested(study, trials, epochs, name, repeats, seed) for study in studies]
+        requests = [
+            _requested(storage, study, trials, epochs, name, repeats, seed) for study in studies
+        ]
         if dask is None:
             _require_toolchain()
         require_writable(output)
@@ -221,6 +225,21 @@ def worker(
             as_json=engine is not None,
         )
     )
+
+
+def _requested(storage: str, study: str, *changes: Any) -> Definitions:
+    try:
+        return requested(study, *changes)
+    except UnknownNameError as error:
+        store = None
+        # That the store cannot be read is not the mistake to report.
+        with suppress(FdrnnError):
+            store = find_store(storage)
+        if store is None or not holds(store, study):
+            raise
+        raise OptionError(
+            f"{error}; `fdrnn worker {study}` trains the study of this name in store {store.shown}"
+        ) from error
 
 
 def _dask(address: str | None, adapt: str | None, workers: int | None) -> _Dask | None:

@@ -174,6 +174,34 @@ def test_an_unknown_study_gets_the_nearest(error_line: ErrorLine, command: tuple
     assert "unknown study 'bahc'; did you mean 'bach'?" in error_line(*command, "bahc")
 
 
+@pytest.mark.parametrize("command", [("run",), ("study", "create")])
+def test_a_study_file_without_its_ending_gets_the_file_suggested(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path, command: tuple[str, ...]
+) -> None:
+    hint = "unknown study 'mine'; to use the file 'mine.toml' of this folder, give its name with"
+    assert hint in error_line(*command, "mine")
+    fdrnn("study", "create", study_file)
+    line = error_line(*command, "mine")
+    assert hint in line
+    assert len(line) < 300
+
+
+@pytest.mark.parametrize("command", [("run",), ("study", "create")])
+def test_an_unknown_study_does_not_list_all_names(
+    error_line: ErrorLine, command: tuple[str, ...]
+) -> None:
+    line = error_line(*command, "qqq")
+    assert "unknown study 'qqq'; `fdrnn study list` prints all names; or give the path" in line
+    assert len(line) < 200
+
+
+def test_a_study_of_the_store_alone_is_for_a_worker(
+    fdrnn: Run, error_line: ErrorLine, study_file: Path
+) -> None:
+    fdrnn("study", "create", study_file, "--name", "own")
+    assert "; `fdrnn worker own` trains the study of this name in" in error_line("run", "own")
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -499,3 +499,9 @@ def test_the_name_of_a_file_is_its_studys(tmp_path: Path) -> None:
     assert name_of(str(path)) == "own"
     assert name_of("~no-such-user/own.toml") is None
     assert name_of(f"{'x' * 300}.toml") is None
+
+
+def test_an_unknown_name_of_any_length_is_one_line() -> None:
+    with pytest.raises(UnknownNameError, match="unknown study 'xxx") as caught:
+        find_all("x" * 300)
+    assert len(str(caught.value)) < 400
