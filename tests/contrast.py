@@ -1,4 +1,4 @@
-"""How well a colour can be told from another."""
+"""The contrast of two colours."""
 
 from __future__ import annotations
 

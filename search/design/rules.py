@@ -83,7 +83,6 @@ def require_space(space: Space, variant: str, output: str, training: TrainingSet
         value that breaks its rule; the line names key, value and rule.
     """
     _require_names(space, variant, output)
-    _require_effects(space, output, training)
     types = _types(variant, output)
     for parameter in space.parameters:
         _require_types(parameter, types[parameter.name])
@@ -143,7 +142,21 @@ def _require_names(space: Space, variant: str, output: str) -> None:
     )
 
 
-def _require_effects(space: Space, output: str, training: TrainingSettings) -> None:
+def require_effects(space: Space, output: str, training: TrainingSettings) -> None:
+    """Check that no drawn setting is without effect, or selects by its own effect on the NLL.
+
+    For new studies: a store may have earlier ones that break these rules.
+
+    Parameters
+    ----------
+    space, output, training
+        As of `require_space`, which they fulfil.
+
+    Raises
+    ------
+    DefinitionError
+        If one is drawn.
+    """
     if "chunk_length" in space.names and training.padding != "masked":
         raise DefinitionError(
             "space.chunk_length: longer chunks have more padding, which lowers the counted "

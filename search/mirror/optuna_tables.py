@@ -225,14 +225,18 @@ class Mirror:
 
         A study that was deleted or renamed meanwhile is left alone.
         """
-        studies = tables.studies.c
-        name = sa.select(studies.name).where(studies.study_id == self._study.study_id)
+        studies, study = tables.studies.c, self._study
+        # Read again, because the study may have been extended since.
+        stored = sa.select(studies.definition).where(
+            studies.study_id == study.study_id, studies.name == study.name
+        )
         with _translated(self._database):
             with self._database.read() as connection:
-                if connection.scalar(name) != self._study.name:
-                    return
+                definition = connection.execute(stored).scalar_one_or_none()
+            if definition is None:
+                return
             optuna_study_id = self._optuna_study_id()
-            self._describe(optuna_study_id)
+            self._describe(optuna_study_id, definition)
             mirrored = self._mirrored(optuna_study_id)
             if any(_is_missing(row, mirrored) for row in self._rows()):
                 with self._database.exclusive():
@@ -317,13 +321,9 @@ class Mirror:
         with self._database.write() as connection:
             rows.write_trial(connection, self._trial_ids[config_index], shown, attributes)
 
-    def _describe(self, optuna_study_id: int) -> None:
-        """Set what defines the study as attributes, by the keys of its definition."""
-        studies, study = tables.studies.c, self._study
-        stored = sa.select(studies.definition).where(studies.study_id == study.study_id)
-        # Read again, because the study may have been extended since.
-        with self._database.read() as connection:
-            definition = dict(connection.execute(stored).scalar_one())
+    def _describe(self, optuna_study_id: int, stored: Mapping[str, Any]) -> None:
+        """Set what defines the study as attributes, by the keys of its stored definition."""
+        study, definition = self._study, dict(stored)
         del definition["name"]
         training = definition.pop("training")
         attributes = {

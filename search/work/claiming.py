@@ -88,6 +88,7 @@ def claim(
 ) -> Lease | None:
     """Claim the first trial that waits or whose lease has expired, a repeat after all draws.
 
+    Of several, one with fewer attempts in a row without a later checkpoint comes first.
     A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
     fails instead, and the next one is checked. Where no trial can be claimed, the decision that is
     due is taken (`fdrnn.search.work.decisions`), after which one may wait. No lease counts as

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fdrnn.datasets import DataDescription, is_path
 from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.design.rules import require_effects
 from fdrnn.search.design.sampler import draw
 from fdrnn.search.design.space import Configuration
 from fdrnn.search.errors import StudyConflictError
@@ -39,6 +40,8 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
 
     Raises
     ------
+    DefinitionError
+        If a new study draws a setting that has no effect (`fdrnn.search.design.rules`).
     OutputMismatchError
         If the definition's output does not fit the data.
     StudyConflictError
@@ -70,6 +73,7 @@ def _has_moved(study: Study, definition: StudyDefinition, data: DataDescription)
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
     study = store.find(definition.name)
     if study is None:
+        require_effects(definition.space, definition.output, definition.training)
         store.add_study(definition, data, _draw(definition, first=0))
         return
     _require_same(store, definition, data, study)

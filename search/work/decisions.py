@@ -187,10 +187,9 @@ def _add_repeats(
     if selected is None:
         return False
     ours, index = _TRIALS.study_id == study_id, selected.config_index
-    there = connection.scalars(sa.select(_TRIALS.seed).where(ours, _TRIALS.repeat_of == index))
+    there = {*connection.scalars(sa.select(_TRIALS.seed).where(ours, _TRIALS.repeat_of == index))}
     numbers = range(1, definition.repeats + 1)
-    seeds = [repeat_seed(definition.seed, index, number) for number in numbers]
-    missing = sorted(set(seeds) - set(there), key=seeds.index)
+    seeds = (repeat_seed(definition.seed, index, number) for number in numbers)
     last = connection.scalar(sa.select(sa.func.min(_TRIALS.config_index)).where(ours)) or 0
     rows = [
         {
@@ -200,7 +199,7 @@ def _add_repeats(
             "hyperparameters": selected.hyperparameters,
             "repeat_of": index,
         }
-        for position, seed in enumerate(missing, 1)
+        for position, seed in enumerate((seed for seed in seeds if seed not in there), 1)
     ]
     if rows:
         connection.execute(tables.trials.insert(), rows)

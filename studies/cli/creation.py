@@ -131,13 +131,10 @@ def _created(store: Store, definition: StudyDefinition, data: DataDescription) -
     study = create_study(store, definition, data)
     if changes := _changes(before.definition, study.definition):
         n_again = n_finished - study.progress().finished
-        again = f"{n_again} finished trial{'s are' if n_again > 1 else ' is'} trained further and "
-        again += f"{'have' if n_again > 1 else 'has'} no result until then"
-        typer.echo(
-            f"study {study.name} is extended: {', '.join(changes)}"
-            f"{f'; {again}' if n_again > 0 else ''}",
-            err=True,
-        )
+        trials = "trial" if n_again == 1 else "trials"
+        again = f"; no result of {n_again} {trials} until training has gone on"
+        changed = f"study {study.name} is extended: {', '.join(changes)}"
+        typer.echo(f"{changed}{again if n_again > 0 else ''}", err=True)
     return study
 
 

@@ -192,8 +192,6 @@ def test_a_space_that_makes_no_sense_is_refused() -> None:
         ({"init_scale": ["variance", "sd"]}, "space.init_scale must be variance or std, got 'sd'"),
         ({"max_epochs": [10, 20]}, "space.max_epochs: it decides what is compared"),
         ({"padding": "masked"}, "space.padding: it decides what is compared"),
-        ({"chunk_length": [25, 200]}, "longer chunks have more padding"),
-        ({"full_rate_epochs": [0, 50]}, "has no effect on a step rate that does not decay"),
         ({"step_rte": 0.1}, "'mine' draws step_rte; did you mean step_rate by 'step_rte'"),
         ({"bach_size": 9}, "did you mean batch_size by 'bach_size'"),
         ({"decay": {"choices": [0.8], "when": {"bach": 1}}}, "space.decay: when must name a para"),
@@ -235,17 +233,3 @@ def test_other_mistakes() -> None:
         bare({"n_hidden": 5}, "plain")
     with pytest.raises(DefinitionError, match=r"'plain' .*'mine' draws dropout_hidden_to_hidden"):
         bare({"extends": "table2"}, "plain")
-
-
-def test_a_setting_that_does_something_there_may_be_drawn() -> None:
-    lengths = {"extends": "table2", "chunk_length": [25, 200]}
-    assert "chunk_length" in bare(lengths, padding="masked").space.names
-    epochs = {"extends": "table2", "full_rate_epochs": [0, 50]}
-    assert "full_rate_epochs" in bare(epochs, step_rate_decay=0.98).space.names
-    both = {**epochs, "step_rate_decay": [0.98, 1.0]}
-    assert "full_rate_epochs" in bare(both).space.names
-    biases = {"space": {"extends": "table2-plain", "output_bias": [-8.0, -0.8]}}
-    mapping = tomllib.loads(OWN) | biases | {"variant": "plain", "training": {"padding": "masked"}}
-    assert "output_bias" in StudyDefinition.from_mapping(mapping, "mine").space.names
-    with pytest.raises(DefinitionError, match="output 'gaussian' begins with a bias of 0"):
-        StudyDefinition.from_mapping(mapping | {"output": "gaussian"}, "mine")

@@ -2,11 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from fdrnn.model import TrainingSettings
-from fdrnn.search import SPACES, Store, StudyConflictError, create_study, draw
+from fdrnn.search import (
+    SPACES,
+    DefinitionError,
+    Space,
+    Store,
+    StudyConflictError,
+    create_study,
+    draw,
+)
 
 
 def test_a_study_has_the_configurations_of_its_seed(store: Store, fake: ModuleType) -> None:
@@ -80,3 +89,39 @@ def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -
     create_study(store, plain, fake.DATA)
     common = [*SPACES["table2-plain"].names, "seed"]
     assert store.study("fd").trials()[common].equals(store.study("plain").trials()[common])
+
+
+@pytest.mark.parametrize(
+    ("drawn", "training", "output", "message"),
+    [
+        ({"chunk_length": [25, 200]}, {}, None, "longer chunks have more padding"),
+        ({"chunk_length": [25, 200]}, {"padding": "masked"}, None, None),
+        ({"full_rate_epochs": [0, 50]}, {}, None, "no effect on a step rate that does not decay"),
+        ({"full_rate_epochs": [0, 50]}, {"step_rate_decay": 0.98}, None, None),
+        ({"full_rate_epochs": [0, 50], "step_rate_decay": [0.98, 1.0]}, {}, None, None),
+        ({"output_bias": [-8.0, -0.8]}, {}, None, None),
+        ({"output_bias": [-8.0, -0.8]}, {}, "gaussian", "'gaussian' begins with a bias of 0"),
+    ],
+)
+def test_a_new_study_draws_no_setting_without_effect(
+    other: Store,
+    fake: ModuleType,
+    drawn: dict[str, Any],
+    training: dict[str, Any],
+    output: str | None,
+    message: str | None,
+) -> None:
+    plain = fake.definition()
+    space = Space.from_mapping({"name": "mine", "extends": "table2", **drawn})
+    study = replace(plain, space=space, training=replace(plain.training, **training))
+    data = fake.DATA
+    if output is not None:
+        study, data = replace(study, output=output), replace(data, kind="real")
+    if message is None:
+        create_study(other, study, data)
+        return
+    with pytest.raises(DefinitionError, match=message):
+        create_study(other, study, data)
+    # A study of an earlier fdrnn is resumed and read.
+    other.add_study(study, data, [])
+    assert create_study(other, study, data).definition == study
