@@ -1,7 +1,6 @@
 """Real and categorical data: in files, as data sets, as a network sees them."""
 
 import dataclasses
-import struct
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from fdrnn.datasets import DataError, Dataset, describe_statistics, load, write_
 from fdrnn.datasets.chunking import chunk
 from fdrnn.datasets.melody import melody_of
 from fdrnn.datasets.standardisation import in_units, log_scale, standardised
+from oracles.data_files import matlab_object
 
 LENGTHS = {"train": (5, 1, 7), "valid": (3,), "test": (4, 2)}
 
@@ -186,16 +186,12 @@ def test_a_column_that_varies_by_its_rounding_alone_is_refused():
 
 
 def test_a_kind_in_matlab_s_double_quotes_is_told_to_be_written_in_single_ones(tmp_path):
-    def element(kind, content):
-        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
-
-    texts = [element(1, text) for text in (b"kind", b"MCOS", b"string")]
     splits = real()
     write(tmp_path / "mine.mat", "real", splits)
     scipy.io.savemat(tmp_path / "mine.mat", {
         f"{split}data": scipy.io.loadmat(tmp_path / "mine.mat")[f"{split}data"] for split in splits
     })  # fmt: skip
     with (tmp_path / "mine.mat").open("ab") as file:
-        file.write(element(14, b"".join([element(6, struct.pack("<II", 17, 0)), *texts])))
+        file.write(matlab_object("kind"))
     with pytest.raises(DataError, match=r"kind must be one of .* single quotes"):
         load(str(tmp_path / "mine.mat"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from fdrnn.datasets import DataError
 from fdrnn.datasets.mat import read_mat
-from oracles.data_files import cells
+from oracles.data_files import cells, matlab_object
 
 NUMBERS = arrays.arrays(
     st.sampled_from(["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?"]),
@@ -51,19 +50,8 @@ def test_a_sparse_matrix_is_the_full_one(matrix):
     np.testing.assert_array_equal(read["x"], matrix)
 
 
-def opaque(name):
-    """A variable of MATLAB's class string, as far as its name: flags of class 17, no axes."""
-
-    def element(kind, content):
-        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
-
-    texts = [element(1, text.encode()) for text in (name, "MCOS", "string")]
-    inside = b"".join([element(6, struct.pack("<II", 17, 0)), *texts])
-    return element(14, inside)
-
-
 def test_an_object_is_unread_and_known_by_its_name():
-    data = saved({"x": np.eye(2)}) + opaque("kind") + opaque("a" * 40)
+    data = saved({"x": np.eye(2)}) + matlab_object("kind") + matlab_object("a" * 40)
     read = read_mat(data, "x", {"x", "kind"})
     assert read["x"].shape == (2, 2)
     assert read["a" * 40] is None

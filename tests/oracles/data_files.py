@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,13 @@ def write_pickle(path: Path, dataset, protocol: int = 2) -> None:
         for split in SPLITS
     }
     path.write_bytes(pickle.dumps(content, protocol))
+
+
+def matlab_object(name: str) -> bytes:
+    """A variable of MATLAB's class string, as far as its name: flags of class 17, no axes."""
+
+    def element(kind: int, content: bytes) -> bytes:
+        return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+    texts = [element(1, text.encode()) for text in (name, "MCOS", "string")]
+    return element(14, b"".join([element(6, struct.pack("<II", 17, 0)), *texts]))
