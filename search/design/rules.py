@@ -155,8 +155,9 @@ def require_effects(space: Space, output: str, training: TrainingSettings) -> No
     Raises
     ------
     DefinitionError
-        If one is drawn.
+        If one is drawn, or set although every configuration draws it.
     """
+    _require_drawn_or_set(space, training)
     if "chunk_length" in space.names and training.padding != "masked":
         raise DefinitionError(
             "space.chunk_length: longer chunks have more padding, which lowers the counted "
@@ -172,6 +173,19 @@ def require_effects(space: Space, output: str, training: TrainingSettings) -> No
             "space.full_rate_epochs has no effect on a step rate that does not decay; set "
             "training.step_rate_decay below 1, or draw it"
         )
+
+
+def _require_drawn_or_set(space: Space, training: TrainingSettings) -> None:
+    defaults = TrainingSettings()
+    for parameter in space.parameters:
+        if parameter.name not in SEARCHABLE or parameter.when is not None:
+            continue
+        value = getattr(training, parameter.name)
+        if value != getattr(defaults, parameter.name):
+            raise DefinitionError(
+                f"training.{parameter.name} has no effect, got {shown(value)}: the space draws "
+                f"{parameter.name} for every configuration; leave out one of the two"
+            )
 
 
 def _types(variant: str, output: str) -> dict[str, tuple[type, ...]]:

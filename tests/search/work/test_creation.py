@@ -99,6 +99,18 @@ def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -
         ({"full_rate_epochs": [0, 50]}, {}, None, "no effect on a step rate that does not decay"),
         ({"full_rate_epochs": [0, 50]}, {"step_rate_decay": 0.98}, None, None),
         ({"full_rate_epochs": [0, 50], "step_rate_decay": [0.98, 1.0]}, {}, None, None),
+        (
+            {"batch_size": [9, 27]},
+            {"batch_size": 9},
+            None,
+            r"training\.batch_size has no effect, got 9",
+        ),
+        (
+            {"clip_norm": {"choices": [1.0, 9.0], "when": {"n_hidden": 200}}},
+            {"clip_norm": 2.0},
+            None,
+            None,
+        ),
         ({"output_bias": [-8.0, -0.8]}, {}, None, None),
         ({"output_bias": [-8.0, -0.8]}, {}, "gaussian", "'gaussian' begins with a bias of 0"),
     ],
