@@ -53,11 +53,11 @@ class WorkerEvent:
     kind
         The kind of the event.
     study
-        Name of the trial's study, if the worker has several; empty otherwise.
+        Name of the trial's study; empty if the event concerns no trial.
     config_index
         Configuration of the trial; None if the event concerns none.
-    epoch
-        Epochs of that trial finished so far.
+    epoch, max_epochs
+        Epochs of that trial finished so far, and the most that it has.
     valid_nll
         Validation NLL of its last epoch under the study's padding rule, in nats per step.
     best_valid_nll
@@ -73,6 +73,7 @@ class WorkerEvent:
     study: str = ""
     config_index: int | None = None
     epoch: int = 0
+    max_epochs: int = 0
     valid_nll: float = math.nan
     best_valid_nll: float = math.inf
     seconds: float = 0.0

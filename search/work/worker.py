@@ -163,7 +163,6 @@ class _Worker:
         return True
 
     def load_studies(self) -> None:
-        # Those of a comparison have the same data.
         loaded: dict[str, Dataset] = {}
         self.studies = []
         for study in [self.store.study(name) for name in self.names]:
@@ -366,9 +365,13 @@ class _Worker:
         event = WorkerEvent(worker=self.identity.name, kind=kind, text=text, seconds=seconds)
         if claimed is not None:
             lease = claimed.lease
-            event = replace(event, config_index=lease.config_index, epoch=lease.epoch)
-            if len(self.studies) > 1:
-                event = replace(event, study=claimed.study.study.name)
+            event = replace(
+                event,
+                study=claimed.study.study.name,
+                config_index=lease.config_index,
+                epoch=lease.epoch,
+                max_epochs=lease.definition.training.max_epochs,
+            )
         if trainer is not None:
             event = replace(event, epoch=trainer.epoch, best_valid_nll=trainer.best_valid_nll)
         if claimed is not None and record is not None:

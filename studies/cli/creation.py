@@ -22,9 +22,16 @@ from fdrnn.search.design.comparison import comparison_of, study_name
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.phases import announced
+from fdrnn.studies.errors import OptionError
 
 Definitions = tuple[StudyDefinition, ...]
 """Of one study, or of all studies of a comparison."""
+
+
+def require_one(name: str | None, studies: Sequence[str]) -> None:
+    """Raise OptionError if a name is given to several studies."""
+    if name is not None and len(studies) > 1:
+        raise OptionError(f"--name names one study, got {len(studies)}; give them one by one")
 
 
 def requested(

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -38,8 +38,28 @@ _WIDEST_BAR = 40
 # What a narrow terminal leaves out, first to last; the columns are those of `_epoch_cells`.
 _DISPENSABLE = (4, 5, 3)
 
-Read = Callable[[], Sequence[StudyProgress]]
-"""Reads the progress of the studies that are trained; one, or those of a comparison."""
+
+@dataclass(frozen=True)
+class Followed:
+    """A study that is trained, or the studies of a comparison, which are shown as one.
+
+    Attributes
+    ----------
+    title
+        The name of the study or comparison.
+    studies
+        The names of its studies in the store.
+    read
+        Reads their progress.
+    """
+
+    title: str
+    studies: tuple[str, ...]
+    read: Callable[[], Sequence[StudyProgress]]
+
+    def total(self, studies: Sequence[StudyProgress]) -> StudyProgress:
+        """Return the progress of the whole, of what `read` has returned."""
+        return studies[0] if len(studies) == 1 else total_progress(self.title, studies)
 
 
 class Display(AbstractContextManager["Display"], Protocol):
@@ -52,34 +72,30 @@ class Display(AbstractContextManager["Display"], Protocol):
         """Show that a stop was requested and what it waits for."""
 
 
-def make_display(title: str, read: Read, max_epochs: int, *, first_run: bool) -> Display:
+def make_display(followed: Sequence[Followed], *, first_run: bool) -> Display:
     """Return the display that fits the standard error.
 
     Parameters
     ----------
-    title
-        The name of the study or comparison.
-    read
-        Reads the studies' progress; called at most once a second.
-    max_epochs
-        Most epochs of a trial.
+    followed
+        What is trained, at least one; each is read at most once a second.
     first_run
         Whether no network has been compiled on this machine before.
     """
     console = CliConsole(stderr=True, highlight=False)
     kind = LiveDisplay if console.is_terminal else LogDisplay
-    return kind(console, title, read, max_epochs, first_run=first_run)
+    return kind(console, followed, first_run=first_run)
 
 
-def describe(event: WorkerEvent, max_epochs: int) -> str:
+def describe(event: WorkerEvent, *, several: bool = False) -> str:
     """Return an event in words.
 
     Parameters
     ----------
     event
         The event.
-    max_epochs
-        Most epochs of a trial.
+    several
+        Whether several studies are trained, so that a trial is called by its study, too.
 
     Returns
     -------
@@ -87,13 +103,13 @@ def describe(event: WorkerEvent, max_epochs: int) -> str:
         For example ``"trial 3: epoch 17 of at most 300, validation NLL 8.610 (best 8.524), 0.81
         s/epoch"``.
     """
-    trial = _trial(event)
+    trial = _trial(event, several=several)
     match event.kind:
         case EventKind.CLAIMED:
             return f"{trial} {f'resumes after epoch {event.epoch}' if event.epoch else 'starts'}"
         case EventKind.EPOCH:
             return (
-                f"{trial}: epoch {event.epoch} of at most {max_epochs}, validation NLL "
+                f"{trial}: epoch {event.epoch} of at most {event.max_epochs}, validation NLL "
                 f"{_nll(event.valid_nll)} (best {_nll(event.best_valid_nll)}), "
                 f"{event.seconds:.2f} s/epoch"
             )
@@ -127,10 +143,10 @@ _TEXTS = {
 _IN_PLACE = {EventKind.CLAIMED, EventKind.COMPILED, EventKind.EPOCH, EventKind.WAITING}
 
 
-def _trial(event: WorkerEvent) -> str:
+def _trial(event: WorkerEvent, *, several: bool) -> str:
     index = event.config_index
     which = f"repeat {-index}" if index is not None and index < 0 else f"trial {index}"
-    return f"{event.study} {which}".lstrip()
+    return f"{event.study} {which}" if several else which
 
 
 def _nll(value: float) -> str:
@@ -175,14 +191,24 @@ class _Worker:
     event: WorkerEvent
     since: float
 
-    def phase(self, *, first_run: bool) -> str:
-        """Return what it is busy with where no event comes meanwhile; empty if it is not."""
-        if self.event.kind is EventKind.CLAIMED:
-            first = "compiling (first run on this machine, about a minute)"
-            return first if first_run else "building the network"
-        if self.event.kind is EventKind.COMPILED:
-            return f"{_trial(self.event)}: training epoch {self.event.epoch + 1}"
-        return ""
+
+@dataclass(frozen=True)
+class _Standing:
+    """What is known of a study or comparison: the sums of its trials and its outlook."""
+
+    progress: StudyProgress | None = None
+    outlook: str = ""
+    trouble: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.progress is not None and self.progress.complete
+
+    @property
+    def line(self) -> str:
+        if self.progress is None or self.trouble:
+            return self.trouble
+        return "; ".join(filter(None, (summary_line(self.progress), self.outlook)))
 
 
 class _Display(Display):
@@ -192,7 +218,7 @@ class _Display(Display):
     ----------
     console
         Where they are shown.
-    title, read, max_epochs, first_run
+    followed, first_run
         As for `make_display`.
     now_s
         The clock.
@@ -201,17 +227,15 @@ class _Display(Display):
     def __init__(
         self,
         console: Console,
-        title: str,
-        read: Read,
-        max_epochs: int,
+        followed: Sequence[Followed],
         *,
         first_run: bool = False,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
-        self._title = title
-        self._read = read
-        self._max_epochs = max_epochs
+        self._followed = {one.title: one for one in followed}
+        self._title_of = {study: one.title for one in followed for study in one.studies}
+        self._standings = {one.title: _Standing() for one in followed}
         self._first_run = first_run
         self._now_s = now_s
         self._names: dict[str, str] = {}
@@ -226,14 +250,34 @@ class _Display(Display):
             del self._workers[event.worker]
         return worker
 
-    def _standing(self) -> tuple[StudyProgress, str] | str:
-        """Return the sums over the studies and their outlook, or why they cannot be read."""
+    def _read(self, title: str) -> _Standing:
+        """Read the progress of a study or comparison."""
+        followed, standing = self._followed[title], self._standings[title]
         try:
-            studies = self._read()
+            studies = followed.read()
         except StoreError as error:
-            return str(error)
-        total = studies[0] if len(studies) == 1 else total_progress(self._title, studies)
-        return total, outlook(studies)
+            standing = replace(standing, trouble=str(error))
+        else:
+            standing = _Standing(followed.total(studies), outlook(studies))
+        self._standings[title] = standing
+        return standing
+
+    def _describe(self, event: WorkerEvent) -> str:
+        return describe(event, several=self._several)
+
+    @property
+    def _several(self) -> bool:
+        return len(self._title_of) > 1
+
+    def _phase(self, event: WorkerEvent) -> str:
+        """Return what a worker is busy with where no event comes meanwhile; empty if it is not."""
+        if event.kind is EventKind.CLAIMED:
+            first = "compiling (first run on this machine, about a minute)"
+            return first if self._first_run else "building the network"
+        if event.kind is EventKind.COMPILED:
+            trial = _trial(event, several=self._several)
+            return f"{trial}: training epoch {event.epoch + 1}"
+        return ""
 
 
 class LogDisplay(_Display):
@@ -248,7 +292,8 @@ class LogDisplay(_Display):
         self._due: dict[str, float] = {}
         self._quiet_until: dict[str, float] = {}
         self._waiting: set[str] = set()
-        self._print_standing()
+        for title in self._followed:
+            self._line(self._read(title).line)
         self._line(_STARTING)
         threading.Thread(target=self._run, name="display", daemon=True).start()
         return self
@@ -268,9 +313,9 @@ class LogDisplay(_Display):
             worker = self._note(event)
             self._due[event.worker] = worker.since + SILENCE_S
             if self._is_worth_a_line(worker):
-                self._line(f"{worker.name}: {describe(event, self._max_epochs)}")
+                self._line(f"{worker.name}: {self._describe(event)}")
             if event.kind in {EventKind.FINISHED, EventKind.FAILED}:
-                self._print_standing()
+                self._line(self._read(self._title_of[event.study]).line)
 
     def tick(self) -> None:
         """Print what has taken long, and is not over."""
@@ -280,7 +325,7 @@ class LogDisplay(_Display):
                 self._due[""] = now + _LONGEST_SILENCE_S
                 self._line(f"{_STARTING} {clock(now - self._started_at)}")
             for name, worker in self._workers.items():
-                phase = worker.phase(first_run=self._first_run)
+                phase = self._phase(worker.event)
                 if phase and now >= self._due[name]:
                     self._due[name] = now + _LONGEST_SILENCE_S
                     self._line(f"{worker.name}: {phase} {clock(now - worker.since)}")
@@ -305,21 +350,19 @@ class LogDisplay(_Display):
         """Print that a stop was requested."""
         self._line(_STOPPING)
 
-    def _print_standing(self) -> None:
-        standing = self._standing()
-        if not isinstance(standing, str):
-            standing = "; ".join(filter(None, (summary_line(standing[0]), standing[1])))
-        self._line(standing)
-
     def _line(self, text: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {text}", soft_wrap=True, markup=False)
 
 
 class LiveDisplay(_Display):
-    """Lines for the study and one for each worker, redrawn in place below the ends of trials."""
+    """Lines for what is trained and one for each worker, redrawn in place.
+
+    The ends of trials, and of studies where there are several, are printed above.
+    """
 
     def __enter__(self) -> LiveDisplay:
         self._stopping = False
+        self._changed = set(self._followed)
         self._update()
         self._live = Live(self, console=self._console, refresh_per_second=4)
         self._live.start()
@@ -333,6 +376,7 @@ class LiveDisplay(_Display):
     ) -> None:
         """Leave the last state on the terminal."""
         if not self._stopping:
+            self._changed = set(self._followed)
             self._update()
         self._live.stop()
 
@@ -340,8 +384,9 @@ class LiveDisplay(_Display):
         """Show the event in its worker's line."""
         worker = self._note(event)
         if event.kind not in _IN_PLACE:
-            text = f"{worker.name}: {describe(event, self._max_epochs)}"
-            self._console.print(text, markup=False)
+            self._console.print(f"{worker.name}: {self._describe(event)}", markup=False)
+        # An event of the store concerns all.
+        self._changed |= {self._title_of[event.study]} if event.study else set(self._followed)
         if not self._stopping and self._now_s() - self._updated_at >= _SUMMARY_INTERVAL_S:
             self._update()
 
@@ -351,22 +396,22 @@ class LiveDisplay(_Display):
         self._console.print(_STOPPING)
 
     def _update(self) -> None:
-        self._shown = self._standing()
+        for title in [title for title in self._followed if title in self._changed]:
+            before = self._standings[title].complete
+            after = self._read(title)
+            if after.complete and not before and len(self._followed) > 1:
+                self._console.print(after.line, markup=False)
+        self._changed.clear()
         self._updated_at = self._now_s()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the lines."""
-        if isinstance(self._shown, str):
-            yield Text(self._shown, style="red")
-        else:
-            progress, coming = self._shown
-            yield Text(summary_line(progress), style="bold")
-            bar = Table.grid(padding=(0, 2))
-            width = min(options.max_width // 3, _WIDEST_BAR)
-            left = progress.waiting + progress.running + progress.paused
-            done = progress.n_trials - left
-            bar.add_row(ProgressBar(progress.n_trials, done, width), Text(coming))
-            yield bar
+        standings = list(self._standings.values())
+        if len(standings) > 1:
+            n_complete = sum(one.complete for one in standings)
+            yield Text(f"{n_complete} of {len(standings)} studies complete", style="bold")
+        for standing in _shown(standings):
+            yield from _standing_lines(standing, options.max_width)
         if not self._names:
             yield Text(f"{_STARTING} {clock(self._now_s() - self._started_at)}")
         yield from self._worker_lines(options.max_width)
@@ -385,18 +430,40 @@ class LiveDisplay(_Display):
 
     def _cells(self, worker: _Worker, width: int) -> tuple[str, ...]:
         event = worker.event
-        if phase := worker.phase(first_run=self._first_run):
+        if phase := self._phase(event):
             end = clock(self._now_s() - worker.since)
             line = f"{worker.name}  {phase} {end}"
             return (line if len(line) <= width else f"{line.partition(' (')[0]} {end}",)
         if event.kind is not EventKind.EPOCH:
-            return (f"{worker.name}  {describe(event, self._max_epochs)}",)
-        left_s = (self._max_epochs - event.epoch) * event.seconds
+            return (f"{worker.name}  {self._describe(event)}",)
+        left_s = (event.max_epochs - event.epoch) * event.seconds
         return (
             worker.name,
-            _trial(event),
-            f"epoch {event.epoch}/{self._max_epochs}",
+            _trial(event, several=self._several),
+            f"epoch {event.epoch}/{event.max_epochs}",
             f"best {_nll(event.best_valid_nll)}",
             f"{event.seconds:.2f} s/epoch",
             f"at most {duration(left_s)}",
         )
+
+
+def _shown(standings: Sequence[_Standing]) -> Sequence[_Standing]:
+    """Return the only one, or of several those that are trained, or else the next one."""
+    if len(standings) == 1:
+        return standings
+    trained = [one for one in standings if one.trouble or (one.progress and one.progress.running)]
+    return trained or [one for one in standings if not one.complete][:1]
+
+
+def _standing_lines(standing: _Standing, width: int) -> Iterator[RenderableType]:
+    progress = standing.progress
+    if progress is None or standing.trouble:
+        yield Text(standing.trouble, style="red")
+        return
+    yield Text(summary_line(progress), style="bold")
+    bar = Table.grid(padding=(0, 2))
+    left = progress.waiting + progress.running + progress.paused
+    done = progress.n_trials - left
+    bar_width = min(width // 3, _WIDEST_BAR)
+    bar.add_row(ProgressBar(progress.n_trials, done, bar_width), Text(standing.outlook))
+    yield bar

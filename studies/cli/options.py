@@ -221,16 +221,21 @@ def interval(default: float) -> Any:
     )
 
 
-_study_source = typer.Argument(
-    metavar="STUDY",
-    help="Name of a study or comparison (bach, jsb, nottingham, musedata, piano, each also with "
-    "-plain; compare-jsb, compare-bach; `fdrnn study list` prints all), or path of a .toml file.",
-)
-StudySource = Annotated[str, _study_source]
-StudySources = Annotated[list[str], _study_source]
+StudySources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STUDY",
+        help="Name of a study or comparison (bach, jsb, nottingham, musedata, piano, each also "
+        "with -plain; compare-jsb, compare-bach; `fdrnn study list` prints all), or path of a "
+        ".toml file.",
+    ),
+]
 StoredStudy = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the store.")]
 StoredStudies = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study or comparison of the store.")
+]
+TrainedStudies = Annotated[
+    list[str], typer.Argument(metavar="STUDY", help="Study or comparison of the store.")
 ]
 AnyStudies = Annotated[
     list[str],

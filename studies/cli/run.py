@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,23 +21,23 @@ from fdrnn.search import (
     Store,
     Study,
     StudyProgress,
+    WorkerEvent,
     WorkerSettings,
     find_store,
     open_store,
     run_workers,
-    total_progress,
 )
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.outage import Result, with_patience
 from fdrnn.search.work.pool import require_nothing_left
-from fdrnn.studies.cli.creation import Definitions, create, requested
-from fdrnn.studies.cli.display import Display, make_display
+from fdrnn.studies.cli.creation import Definitions, create, requested, require_one
+from fdrnn.studies.cli.display import Display, Followed, make_display
 from fdrnn.studies.cli.engine import run_on_dask
 from fdrnn.studies.cli.engine_cluster import cluster_of, require_cluster
 from fdrnn.studies.cli.engine_task import JsonDisplay, end_with, order_of
 from fdrnn.studies.cli.interrupts import remembered_interrupts
-from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.notes import CompletionNotes
 from fdrnn.studies.cli.options import (
     Adapt,
     CheckpointEvery,
@@ -52,9 +52,9 @@ from fdrnn.studies.cli.options import (
     Repeats,
     Seed,
     Storage,
-    StoredStudies,
     StudySources,
     Threads,
+    TrainedStudies,
     Trials,
     commands,
     number,
@@ -63,7 +63,7 @@ from fdrnn.studies.cli.options import (
 from fdrnn.studies.cli.phases import announced
 from fdrnn.studies.cli.readable import chosen_studies, holds
 from fdrnn.studies.cli.report import report_results
-from fdrnn.studies.cli.status_view import summary_line, time_left_line
+from fdrnn.studies.cli.status_view import summary_line, time_left_line, total_line
 from fdrnn.studies.errors import OptionError
 
 app = commands()
@@ -112,7 +112,8 @@ def run(
 ) -> None:
     """Create studies, train their trials and report Table 1.
 
-    Studies are trained one after the other, those of a comparison together. Ctrl-C stops
+    Workers train studies in the given order, and begin the next one when no trial of those before
+    it waits; on a Dask cluster the next one begins when the one before is complete. Ctrl-C stops
     cleanly: the states of trials are kept in the store, and the same command resumes. A complete
     study is only reported. Table 1 has each study's test NLL beside the paper's.
 
@@ -130,8 +131,7 @@ def run(
 
         fdrnn run jsb --dask tcp://10.0.0.1:8786 --workers 32
     """
-    if name is not None and len(studies) > 1:
-        raise OptionError(f"--name names one study, got {len(studies)}; run them one by one")
+    require_one(name, studies)
     settings = _settings(threads, lease, checkpoint_every, patience, storage)
     on = _dask(dask, adapt, workers)
     with remembered_interrupts():
@@ -143,28 +143,16 @@ def run(
             _require_toolchain()
         require_writable(output)
         store = _patiently(lambda: create(requests, storage, data_dir), settings)
-    deadline = _deadline(max_hours)
-    codes = [
-        _train(
-            store,
-            [store.study(definition.name) for definition in definitions],
-            storage,
-            workers,
-            settings,
-            data_dir,
-            deadline,
-            on,
-        )
-        for definitions in requests
-    ]
     names = [definition.name for definitions in requests for definition in definitions]
+    stored = [[store.study(one.name) for one in definitions] for definitions in requests]
+    code = _train(store, stored, storage, workers, settings, data_dir, _deadline(max_hours), on)
     report_results(store, names, output, page=page)
-    raise typer.Exit(max(codes))
+    raise typer.Exit(code)
 
 
 @app.command()
 def worker(
-    study: StoredStudies,
+    studies: TrainedStudies,
     workers: Annotated[
         int | None,
         number(least=1, help="Worker processes: 1, or on a Dask cluster one for each thread."),
@@ -180,14 +168,17 @@ def worker(
     adapt: Adapt,
     engine: Annotated[int | None, number(least=1, metavar="PID", hidden=True, help="")],
 ) -> None:
-    """Train trials of a study in the store until none is waiting.
+    """Train trials of studies in the store until none is waiting.
 
     Start one per core, on any number of machines that can connect to the store; a trial is trained
-    by one worker at a time. `fdrnn study create` makes the study.
+    by one worker at a time. Several studies are trained in the given order. `fdrnn study create`
+    makes a study.
 
     For example:
 
         fdrnn worker jsb
+
+        fdrnn worker jsb piano
 
         FDRNN_STORAGE=postgresql://host/fdrnn fdrnn worker jsb --workers 8
     """
@@ -196,34 +187,26 @@ def worker(
     if engine is not None:
         end_with(engine)
 
-    def read() -> tuple[Store, list[Study], bool]:
+    def read() -> tuple[Store, list[list[Study]], bool]:
         store = open_store(storage)
-        studies = chosen_studies(store, [study])
-        return store, studies, all(stored.progress().complete for stored in studies)
+        each = [chosen_studies(store, [study]) for study in studies]
+        complete = all(stored.progress().complete for several in each for stored in several)
+        return store, each, complete
 
     with remembered_interrupts():
-        store, studies, complete = _patiently(read, settings)
+        store, stored, complete = _patiently(read, settings)
         # Where nothing is left to train, neither a compiler nor the data are needed.
         if not complete and dask is None:
             _require_toolchain()
             # Here and not by several workers at once, and with a progress bar.
-            for data in sorted({stored.definition.data for stored in studies}):
+            for data in sorted({study.definition.data for several in stored for study in several}):
                 with announced(f"reading data set {data}"):
                     load(data, data_dir, progress=sys.stderr.isatty())
-    deadline = _deadline(max_hours)
     n_workers = workers if dask else workers or 1
+    deadline = _deadline(max_hours)
+    as_json = engine is not None
     raise typer.Exit(
-        _train(
-            store,
-            studies,
-            storage,
-            n_workers,
-            settings,
-            data_dir,
-            deadline,
-            on,
-            as_json=engine is not None,
-        )
+        _train(store, stored, storage, n_workers, settings, data_dir, deadline, on, as_json=as_json)
     )
 
 
@@ -287,7 +270,7 @@ def _deadline(max_hours: float | None) -> float:
 
 def _train(
     store: Store,
-    studies: Sequence[Study],
+    studies: Sequence[Sequence[Study]],
     storage: str,
     n_workers: int | None,
     settings: WorkerSettings,
@@ -297,7 +280,65 @@ def _train(
     *,
     as_json: bool = False,
 ) -> int:
-    """Train a study, or those of a comparison, and return the exit code."""
+    """Train studies, of which those of a comparison are one item, and return the exit code."""
+    by_name = {study.name: study for several in studies for study in several}
+    followed = [_followed(store, several) for several in studies]
+
+    def train(left: Sequence[Followed]) -> None:
+        names = [name for name in by_name if any(name in one.studies for one in left)]
+        most_s = None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
+        first_run = dask is None and not _has_compiled()
+        shown_as: Display = JsonDisplay() if as_json else make_display(left, first_run=first_run)
+        notes = CompletionNotes(store, [by_name[name] for name in names])
+        with shown_as as display:
+
+            def show(event: WorkerEvent) -> None:
+                display.show(event)
+                notes.show(event)
+
+            if dask is None:
+                interrupted = run_workers(
+                    storage,
+                    names,
+                    n_workers,
+                    data_dir=data_dir,
+                    on_event=show,
+                    on_stop=display.stopping,
+                    settings=settings,
+                    most_s=most_s,
+                )
+            else:
+                title, data = left[0].title, by_name[names[0]].definition.data
+                order = order_of(title, data, Database(storage).url, data_dir, settings)
+                with cluster_of(dask.address, n_workers, dask.adapt) as (cluster, n_tasks):
+                    interrupted, errors = run_on_dask(
+                        cluster, order, n_tasks, display=display, most_s=most_s
+                    )
+                if errors and not interrupted:
+                    require_nothing_left(storage, names, errors)
+        if interrupted and time.monotonic() >= deadline:
+            typer.echo(f"fdrnn: --max-hours are over: {_what_is_left(left, by_name)}", err=True)
+        if interrupted:
+            # At once: the store may be what the user waits for.
+            raise KeyboardInterrupt
+        notes.finish()
+
+    left = [one for one in followed if not one.total(_patiently(one.read, settings)).complete]
+    # Dask's workers get the data file of one study.
+    for batch in [left] if left and dask is None else [[one] for one in left]:
+        train(batch)
+    failed = [done for one in followed if (done := one.total(one.read())).all_failed]
+    for done in failed:
+        repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
+        typer.echo(
+            f"fdrnn: study {done.study}: {done.all_failed} of {done.n_trials} trials{repeats} "
+            f"failed; `fdrnn study status {done.study}` prints the errors",
+            err=True,
+        )
+    return 1 if failed else 0
+
+
+def _followed(store: Store, studies: Sequence[Study]) -> Followed:
     first = studies[0].definition
     title = first.name if len(studies) == 1 else comparison_of(first) or first.name
 
@@ -308,57 +349,16 @@ def _train(
             # A server's connections are for the workers.
             store.close()
 
-    def progress() -> StudyProgress:
-        each = read()
-        return each[0] if len(each) == 1 else total_progress(title, each)
+    return Followed(title, tuple(study.name for study in studies), read)
 
-    done = _patiently(progress, settings)
-    if not done.complete:
-        names = [study.name for study in studies]
-        most_s = None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
-        first_run = dask is None and not _has_compiled()
-        shown_as: Display = (
-            JsonDisplay()
-            if as_json
-            else make_display(title, read, first.training.max_epochs, first_run=first_run)
-        )
-        with shown_as as display:
-            if dask is None:
-                interrupted = run_workers(
-                    storage,
-                    names,
-                    n_workers,
-                    data_dir=data_dir,
-                    on_event=display.show,
-                    on_stop=display.stopping,
-                    settings=settings,
-                    most_s=most_s,
-                )
-            else:
-                order = order_of(title, first.data, Database(storage).url, data_dir, settings)
-                with cluster_of(dask.address, n_workers, dask.adapt) as (cluster, n_tasks):
-                    interrupted, errors = run_on_dask(
-                        cluster, order, n_tasks, display=display, most_s=most_s
-                    )
-                if errors and not interrupted:
-                    require_nothing_left(storage, names, errors)
-        if interrupted and time.monotonic() >= deadline:
-            done = progress()
-            left = f"; {time_left_line(done, first.training.max_epochs)}" if done.time_left else ""
-            typer.echo(f"fdrnn: --max-hours are over: {summary_line(done)}{left}", err=True)
-        if interrupted:
-            # At once: the store may be what the user waits for.
-            raise KeyboardInterrupt
-        refresh_notes(studies)
-        done = progress()
-    if done.all_failed:
-        repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
-        typer.echo(
-            f"fdrnn: study {title}: {done.all_failed} of {done.n_trials} trials{repeats} failed; "
-            f"`fdrnn study status {title}` prints the errors",
-            err=True,
-        )
-    return 1 if done.all_failed else 0
+
+def _what_is_left(left: Sequence[Followed], by_name: Mapping[str, Study]) -> str:
+    if len(left) > 1:
+        return total_line([progress for one in left for progress in one.read()])
+    done = left[0].total(left[0].read())
+    max_epochs = by_name[left[0].studies[0]].definition.training.max_epochs
+    expected = f"; {time_left_line(done, max_epochs)}" if done.time_left else ""
+    return f"{summary_line(done)}{expected}"
 
 
 def _has_compiled() -> bool:

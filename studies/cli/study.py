@@ -32,7 +32,7 @@ from fdrnn.studies.cli.options import (
     Seed,
     Storage,
     StoredStudies,
-    StudySource,
+    StudySources,
     Trials,
     commands,
     interval,
@@ -56,7 +56,7 @@ app = commands("Create, watch, change, export, import and verify studies.")
 
 @app.command()
 def create(
-    study: StudySource,
+    studies: StudySources,
     trials: Trials,
     epochs: Epochs,
     seed: Seed,
@@ -64,14 +64,16 @@ def create(
     storage: Storage,
     data_dir: DataDir,
 ) -> None:
-    """Draw the configurations of a study or comparison, for workers to train.
+    """Draw the configurations of studies or comparisons, for workers to train.
 
     The same study again changes nothing; more --trials extend it; any other difference is
     an error.
     """
     from fdrnn.studies.cli import creation
 
-    creation.create([creation.requested(study, trials, epochs, name, seed=seed)], storage, data_dir)
+    creation.require_one(name, studies)
+    requests = [creation.requested(study, trials, epochs, name, seed=seed) for study in studies]
+    creation.create(requests, storage, data_dir)
 
 
 @app.command()

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Workers of a study as a Slurm array: one task per core, each `fdrnn worker`.
+# Workers of studies as a Slurm array: one task per core, each `fdrnn worker`.
 #
-#     sbatch --array=1-32 slurm.sh jsb
+#     sbatch --array=1-32 slurm.sh jsb jsb-plain
 #
-# The store's URL is in a file that only its owner can read (FDRNN_STORAGE below); the study is in
-# the store, and its data in FDRNN_DATA_DIR: see README.md in this folder.
+# The store's URL is in a file that only its owner can read (FDRNN_STORAGE below); the studies are in
+# the store, and their data in FDRNN_DATA_DIR: see README.md in this folder.
 #SBATCH --job-name=fdrnn
 #SBATCH --array=1-8
 #SBATCH --ntasks=1
@@ -19,7 +19,7 @@
 #SBATCH --output=fdrnn-%A-%a.log
 set -euo pipefail
 
-study=${1:?usage: sbatch slurm.sh STUDY}
+: "${1:?usage: sbatch slurm.sh STUDY...}"
 scratch=${SCRATCH:-$HOME}
 
 export FDRNN_STORAGE=${FDRNN_STORAGE:-@$HOME/.fdrnn-url}
@@ -32,7 +32,7 @@ command -v fdrnn > /dev/null || {
     exit 2
 }
 code=0
-srun fdrnn worker "$study" || code=$?
+srun fdrnn worker "$@" || code=$?
 # 130: stopped by the signal with trials left; 143: the same before the worker handled signals;
 # 75: the store was unavailable, or full, for longer than --patience.
 if [[ $code -eq 130 || $code -eq 143 || $code -eq 75 ]]; then

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from rich.console import Console
 from fdrnn.search import EventKind, StoreUnavailableError, StudyProgress, TimeLeft, WorkerEvent
 from fdrnn.search.store.progress import SelectedTrial
 from fdrnn.studies.cli.display import (
+    Followed,
     LiveDisplay,
     LogDisplay,
     describe,
@@ -40,12 +41,23 @@ COUNTS = "study jsb: 5 of 32 trials finished, 2 running, 25 waiting"
 OUTLOOK = "best NLL 8.111 (trial 7), 12 min left"
 
 
-def event(kind: EventKind, worker: str = "host-1", epoch: int = 17, text: str = "") -> WorkerEvent:
+JSB = Followed("jsb", ("jsb",), lambda: [PROGRESS])
+
+
+def event(
+    kind: EventKind,
+    worker: str = "host-1",
+    epoch: int = 17,
+    text: str = "",
+    study: str = "jsb",
+) -> WorkerEvent:
     return WorkerEvent(
         worker=worker,
         kind=kind,
+        study=study,
         config_index=3,
         epoch=epoch,
+        max_epochs=300,
         valid_nll=8.6104,
         best_valid_nll=8.5244,
         seconds=0.806,
@@ -63,23 +75,27 @@ class Clock:
         return self.now_s
 
 
-def log(*, first_run: bool = False) -> tuple[LogDisplay, Clock, Callable[[], list[str]]]:
+def log(
+    *followed: Followed, first_run: bool = False
+) -> tuple[LogDisplay, Clock, Callable[[], list[str]]]:
     """A display, its clock and its lines so far without their times."""
     out, clock = io.StringIO(), Clock()
     console = Console(file=out, force_terminal=False, width=80)
-    display = LogDisplay(console, "jsb", lambda: [PROGRESS], 300, first_run=first_run, now_s=clock)
+    display = LogDisplay(console, followed or (JSB,), first_run=first_run, now_s=clock)
     return display, clock, lambda: [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
 
 
 def drawn(
-    *events: WorkerEvent, width: int = 100, first_run: bool = False, passed_s: float = 0.0
+    *events: WorkerEvent,
+    width: int = 100,
+    first_run: bool = False,
+    passed_s: float = 0.0,
+    followed: Sequence[Followed] = (JSB,),
 ) -> str:
     """What a terminal shows in the end, and what was printed above it."""
     out, clock = io.StringIO(), Clock()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
-    with LiveDisplay(
-        console, "jsb", lambda: [PROGRESS], 300, first_run=first_run, now_s=clock
-    ) as display:
+    with LiveDisplay(console, followed, first_run=first_run, now_s=clock) as display:
         for one in events:
             display.show(one)
         clock.now_s += passed_s
@@ -87,19 +103,19 @@ def drawn(
 
 
 def test_an_epoch_in_words() -> None:
-    assert describe(event(EventKind.EPOCH), 300) == (
+    assert describe(event(EventKind.EPOCH)) == (
         "trial 3: epoch 17 of at most 300, validation NLL 8.610 (best 8.524), 0.81 s/epoch"
     )
 
 
 @pytest.mark.parametrize("kind", EventKind)
 def test_every_kind_has_words(kind: EventKind) -> None:
-    assert describe(event(kind), 300)
+    assert describe(event(kind))
 
 
 def test_a_trial_starts_or_resumes() -> None:
-    assert describe(event(EventKind.CLAIMED, epoch=0), 300) == "trial 3 starts"
-    assert describe(event(EventKind.CLAIMED), 300) == "trial 3 resumes after epoch 17"
+    assert describe(event(EventKind.CLAIMED, epoch=0)) == "trial 3 starts"
+    assert describe(event(EventKind.CLAIMED)) == "trial 3 resumes after epoch 17"
 
 
 def test_divergence_and_a_missing_nll_are_told() -> None:
@@ -107,7 +123,7 @@ def test_divergence_and_a_missing_nll_are_told() -> None:
         worker="a", kind=EventKind.FINISHED, config_index=1, epoch=2, text="diverged"
     )
     assert math.isinf(diverged.best_valid_nll)
-    assert describe(diverged, 300) == "trial 1 diverged after epoch 2, best validation NLL -"
+    assert describe(diverged) == "trial 1 diverged after epoch 2, best validation NLL -"
 
 
 def test_the_log_tells_begin_and_end_but_not_every_epoch() -> None:
@@ -209,13 +225,47 @@ def test_the_outlook_of_a_study_and_of_a_comparison() -> None:
     assert outlook([replace(PROGRESS, selected=None, time_left=None)]) == ""
 
 
+def test_several_studies_are_shown_while_they_are_trained() -> None:
+    waiting = replace(PROGRESS, study="piano", running=0, finished=0, waiting=32, selected=None)
+    ended = replace(PROGRESS, study="waves", running=0, waiting=0, finished=32)
+    read = {"waves": iter([[replace(ended, waiting=1, finished=31)], [ended]])}
+    followed = [
+        replace(JSB, title="waves", studies=("waves",), read=lambda: next(read["waves"], [ended])),
+        JSB,
+        replace(JSB, title="piano", studies=("piano",), read=lambda: [waiting]),
+    ]
+    text = drawn(
+        event(EventKind.EPOCH, worker="host-1"),
+        event(EventKind.FINISHED, worker="host-2", study="waves"),
+        followed=followed,
+    )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Printed once, above the lines that are redrawn.
+    assert (
+        sum(line.startswith("study waves: 32 of 32 trials finished; best") for line in lines) == 1
+    )
+    heading, counts, bar, one, two = lines[-5:]
+    assert (heading, counts) == ("1 of 3 studies complete", COUNTS)
+    assert bar.endswith(OUTLOOK)
+    assert one.startswith("worker 1  jsb trial 3  epoch 17/300")
+    assert two.startswith("worker 2  waves trial 3 finished after epoch 17")
+
+    display, _, printed = log(*followed)
+    with display:
+        display.show(event(EventKind.FINISHED, study="piano"))
+    begin = ["study waves: 32", COUNTS, "study piano: 0 of", "starting", "worker 1: piano trial 3"]
+    assert len(printed()) == 6
+    for line, start in zip(printed(), [*begin, "study piano: 0 of"], strict=True):
+        assert line.startswith(start)
+
+
 def test_a_store_that_cannot_be_read_is_shown() -> None:
     def read() -> list[StudyProgress]:
         raise StoreUnavailableError("store db: connection refused")
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=False, width=80)
-    with LogDisplay(console, "jsb", read, 300):
+    with LogDisplay(console, [replace(JSB, read=read)]):
         pass
     assert "store db: connection refused" in out.getvalue()
 
@@ -238,5 +288,5 @@ def test_a_replaced_worker_leaves_the_live_display() -> None:
 
 
 def test_a_pipe_gets_log_lines() -> None:
-    display = make_display("jsb", lambda: [PROGRESS], 300, first_run=False)
+    display = make_display([JSB], first_run=False)
     assert isinstance(display, LogDisplay)

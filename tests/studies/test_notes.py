@@ -55,6 +55,22 @@ def test_whoever_creates_and_finishes_a_study_writes_its_note(
     assert "pooled" not in extended
 
 
+def test_of_several_studies_each_has_its_note_when_it_is_complete(
+    start: Start, study_file: Path, tmp_path: Path, url: str
+) -> None:
+    other = tmp_path / "yours.toml"
+    other.write_text(study_file.read_text())
+    run = start("run", study_file, other, "--workers", "1", FAKE_EPOCH_S="0.3")
+    assert run.stderr is not None
+    while "yours trial 0 starts" not in (line := run.stderr.readline()):
+        assert line
+    assert "| **this study, pooled** |" in note(url)
+    assert "Not complete" in note(url, "yours")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    assert "| **this study, pooled** |" in note(url, "yours")
+
+
 def test_a_report_brings_the_note_up_to_date(
     start: Start, fdrnn: Run, study_file: Path, url: str
 ) -> None:

@@ -76,6 +76,26 @@ def test_an_extension_says_what_it_changes_and_which_results_it_takes(
     assert "extended" not in again.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["run", "mine.toml", "yours.toml"], ["worker", "mine", "yours"]]
+)
+def test_the_next_study_begins_where_no_trial_of_the_first_one_waits(
+    start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, command: list[str]
+) -> None:
+    text = study_file.read_text().replace("n_trials = 3", "n_trials = 1")
+    for path in (study_file, tmp_path / "yours.toml"):
+        path.write_text(text)
+    assert fdrnn("study", "create", "mine.toml", "yours.toml").exit_code == 0
+    run = start(*command, "--workers", "2", FAKE_EPOCH_S="0.3")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    ends = re.findall("trial 0 (?:finished|diverged)", log)
+    assert len(ends) == 2
+    assert max(log.index(f"{name} trial 0 starts") for name in ("mine", "yours")) < log.index(
+        ends[0]
+    )
+
+
 def test_several_studies_are_trained_one_after_the_other(
     start: Start, error_line: Callable[..., str], study_file: Path, tmp_path: Path, url: str
 ) -> None:
