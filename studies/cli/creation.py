@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import DataDescription, load
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import (
     Store,
     Study,
@@ -114,11 +115,11 @@ def _is_complete(store: Store, definition: StudyDefinition) -> bool:
 
 def _create(store: Store, definitions: Definitions, data: DataDescription | None) -> None:
     first = definitions[0]
-    what = f"study {first.name}: {first.n_trials} trials in store {store.shown}"
+    what = f"study {first.name}: {plural(first.n_trials, 'trial')} in store {store.shown}"
     if len(definitions) > 1:
         what = (
-            f"comparison {comparison_of(first)}: {len(definitions)} studies of {first.n_trials} "
-            f"trials in store {store.shown}"
+            f"comparison {comparison_of(first)}: {len(definitions)} studies of "
+            f"{plural(first.n_trials, 'trial')} in store {store.shown}"
         )
     if data is None:
         typer.echo(f"{what}, all have ended", err=True)
@@ -138,8 +139,7 @@ def _created(store: Store, definition: StudyDefinition, data: DataDescription) -
     study = create_study(store, definition, data)
     if changes := _changes(before.definition, study.definition):
         n_again = n_finished - study.progress().finished
-        trials = "trial" if n_again == 1 else "trials"
-        again = f"; no result of {n_again} {trials} until training has gone on"
+        again = f"; no result of {plural(n_again, 'trial')} until training has gone on"
         changed = f"study {study.name} is extended: {', '.join(changes)}"
         typer.echo(f"{changed}{again if n_again > 0 else ''}", err=True)
     return study

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fdrnn.datasets import load
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import (
     Halving,
     Parameter,
@@ -139,11 +140,11 @@ def _print_cost(definition: StudyDefinition, data_dir: Path | None) -> None:
     cost = estimate_cost(
         definition, dataset, draw(definition.space, definition.seed, range(measured))
     )
-    draws = "1 draw" if measured == 1 else f"{measured} draws"
     typer.echo(
-        f"On this machine an epoch trains {cost.epoch_s:.2g} s on average of {draws}; "
-        f"{cost.most_epochs:.0f} epochs in all, {duration(cost.most_worker_s)} of one worker's "
-        "time, unless trials end earlier by their patience"
+        f"On this machine an epoch trains {cost.epoch_s:.2g} s on average of "
+        f"{plural(measured, 'draw')}; {cost.most_epochs:.0f} epochs in all, "
+        f"{duration(cost.most_worker_s)} of one worker's time, "
+        "unless trials end earlier by their patience"
     )
 
 

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from fdrnn.model import DEFAULT_OUTPUT
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import (
     Study,
     StudyProgress,
@@ -117,7 +118,7 @@ def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
     left = progress.time_left
     if left is None:
         return "expected time left: unknown until a trial has trained an epoch"
-    workers = f"{left.n_workers} worker{'s' if left.n_workers > 1 else ''}"
+    workers = plural(left.n_workers, "worker")
     if left.seconds is None:
         expected = f"no worker is running; one would need about {duration(left.worker_seconds)}"
     elif left.n_finished:
@@ -126,8 +127,7 @@ def time_left_line(progress: StudyProgress, max_epochs: int) -> str:
         expected = f"time left: at most {duration(left.seconds)} with {workers}"
     if left.n_finished == 0:
         return f"{expected}, if every trial runs to {max_epochs} epochs (none has finished)"
-    plural = "s" if left.n_finished > 1 else ""
-    return f"{expected}, based on {left.n_finished} finished trial{plural}"
+    return f"{expected}, based on {plural(left.n_finished, 'finished trial')}"
 
 
 def status_blocks(

@@ -18,6 +18,7 @@ from fdrnn.datasets import describe
 from fdrnn.datasets.plugins import PluginError, Registry
 from fdrnn.datasets.sources import package
 from fdrnn.model import OUTPUTS, VARIANTS
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import find_store, open_store
 from fdrnn.search.design.comparison import comparison_of, study_name
 from fdrnn.search.store.database import Database
@@ -255,8 +256,8 @@ def delete(
     for stored in chosen:
         typer.echo(f"  {summary_line(stored.progress())}")
     if not yes:
-        many = "study" if len(chosen) == 1 else "studies"
-        _require_consent(f"Delete {len(chosen)} {many} from store {store.shown}?")
+        many = plural(len(chosen), "study", "studies")
+        _require_consent(f"Delete {many} from store {store.shown}?")
     delete_studies(store, chosen)
     typer.echo(f"store {store.shown}: deleted {', '.join(stored.name for stored in chosen)}")
 

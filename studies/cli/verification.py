@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Store, open_store
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import limit_threads
@@ -107,7 +108,7 @@ def _line(outcome: Verification) -> str:
     trial = f"trial {outcome.config_index}:"
     found = outcome.difference
     if found is None:
-        epochs = f"{outcome.n_epochs} epoch{'s' if outcome.n_epochs > 1 else ''}"
+        epochs = plural(outcome.n_epochs, "epoch")
         result = " and the result" if outcome.has_result else ""
         verb = "are" if outcome.n_epochs > 1 or result else "is"
         return f"{trial} {epochs}{result} {verb} the same to the last bit"
