@@ -127,16 +127,6 @@ def test_gradients_of_many_rows(name, n_rows):
     assert_gradients(case, gradients, lambda **changed: case.run(**changed)[0])
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_gradients_with_nade(form):
-    case = TrainingCase(
-        f"{form}_fast_dropout", [2, 2, 2], n_features=3, n_hidden=4, output="nade", n_layers=3
-    )
-    _, _, gradients = case.run()
-    for key, gradient in gradients.items():
-        np.testing.assert_allclose(gradient, case.finite_differences(key), atol=1e-6, err_msg=key)
-
-
 SETTINGS = TrainingSettings(batch_size=4, max_epochs=3, chunk_length=20, parameter_average=0.5)
 
 
