@@ -89,7 +89,7 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
     ]
     if silent:
         yield (
-            f"No music of {', '.join(silent)}."
+            f"No sample of {', '.join(silent)}."
             + advice(
                 "`fdrnn sample STUDY` stores an excerpt, predictions and a sample of the selected "
                 "trial."

@@ -7,7 +7,8 @@ order of validation NLL, trial r (from 1) is the best of
 so that on average these cost k / n of the worker hours of all n draws.
 
 Under halving both are estimates, exact for k = n alone: among k draws some would continue that
-were pruned among n, and nobody knows their test NLL.
+were pruned among n, and nobody knows their test NLL. A subset whose lowest validation NLL is a
+pruned trial's has no outcome.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ QUANTILES = (0.1, 0.9)
 
 LEAST_SHARE = 0.9
 """Share of the subsets that must have an outcome where a figure shows it. Under halving most
-subsets of few draws have none, and the others have one of the best trials."""
+subsets have none, unless they have the selected trial."""
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
@@ -44,9 +45,9 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     trials
         As `fdrnn.search.Study.trials` returns them. Finished and pruned trials count as draws;
         those waiting, running, paused or failed do not. Of equal validation NLL the lower index is
-        the better, as in `fdrnn.search.selected_trial`. A trial without a finite validation NLL,
-        or without a test NLL, as the pruned are, is never the outcome: it counts as a draw and
-        loses to every other.
+        the better, as in `fdrnn.search.selected_trial`. A finished trial without a finite
+        validation or test NLL counts as a draw and loses to every other. Where a pruned one has the
+        lowest validation NLL, nothing is the outcome; it never precedes the selected trial of all.
 
     Returns
     -------
@@ -57,14 +58,20 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         the subsets of the wall time of their trials' epochs. Pooled test NLL in nats per predicted
         step. Empty if no trial has an outcome.
     """
-    finished = trials[trials["state"].isin([TrialState.FINISHED, TrialState.PRUNED])]
-    has_outcome = np.isfinite(finished["valid_nll"]) & np.isfinite(finished["test_nll_pooled"])
-    ranked = finished[has_outcome].sort_values(["valid_nll", "config_index"])
-    outcome = ranked["test_nll_pooled"].to_numpy(float)
+    ended = trials[trials["state"].isin([TrialState.FINISHED, TrialState.PRUNED])]
+    pruned = ended["state"] == TrialState.PRUNED
+    has_outcome = ~pruned & np.isfinite(ended["valid_nll"]) & np.isfinite(ended["test_nll_pooled"])
     columns = ["k", "mean", "deviation", "low", "high", "none", "hours"]
-    if not len(outcome):
+    if not has_outcome.any():
         return pd.DataFrame(columns=columns)
-    chances = selection_chances(len(finished), len(outcome))
+    # With an earlier plan's rungs a pruned trial may have come lower than the selected one.
+    lowest = ended.loc[has_outcome, "valid_nll"].min()
+    ranked = ended.assign(pruned=pruned, valid_nll=ended["valid_nll"].clip(lower=lowest))
+    ranked = ranked[has_outcome | (pruned & np.isfinite(ended["valid_nll"]))]
+    ranked = ranked.sort_values(["valid_nll", "pruned", "config_index"])
+    known = ~ranked["pruned"].to_numpy(bool)
+    outcome = ranked["test_nll_pooled"].to_numpy(float)[known]
+    chances = selection_chances(len(ended), len(ranked))[:, known]
     some = chances.sum(axis=1)
     weights = chances / some[:, None]
     mean = weights @ outcome
@@ -76,8 +83,8 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
         outcome[order][np.minimum((cumulative < level - 1e-12).sum(axis=1), len(order) - 1)]
         for level in QUANTILES
     )
-    k = np.arange(1, len(finished) + 1)
-    hours = k / len(finished) * float(finished["seconds"].sum()) / 3600
+    k = np.arange(1, len(ended) + 1)
+    hours = k / len(ended) * float(ended["seconds"].sum()) / 3600
     values = (k, mean, deviation, low, high, 1 - some, hours)
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
@@ -243,9 +250,10 @@ def _comparison(own: pd.DataFrame, other: _Curve) -> str:
 def _notes(evidence: Evidence, curves: Sequence[_Curve]) -> Iterator[str]:
     if any(curve.study.n_pruned for curve in curves):
         yield (
-            "Pruned ones count, too, and never win. Before its end a curve under halving is an "
-            "estimate, because k draws would be halved among themselves, for about that share of "
-            "the hours. "
+            "Pruned ones count, too; subsets whose lowest validation NLL is a pruned trial's are "
+            "left out, because its test NLL is unknown. Before its end a curve under halving is "
+            "an estimate: k draws would be halved among themselves, for about that share of the "
+            "hours. "
         )
     if any(curve.table["k"].iloc[0] > 1 for curve in curves):
         yield (

@@ -13,10 +13,15 @@ from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.text import plural
 
+_MANY = 8
+"""Trials whose lowest NLL say where the axis should end; of fewer they may all be the same."""
+
 
 def learning_curves(evidence: Evidence) -> Figure:
     """Return the figure of training and validation NLL over epochs."""
-    trials, best = plural(evidence.curves["config_index"].nunique(), "trial"), evidence.best
+    n_trials, best = evidence.curves["config_index"].nunique(), evidence.best
+    trials = plural(n_trials, "trial")
+    of_few = ", or of the selected trial's curve if that is higher" if n_trials < _MANY else ""
     alt = f"Line plots of training and validation NLL over epochs of {trials}."
     if best is not None:
         alt += (
@@ -29,7 +34,7 @@ def learning_curves(evidence: Evidence) -> Figure:
         caption=(
             f"Training NLL (mean over the epoch's updates) and validation NLL (at its end) of "
             f"{trials}, padding {evidence.definition.training.padding}; {_key(evidence)} "
-            f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL."
+            f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL{of_few}."
         ),
         alt=alt,
         draw=lambda: _draw_learning(evidence),
@@ -76,6 +81,9 @@ def _draw_learning(evidence: Evidence) -> Drawing:
         finite = evidence.curves[np.isfinite(evidence.curves[column])]
         lowest = finite.groupby("config_index")[column].min()
         top = style.nll_top(lowest)
+        if len(lowest) < _MANY:
+            selected = finite.loc[finite["config_index"] == evidence.selected, column]
+            top = float(np.fmax(top, style.nll_top(selected)))
         _draw_curves(axes, evidence, column, top)
         if len(lowest):
             # Room for the way down of what ends at the quantile.

@@ -34,8 +34,8 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
         name=f"{study}-music",
         title="Sample" if data.lowest_midi_note is None else "Music",
         caption=(
-            f"An excerpt of test sequence {origin.sequence} (from 0), the {expected} that trial "
-            f"{samples.config_index} predicts for each of its steps from those before, and a "
+            f"An excerpt of test sequence {origin.sequence} (counted from 0), the {expected} that "
+            f"trial {samples.config_index} predicts for each of its steps from those before, and a "
             f"sample of the trial: {origin.n_given} given steps, up to the dashed line, then "
             f"draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
         ),

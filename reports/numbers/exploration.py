@@ -31,7 +31,8 @@ def exploration(studies: Sequence[Evidence]) -> dict[str, Any]:
         ``parameters``: of all studies, each with ``name``, ``label`` and either ``choices``, as
         printed and in numeric order, or ``log``; a training setting that one study draws has the
         value of all trials in the others. ``studies``: ``name``, ``network``, ``data``,
-        ``selected``, ``settings`` (pairs of name and text) and ``trials``, each with its numbers,
+        ``selected``, ``padding`` (its rule and side), ``seed``, ``settings`` (pairs of name and
+        text) and ``trials``, each with its numbers,
         ``values`` by parameter, and ``curve``: lists of epochs, training and validation NLL, evenly
         thinned. ``pairs``: for two studies tested on the same sequences, their positions, the
         test NLL of the first minus the second's, and the ends of its interval.
@@ -108,6 +109,8 @@ def _study(
         "network": network(definition.variant, definition.output),
         "data": evidence.data.title,
         "selected": evidence.selected,
+        "padding": f"{definition.training.padding}, {definition.training.padding_side}",
+        "seed": definition.seed,
         "settings": _settings(definition, given),
         "trials": [trial(position, row) for position, row in rows],
     }

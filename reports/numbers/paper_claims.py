@@ -253,8 +253,8 @@ def _squared_radius(comparison: Comparison) -> _Judged:
         "Rule: after no epoch of a trial, of any variant, rho(W^2) by rho(W)^2 is above 1 by "
         f"more than the numerical tolerance. It is after {above.sum()} of "
         f"{sum(map(len, ratios.values()))} epochs; largest ratio {ratios[worst].max():.3g} "
-        f"({worst}). It is no theorem: [[1, -1], [1, -1]] has "
-        "rho(W) = 0 and rho(W^2) = 2; what holds is rho(W^2) <= rho(|W|)^2. The claim is on every "
+        f"({worst}). It is no theorem: [[1, -2], [1, -1]], of full rank, has "
+        "rho(W) = 1 and rho(W^2) = 3; what holds is rho(W^2) <= rho(|W|)^2. The claim is on every "
         "matrix: one counterexample refutes it, whatever the count, which therefore has no p."
     )
 

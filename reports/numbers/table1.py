@@ -66,6 +66,8 @@ class Row:
         Its test NLL averaged over the predicted steps of all test sequences.
     test_nll_sequence_mean
         Its test NLL as the mean over test sequences of each one's average.
+    test_sequences, test_steps
+        Number of test sequences with predicted steps, and of these; 0 without a selected trial.
     minus_plain
         Its pooled test NLL minus the plain counterpart's; for the interval of the difference,
         both networks have the same resampled sequences.
@@ -122,6 +124,8 @@ class Row:
     repeats_mean: float | None = None
     repeats_deviation: float | None = None
     repeats_without_nll: int = 0
+    test_sequences: int = 0
+    test_steps: int = 0
 
     @property
     def network(self) -> str:
@@ -203,6 +207,8 @@ def row(evidence: Evidence) -> Row:
         repeats_mean=float(repeated.mean()) if len(repeated) else None,
         repeats_deviation=float(repeated.std()) if len(repeated) > 1 else None,
         repeats_without_nll=len(evidence.repeats) - len(repeated),
+        test_sequences=int((evidence.sequences["n_steps"] > 0).sum()),
+        test_steps=int(evidence.sequences["n_steps"].sum()),
     )
 
 
@@ -299,7 +305,9 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if n_failed := _n_failed(evidence):
         yield f"{n_failed} failed with a program error"
     if n_pruned:
-        yield f"{n_planned} drawn, {n_finished} trained to the end, {n_pruned} pruned by halving"
+        n_diverged = int(evidence.finished["diverged"].sum())
+        diverged = f" ({n_diverged} diverged)" if n_diverged else ""
+        yield f"{n_planned} drawn, {n_finished} finished{diverged}, {n_pruned} pruned by halving"
     if n_finished > 0 and n_finished + n_pruned < n_planned:
         yield f"provisional: {n_finished + n_pruned} of {n_planned} trials have {done}"
 

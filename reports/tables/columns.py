@@ -43,7 +43,8 @@ def table(rows: Sequence[Row]) -> Table | None:
         numbers=[*((column.title, ours(column)) for column in used), *cited],
         notes=(
             "Ours: pooled test NLL (draws) of the selected trial with the lowest masked validation "
-            "NLL among the studies of that kind. Columns marked * are cited by the paper.",
+            "NLL among the studies of that kind with several draws. Columns marked * are "
+            "cited by the paper.",
             *(_studies(rows, data, column) for column in used),
         ),
     )

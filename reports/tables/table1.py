@@ -74,8 +74,9 @@ def _own_data(rows: Sequence[Row], name: str) -> Table:
         beside=[("Naive", lambda row: number(row.baseline_nll))],
         notes=[
             "Naive: pooled test NLL without a network. Columns of 0 and 1 and symbols are "
-            "predicted by their frequencies in training, real values by the last value, as wide as "
-            "training's steps. A network that is not below it has learned nothing of the order."
+            "predicted by their frequencies in training, real values by the last value, with the "
+            "standard deviation of the steps in training. A network that is not below it "
+            "has learned nothing of the order."
         ],
     )
 
@@ -220,11 +221,17 @@ def _intervals(rows: Sequence[Row]) -> Table:
             ),
         ],
         notes=(
-            "The validation NLL, under the study's padding rule, selected the trial; with padding "
-            "counted it averages over the zeros of short chunks too and is lower than a test NLL.",
+            "The validation NLL, under the study's padding rule, selected the trial."
+            + (
+                " With padding counted it averages over the zeros of short chunks too, and cannot "
+                "be compared with a test NLL."
+                if any(row.padding == "counted" for row in rows)
+                else ""
+            ),
             f"95 %: percentile bootstrap interval over test sequences ({N_RESAMPLES:,} resamples, "
             "fixed seed). It says how much the number depends on which pieces are in the test "
             "set, and nothing of the luck of the draws.",
+            *_test_sets(rows),
             *(
                 [f"No interval for {', '.join(lacking)}: it takes two test sequences."]
                 if lacking
@@ -232,6 +239,16 @@ def _intervals(rows: Sequence[Row]) -> Table:
             ),
         ),
     )
+
+
+def _test_sets(rows: Sequence[Row]) -> Iterator[str]:
+    tested = {row.fingerprint: row for row in rows if row.test_sequences}
+    if tested:
+        sizes = (
+            f"{row.title} {plural(row.test_sequences, 'sequence')}, {row.test_steps:,} steps"
+            for row in tested.values()
+        )
+        yield f"Test sets: {'; '.join(sizes)}."
 
 
 def _of(texts: Mapping[str, str]) -> Callable[[Row], str]:

@@ -328,7 +328,7 @@ def test_the_music_that_is_kept_is_shown(copied: Store, tmp_path: Path) -> None:
     )
     copied.study("golden-fd").keep_samples(kept)
     report = built(copied)
-    assert "No music of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
+    assert "No sample of golden-plain. `fdrnn sample STUDY`" in " ".join(report.missing)
     write_report(tmp_path / "report", report)
     assert "golden-fd-music.svg" in figures(tmp_path / "report")
     for name in ("excerpt", "sample"):

@@ -25,7 +25,10 @@
   const sets = d3.groups(data.studies, (one) => one.data)
     .map(([label, some]) => [label, some.map((one) => one.name)]);
   const shown = { studies: new Set(sets[0][1]), filters: new Map(),
-    brushes: new Map(), sort: "valid", descending: false, chosen: null, all: false };
+    brushes: new Map(), sort: null, descending: false, chosen: null, all: false };
+  // What ranks trials: each study's own validation NLL where all have one padding rule.
+  const ruleOf = (studies) => (new Set(studies.map((one) => one.padding)).size > 1 ? "masked" : "valid");
+  const ranking = () => ruleOf(data.studies.filter((one) => shown.studies.has(one.name)));
 
   const root = d3.select("#explore-parts");
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -91,7 +94,8 @@
 
   // ---- Table
   const controls = part("All trials",
-    "A click on a heading sorts. Below it, a part of the text or a comparison such as <8.2 or =0.9" +
+    "Studies of different padding rules are ranked by the masked validation NLL." +
+    " A click on a heading sorts. Below it, a part of the text or a comparison such as <8.2 or =0.9" +
     " filters, here and in every drawing. A click on a row marks its trial.");
   const boxes = controls.append("details").attr("class", "studies");
   boxes.append("summary");
@@ -116,7 +120,7 @@
     .attr("class", (one) => (one.text ? null : "number"));
   headings.append("button").attr("type", "button").text((one) => one.label)
     .on("click", (event, one) => {
-      shown.descending = shown.sort === one.name && !shown.descending;
+      shown.descending = (shown.sort || ranking()) === one.name && !shown.descending;
       shown.sort = one.name;
       drawTable();
     });
@@ -131,22 +135,22 @@
   const count = controls.append("p").attr("class", "note");
 
   function drawTable() {
-    const sign = shown.descending ? -1 : 1;
+    const sign = shown.descending ? -1 : 1, by = shown.sort || ranking(), rank = ranking();
     const known = (value) => value !== null && value !== undefined;
     const some = current().sort((one, other) => {
-      const [a, b] = [one[shown.sort], other[shown.sort]];
+      const [a, b] = [one[by], other[by]];
       if (!known(a) || !known(b)) return known(b) - known(a);
       return sign * (isNaN(a) || isNaN(b) ? d3.ascending(String(a), String(b)) : a - b);
     });
-    const best = d3.min(some, (row) => row.valid);
-    headings.attr("aria-sort", (one) => one.name !== shown.sort ? null
+    const best = d3.min(some, (row) => row[rank]);
+    headings.attr("aria-sort", (one) => one.name !== by ? null
       : shown.descending ? "descending" : "ascending");
     body.selectAll("tr").data(shown.all ? some : some.slice(0, MOST_ROWS)).join("tr")
       .attr("class", (row) => (row === shown.chosen ? "chosen" : null))
       .on("click", (event, row) => choose(row))
       .selectAll("td").data((row) => columns.map((one) => ({ row, one }))).join("td")
       .attr("class", ({ one }) => (one.text ? null : "number"))
-      .style("font-weight", ({ row, one }) => one.name === "valid" && row.valid === best ? 600 : null)
+      .style("font-weight", ({ row, one }) => one.name === rank && row[rank] === best ? 600 : null)
       .text(({ row, one }) => cell(one.name, row[one.name]));
     count.text(`${some.length} of ${rows.length} trials. `);
     if (some.length > MOST_ROWS)
@@ -162,7 +166,7 @@
   // ---- NLL against a value
   const scatter = part("NLL against any value",
     "A dot per trial of the table. The axis ends at the 85 % quantile; triangles stand above it.");
-  const against = { x: data.parameters.length ? data.parameters[0].name : "epochs", y: "valid" };
+  const against = { x: data.parameters.length ? data.parameters[0].name : "epochs", y: ranking() };
   const choice = scatter.append("p").attr("class", "controls");
   selection(choice, "Across", [...data.parameters, ...NUMBERS], against.x, (name) => {
     against.x = name;
@@ -211,16 +215,17 @@
   let restyle = () => {};
 
   function drawParallel() {
-    const some = filtered().filter((row) => row.valid !== null);
+    const rank = ranking();
+    const some = filtered().filter((row) => row[rank] !== null);
     const varied = data.parameters.filter((one) =>
       new Set(some.map((row) => row[one.name]).filter((value) => value !== null)).size > 1);
-    const axes = [{ name: "valid", label: "validation NLL" }, ...varied];
+    const axes = [{ name: rank, label: labelOf(rank) }, ...varied];
     const size = { width: Math.max(width(), 78 * axes.length), height: 380, top: 95, bottom: 18 };
     const at = d3.scalePoint(axes.map((one) => one.name), [30, size.width - 60]);
-    const [low, top] = highest(some, "valid");
+    const [low, top] = highest(some, rank);
     const span = [size.height - size.bottom, size.top];
     const scales = new Map(axes.map((one) => {
-      if (one.name === "valid") return [one.name, d3.scaleLinear([low, top], span).clamp(true)];
+      if (one.name === rank) return [one.name, d3.scaleLinear([low, top], span).clamp(true)];
       if (one.choices) {
         const used = one.choices.filter((value) => some.some((row) => row[one.name] === value));
         return [one.name, d3.scalePoint(used, span)];
@@ -235,13 +240,13 @@
       axes.map((one) => [at(one.name), place(row, one.name)]));
     const ends = dark.matches ? ["#2b4a63", "#cfe9ff"] : ["#9ecae8", "#00304d"];
     const shade = d3.scaleSequential([top, low], d3.interpolateRgb(...ends));
-    const ink = (row) => shade(Math.min(row.valid, top));
+    const ink = (row) => shade(Math.min(row[rank], top));
     const svg = d3.create("svg").attr("width", size.width).attr("height", size.height)
       .attr("role", "img").attr("aria-label", "Parallel coordinates of the trials");
     const lines = svg.append("g").attr("fill", "none").selectAll("path")
-      .data(some.sort((one, other) => other.valid - one.valid)).join("path").attr("d", line)
+      .data(some.sort((one, other) => other[rank] - one[rank])).join("path").attr("d", line)
       .on("click", (event, row) => choose(row));
-    lines.append("title").text((row) => `${title(row)}, validation NLL ${written(row.valid)}`);
+    lines.append("title").text((row) => `${title(row)}, ${labelOf(rank)} ${written(row[rank])}`);
     restyle = () => {
       const kept = new Set(brushed(some));
       lines.attr("stroke", (row) => (row === shown.chosen ? colors()[1] : ink(row)))
@@ -279,7 +284,7 @@
   // ---- Learning curves
   const learning = part("Learning curves",
     `The trials of the table, at most the ${MOST_CURVES} of the lowest validation NLL. Point at a` +
-    " curve for its trial; a click marks it.");
+    " curve for its trial; a click marks it. The validation NLL is that of each study's padding rule.");
   const curveOf = { name: 2 };
   selection(learning.append("p").attr("class", "controls"), "Show",
     [{ name: 2, label: "validation NLL" }, { name: 1, label: "training NLL" }], 2, (name) => {
@@ -289,8 +294,9 @@
   const learningPlot = learning.append("div").attr("class", "plot");
 
   function drawCurves() {
+    const rank = ranking();
     const some = current().filter((row) => row.curve[0].length)
-      .sort((one, other) => d3.ascending(one.valid ?? Infinity, other.valid ?? Infinity))
+      .sort((one, other) => d3.ascending(one[rank] ?? Infinity, other[rank] ?? Infinity))
       .slice(0, MOST_CURVES);
     const points = some.flatMap((row) => row.curve[0].map((epoch, index) =>
       ({ row, study: row.study, epoch, nll: row.curve[curveOf.name][index] })));
@@ -309,9 +315,13 @@
   }
 
   // ---- Two studies
-  const pair = [0, Math.min(1, data.studies.length - 1)];
+  const areDrawnAlike = (one, other) => one.data === other.data && one.seed === other.seed &&
+    one.trials.length > 1 && other.trials.length > 1;
+  const pair = (data.pairs.find(([i, j]) => areDrawnAlike(data.studies[i], data.studies[j])) ||
+    [0, Math.min(1, data.studies.length - 1)]).slice(0, 2);
   const comparison = data.studies.length > 1 ? part("Two studies beside each other",
-    "Differences of settings, the selected trials, and every draw that both have trained.") : null;
+    "Differences of settings, the selected trials, and, of studies of one data set and seed, every" +
+    " draw that both have trained.") : null;
   if (comparison) {
     const choices = data.studies.map((one, index) => ({ name: index, label: one.name }));
     const place = comparison.append("p").attr("class", "controls");
@@ -325,14 +335,14 @@
 
   function drawComparison() {
     if (!comparison) return;
-    const [one, other] = pair.map((index) => data.studies[index]);
+    const [one, other] = pair.map((index) => data.studies[index]), rank = ruleOf([one, other]);
     const selected = [one, other].map((study) =>
       study.trials.find((trial) => trial.trial === study.selected) || { values: {} });
     const lines = [["network", one.network, other.network], ["data", one.data, other.data]];
     const settings = other.settings.reduce((found, [name, text]) => found.set(name, text), new Map());
     for (const [name, text] of one.settings)
       if (settings.get(name) !== text) lines.push([name, text, settings.get(name)]);
-    for (const [name, key] of [["selected trial", "trial"], ["best epoch", "best"], ["validation NLL", "valid"], ["test NLL, pooled", "test"]])
+    for (const [name, key] of [["selected trial", "trial"], ["best epoch", "best"], [labelOf(rank), rank], ["test NLL, pooled", "test"]])
       lines.push([name, ...selected.map((trial) => cell(key, trial[key]))]);
     for (const { name, label } of data.parameters) {
       const values = selected.map((trial) => written(trial.values[name]));
@@ -346,23 +356,23 @@
       .data((cells) => cells).join("td").text((text) => text);
     comparisonPlot.append("p").attr("class", "difference").text(differenceOf(one, other));
     const pairs = one.trials.map((trial) => ({ trial, twin: other.trials.find((twin) => twin.trial === trial.trial) }))
-      .filter(({ trial, twin }) => twin && trial.valid !== null && twin.valid !== null);
-    if (one === other || !pairs.length) return;
-    const [low, top] = highest(pairs.flatMap(({ trial, twin }) => [trial, twin]), "valid");
-    const inside = pairs.filter(({ trial, twin }) => trial.valid <= top && twin.valid <= top);
-    const channels = { x: ({ trial }) => trial.valid, y: ({ twin }) => twin.valid };
+      .filter(({ trial, twin }) => twin && trial[rank] !== null && twin[rank] !== null);
+    if (one === other || !pairs.length || !areDrawnAlike(one, other)) return;
+    const [low, top] = highest(pairs.flatMap(({ trial, twin }) => [trial, twin]), rank);
+    const inside = pairs.filter(({ trial, twin }) => trial[rank] <= top && twin[rank] <= top);
+    const channels = { x: ({ trial }) => trial[rank], y: ({ twin }) => twin[rank] };
     const side = Math.min(width(), 420);
     comparisonPlot.append("div").attr("class", "plot").append(() => Plot.plot({ width: side, height: side,
-      marginLeft: 55, grid: true, x: { label: `validation NLL, ${one.name}`, domain: [low, top], nice: true },
-      y: { label: `validation NLL, ${other.name}`, domain: [low, top], nice: true },
+      marginLeft: 55, grid: true, x: { label: `${labelOf(rank)}, ${one.name}`, domain: [low, top], nice: true },
+      y: { label: `${labelOf(rank)}, ${other.name}`, domain: [low, top], nice: true },
       marks: [Plot.line([[low, low], [top, top]], { stroke: "currentColor", strokeDasharray: "4" }),
         Plot.dot(inside, { ...channels, stroke: colors()[0], r: 3.5, strokeWidth: 1.5 }),
         Plot.tip(inside, Plot.pointer({ ...channels, title: ({ trial, twin }) =>
-          `draw ${trial.trial}\n${one.name}: ${written(trial.valid)}\n${other.name}: ${written(twin.valid)}` }))] }));
+          `draw ${trial.trial}\n${one.name}: ${written(trial[rank])}\n${other.name}: ${written(twin[rank])}` }))] }));
     comparisonPlot.append("p").attr("class", "note").text(
       `Draws that both have trained: ${pairs.length}, of which ${pairs.length - inside.length} are above the axes. Draws` +
-      " of one number are pairs where both studies have the same seed. Below the dashed line the" +
-      " second study is lower.");
+      " of one number share the values that both spaces draw alike, because the studies have one" +
+      " seed. Below the dashed line the second study is lower.");
   }
 
   function differenceOf(one, other) {

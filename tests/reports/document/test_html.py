@@ -137,6 +137,16 @@ def test_in_a_browser(written: Path, browser_page: Page, width: int, dark: bool)
         "[...document.images].map(image => image.naturalWidth > 0 && image.width > 0)"
     )
     assert shown == [True] * 16
+    # Of many studies, too, every link of the contents can be scrolled to from above.
+    right = browser_page.evaluate("""
+        (() => {
+            const contents = document.querySelector("nav ul");
+            for (let i = 0; i < 40; i++) contents.append(contents.lastElementChild.cloneNode(true));
+            return Math.max(...[...contents.querySelectorAll("a")]
+                .map(link => link.getBoundingClientRect().right));
+        })()
+    """)
+    assert right <= width
     background, ink = browser_page.evaluate(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
@@ -205,6 +215,39 @@ def test_the_interactive_part(golden: Store, written: Path, browser_page: Page) 
     assert f"golden-fd minus golden-plain is {minus.value:.3f}" in difference
     assert f"{minus.low:.3f} to {minus.high:.3f}" in difference
     assert browser_page.errors == []
+
+
+def test_studies_of_different_padding_are_ranked_by_the_masked_nll(
+    golden: Store, written: Path, browser_page: Page, tmp_path: Path
+) -> None:
+    page = (written / "report.html").read_text()
+    rule = '"padding":"counted, front"'
+    assert page.count(rule) == 2
+    mixed = tmp_path / "mixed.html"
+    mixed.write_text(page.replace(rule, '"padding":"masked, back"', 1))
+    browser_page.open(mixed.as_uri())
+    shown = "[...document.querySelectorAll('.trials tbody tr')].map(one => one.cells[{}].innerText)"
+    findings = read_evidence(golden)
+    expected = pd.concat(one.trials["valid_nll_masked"] for one in findings.studies.values())
+    finite = sorted(expected[np.isfinite(expected)])
+    masked = browser_page.evaluate(shown.format(5))
+    assert [float(one) for one in masked if one != "-"] == pytest.approx(finite, abs=5.1e-4)
+    bold = "[...document.querySelectorAll('.trials td')].filter(one => one.style.fontWeight)"
+    assert browser_page.evaluate(f"{bold}.map(one => one.innerText)") == [f"{finite[0]:.3f}"]
+    assert browser_page.errors == []
+
+
+def test_only_draws_of_one_seed_are_pairs(
+    written: Path, browser_page: Page, tmp_path: Path
+) -> None:
+    note = "[...document.querySelectorAll('.note')].map(one => one.innerText).join()"
+    browser_page.open((written / "report.html").as_uri())
+    assert "Draws that both have trained: 8" in browser_page.evaluate(note)
+    page = (written / "report.html").read_text()
+    other = tmp_path / "other-seed.html"
+    other.write_text(page.replace('"seed":2013,', '"seed":7,', 1))
+    browser_page.open(other.as_uri())
+    assert "Draws that both have trained" not in browser_page.evaluate(note)
 
 
 def test_drawn_trials_stand_out_in_both_themes(written: Path, browser_page: Page) -> None:

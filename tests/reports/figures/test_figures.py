@@ -65,6 +65,17 @@ def test_learning_curves(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     assert "nats" in train.get_ylabel()
 
 
+def test_the_way_down_of_a_single_trial_is_shown(fd: Evidence) -> None:
+    one = replace(fd, trials=fd.trials[fd.trials["config_index"] == fd.selected])
+    vars(one)["curves"] = fd.curves[fd.curves["config_index"] == fd.selected]
+    for axes, column in zip(
+        drawn(learning.learning_curves(one).draw).axes,
+        ("train_nll", "valid_nll_counted"),
+        strict=True,
+    ):
+        assert axes.get_ylim()[1] > one.curves[column].quantile(0.85)
+
+
 def test_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     figure = learning.radius_curves(fd)
     (axes,) = drawn(figure.draw).axes

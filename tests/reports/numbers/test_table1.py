@@ -325,6 +325,14 @@ def test_the_intervals_are_of_the_selected_trial_s_sequences() -> None:
     assert 7.0 <= pooled.low < 8.0 < pooled.high <= 9.0
     # Sequences of one length: both averages are the same.
     assert result.test_nll_sequence_mean.low == pytest.approx(pooled.low)
+    assert (result.test_sequences, result.test_steps) == (3, 30)
+
+
+def test_of_the_trials_that_were_not_pruned_the_diverged_ones_are_told() -> None:
+    pruned = finished(8.4, math.nan, math.nan) | {"state": "pruned"}
+    trials = [finished(8.2, 8.0, 8.0), finished(9.9, 10.0, 10.0, diverged=True), pruned]
+    assert "3 drawn, 2 finished (1 diverged), 1 pruned by halving" in row(*trials).note
+    assert "2 drawn, 1 finished, 1 pruned by halving" in row(trials[0], pruned).note
 
 
 def test_the_difference_from_plain_is_that_on_the_same_sequences() -> None:

@@ -55,6 +55,14 @@ def test_of_two_studies_with_the_same_best_draw_the_larger_one_counts() -> None:
     assert table.rows[0][1] == "5.20 (32)"
 
 
+def test_a_single_configuration_counts_only_where_nothing_was_searched() -> None:
+    given = replace(NADE[1], study="table3", trials_planned=1)
+    for rows, expected in (([NADE[0], given], "5.20 (32)"), ([given], "5.31 (1)")):
+        table = columns.table(rows)
+        assert table is not None
+        assert table.rows[0][1] == expected
+
+
 def test_deep_networks_have_columns_with_and_without_fast_dropout() -> None:
     forms = {
         "stacked": 8.0,
