@@ -52,8 +52,7 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     """
     definition.require_data(data)
     study = store.find(definition.name)
-    if study is not None and _has_moved(study, definition, data):
-        definition = replace(definition, data=study.definition.data)
+    definition = _as_stored(study, definition, data)
     if study is None or _extension(study, definition) != study.definition:
         with store.database.exclusive():
             _create_or_extend(store, definition, data)
@@ -64,10 +63,35 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
     return study
 
 
-def _has_moved(study: Study, definition: StudyDefinition, data: DataDescription) -> bool:
-    """Return whether the data file has another path than in the store, and the same content."""
-    paths = is_path(definition.data) and is_path(study.definition.data)
-    return paths and data.fingerprint == study.data.fingerprint
+def require_creatable(
+    store: Store | None, definition: StudyDefinition, data: DataDescription
+) -> None:
+    """Check that `create_study` creates or extends a study; nothing is written.
+
+    Parameters
+    ----------
+    store
+        The store; None if it is still to be made.
+    definition, data
+        As for `create_study`, with its errors.
+    """
+    definition.require_data(data)
+    study = None if store is None else store.find(definition.name)
+    if study is None:
+        require_effects(definition.space, definition.output, definition.training)
+    elif store is not None:
+        _require_extendable(store, _as_stored(study, definition, data), data, study)
+
+
+def _as_stored(
+    study: Study | None, definition: StudyDefinition, data: DataDescription
+) -> StudyDefinition:
+    """Return a definition with the store's path of a data file that has the same content."""
+    if study is None or data.fingerprint != study.data.fingerprint:
+        return definition
+    if not (is_path(definition.data) and is_path(study.definition.data)):
+        return definition
+    return replace(definition, data=study.definition.data)
 
 
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
@@ -76,15 +100,18 @@ def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescr
         require_effects(definition.space, definition.output, definition.training)
         store.add_study(definition, data, _draw(definition, first=0))
         return
-    _require_same(store, definition, data, study)
+    _require_extendable(store, definition, data, study)
     extended = _extension(study, definition)
-    if extended.repeats > study.definition.repeats:
-        _require_repeatable(study)
     if extended != study.definition:
         store.extend_study(study, extended, _draw(extended, first=study.definition.n_trials))
 
 
-def _require_repeatable(study: Study) -> None:
+def _require_extendable(
+    store: Store, definition: StudyDefinition, data: DataDescription, study: Study
+) -> None:
+    _require_same(store, definition, data, study)
+    if definition.repeats <= study.definition.repeats:
+        return
     progress = study.progress()
     if progress.complete and study.selected is None:
         raise StudyConflictError(

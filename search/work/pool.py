@@ -20,7 +20,6 @@ from typing import Any
 from fdrnn.datasets.errors import FdrnnError, error_line
 from fdrnn.search.errors import StoreError, WorkerError
 from fdrnn.search.machine import usable_cores
-from fdrnn.search.store.progress import total_progress
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.work.claiming import expire, this_worker, worker_of
 from fdrnn.search.work.events import EventKind, WorkerEvent
@@ -136,14 +135,15 @@ def require_nothing_left(store_url: str, names: Sequence[str], errors: list[str]
     """Raise WorkerError, with why workers ended, if trials of studies are left."""
     store = open_store(store_url)
     try:
-        progress = total_progress("", [store.study(name).progress() for name in names])
+        studies = [study for name in names if (study := store.find(name)) is not None]
+        each = [study.progress() for study in studies]
     finally:
         store.close()
-    if progress.left:
-        of = f"study {names[0]!r}" if len(names) == 1 else f"{len(names)} studies"
+    if left := [
+        f"{one.left} of {one.n_trials} trials of study {one.study!r}" for one in each if one.left
+    ]:
         raise WorkerError(
-            f"{of}: workers ended with {progress.left} of {progress.n_trials} trials left: "
-            f"{'; '.join(dict.fromkeys(errors))}"
+            f"workers ended with {', '.join(left)} left: {'; '.join(dict.fromkeys(errors))}"
         )
 
 

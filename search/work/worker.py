@@ -74,7 +74,8 @@ def run_worker(
     settings
         The settings; None for the defaults.
     patient
-        Whether to wait for a store that is unavailable at the beginning, too.
+        Whether to wait for a store that is unavailable at the beginning, too, and to leave out
+        studies that it does not have.
 
     Raises
     ------
@@ -165,7 +166,11 @@ class _Worker:
     def load_studies(self) -> None:
         loaded: dict[str, Dataset] = {}
         self.studies = []
-        for study in [self.store.study(name) for name in self.names]:
+        for name in self.names:
+            # A pool has found all; one may have been deleted or renamed before this worker began.
+            study = self.store.find(name) if self.patient else self.store.study(name)
+            if study is None:
+                continue
             study.require_version()
             data = study.definition.data
             if data in loaded:

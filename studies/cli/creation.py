@@ -20,6 +20,7 @@ from fdrnn.search import (
     open_store,
 )
 from fdrnn.search.design.comparison import comparison_of, study_name
+from fdrnn.search.work.creation import require_creatable
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.phases import announced
@@ -86,13 +87,31 @@ def create(requests: Sequence[Definitions], storage: str, data_dir: Path | None)
     data_dir
         Folder with data files; None where they are cached or fetched.
     """
-    # A mistake in a definition or in data makes no store.
+    # A mistake in a definition or in data makes no store, and changes no study.
     existing = find_store(storage)
     described = [_describe(existing, definitions, data_dir) for definitions in requests]
+    _require_creatable(existing, requests, described)
     store = existing or open_store(storage, create=True)
     for definitions, data in zip(requests, described, strict=True):
         _create(store, definitions, data)
     return store
+
+
+def _require_creatable(
+    store: Store | None,
+    requests: Sequence[Definitions],
+    described: Sequence[DataDescription | None],
+) -> None:
+    wanted: dict[str, StudyDefinition] = {}
+    for definitions, data in zip(requests, described, strict=True):
+        for definition in definitions:
+            if wanted.setdefault(definition.name, definition) != definition:
+                raise OptionError(
+                    f"two different definitions of study {definition.name!r} are given; give one, "
+                    "or run them one by one with --name"
+                )
+            if data is not None:
+                require_creatable(store, definition, data)
 
 
 def _describe(

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
@@ -26,7 +26,9 @@ from fdrnn.studies.cli.status_view import summary_line
 from fdrnn.studies.cli.tables import CliConsole
 from fdrnn.studies.cli.units import clock, duration
 
-_SUMMARY_INTERVAL_S = 1.0
+_READ_INTERVAL_S = 1.0
+# Of its time the thread that reads spends at most this share.
+_READ_SHARE = 0.1
 _EPOCH_LINE_INTERVAL_S = 10.0
 _LONGEST_SILENCE_S = 30.0
 _STOPPING = (
@@ -62,6 +64,10 @@ class Followed:
         return studies[0] if len(studies) == 1 else total_progress(self.title, studies)
 
 
+OnComplete = Callable[[Followed], None]
+"""Is called when a study, or a whole comparison, is seen to be complete."""
+
+
 class Display(AbstractContextManager["Display"], Protocol):
     """Shows events between its entry and its exit."""
 
@@ -72,19 +78,23 @@ class Display(AbstractContextManager["Display"], Protocol):
         """Show that a stop was requested and what it waits for."""
 
 
-def make_display(followed: Sequence[Followed], *, first_run: bool) -> Display:
+def make_display(
+    followed: Sequence[Followed], *, first_run: bool, on_complete: OnComplete
+) -> Display:
     """Return the display that fits the standard error.
 
     Parameters
     ----------
     followed
-        What is trained, at least one; each is read at most once a second.
+        What is trained, at least one, none complete; read once a second, by another thread.
     first_run
         Whether no network has been compiled on this machine before.
+    on_complete
+        Called once with each that becomes complete while it is shown.
     """
     console = CliConsole(stderr=True, highlight=False)
     kind = LiveDisplay if console.is_terminal else LogDisplay
-    return kind(console, followed, first_run=first_run)
+    return kind(console, followed, first_run=first_run, on_complete=on_complete)
 
 
 def describe(event: WorkerEvent, *, several: bool = False) -> str:
@@ -194,31 +204,26 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Standing:
-    """What is known of a study or comparison: the sums of its trials and its outlook."""
+    """The sums over the trials of a study or comparison, and its outlook."""
 
-    progress: StudyProgress | None = None
-    outlook: str = ""
-    trouble: str = ""
-
-    @property
-    def complete(self) -> bool:
-        return self.progress is not None and self.progress.complete
+    progress: StudyProgress
+    outlook: str
 
     @property
     def line(self) -> str:
-        if self.progress is None or self.trouble:
-            return self.trouble
         return "; ".join(filter(None, (summary_line(self.progress), self.outlook)))
 
 
 class _Display(Display):
     """What both displays know: the workers, numbered by their first events, and the studies.
 
+    A thread reads the studies, because a store may take long to answer, or not answer at all.
+
     Parameters
     ----------
     console
         Where they are shown.
-    followed, first_run
+    followed, first_run, on_complete
         As for `make_display`.
     now_s
         The clock.
@@ -230,17 +235,53 @@ class _Display(Display):
         followed: Sequence[Followed],
         *,
         first_run: bool = False,
+        on_complete: OnComplete = lambda one: None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
-        self._followed = {one.title: one for one in followed}
+        self._followed = followed
         self._title_of = {study: one.title for one in followed for study in one.studies}
-        self._standings = {one.title: _Standing() for one in followed}
+        self._standings: dict[str, _Standing] = {}
+        self._trouble = ""
         self._first_run = first_run
+        self._on_complete = on_complete
         self._now_s = now_s
         self._names: dict[str, str] = {}
         self._workers: dict[str, _Worker] = {}
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="display", daemon=True)
         self._started_at = now_s()
+
+    def tick(self) -> None:
+        """Read the studies that are not complete, and show what has changed."""
+        for one in self._followed:
+            if one.title in self._standings and self._standings[one.title].progress.complete:
+                continue
+            try:
+                studies = one.read()
+            except StoreError as error:
+                # Of one store: the next study would wait as long.
+                self._trouble = str(error)
+                return
+            self._trouble = ""
+            standing = _Standing(one.total(studies), outlook(studies))
+            self._standings[one.title] = standing
+            # One without trials has been deleted meanwhile.
+            if standing.progress.complete and standing.progress.n_trials:
+                self._show_complete(standing)
+                self._on_complete(one)
+
+    def _show_complete(self, standing: _Standing) -> None:
+        """Show that a study or comparison is complete."""
+
+    def _run(self) -> None:
+        took_s = 0.0
+        while not self._over.wait(max(_READ_INTERVAL_S, took_s / _READ_SHARE)):
+            begun_at = time.monotonic()
+            self.tick()
+            took_s = time.monotonic() - begun_at
 
     def _note(self, event: WorkerEvent) -> _Worker:
         name = self._names.setdefault(event.worker, f"worker {len(self._names) + 1}")
@@ -249,18 +290,6 @@ class _Display(Display):
         if event.kind in {EventKind.STOPPED, EventKind.REPLACED}:
             del self._workers[event.worker]
         return worker
-
-    def _read(self, title: str) -> _Standing:
-        """Read the progress of a study or comparison."""
-        followed, standing = self._followed[title], self._standings[title]
-        try:
-            studies = followed.read()
-        except StoreError as error:
-            standing = replace(standing, trouble=str(error))
-        else:
-            standing = _Standing(followed.total(studies), outlook(studies))
-        self._standings[title] = standing
-        return standing
 
     def _describe(self, event: WorkerEvent) -> str:
         return describe(event, several=self._several)
@@ -287,15 +316,14 @@ class LogDisplay(_Display):
     """
 
     def __enter__(self) -> LogDisplay:
-        self._lock = threading.RLock()
-        self._over = threading.Event()
         self._due: dict[str, float] = {}
         self._quiet_until: dict[str, float] = {}
         self._waiting: set[str] = set()
-        for title in self._followed:
-            self._line(self._read(title).line)
+        self._changed = dict.fromkeys(one.title for one in self._followed)
+        self._told = ""
+        self.tick()
         self._line(_STARTING)
-        threading.Thread(target=self._run, name="display", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -304,8 +332,11 @@ class LogDisplay(_Display):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Print nothing more."""
+        """Print the last state, and nothing more."""
         self._over.set()
+        if not self._stopping:
+            self._thread.join()
+            self.tick()
 
     def show(self, event: WorkerEvent) -> None:
         """Print the event, unless it is an epoch soon after another."""
@@ -315,24 +346,38 @@ class LogDisplay(_Display):
             if self._is_worth_a_line(worker):
                 self._line(f"{worker.name}: {self._describe(event)}")
             if event.kind in {EventKind.FINISHED, EventKind.FAILED}:
-                self._line(self._read(self._title_of[event.study]).line)
+                self._changed[self._title_of[event.study]] = None
 
     def tick(self) -> None:
-        """Print what has taken long, and is not over."""
-        now = self._now_s()
+        """Print what has changed, and what has taken long and is not over."""
         with self._lock:
-            if not self._names and now >= self._due.setdefault("", self._started_at + SILENCE_S):
-                self._due[""] = now + _LONGEST_SILENCE_S
-                self._line(f"{_STARTING} {clock(now - self._started_at)}")
-            for name, worker in self._workers.items():
-                phase = self._phase(worker.event)
-                if phase and now >= self._due[name]:
-                    self._due[name] = now + _LONGEST_SILENCE_S
-                    self._line(f"{worker.name}: {phase} {clock(now - worker.since)}")
+            # What ends from here on has its line next time.
+            changed, self._changed = self._changed, {}
+        super().tick()
+        with self._lock:
+            self._print_standings(changed)
+            self._print_silent()
 
-    def _run(self) -> None:
-        while not self._over.wait(1.0):
-            self.tick()
+    def _print_standings(self, changed: Mapping[str, None]) -> None:
+        if self._trouble:
+            self._changed = {**changed, **self._changed}
+        elif changed:
+            for title in changed:
+                self._line(self._standings[title].line)
+        if self._trouble not in {"", self._told}:
+            self._line(self._trouble)
+        self._told = self._trouble
+
+    def _print_silent(self) -> None:
+        now = self._now_s()
+        if not self._names and now >= self._due.setdefault("", self._started_at + SILENCE_S):
+            self._due[""] = now + _LONGEST_SILENCE_S
+            self._line(f"{_STARTING} {clock(now - self._started_at)}")
+        for name, worker in self._workers.items():
+            phase = self._phase(worker.event)
+            if phase and now >= self._due[name]:
+                self._due[name] = now + _LONGEST_SILENCE_S
+                self._line(f"{worker.name}: {phase} {clock(now - worker.since)}")
 
     def _is_worth_a_line(self, worker: _Worker) -> bool:
         kind, key = worker.event.kind, worker.event.worker
@@ -348,6 +393,7 @@ class LogDisplay(_Display):
 
     def stopping(self) -> None:
         """Print that a stop was requested."""
+        self._stopping = True
         self._line(_STOPPING)
 
     def _line(self, text: str) -> None:
@@ -361,11 +407,10 @@ class LiveDisplay(_Display):
     """
 
     def __enter__(self) -> LiveDisplay:
-        self._stopping = False
-        self._changed = set(self._followed)
-        self._update()
+        self.tick()
         self._live = Live(self, console=self._console, refresh_per_second=4)
         self._live.start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -375,49 +420,63 @@ class LiveDisplay(_Display):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the last state on the terminal."""
+        self._over.set()
         if not self._stopping:
-            self._changed = set(self._followed)
-            self._update()
+            self._thread.join()
+            self.tick()
         self._live.stop()
 
     def show(self, event: WorkerEvent) -> None:
         """Show the event in its worker's line."""
-        worker = self._note(event)
+        with self._lock:
+            worker = self._note(event)
         if event.kind not in _IN_PLACE:
             self._console.print(f"{worker.name}: {self._describe(event)}", markup=False)
-        # An event of the store concerns all.
-        self._changed |= {self._title_of[event.study]} if event.study else set(self._followed)
-        if not self._stopping and self._now_s() - self._updated_at >= _SUMMARY_INTERVAL_S:
-            self._update()
 
     def stopping(self) -> None:
         """Print above the lines that a stop was requested."""
         self._stopping = True
         self._console.print(_STOPPING)
 
-    def _update(self) -> None:
-        for title in [title for title in self._followed if title in self._changed]:
-            before = self._standings[title].complete
-            after = self._read(title)
-            if after.complete and not before and len(self._followed) > 1:
-                self._console.print(after.line, markup=False)
-        self._changed.clear()
-        self._updated_at = self._now_s()
+    def _show_complete(self, standing: _Standing) -> None:
+        if len(self._followed) > 1:
+            self._console.print(standing.line, markup=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the lines."""
-        standings = list(self._standings.values())
-        if len(standings) > 1:
-            n_complete = sum(one.complete for one in standings)
-            yield Text(f"{n_complete} of {len(standings)} studies complete", style="bold")
-        for standing in _shown(standings):
-            yield from _standing_lines(standing, options.max_width)
+        with self._lock:
+            workers = dict(self._workers)
+        if self._trouble:
+            yield Text(self._trouble, style="red")
+        else:
+            n_rows = options.max_height - len(workers) - 3
+            yield from self._studies(workers.values(), n_rows, options.max_width)
         if not self._names:
             yield Text(f"{_STARTING} {clock(self._now_s() - self._started_at)}")
-        yield from self._worker_lines(options.max_width)
+        yield from self._worker_lines(list(workers.values()), options.max_width)
 
-    def _worker_lines(self, width: int) -> Iterator[Text]:
-        rows = [(worker, self._cells(worker, width)) for worker in self._workers.values()]
+    def _studies(
+        self, workers: Iterable[_Worker], n_rows: int, width: int
+    ) -> Iterator[RenderableType]:
+        standings = self._standings
+        if len(self._followed) > 1:
+            n_complete = sum(one.progress.complete for one in standings.values())
+            yield Text(f"{n_complete} of {len(self._followed)} studies complete", style="bold")
+        trained = {self._title_of[one.event.study] for one in workers if one.event.study}
+        left = {title: one for title, one in standings.items() if not one.progress.complete}
+        shown = [one for title, one in left.items() if title in trained or one.progress.running]
+        # Between two trials none runs.
+        shown = shown or list(left.values())[:1]
+        if len(self._followed) == 1:
+            shown = list(standings.values())
+        n_fitting = max(n_rows // 2, 1)
+        for standing in shown[:n_fitting]:
+            yield from _standing_lines(standing, width)
+        if len(shown) > n_fitting:
+            yield Text(f"and {len(shown) - n_fitting} more")
+
+    def _worker_lines(self, workers: Sequence[_Worker], width: int) -> Iterator[Text]:
+        rows = [(worker, self._cells(worker, width)) for worker in workers]
         several = [cells for _, cells in rows if len(cells) > 1]
         widths = [max(map(len, column)) for column in zip(*several, strict=True)]
         kept = list(range(len(widths)))
@@ -447,19 +506,8 @@ class LiveDisplay(_Display):
         )
 
 
-def _shown(standings: Sequence[_Standing]) -> Sequence[_Standing]:
-    """Return the only one, or of several those that are trained, or else the next one."""
-    if len(standings) == 1:
-        return standings
-    trained = [one for one in standings if one.trouble or (one.progress and one.progress.running)]
-    return trained or [one for one in standings if not one.complete][:1]
-
-
 def _standing_lines(standing: _Standing, width: int) -> Iterator[RenderableType]:
     progress = standing.progress
-    if progress is None or standing.trouble:
-        yield Text(standing.trouble, style="red")
-        return
     yield Text(summary_line(progress), style="bold")
     bar = Table.grid(padding=(0, 2))
     left = progress.waiting + progress.running + progress.paused

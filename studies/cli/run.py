@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,8 @@ from fdrnn.reports.document.writing import require_writable
 from fdrnn.search import (
     Store,
     Study,
+    StudyDefinition,
     StudyProgress,
-    WorkerEvent,
     WorkerSettings,
     find_store,
     open_store,
@@ -37,7 +38,7 @@ from fdrnn.studies.cli.engine import run_on_dask
 from fdrnn.studies.cli.engine_cluster import cluster_of, require_cluster
 from fdrnn.studies.cli.engine_task import JsonDisplay, end_with, order_of
 from fdrnn.studies.cli.interrupts import remembered_interrupts
-from fdrnn.studies.cli.notes import CompletionNotes
+from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.options import (
     Adapt,
     CheckpointEvery,
@@ -146,7 +147,11 @@ def run(
     names = [definition.name for definitions in requests for definition in definitions]
     stored = [[store.study(one.name) for one in definitions] for definitions in requests]
     code = _train(store, stored, storage, workers, settings, data_dir, _deadline(max_hours), on)
-    report_results(store, names, output, page=page)
+    present = [study.name for study in _present(store, names)]
+    if gone := ", ".join(name for name in names if name not in present):
+        typer.echo(f"fdrnn: deleted or renamed meanwhile, and not reported: {gone}", err=True)
+    if present:
+        report_results(store, present, output, page=page)
     raise typer.Exit(code)
 
 
@@ -187,19 +192,19 @@ def worker(
     if engine is not None:
         end_with(engine)
 
-    def read() -> tuple[Store, list[list[Study]], bool]:
+    def read() -> tuple[Store, list[list[Study]], list[str]]:
         store = open_store(storage)
         each = [chosen_studies(store, [study]) for study in studies]
-        complete = all(stored.progress().complete for several in each for stored in several)
-        return store, each, complete
+        left = [one for several in each for one in several if not one.progress().complete]
+        return store, each, sorted({one.definition.data for one in left})
 
     with remembered_interrupts():
-        store, stored, complete = _patiently(read, settings)
+        store, stored, needed = _patiently(read, settings)
         # Where nothing is left to train, neither a compiler nor the data are needed.
-        if not complete and dask is None:
+        if needed and dask is None:
             _require_toolchain()
             # Here and not by several workers at once, and with a progress bar.
-            for data in sorted({study.definition.data for several in stored for study in several}):
+            for data in needed:
                 with announced(f"reading data set {data}"):
                     load(data, data_dir, progress=sys.stderr.isatty())
     n_workers = workers if dask else workers or 1
@@ -281,34 +286,36 @@ def _train(
     as_json: bool = False,
 ) -> int:
     """Train studies, of which those of a comparison are one item, and return the exit code."""
-    by_name = {study.name: study for several in studies for study in several}
-    followed = [_followed(store, several) for several in studies]
+    followed = list(map(partial(_followed, store), _distinct(studies)))
+    definitions = {study.name: study.definition for several in studies for study in several}
+    noted: set[str] = set()
+
+    def note(one: Followed) -> None:
+        noted.update(one.studies if refresh_notes(_present(store, one.studies)) else ())
+        # A server's connections are for the workers.
+        store.close()
 
     def train(left: Sequence[Followed]) -> None:
-        names = [name for name in by_name if any(name in one.studies for one in left)]
+        names = list(dict.fromkeys(name for one in left for name in one.studies))
         most_s = None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
         first_run = dask is None and not _has_compiled()
-        shown_as: Display = JsonDisplay() if as_json else make_display(left, first_run=first_run)
-        notes = CompletionNotes(store, [by_name[name] for name in names])
+        shown_as: Display = (
+            JsonDisplay() if as_json else make_display(left, first_run=first_run, on_complete=note)
+        )
         with shown_as as display:
-
-            def show(event: WorkerEvent) -> None:
-                display.show(event)
-                notes.show(event)
-
             if dask is None:
                 interrupted = run_workers(
                     storage,
                     names,
                     n_workers,
                     data_dir=data_dir,
-                    on_event=show,
+                    on_event=display.show,
                     on_stop=display.stopping,
                     settings=settings,
                     most_s=most_s,
                 )
             else:
-                title, data = left[0].title, by_name[names[0]].definition.data
+                title, data = left[0].title, definitions[names[0]].data
                 order = order_of(title, data, Database(storage).url, data_dir, settings)
                 with cluster_of(dask.address, n_workers, dask.adapt) as (cluster, n_tasks):
                     interrupted, errors = run_on_dask(
@@ -317,16 +324,24 @@ def _train(
                 if errors and not interrupted:
                     require_nothing_left(storage, names, errors)
         if interrupted and time.monotonic() >= deadline:
-            typer.echo(f"fdrnn: --max-hours are over: {_what_is_left(left, by_name)}", err=True)
+            typer.echo(f"fdrnn: --max-hours are over: {_what_is_left(left, definitions)}", err=True)
         if interrupted:
             # At once: the store may be what the user waits for.
             raise KeyboardInterrupt
-        notes.finish()
+        for one in left:
+            if noted.isdisjoint(one.studies):
+                note(one)
 
-    left = [one for one in followed if not one.total(_patiently(one.read, settings)).complete]
-    # Dask's workers get the data file of one study.
-    for batch in [left] if left and dask is None else [[one] for one in left]:
-        train(batch)
+    def is_left(one: Followed) -> bool:
+        return not one.total(_patiently(one.read, settings)).complete
+
+    if dask is None:
+        if left := list(filter(is_left, followed)):
+            train(left)
+    else:
+        # Dask's workers get the data file of one study.
+        for one in filter(is_left, followed):
+            train([one])
     failed = [done for one in followed if (done := one.total(one.read())).all_failed]
     for done in failed:
         repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
@@ -336,6 +351,18 @@ def _train(
             err=True,
         )
     return 1 if failed else 0
+
+
+def _distinct(studies: Sequence[Sequence[Study]]) -> list[Sequence[Study]]:
+    """Return the items without those whose studies are in another one."""
+    names = [{study.name for study in several} for several in studies]
+    return [
+        several
+        for k, several in enumerate(studies)
+        if not any(
+            names[k] < other or (names[k] == other and j < k) for j, other in enumerate(names)
+        )
+    ]
 
 
 def _followed(store: Store, studies: Sequence[Study]) -> Followed:
@@ -352,11 +379,17 @@ def _followed(store: Store, studies: Sequence[Study]) -> Followed:
     return Followed(title, tuple(study.name for study in studies), read)
 
 
-def _what_is_left(left: Sequence[Followed], by_name: Mapping[str, Study]) -> str:
-    if len(left) > 1:
-        return total_line([progress for one in left for progress in one.read()])
-    done = left[0].total(left[0].read())
-    max_epochs = by_name[left[0].studies[0]].definition.training.max_epochs
+def _present(store: Store, names: Iterable[str]) -> list[Study]:
+    """Return the studies of these names that have not been deleted or renamed."""
+    return [study for name in names if (study := store.find(name)) is not None]
+
+
+def _what_is_left(left: Sequence[Followed], definitions: Mapping[str, StudyDefinition]) -> str:
+    each = [one.total(one.read()) for one in left]
+    if len(each) > 1:
+        return total_line(each)
+    (done,) = each
+    max_epochs = definitions[left[0].studies[0]].training.max_epochs
     expected = f"; {time_left_line(done, max_epochs)}" if done.time_left else ""
     return f"{summary_line(done)}{expected}"
 

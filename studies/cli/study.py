@@ -200,7 +200,8 @@ def retry(study: StoredStudies, storage: Storage) -> None:
     for stored in chosen_studies(store, [study]):
         n_trials += stored.retry_failed()
         requeue_expired(stored.database, stored.study_id)
-    typer.echo(f"{n_trials} failed trials of study {study} are waiting; `fdrnn run` trains them")
+    requeued = f"{plural(n_trials, 'failed trial')} requeued"
+    typer.echo(f"study {study}: {requeued}; `fdrnn run` continues")
 
 
 @app.command()

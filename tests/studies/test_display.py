@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -148,8 +149,9 @@ def test_the_log_tells_begin_and_end_but_not_every_epoch() -> None:
         "worker 2: trial 3: epoch 5 of at most 300, validation NLL 8.610 (best 8.524), "
         "0.81 s/epoch",
         "worker 1: trial 3 finished after epoch 49, best validation NLL 8.524",
-        f"{COUNTS}; {OUTLOOK}",
         "worker 1: waiting for trials of other workers",
+        # Read within a second, by another thread, and in the end.
+        f"{COUNTS}; {OUTLOOK}",
     ]
 
 
@@ -225,19 +227,23 @@ def test_the_outlook_of_a_study_and_of_a_comparison() -> None:
     assert outlook([replace(PROGRESS, selected=None, time_left=None)]) == ""
 
 
+WAITING = replace(PROGRESS, running=0, finished=0, waiting=32, selected=None, time_left=None)
+ENDED = replace(PROGRESS, running=0, waiting=0, finished=32)
+
+
+def of(name: str, *progress: StudyProgress) -> Followed:
+    """A study whose progress is the first of these when it is read at first, and so on."""
+    read = iter(progress)
+    last = [progress[-1]]
+    return Followed(name, (name,), lambda: [replace(next(read, *last), study=name)])
+
+
 def test_several_studies_are_shown_while_they_are_trained() -> None:
-    waiting = replace(PROGRESS, study="piano", running=0, finished=0, waiting=32, selected=None)
-    ended = replace(PROGRESS, study="waves", running=0, waiting=0, finished=32)
-    read = {"waves": iter([[replace(ended, waiting=1, finished=31)], [ended]])}
-    followed = [
-        replace(JSB, title="waves", studies=("waves",), read=lambda: next(read["waves"], [ended])),
-        JSB,
-        replace(JSB, title="piano", studies=("piano",), read=lambda: [waiting]),
-    ]
+    waves = of("waves", replace(ENDED, waiting=1, finished=31), ENDED)
     text = drawn(
         event(EventKind.EPOCH, worker="host-1"),
         event(EventKind.FINISHED, worker="host-2", study="waves"),
-        followed=followed,
+        followed=[waves, JSB, of("piano", WAITING)],
     )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Printed once, above the lines that are redrawn.
@@ -250,13 +256,96 @@ def test_several_studies_are_shown_while_they_are_trained() -> None:
     assert one.startswith("worker 1  jsb trial 3  epoch 17/300")
     assert two.startswith("worker 2  waves trial 3 finished after epoch 17")
 
-    display, _, printed = log(*followed)
+
+def test_a_study_between_two_trials_is_shown_by_its_workers() -> None:
+    """Others train on other machines; none of this one's ran when it was read."""
+    text = drawn(
+        event(EventKind.CLAIMED, study="piano"),
+        followed=[JSB, of("piano", WAITING), of("b", WAITING)],
+    )
+    last = text[text.rindex("0 of 3 studies complete") :]
+    assert COUNTS in last
+    assert "study piano: 0 of 32 trials finished, 32 waiting" in last
+    assert "study b:" not in last
+
+
+def test_the_log_of_several_studies_calls_trials_by_their_study() -> None:
+    display, _, printed = log(of("waves", ENDED), JSB, of("piano", WAITING))
     with display:
         display.show(event(EventKind.FINISHED, study="piano"))
     begin = ["study waves: 32", COUNTS, "study piano: 0 of", "starting", "worker 1: piano trial 3"]
     assert len(printed()) == 6
     for line, start in zip(printed(), [*begin, "study piano: 0 of"], strict=True):
         assert line.startswith(start)
+
+
+def test_what_a_terminal_has_no_rows_for_is_counted() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24, color_system=None)
+    names = [f"study-{k}" for k in range(8)]
+    with LiveDisplay(console, [of(name, PROGRESS) for name in names]) as display:
+        for k, name in enumerate(names):
+            display.show(event(EventKind.EPOCH, worker=f"host-{k}", study=name))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).replace("\r", "\n")
+    last = text[text.rindex("0 of 8 studies complete") :].splitlines()
+    assert len(last) <= 23
+    assert "and 2 more" in last
+    assert last[-1].startswith("worker 8")
+
+
+def test_each_that_becomes_complete_is_told_once() -> None:
+    told: list[str] = []
+    followed = [
+        of("waves", PROGRESS, ENDED),
+        of("piano", WAITING),
+        of("deleted", replace(WAITING, n_trials=0, waiting=0)),
+    ]
+    display = LogDisplay(
+        Console(file=io.StringIO()), followed, on_complete=lambda one: told.append(one.title)
+    )
+    with display:
+        display.tick()
+        display.tick()
+    assert told == ["waves"]
+
+
+def test_a_store_that_hangs_holds_up_neither_events_nor_the_stop() -> None:
+    hangs, released = threading.Event(), threading.Event()
+    n_read = iter(range(100))
+
+    def read() -> list[StudyProgress]:
+        if next(n_read) > 0:
+            hangs.set()
+            assert released.wait(60)
+        return [PROGRESS]
+
+    out = io.StringIO()
+    with LogDisplay(Console(file=out, width=80), [replace(JSB, read=read)]) as display:
+        assert hangs.wait(60)
+        display.show(event(EventKind.FINISHED))
+        display.stopping()
+    assert not released.is_set()
+    released.set()
+    assert "trial 3 finished" in out.getvalue()
+    assert "stopping" in out.getvalue()
+
+
+def test_of_several_studies_a_store_that_cannot_be_read_is_asked_and_shown_once() -> None:
+    asked: list[str] = []
+
+    def refusing(name: str) -> Followed:
+        def read() -> list[StudyProgress]:
+            asked.append(name)
+            raise StoreUnavailableError("store db: connection refused")
+
+        return Followed(name, (name,), read)
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=False, width=80)
+    with LogDisplay(console, [refusing("a"), refusing("b")]) as display:
+        display.tick()
+    assert set(asked) == {"a"}
+    assert out.getvalue().count("connection refused") == 1
 
 
 def test_a_store_that_cannot_be_read_is_shown() -> None:
@@ -288,5 +377,5 @@ def test_a_replaced_worker_leaves_the_live_display() -> None:
 
 
 def test_a_pipe_gets_log_lines() -> None:
-    display = make_display([JSB], first_run=False)
+    display = make_display([JSB], first_run=False, on_complete=lambda one: None)
     assert isinstance(display, LogDisplay)

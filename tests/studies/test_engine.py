@@ -194,7 +194,7 @@ def test_workers_without_the_data_are_refused_before_they_claim(
     cluster.add_worker()
     run = start("worker", "mine", "--dask", cluster.address, "--workers", "2")
     line = refused(run)
-    assert "workers ended with 3 of 3 trials left: worker on " in line
+    assert "workers ended with 3 of 3 trials of study 'mine' left: worker on " in line
     assert f"there is no data file {noise}" in line
     trials = open_store("fdrnn.sqlite3").study("mine").trials()
     assert trials["state"].tolist() == ["waiting"] * 3

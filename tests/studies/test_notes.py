@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,19 +57,22 @@ def test_whoever_creates_and_finishes_a_study_writes_its_note(
 
 
 def test_of_several_studies_each_has_its_note_when_it_is_complete(
-    start: Start, study_file: Path, tmp_path: Path, url: str
+    start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, url: str
 ) -> None:
-    other = tmp_path / "yours.toml"
-    other.write_text(study_file.read_text())
-    run = start("run", study_file, other, "--workers", "1", FAKE_EPOCH_S="0.3")
-    assert run.stderr is not None
-    while "yours trial 0 starts" not in (line := run.stderr.readline()):
-        assert line
-    assert "| **this study, pooled** |" in note(url)
-    assert "Not complete" in note(url, "yours")
+    endless = tmp_path / "endless.toml"
+    endless.write_text(study_file.read_text().replace("max_epochs = 4", "max_epochs = 20000"))
+    assert fdrnn("study", "create", study_file, endless).exit_code == 0
+    run = start("run", study_file, endless, "--workers", "1", FAKE_EPOCH_S="0.02")
+    until = time.monotonic() + LIMIT_S
+    while not "| **this study, pooled** |" not in note(url):
+        assert run.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert run.poll() is None
+    assert "Not complete" in note(url, "endless")
+    os.killpg(run.pid, signal.SIGINT)
     _, log = run.communicate(timeout=LIMIT_S)
-    assert run.returncode == 0, log
-    assert "| **this study, pooled** |" in note(url, "yours")
+    assert run.returncode == 130, log
 
 
 def test_a_report_brings_the_note_up_to_date(

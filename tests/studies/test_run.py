@@ -96,7 +96,7 @@ def test_the_next_study_begins_where_no_trial_of_the_first_one_waits(
     )
 
 
-def test_several_studies_are_trained_one_after_the_other(
+def test_several_studies_are_trained_and_reported(
     start: Start, error_line: Callable[..., str], study_file: Path, tmp_path: Path, url: str
 ) -> None:
     other = tmp_path / "yours.toml"
@@ -109,10 +109,75 @@ def test_several_studies_are_trained_one_after_the_other(
         ["finished"] * 2
     ] * 2
     assert log.index("study yours: 2 trials in store") < log.index("study mine: 2 of 2 trials")
-    assert log.index("study mine: 2 of 2 trials") < log.index("study yours: 2 of 2 trials")
     assert all(f"| {name}" in out for name in ("mine", "yours"))
     line = error_line("run", study_file, other, "--name", "both")
     assert "--name names one study, got 2" in line
+
+
+def test_a_mistake_in_one_study_changes_none(
+    fdrnn: Run, error_line: Callable[..., str], study_file: Path, tmp_path: Path, url: str
+) -> None:
+    other = tmp_path / "yours.toml"
+    other.write_text(study_file.read_text())
+    assert fdrnn("study", "create", study_file, other).exit_code == 0
+    other.write_text(study_file.read_text().replace("seed = ", "seed = 1"))
+    line = error_line("run", study_file, other, "--trials", "5")
+    assert "study 'yours' in store" in line
+    assert len(open_store(url).study("mine").trials()) == 3
+    twice = tmp_path / "elsewhere" / "mine.toml"
+    twice.parent.mkdir()
+    twice.write_text(other.read_text())
+    new = f"sqlite:///{tmp_path}/new.sqlite3"
+    line = error_line("study", "create", study_file, twice, "--storage", new)
+    assert "two different definitions of study 'mine'" in line
+    assert not (tmp_path / "new.sqlite3").exists()
+
+
+def test_a_study_renamed_while_it_waits_is_left_out_even_by_workers_that_replace_others(
+    start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, url: str
+) -> None:
+    other = tmp_path / "yours.toml"
+    other.write_text(study_file.read_text())
+    run = start("run", study_file, other, "--workers", "1", FAKE_EPOCH_S="0.5")
+    while not _has_trained(url):
+        assert run.poll() is None
+        time.sleep(0.05)
+    assert fdrnn("study", "rename", "yours", "theirs").exit_code == 0
+    progress = open_store(url).study("mine").progress()
+    (trial,) = progress.running_trials
+    assert trial.pid is not None
+    os.kill(trial.pid, signal.SIGKILL)
+    out, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    assert "deleted or renamed meanwhile, and not reported: yours" in log
+    assert "| mine" in out
+    store = open_store(url)
+    assert store.study("mine").trials()["state"].tolist() == ["finished"] * 3
+    assert store.study("theirs").trials()["state"].tolist() == ["waiting"] * 3
+
+
+def test_the_data_of_a_complete_study_are_not_needed(
+    start: Start, fdrnn: Run, study_file: Path, tmp_path: Path, noise: Path
+) -> None:
+    complete = tmp_path / "complete.toml"
+    kept = noise.with_name("kept.npz")
+    kept.write_bytes(noise.read_bytes())
+    complete.write_text(study_file.read_text().replace(noise.name, kept.name))
+    assert fdrnn("study", "create", complete, study_file).exit_code == 0
+    assert start("worker", "complete").wait(LIMIT_S) == 0
+    kept.unlink()
+    worker = start("worker", "complete", "mine")
+    _, log = worker.communicate(timeout=LIMIT_S)
+    assert worker.returncode == 0, log
+    assert "study mine: 3 of 3 trials finished" in log
+
+
+def test_a_study_given_twice_is_one(start: Start, fdrnn: Run, study_file: Path) -> None:
+    run = start("run", study_file, study_file, FAKE_FAIL="1")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 1, log
+    assert log.count("trials failed; `fdrnn study status mine` prints the errors") == 1
+    assert "mine trial" not in log
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_trained(

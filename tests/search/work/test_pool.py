@@ -148,7 +148,7 @@ def test_the_error_of_a_worker_is_one_line_of_the_pool(
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == 2
     assert len(errors.splitlines()) == 1
-    assert errors.startswith("error: study 'noise': workers ended with 3 of 3 trials left: data ")
+    assert errors.startswith("error: workers ended with 3 of 3 trials of study 'noise' left: data ")
 
 
 def test_a_worker_stopped_by_somebody_else_is_told_of(
@@ -166,7 +166,7 @@ def test_a_worker_stopped_by_somebody_else_is_told_of(
     os.kill(int(worker[0]), signal.SIGTERM)
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == 2
-    assert "workers ended with 3 of 3 trials left: stopped by a signal" in errors
+    assert "workers ended with 3 of 3 trials of study 'noise' left: stopped by a signal" in errors
     assert store.study(study).progress().running == 0
 
 
