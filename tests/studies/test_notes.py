@@ -64,7 +64,7 @@ def test_of_several_studies_each_has_its_note_when_it_is_complete(
     assert fdrnn("study", "create", study_file, endless).exit_code == 0
     run = start("run", study_file, endless, "--workers", "1", FAKE_EPOCH_S="0.02")
     until = time.monotonic() + LIMIT_S
-    while not "| **this study, pooled** |" not in note(url):
+    while "| **this study, pooled** |" not in note(url):
         assert run.poll() is None
         assert time.monotonic() < until
         time.sleep(0.2)
