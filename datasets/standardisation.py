@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from decimal import Context, Decimal
 
 import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets.dataset import REAL, SPLITS, Dataset, Frames
+
+_DIGITS = Context(prec=40)
 
 
 def standardised(dataset: Dataset) -> Dataset:
@@ -67,10 +70,13 @@ def log_scale(dataset: Dataset) -> float:
     """
     if dataset.kind != REAL:
         return 0.0
-    # The C library's logarithm: NumPy's has other last bits where there is AVX-512.
-    return math.fsum(map(math.log, _moments(dataset)[1].tolist()))
+    # NumPy's logarithm has other last bits where there is AVX-512, the C library's where it is of
+    # another version; these digits are rounded once.
+    deviations = (Decimal(deviation) for deviation in _moments(dataset)[1].tolist())
+    return math.fsum(float(deviation.ln(_DIGITS)) for deviation in deviations)
 
 
 def _moments(dataset: Dataset) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    frames = np.concatenate(dataset.train)
+    # The order of additions follows the order in memory.
+    frames = np.ascontiguousarray(np.concatenate(dataset.train))
     return frames.mean(axis=0), frames.std(axis=0)

@@ -177,9 +177,13 @@ class Network:
         }
 
     @property
-    def has_noise(self) -> bool:
-        """Whether a training step draws random arrays."""
-        return bool(self.variant.noise or self.output.noise)
+    def shares_padding(self) -> bool:
+        """Whether chunks of a training step can share the rows of their padding.
+
+        A variant's draws differ between chunks there, and so do an output's where padding counts.
+        """
+        counts_noise = self.output.noise and self.output.counts_padding
+        return not (self.variant.noise or counts_noise)
 
     def draw(self, rng: np.random.Generator, batch: PackedChunks) -> dict[str, npt.NDArray[Any]]:
         """Draw the random arrays of a training step, the variant's first."""

@@ -188,12 +188,11 @@ class Trainer:
         order = data_order(self._seed, epoch, len(self._chunks.starts))
         updates = before.progress.updates
         losses, steps, norms = [], [], []
-        share_padding = not network.has_noise
         for number, begin in enumerate(range(0, len(order), settings.batch_size)):
             if interrupted():
                 raise TrainingInterrupted
             index = order[begin : begin + settings.batch_size]
-            batch = pack_chunks(self._chunks, index, share_padding)
+            batch = pack_chunks(self._chunks, index, network.shares_padding)
             rng = noise_generator(self._seed, epoch, number)
             loss, norm = network.train(batch, settings.padding, rng)
             losses.append(loss)

@@ -112,7 +112,8 @@ inline float logarithm(float x) {
     const float scaled = tiny ? x * 8388608.0f : x;
     int bits;
     memcpy(&bits, &scaled, sizeof bits);
-    const int above = bits - 0x3f3504f3; /* sqrt(1/2) */
+    /* sqrt(1/2); unsigned, because below 0 the difference is no int */
+    const int above = (int)((unsigned)bits - 0x3f3504f3u);
     const float e = (float)((above >> 23) - (tiny ? 23 : 0));
     bits = (above & 0x007fffff) + 0x3f3504f3;
     float m;

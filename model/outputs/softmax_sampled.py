@@ -23,6 +23,7 @@ import numpy.typing as npt
 from fdrnn.model.activations import deviation
 from fdrnn.model.outputs.base import Array, Arrays
 from fdrnn.model.outputs.softmax import CategoricalOutput, softmax
+from fdrnn.model.randomness import standard_normal
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
@@ -47,7 +48,7 @@ class SampledOutput(CategoricalOutput):
         self, rng: np.random.Generator, batch: PackedChunks
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw s of every row and class."""
-        return {"activation": rng.standard_normal(batch.x.shape, np.float32)}
+        return {"activation": standard_normal(rng, batch.x.shape)}
 
     def fixed_arrays(self, n_features: int) -> Mapping[str, npt.NDArray[np.float32]]:
         """Return the s_i, shape (N, D)."""
@@ -78,7 +79,7 @@ class SampledOutput(CategoricalOutput):
 @cache
 def fixed_draws(n_features: int) -> npt.NDArray[np.float32]:
     """Return the draws of validation and test, shape (N_DRAWS, n_features)."""
-    return np.random.default_rng(_SEED).standard_normal((N_DRAWS, n_features), np.float32)
+    return standard_normal(np.random.default_rng(_SEED), (N_DRAWS, n_features))
 
 
 OUTPUT = SampledOutput(name="softmax_sampled", title="softmax, sampled")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fdrnn.model.activations import FinalLayer
+from fdrnn.model.randomness import standard_normal
 from fdrnn.model.settings import DropoutHyperparameters, FastDropoutHyperparameters, require
 from fdrnn.model.variants.base import (
     PARAMETER_AXES,
@@ -214,7 +215,7 @@ class SampledFastDropout(FastDropout):
     ) -> Mapping[str, npt.NDArray[np.float32]]:
         """Draw s of every hidden and every output unit."""
         return {
-            name: rng.standard_normal((len(batch.x), width), np.float32)
+            name: standard_normal(rng, (len(batch.x), width))
             for name, width in (("hidden", hyperparameters.n_hidden), ("output", n_outputs))
         }
 

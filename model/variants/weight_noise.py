@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fdrnn.model.activations import Activations
+from fdrnn.model.randomness import standard_normal
 from fdrnn.model.settings import Hyperparameters, require_positive
 from fdrnn.model.variants.base import (
     PARAMETER_AXES,
@@ -181,10 +182,7 @@ class WeightNoise(FastWeightNoise):
             "W_rec": (n_hidden, n_hidden),
             "W_out": (n_hidden, n_outputs),
         }
-        return {
-            name: rng.standard_normal((n_chunks, *shape), np.float32)
-            for name, shape in shapes.items()
-        }
+        return {name: standard_normal(rng, (n_chunks, *shape)) for name, shape in shapes.items()}
 
     def noisy_activations(
         self, symbols: Symbols, state: State, noise: Mapping[str, Expression]

@@ -87,6 +87,20 @@ def training_step(batch, padding, parameters):
     return loss, norm, net.optimizer()[0]
 
 
+@pytest.mark.parametrize(
+    ("variant", "output", "expected"),
+    [
+        ("fast_dropout", "bernoulli", True),
+        ("fast_dropout_sampled", "bernoulli", False),
+        # Its draws of padding have no weight in the loss.
+        ("fast_dropout", "softmax_sampled", True),
+        ("weight_noise", "softmax_sampled", False),
+    ],
+)
+def test_padding_is_shared_unless_draws_differ_there(variant, output, expected):
+    assert network(variant, output).shares_padding == expected
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=7),

@@ -65,6 +65,12 @@ def test_equal_matrices_have_equal_radii():
     assert spectral_radius(matrix) == spectral_radius(matrix.copy())
 
 
+def test_a_nonnegative_matrix_of_units_of_very_different_scale():
+    rng = np.random.default_rng(2)
+    matrix = rng.random((200, 200)) * 10.0 ** rng.uniform(-30, 0, 200)[:, None]
+    assert spectral_radius(matrix) == pytest.approx(dense(matrix), rel=1e-4)
+
+
 def test_zero_matrix():
     assert spectral_radius(np.zeros((300, 300))) == pytest.approx(0.0, abs=1e-12)
 
