@@ -25,6 +25,12 @@ _CAUTION = (
     "values are no search; where padding decides, a note below has both trials."
 )
 
+_OF_REPEATS = (
+    "Repeats: mean and standard deviation of the pooled test NLL of the selected configuration "
+    "with further seeds (their number). The run in the table was selected among the draws, these "
+    "were not."
+)
+
 _PAIRED = "Both networks of one row have the same data, seed and training settings."
 
 _STUDY: Columns[Row] = [("Study", lambda row: row.study)]
@@ -110,22 +116,36 @@ def _results(
     if cautioned:
         text = [*text, ("Caution", caution)]
     pairs = [(own, lambda row: _both(pair(row)[0])), (plain, lambda row: _both(pair(row)[1]))]
+    repeats = [
+        ("Repeats", lambda row: _repeated(pair(row)[0])),
+        ("Repeats: plain", lambda row: _repeated(pair(row)[1])),
+    ]
     used = [position for position in (0, 1) if any(pair(row)[position] for row in shown)]
+    repeated = [
+        position
+        for position in used
+        if any(one.repeats for row in shown if (one := pair(row)[position]))
+    ]
     return Table.of(
         shown,
         name=name,
         title=title,
         data=frame(rows),
         text=text,
-        numbers=[*(pairs[position] for position in used), *beside],
+        numbers=[
+            *(pairs[position] for position in used),
+            *(repeats[position] for position in repeated),
+            *beside,
+        ],
         notes=(
             f"{own}: pooled / by sequence, in bold the lowest pooled one on its data.",
             *RULES,
             *notes,
             *([_PAIRED] if len(used) > 1 else []),
             *([_CAUTION] if cautioned else []),
+            *([_OF_REPEATS] if repeated else []),
             *_counterparts(rows),
-            *_repeats(rows),
+            *_repeats_without_nll(rows),
             *(f"{row.study}: {row.selections}." for row in rows if row.selections),
         ),
         best=_best([[pair(row)[position] for position in used] for row in shown], len(text)),
@@ -145,24 +165,18 @@ def _best(rows: Sequence[Sequence[Row | None]], first: int) -> Iterator[tuple[in
             yield place[0], place[1]
 
 
-def _repeats(rows: Sequence[Row]) -> Iterator[str]:
+def _repeated(row: Row | None) -> str:
+    if row is None or not row.repeats:
+        return MISSING
+    spread = "" if row.repeats_deviation is None else f", {number(row.repeats_deviation)}"
+    return f"{number(row.repeats_mean)}{spread} ({row.repeats - row.repeats_without_nll})"
+
+
+def _repeats_without_nll(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
-        what = f"{row.study}: the selected configuration"
-        without = plural(row.repeats_without_nll, "further seed")
-        n_averaged = row.repeats - row.repeats_without_nll
-        if n_averaged:
-            spread, those = "", "this was"
-            if n_averaged > 1:
-                spread = f" on average, standard deviation {number(row.repeats_deviation)}"
-                those = "these were"
-            yield (
-                f"{what} with {plural(n_averaged, 'further seed')} has a pooled test NLL of "
-                f"{number(row.repeats_mean)}{spread}; the run in the table was selected among the "
-                f"draws, {those} not."
-                + (f" With {without} it has no test NLL." if row.repeats_without_nll else "")
-            )
-        elif row.repeats:
-            yield f"{what} has no test NLL with {without}."
+        if row.repeats_without_nll:
+            seeds = plural(row.repeats_without_nll, "further seed")
+            yield f"{row.study}: with {seeds} the selected configuration has no test NLL."
 
 
 def _both(row: Row | None) -> str:

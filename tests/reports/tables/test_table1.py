@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from made_row import ROW
 
 from fdrnn.reports.document import markdown
@@ -150,31 +152,33 @@ def test_own_data_have_a_naive_prediction_beside_them_instead_of_the_paper() -> 
     assert "paper's number" not in " ".join(table.notes)
 
 
-def test_the_mean_over_repeats_says_over_how_many() -> None:
-    def note(**repeats: object) -> str:
-        row = replace(ROW, **repeats)  # type: ignore[arg-type]
-        (line,) = (one for one in table1.tables([row])[0].notes if "further seed" in one)
-        return line
-
-    every = {"repeats": 3, "repeats_mean": 8.2, "repeats_deviation": 0.1}
-    assert note(**every) == (
-        "jsb: the selected configuration with 3 further seeds has a pooled test NLL of 8.20 on "
-        "average, standard deviation 0.10; the run in the table was selected among the draws, "
-        "these were not."
-    )
-    assert note(**every, repeats_without_nll=1) == (
-        "jsb: the selected configuration with 2 further seeds has a pooled test NLL of 8.20 on "
-        "average, standard deviation 0.10; the run in the table was selected among the draws, "
-        "these were not. With 1 further seed it has no test NLL."
-    )
-    assert note(repeats=2, repeats_without_nll=1, repeats_mean=8.2) == (
-        "jsb: the selected configuration with 1 further seed has a pooled test NLL of 8.20; the "
-        "run in the table was selected among the draws, this was not. With 1 further seed it has "
-        "no test NLL."
-    )
-    assert note(repeats=2, repeats_without_nll=2) == (
-        "jsb: the selected configuration has no test NLL with 2 further seeds."
-    )
+@pytest.mark.parametrize(
+    ("repeats", "cell", "n_without"),
+    [
+        ({"repeats": 3, "repeats_mean": 8.2, "repeats_deviation": 0.1}, "8.20, 0.10 (3)", 0),
+        (
+            {"repeats": 3, "repeats_mean": 8.2, "repeats_deviation": 0.1, "repeats_without_nll": 1},
+            "8.20, 0.10 (2)",
+            1,
+        ),
+        ({"repeats": 2, "repeats_mean": 8.2, "repeats_without_nll": 1}, "8.20 (1)", 1),
+        ({"repeats": 2, "repeats_without_nll": 2}, "- (0)", 2),
+    ],
+)
+def test_the_repeats_stand_beside_the_selected_run(
+    repeats: dict[str, Any], cell: str, n_without: int
+) -> None:
+    plain = replace(ROW, study="jsb-plain", variant="plain", **repeats)
+    for rows, title in (
+        ([replace(ROW, **repeats)], "Repeats"),
+        ([replace(ROW, plain_study="jsb-plain"), plain], "Repeats: plain"),
+    ):
+        table = table1.tables(rows)[0]
+        assert dict(zip(table.header, table.rows[0], strict=True))[title] == cell
+        told = [one for one in table.notes if "the selected configuration has no test NLL" in one]
+        assert len(told) == (n_without > 0)
+        assert any(one.startswith("Repeats: mean and standard deviation") for one in table.notes)
+    assert "Repeats" not in " ".join(table1.tables([ROW])[0].header)
 
 
 def test_the_averages_and_the_selection_are_told() -> None:
