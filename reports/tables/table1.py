@@ -134,8 +134,10 @@ def _results(
         text=text,
         numbers=[
             *(pairs[position] for position in used),
+            # A narrow terminal leaves out the last columns first.
+            *beside[:1],
             *(repeats[position] for position in repeated),
-            *beside,
+            *beside[1:],
         ],
         notes=(
             f"{own}: pooled / by sequence, in bold the lowest pooled one on its data.",
