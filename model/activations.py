@@ -70,26 +70,16 @@ class FinalLayer:
     noise: Expression | None = None
 
     def affine(self) -> Moments:
-        """Build E[a] and V[a] (equations 1 and 2); V[a] is None for an ordinary layer.
+        """Build E[a] and V[a] (equations 1 and 2), V[a] = 0 where fast dropout is switched off.
 
-        Equation 2 is equation 6 with p_keep (1 - p_keep) W^2 as the variance of the weights
-        p_keep W, so that one native product serves both.
+        V[a] is None for a layer that is an ordinary one in every network of the variant.
         """
-        from fdrnn.model.ops import GaussianWeightsProduct, OwnWeightsProduct
-        from fdrnn.model.toolchain import theano
+        from fdrnn.model.ops import AffineMomentsOfEveryRow, OwnWeightsProduct
 
-        T = theano.tensor
         if self.p_keep is None:
             return OwnWeightsProduct()(self.mean, self.W.dimshuffle("x", 0, 1)) + self.b, None
-        zero, one = (T.constant(value, dtype=self.W.dtype) for value in (0.0, 1.0))
-        p_keep = T.switch(self.fast_dropout, self.p_keep, one)
-        moments: Moments = GaussianWeightsProduct()(
-            self.mean,
-            T.switch(self.fast_dropout, self.variance, zero),
-            p_keep * self.W,
-            p_keep * (one - p_keep) * self.W**2,
-            self.b,
-        )
+        layer = self.mean, self.variance, self.W, self.b
+        moments: Moments = AffineMomentsOfEveryRow()(*layer, *self.rates())
         return moments
 
     def rates(self) -> tuple[Expression, Expression]:

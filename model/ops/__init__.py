@@ -15,13 +15,14 @@ from fdrnn.model.ops.lp import LpUnits
 from fdrnn.model.ops.lstm import LstmLayer
 from fdrnn.model.ops.nade import Nade
 from fdrnn.model.ops.norm import Norm
-from fdrnn.model.ops.output import AffineMoments, BernoulliOutput
+from fdrnn.model.ops.output import AffineMoments, AffineMomentsOfEveryRow, BernoulliOutput
 from fdrnn.model.ops.own_weights import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.ops.recurrence import RecurrentLayer
 from fdrnn.model.ops.softmax import AveragedSoftmax, Softmax, UnscentedSoftmax
 
 __all__ = [
     "AffineMoments",
+    "AffineMomentsOfEveryRow",
     "AveragedSoftmax",
     "BernoulliOutput",
     "DeepLayers",

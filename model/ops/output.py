@@ -28,6 +28,12 @@ class AffineMoments(NativeOp):
     sources = ("affine", "affine_layer", "affine_moments")
 
 
+class AffineMomentsOfEveryRow(AffineMoments):
+    """The same, but z_variance has every row, and is 0 for an ordinary layer."""
+
+    sizes = {**AffineMoments.sizes, "Z": "R"}
+
+
 class BernoulliOutput(NativeOp):
     """Output layer with sigmoid units and its cross entropy.
 
