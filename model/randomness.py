@@ -25,8 +25,8 @@ def noise_generator(seed: int, epoch: int, minibatch: int) -> np.random.Generato
 def standard_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Return draws of N(0, 1) that have the same bits with every C library.
 
-    In the tails NumPy calls the C library's log1p. Its log1pf, of float32 draws, differs between
-    versions; of log1p the last bit, which rounding to float32 removes but for one of 5e8 draws in
-    the tails, which 2.6e-4 of all draws are in.
+    Drawn in float64 and rounded. In the tails, 2.6e-4 of all draws, NumPy uses the C library's
+    log1p. Versions differ in its last bit, which rounding hides but for one of 5e8 draws there.
+    NumPy's own float32 draws show the differences of log1pf.
     """
     return rng.standard_normal(shape).astype(np.float32)

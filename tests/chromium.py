@@ -5,7 +5,6 @@ No driver and no package beside the browser: messages are JSON that ends with a 
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
@@ -80,11 +79,6 @@ class Page:
         while text not in self.evaluate("document.body.innerText"):
             assert time.monotonic() < until, f"the page never showed {text!r}"
             time.sleep(0.1)
-
-    def screenshot(self, path: Path) -> None:
-        """Write the whole page as a PNG file."""
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
 
     def hear(self, event: dict[str, Any]) -> None:
         parameters = event["params"]

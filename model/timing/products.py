@@ -94,12 +94,11 @@ def training_step_products(
     return products
 
 
-def operations(
-    batch_size: int, n_hidden: int, n_steps: int, n_features: int, n_products: int = 2
-) -> int:
+def operations(batch_size: int, n_hidden: int, n_steps: int, n_features: int) -> int:
     """Return the additions and multiplications of these products, for one gate."""
     per_row = n_hidden * (3 * n_hidden + 5 * n_features)
-    return 2 * n_products * n_steps * batch_size * per_row
+    # An addition and a multiplication, of mean and of variance.
+    return 2 * 2 * n_steps * batch_size * per_row
 
 
 def _pointer(array: Matrix) -> ctypes.c_void_p:

@@ -90,7 +90,6 @@ def _study(
             "trial": int(row.config_index),
             "state": "diverged" if row.diverged else str(row.state),
             "valid": _number(row.valid_nll),
-            "counted": _number(row.valid_nll_counted),
             "masked": _number(row.valid_nll_masked),
             "test": _number(row.test_nll_pooled),
             "best": None if pd.isna(row.best_epoch) else int(row.best_epoch),

@@ -305,8 +305,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if n_failed := _n_failed(evidence):
         yield f"{n_failed} failed with a program error"
     if n_pruned:
-        n_diverged = int(evidence.finished["diverged"].sum())
-        diverged = f" ({n_diverged} diverged)" if n_diverged else ""
+        diverged = f" ({evidence.n_diverged} diverged)" if evidence.n_diverged else ""
         yield f"{n_planned} drawn, {n_finished} finished{diverged}, {n_pruned} pruned by halving"
     if n_finished > 0 and n_finished + n_pruned < n_planned:
         yield f"provisional: {n_finished + n_pruned} of {n_planned} trials have {done}"

@@ -131,7 +131,7 @@ class StudyProgress:
     time_left: TimeLeft | None
 
     @property
-    def all_failed(self) -> int:
+    def n_failed(self) -> int:
         """Return the number of failed trials and repeats."""
         return self.failed + self.repeats_failed
 

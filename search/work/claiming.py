@@ -249,7 +249,7 @@ def requeue_expired(database: Database, study_id: int) -> int:
         ).rowcount
 
 
-def seconds_to_expiry(
+def seconds_to_claim(
     database: Database, study_id: int, created_at: datetime | None = None
 ) -> float | None:
     """Return the seconds until `claim` may find a trial; None if none waits, pauses or runs.

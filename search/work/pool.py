@@ -67,8 +67,8 @@ def run_workers(
     studies
         The names of studies in it, trained as `run_worker` does, or one name.
     n_workers
-        The number of processes, at least 1; None for as many as the usable cores allow. No more
-        are started than cores, or trials that wait or run at the beginning if these are more.
+        The number of processes, at least 1; None for as many as the usable cores allow. At most
+        the larger of the numbers of cores and of trials left are started.
     data_dir
         The folder of data files; None where they are cached or fetched.
     on_event
@@ -93,7 +93,7 @@ def run_workers(
         If a process cannot be started at the beginning, or if trials are left because workers
         ended with an error or died too often.
     StoreError
-        If the store cannot be read at the beginning, for the settings' patience, or the end.
+        If the store cannot be opened within the settings' `patience_s`, or read at the end.
     """
     settings = settings or WorkerSettings()
     names = (studies,) if isinstance(studies, str) else tuple(studies)
@@ -293,7 +293,7 @@ def after(seconds: float | None, call: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Call something at SIGINT and SIGTERM, where this is the main thread."""
+    """Call something at SIGINT, SIGTERM and, unless it is ignored, SIGHUP, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -24,7 +24,7 @@ from fdrnn.search.machine import limit_threads
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.store.store import Store, open_store
 from fdrnn.search.store.study import Study
-from fdrnn.search.work.claiming import WorkerIdentity, claim, seconds_to_expiry, this_worker
+from fdrnn.search.work.claiming import WorkerIdentity, claim, seconds_to_claim, this_worker
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.journal import TrialJournal
 from fdrnn.search.work.lease import Lease
@@ -212,11 +212,11 @@ class _Worker:
                 idle = False
                 self.train(claimed)
             else:
-                left_s = self.persist(self.seconds_to_expiry)
+                left_s = self.persist(self.seconds_to_claim)
                 if left_s is None:
                     # Another worker's last draw may have ended since the claim: repeats are due.
                     claimed = self.persist(self.claim)
-                    if claimed is None and self.persist(self.seconds_to_expiry) is None:
+                    if claimed is None and self.persist(self.seconds_to_claim) is None:
                         break
                     continue
                 if not idle:
@@ -255,10 +255,10 @@ class _Worker:
                 return _Claimed(loaded, lease)
         return None
 
-    def seconds_to_expiry(self) -> float | None:
+    def seconds_to_claim(self) -> float | None:
         database = self.store.database
         studies = [loaded.study for loaded in self.studies]
-        each = [seconds_to_expiry(database, one.study_id, one.created_at) for one in studies]
+        each = [seconds_to_claim(database, one.study_id, one.created_at) for one in studies]
         return min((left_s for left_s in each if left_s is not None), default=None)
 
     def sleep(self, seconds: float) -> None:

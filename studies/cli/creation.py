@@ -158,7 +158,7 @@ def _created(store: Store, definition: StudyDefinition, data: DataDescription) -
     study = create_study(store, definition, data)
     if changes := _changes(before.definition, study.definition):
         n_again = n_finished - study.progress().finished
-        again = f"; no result of {plural(n_again, 'trial')} until training has gone on"
+        again = f"; no result of {plural(n_again, 'trial')} until trained further"
         changed = f"study {study.name} is extended: {', '.join(changes)}"
         typer.echo(f"{changed}{again if n_again > 0 else ''}", err=True)
     return study

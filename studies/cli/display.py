@@ -37,7 +37,7 @@ _STOPPING = (
 )
 _STARTING = "starting workers"
 _WIDEST_BAR = 40
-# What a narrow terminal leaves out, first to last; the columns are those of `_epoch_cells`.
+# What a narrow terminal leaves out, first to last; the columns are those of `_cells`.
 _DISPENSABLE = (4, 5, 3)
 
 
@@ -86,7 +86,7 @@ def make_display(
     Parameters
     ----------
     followed
-        What is trained, at least one, none complete; read once a second, by another thread.
+        What is trained, at least one; read at most once a second, by another thread.
     first_run
         Whether no network has been compiled on this machine before.
     on_complete

@@ -275,6 +275,6 @@ def _state(progress: StudyProgress) -> tuple[object, ...]:
         progress.repeats_planned,
         progress.repeats_left,
         progress.complete,
-        progress.all_failed,
+        progress.n_failed,
         *((trial.config_index, trial.epoch) for trial in progress.running_trials),
     )

@@ -342,11 +342,11 @@ def _train(
         # Dask's workers get the data file of one study.
         for one in filter(is_left, followed):
             train([one])
-    failed = [done for one in followed if (done := one.total(one.read())).all_failed]
+    failed = [done for one in followed if (done := one.total(one.read())).n_failed]
     for done in failed:
         repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
         typer.echo(
-            f"fdrnn: study {done.study}: {done.all_failed} of {done.n_trials} trials{repeats} "
+            f"fdrnn: study {done.study}: {done.n_failed} of {done.n_trials} trials{repeats} "
             f"failed; `fdrnn study status {done.study}` prints the errors",
             err=True,
         )

@@ -164,7 +164,7 @@ def status_blocks(
 
 def _has_news(progress: StudyProgress) -> bool:
     troubled = progress.troubled_trials and not progress.complete
-    return bool(progress.running or progress.all_failed or troubled)
+    return bool(progress.running or progress.n_failed or troubled)
 
 
 def _whole_blocks(status: StudyStatus, *, whole_errors: bool) -> Iterator[RenderableType]:

@@ -127,7 +127,7 @@ def status(
                 statuses = follow(statuses, read, viewer, every)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    raise typer.Exit(any(status.progress.all_failed for status in statuses))
+    raise typer.Exit(any(status.progress.n_failed for status in statuses))
 
 
 @app.command()

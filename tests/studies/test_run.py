@@ -69,7 +69,7 @@ def test_an_extension_says_what_it_changes_and_which_results_it_takes(
     # Diverged ones are not trained further.
     assert re.search(
         "study mine is extended: n_trials 4 instead of 3, max_epochs 2 instead of 1; no "
-        "result of [123] trials? until training has gone on",
+        "result of [123] trials? until trained further",
         extended.stderr,
     )
     again = fdrnn("study", "create", study_file, "--trials", "4", "--epochs", "2")

@@ -24,7 +24,7 @@ from fdrnn.search.work.claiming import (
     claim,
     expire,
     requeue_expired,
-    seconds_to_expiry,
+    seconds_to_claim,
     this_worker,
 )
 from fdrnn.search.work.lease import Lease
@@ -141,7 +141,7 @@ def test_a_released_trial_waits_with_its_checkpoint(
     lease.write([fake.record(1, 2)], b"second")
     lease.release()
     assert states(store) == ["waiting", "waiting"]
-    assert seconds_to_expiry(store.database, study_id) == 0.0
+    assert seconds_to_claim(store.database, study_id) == 0.0
     again = claimed(store, study_id, BOB)
     assert (again.config_index, again.attempt, again.checkpoint) == (0, 2, b"second")
     again.restart()
@@ -219,10 +219,10 @@ def test_a_failed_trial_is_claimed_again_only_when_requeued(
 
 
 def test_the_time_to_the_first_expiry(store: Store, study_id: int) -> None:
-    assert seconds_to_expiry(store.database, study_id) == 0.0
+    assert seconds_to_claim(store.database, study_id) == 0.0
     claimed(store, study_id, ADA, lease_s=600.0)
     claimed(store, study_id, ADA, lease_s=30.0)
-    assert seconds_to_expiry(store.database, study_id) == pytest.approx(30.0, abs=5.0)
+    assert seconds_to_claim(store.database, study_id) == pytest.approx(30.0, abs=5.0)
 
 
 def test_nothing_is_waited_for_only_where_nothing_is_left(
@@ -231,9 +231,9 @@ def test_nothing_is_waited_for_only_where_nothing_is_left(
     # A worker whose claim found nothing must not leave while a trial waits: another may have
     # been claiming it at that moment, and have been killed.
     claimed(store, study_id, ADA).finish(fake.result(1, 1), "some CPU")
-    assert seconds_to_expiry(store.database, study_id) == 0.0
+    assert seconds_to_claim(store.database, study_id) == 0.0
     claimed(store, study_id, ADA).fail("Traceback: it broke")
-    assert seconds_to_expiry(store.database, study_id) is None
+    assert seconds_to_claim(store.database, study_id) is None
 
 
 def _claim_all(url: str, name: str, claimed_by: Path) -> None:
@@ -377,7 +377,7 @@ def test_after_a_crash_of_the_server_no_lease_expires_within_its_length(
     mortal.start()
     begun = time.monotonic()
     assert claim(store.database, study_id, BOB, 60.0) is None
-    left_s = seconds_to_expiry(store.database, study_id)
+    left_s = seconds_to_claim(store.database, study_id)
     assert left_s is not None
     assert 0.0 < left_s <= 2.0
     while (taken := claim(store.database, study_id, BOB, 60.0)) is None:

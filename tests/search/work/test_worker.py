@@ -460,7 +460,7 @@ def test_a_worker_stays_where_repeats_are_due(
     study = create_study(store, definition, fake.DATA)
     lease = claim(store.database, study.study_id, GONE, 60.0)
     assert lease
-    look = worker_module.seconds_to_expiry
+    look = worker_module.seconds_to_claim
 
     def after_the_last_draw(*arguments: Any) -> float | None:
         # Another worker finishes it between this one's claim and this look.
@@ -469,6 +469,6 @@ def test_a_worker_stays_where_repeats_are_due(
             lease.finish(fake.result(lease.seed, 1), "some CPU")
         return look(*arguments)
 
-    monkeypatch.setattr(worker_module, "seconds_to_expiry", after_the_last_draw)
+    monkeypatch.setattr(worker_module, "seconds_to_claim", after_the_last_draw)
     run_worker(url, "noise", settings=fake.settings())
     assert study.progress().left == 0
