@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = "-"
 
@@ -21,6 +23,8 @@ def printable(text: str) -> str:
 
 def number(value: float | None, style: str = ".2f") -> str:
     """Return a number in a format of Python's, a dash for None and NaN."""
+    import pandas as pd  # noqa: PLC0415 - commands that count do without
+
     return MISSING if value is None or pd.isna(value) else format(value, style)
 
 

@@ -38,9 +38,10 @@ def require_one(name: str | None, studies: Sequence[str]) -> None:
 
 def requested(
     study: str,
-    trials: int | None,
-    epochs: int | None,
-    name: str | None,
+    *,
+    trials: int | None = None,
+    epochs: int | None = None,
+    name: str | None = None,
     repeats: int | None = None,
     seed: int | None = None,
 ) -> Definitions:

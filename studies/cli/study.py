@@ -73,7 +73,10 @@ def create(
     from fdrnn.studies.cli import creation
 
     creation.require_one(name, studies)
-    requests = [creation.requested(study, trials, epochs, name, seed=seed) for study in studies]
+    requests = [
+        creation.requested(study, trials=trials, epochs=epochs, name=name, seed=seed)
+        for study in studies
+    ]
     creation.create(requests, storage, data_dir)
 
 

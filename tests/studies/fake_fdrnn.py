@@ -41,13 +41,13 @@ if __name__ == "__main__":
     # Not above: every worker's process imports this module, too.
     from fdrnn.search import run_workers
     from fdrnn.search.models import verification
-    from fdrnn.studies.cli import main, run
+    from fdrnn.studies.cli import main, run, training
 
     fake = settings(training=Training(make_trainer=make_trainer))
-    run.run_workers = lambda *arguments, **options: run_workers(
+    training.run_workers = lambda *arguments, **options: run_workers(
         *arguments, **{**options, "settings": fake}
     )
     verification.Training = lambda: fake.training
     run._require_toolchain = lambda: None
-    run._has_compiled = lambda: True
+    training._has_compiled = lambda: True
     main()
