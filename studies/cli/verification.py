@@ -111,7 +111,7 @@ def _line(outcome: Verification) -> str:
         epochs = plural(outcome.n_epochs, "epoch")
         result = " and the result" if outcome.has_result else ""
         verb = "are" if outcome.n_epochs > 1 or result else "is"
-        return f"{trial} {epochs}{result} {verb} the same to the last bit"
+        return f"{trial} {epochs}{result} {verb} the same to the last bit, spectral radii to 1e-4"
     where = "the result" if found.epoch is None else f"epoch {found.epoch}"
     return (
         f"{trial} {where} differs in {found.quantity}: stored {found.stored!r}, here "

@@ -120,10 +120,18 @@ def test_a_rename_waits_for_a_decision(
         return read(*arguments)
 
     monkeypatch.setattr(decisions, "_curves", slowly)
-    arguments = (store.database, study.study_id, WorkerIdentity("bob-2", "bob", 2), 0.001)
-    other = threading.Thread(target=claim, args=arguments)
+    bob, leases = WorkerIdentity("bob-2", "bob", 2), []
+
+    def claim_too() -> None:
+        leases.append(claim(store.database, study.study_id, bob, 0.001))
+
+    other = threading.Thread(target=claim_too)
     other.start()
-    deciding.wait(10.0)
+    assert deciding.wait(60.0)
     rename_studies(store, [(study, "other")])
     other.join()
+    (lease,) = leases
+    assert lease is not None
     assert store.study_names() == ["other"]
+    states = store.study("other").trials()["state"].tolist()
+    assert sorted(states) == ["pruned", "running", "waiting"]
