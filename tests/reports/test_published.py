@@ -111,12 +111,18 @@ def test_the_comparison_s_page_defines_its_studies(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "config_index", "n_epochs"), [("jsb-wide", 13, 20), ("nottingham-nade-plain", 19, 1)]
+    ("name", "config_index", "n_epochs"),
+    [
+        ("jsb-wide", 13, 20),
+        ("nottingham-nade-plain", 19, 1),
+        ("piano-nade-plain", 19, 1),
+        ("musedata-nade-plain", 19, 1),
+    ],
 )
 def test_a_trial_has_the_same_bits_here(
     name: str, config_index: int, n_epochs: int, tmp_path: Path, real_data_dir: Path
 ) -> None:
-    """A whole short trial of JSB Chorales, and the first epoch of one of Nottingham."""
+    """A whole short trial of JSB Chorales, and the first epoch of one of each other set."""
     store = open_store(str(tmp_path / "store.sqlite3"), create=True)
     PortableStudy.read(published.FILES[name]).insert(store)
     study = store.study(name)
