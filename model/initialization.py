@@ -40,7 +40,8 @@ def initial_parameters(
     W_in, W_rec and W_out are normal with mean 0 and sigma^2 as variance, or as standard
     deviation with ``init_scale = "std"``. Each unit keeps at most `max_incoming` recurrent
     connections (entries of its column of W_rec) at random, then W_rec is scaled to the spectral
-    radius, within 1e-4 of it. b_h = 0, b_y = -0.8, and h0, which is trained, starts at 0.
+    radius, within 1e-4 of it. b_h = 0, and h0, which is trained, starts at 0. b_y = -0.8, which
+    an output replaces by its own.
     """
     n_hidden = hyperparameters.n_hidden
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]

@@ -341,8 +341,9 @@ Patience = Annotated[
         least=0,
         unit=" s",
         metavar="SECONDS",
-        help="Time to wait at the start for a store that is unavailable or full; by default a "
-        "lease for PostgreSQL, and none for SQLite. Exit code 75 after it.",
+        help="Time to wait at the start for a store that is unavailable or full, not the epochs "
+        "of a study's patience; by default a lease for PostgreSQL, and none for SQLite. Exit code "
+        "75 after it.",
     ),
 ]
 Dask = Annotated[
