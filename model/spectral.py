@@ -50,6 +50,7 @@ def spectral_radius(matrix: npt.NDArray[np.floating[Any]], tolerance: float = _T
     """
     if not np.isfinite(matrix).all():
         return float("nan")
+    # Each unit reaches each other one.
     if matrix.all():
         return _irreducible_radius(matrix, tolerance)
     n_blocks, block_of = connected_components(csr_matrix(matrix), connection="strong")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,7 @@ def printable(text: str) -> str:
 
 def number(value: float | None, style: str = ".2f") -> str:
     """Return a number in a format of Python's, a dash for None and NaN."""
-    import pandas as pd  # noqa: PLC0415 - commands that count do without
-
-    return MISSING if value is None or pd.isna(value) else format(value, style)
+    return MISSING if value is None or math.isnan(value) else format(value, style)
 
 
 def amount(value: float | None) -> str:

@@ -142,14 +142,14 @@ def _require_names(space: Space, variant: str, output: str) -> None:
     )
 
 
-def require_effects(space: Space, output: str, training: TrainingSettings) -> None:
+def require_effects(space: Space, variant: str, output: str, training: TrainingSettings) -> None:
     """Check that no drawn setting is without effect, or selects by its own effect on the NLL.
 
     For new studies: a store may have earlier ones that break these rules.
 
     Parameters
     ----------
-    space, output, training
+    space, variant, output, training
         As of `require_space`, which they fulfil.
 
     Raises
@@ -157,35 +157,31 @@ def require_effects(space: Space, output: str, training: TrainingSettings) -> No
     DefinitionError
         If one is drawn, or set although every configuration draws it.
     """
-    _require_drawn_or_set(space, training)
-    if "chunk_length" in space.names and training.padding != "masked":
+    # A plug-in's hyperparameter may have a setting's name.
+    drawn = set(space.names) - hyperparameter_names(variant, output)
+    defaults = TrainingSettings()
+    for name in sorted(drawn):
+        value = getattr(training, name)
+        if space[name].when is None and value != getattr(defaults, name):
+            raise DefinitionError(
+                f"training.{name} has no effect, got {shown(value)}: the space draws {name} for "
+                "every configuration; leave out one of the two"
+            )
+    if "chunk_length" in drawn and training.padding != "masked":
         raise DefinitionError(
             "space.chunk_length: longer chunks have more padding, which lowers the counted "
             'validation NLL; set training.padding to "masked", or draw no chunk_length'
         )
-    if "output_bias" in space.names and OUTPUTS[output].kind != BINARY:
+    if "output_bias" in drawn and OUTPUTS[output].kind != BINARY:
         raise DefinitionError(
             f"space.output_bias: output {output!r} begins with a bias of 0; draw no output_bias"
         )
-    decays = "step_rate_decay" in space.names or training.step_rate_decay < 1
-    if "full_rate_epochs" in space.names and not decays:
+    decays = "step_rate_decay" in drawn or training.step_rate_decay < 1
+    if "full_rate_epochs" in drawn and not decays:
         raise DefinitionError(
             "space.full_rate_epochs has no effect on a step rate that does not decay; set "
             "training.step_rate_decay below 1, or draw it"
         )
-
-
-def _require_drawn_or_set(space: Space, training: TrainingSettings) -> None:
-    defaults = TrainingSettings()
-    for parameter in space.parameters:
-        if parameter.name not in SEARCHABLE or parameter.when is not None:
-            continue
-        value = getattr(training, parameter.name)
-        if value != getattr(defaults, parameter.name):
-            raise DefinitionError(
-                f"training.{parameter.name} has no effect, got {shown(value)}: the space draws "
-                f"{parameter.name} for every configuration; leave out one of the two"
-            )
 
 
 def _types(variant: str, output: str) -> dict[str, tuple[type, ...]]:

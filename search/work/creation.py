@@ -78,7 +78,7 @@ def require_creatable(
     definition.require_data(data)
     study = None if store is None else store.find(definition.name)
     if study is None:
-        require_effects(definition.space, definition.output, definition.training)
+        _require_effects(definition)
     elif store is not None:
         _require_extendable(store, _as_stored(study, definition, data), data, study)
 
@@ -97,13 +97,17 @@ def _as_stored(
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
     study = store.find(definition.name)
     if study is None:
-        require_effects(definition.space, definition.output, definition.training)
+        _require_effects(definition)
         store.add_study(definition, data, _draw(definition, first=0))
         return
     _require_extendable(store, definition, data, study)
     extended = _extension(study, definition)
     if extended != study.definition:
         store.extend_study(study, extended, _draw(extended, first=study.definition.n_trials))
+
+
+def _require_effects(definition: StudyDefinition) -> None:
+    require_effects(definition.space, definition.variant, definition.output, definition.training)
 
 
 def _require_extendable(

@@ -267,7 +267,8 @@ class _Display(Display):
                 return
             self._trouble = ""
             standing = _Standing(one.total(studies), outlook(studies))
-            self._standings[one.title] = standing
+            # A new one, because another thread draws what is known.
+            self._standings = {**self._standings, one.title: standing}
             # One without trials has been deleted meanwhile.
             if standing.progress.complete and standing.progress.n_trials:
                 self._show_complete(standing)
@@ -282,6 +283,13 @@ class _Display(Display):
             begun_at = time.monotonic()
             self.tick()
             took_s = time.monotonic() - begun_at
+
+    def _end_reading(self) -> None:
+        """End the thread; what was stopped does not wait for the store once more."""
+        self._over.set()
+        if not self._stopping:
+            self._thread.join()
+            self.tick()
 
     def _note(self, event: WorkerEvent) -> _Worker:
         name = self._names.setdefault(event.worker, f"worker {len(self._names) + 1}")
@@ -333,10 +341,7 @@ class LogDisplay(_Display):
         traceback: TracebackType | None,
     ) -> None:
         """Print the last state, and nothing more."""
-        self._over.set()
-        if not self._stopping:
-            self._thread.join()
-            self.tick()
+        self._end_reading()
 
     def show(self, event: WorkerEvent) -> None:
         """Print the event, unless it is an epoch soon after another."""
@@ -361,7 +366,7 @@ class LogDisplay(_Display):
     def _print_standings(self, changed: Mapping[str, None]) -> None:
         if self._trouble:
             self._changed = {**changed, **self._changed}
-        elif changed:
+        else:
             for title in changed:
                 self._line(self._standings[title].line)
         if self._trouble not in {"", self._told}:
@@ -420,10 +425,7 @@ class LiveDisplay(_Display):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the last state on the terminal."""
-        self._over.set()
-        if not self._stopping:
-            self._thread.join()
-            self.tick()
+        self._end_reading()
         self._live.stop()
 
     def show(self, event: WorkerEvent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def train(store: Store, studies: Sequence[Sequence[Study]], options: TrainingOpt
         if left := list(filter(is_left, followed)):
             training.train(left)
     else:
-        # Dask's workers get the data file of one study.
+        # Dask's workers get the data file of one study. Another may be complete by its turn.
         for one in filter(is_left, followed):
             training.train([one])
     failed = [done for one in followed if (done := one.total(one.read())).n_failed]
@@ -103,9 +103,11 @@ def train(store: Store, studies: Sequence[Sequence[Study]], options: TrainingOpt
     return 1 if failed else 0
 
 
-def present(store: Store, names: Iterable[str]) -> list[Study]:
-    """Return the studies of these names that have not been deleted or renamed."""
-    return [study for name in names if (study := store.find(name)) is not None]
+def present(store: Store, names: Iterable[str]) -> Iterator[Study]:
+    """Yield the studies of these names that have not been deleted or renamed."""
+    for name in names:
+        if (study := store.find(name)) is not None:
+            yield study
 
 
 def patiently(call: Callable[[], Result], settings: WorkerSettings) -> Result:

@@ -19,6 +19,8 @@ from typer.testing import Result
 
 from chromium import chromium
 from fdrnn.search import open_store, selected_trial
+from fdrnn.studies.cli.notes import refresh_notes
+from fdrnn.studies.cli.training import present
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
@@ -73,6 +75,18 @@ def test_of_several_studies_each_has_its_note_when_it_is_complete(
     os.killpg(run.pid, signal.SIGINT)
     _, log = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 130, log
+
+
+def test_a_store_that_is_away_when_a_study_is_complete_fails_no_command(
+    fdrnn: Run, study_file: Path, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    capfd.readouterr()
+    store = open_store(url)
+    Path(url.removeprefix("sqlite:///")).write_bytes(b"no database")
+    assert not refresh_notes(present(store, ["mine"]))
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("fdrnn: the note in optuna-dashboard was not updated: ")
 
 
 def test_a_report_brings_the_note_up_to_date(
