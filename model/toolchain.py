@@ -22,12 +22,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from filelock import FileLock
 
 from fdrnn.datasets import cache_directory
@@ -222,11 +224,15 @@ def _import_theano() -> Any:
 
 def _precompile_headers(theano: Any) -> None:
     """Have g++ parse once what every module includes, two thirds of the time of a small one."""
-    path = shutil.which(_compiler_command()[0])
+    # THEANO_FLAGS may name another. clang++ refuses headers whose files have another time than they
+    # had, as those of a NumPy that was installed again.
+    path = shutil.which(_compiler_command()[0]) if theano.config.cxx == _compiler() else None
     if path is None or not _GNU.search(Path(path).resolve().name):
         return
     command = _module_command(theano)
-    digest = hashlib.sha256(shlex.join(command).encode()).hexdigest()[:12]
+    # g++ does not notice headers that changed.
+    versions = [_compiler_version(theano), np.__version__, theano.__version__, sys.version]
+    digest = hashlib.sha256("\0".join([*command, *versions]).encode()).hexdigest()[:12]
     header = compile_directory().resolve() / f"headers-{digest}.h"
     # Theano splits its flags at spaces.
     if len(str(header).split()) > 1:
@@ -333,6 +339,10 @@ def _source_version(op: Any, **_: object) -> tuple[Any, ...]:
 
 def compiler_version() -> str:
     """Return the compiler and its version, for example ``"g++ 12"``."""
+    return _compiler_version(theano)
+
+
+def _compiler_version(theano: Any) -> str:
     return f"{Path(theano.config.cxx).name} {theano.configdefaults.gcc_version_str}"
 
 

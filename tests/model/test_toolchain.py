@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,19 @@ def test_headers_are_parsed_once_and_no_process_waits_for_the_lock_of_all_module
         # At its end a process waits for it, to clean up.
         code = COMPILE.replace("x + x", "x * x") + "import os, sys; sys.stdout.flush(); os._exit(0)"
         assert run(code, tmp_path) == "4.0"
+
+
+def test_headers_are_parsed_anew_for_another_numpy(tmp_path):
+    run(COMPILE, tmp_path)
+    assert run("import numpy; numpy.__version__ += '.post1'\n" + COMPILE, tmp_path) == "4.0"
+    assert len(list((tmp_path / "compile").glob("headers-*.h.gch"))) == 2
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang++")
+@pytest.mark.parametrize("choice", [{"CXX": "clang++"}, {"THEANO_FLAGS": "cxx=clang++"}])
+def test_clang_which_refuses_headers_of_another_time_gets_none(tmp_path, choice):
+    assert run(COMPILE, tmp_path, **choice) == "4.0"
+    assert not list(tmp_path.rglob("*.gch"))
 
 
 @pytest.fixture
