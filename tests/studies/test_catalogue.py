@@ -39,6 +39,8 @@ MIXED = {f"{data}-mixed" for data in TABLE_3}
 AUTHORS_CELL = {f"{name}-authors-cell": name for name in (*TABLE_3, "jsb-wide")}
 """Studies by the authors' cell, and those that are the same but for the cell."""
 NADE = {f"{data}-nade{suffix}" for data in TABLE_3 for suffix in ("", "-plain")}
+NADE_IN = {"jsb-lstm-nade": "jsb-lstm-fast-dropout", "jsb-stacked-nade": "jsb-stacked-fast-dropout"}
+"""Studies of NADE in other networks, and the same networks' with independent columns."""
 FORMS = ("stacked", "deep_transition", "deep_output")
 LP = "deep_output_lp"
 DEEP = {
@@ -107,6 +109,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | UNSCENTED
         | ONE_QUIRK
         | NADE
+        | set(NADE_IN)
         | HALVING
         | TUNED
         | MIXED
@@ -199,6 +202,19 @@ def test_a_study_of_nade_differs_in_output_padding_halving_and_nade_s_part_of_it
     assert study.space.name == f"{other.space.name}+nade"
     changed = {"output": "nade", "halving": study.halving, "space": study.space}
     training = replace(other.training, padding="masked")
+    assert study == replace(other, name=name, training=training, **changed)
+
+
+@pytest.mark.parametrize("name", NADE_IN)
+def test_a_study_of_nade_in_another_network_differs_from_its_study_and_has_its_zeros_at_the_back(
+    name: str,
+) -> None:
+    study, other = find(name), find(NADE_IN[name])
+    space = study.space
+    assert space.parameters == other.space.parameters + SPACES["nade"].parameters
+    assert space.name == f"{other.space.name}+nade"
+    training = replace(other.training, padding="masked", padding_side="back")
+    changed = {"output": "nade", "halving": find("jsb-nade").halving, "space": space}
     assert study == replace(other, name=name, training=training, **changed)
 
 
@@ -304,11 +320,12 @@ def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     assert definition.n_trials == 32
     assert definition.seed == 2013
     assert definition.training.batch_size == 27
-    # Other outputs and several layers are none of the paper's; padded frames do not count there.
-    deep = name in DEEP or name in PASCANU
-    counted = definition.output == DEFAULT_OUTPUT and not deep
+    # Other outputs and several layers are none of the paper's; padded frames do not count there,
+    # and those of several layers, and NADE in other networks, follow the sequence.
+    back = name in DEEP or name in PASCANU or name in NADE_IN
+    counted = definition.output == DEFAULT_OUTPUT and not back
     padding = "counted" if counted else "masked"
-    side = "back" if deep else "front"
+    side = "back" if back else "front"
     training = replace(find(definition.data).training, padding=padding, padding_side=side)
     assert definition.training == training
 
