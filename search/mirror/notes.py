@@ -27,7 +27,8 @@ _END = "\n[//]: # (end of what fdrnn writes)\n"
 def update_note(study: Study, note: str, figures: Mapping[str, str]) -> bool:
     """Set the note and the figures of a study in optuna-dashboard, where they differ.
 
-    The first time also names the value of a trial.
+    Trials that Optuna's tables miss are written first. The first time also names the value of a
+    trial.
 
     Parameters
     ----------
@@ -48,7 +49,10 @@ def update_note(study: Study, note: str, figures: Mapping[str, str]) -> bool:
     StoreError
         If the store cannot be read or written.
     """
-    mirrored = Mirror(study).optuna_study()
+    mirror = Mirror(study)
+    # No worker does so for a study that has ended, if it was killed before or trains another one.
+    mirror.sync()
+    mirrored = mirror.optuna_study()
     try:
         return _update(mirrored, note, figures)
     except (OptunaError, sa.exc.SQLAlchemyError) as error:

@@ -16,7 +16,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -338,13 +338,15 @@ class Database:
             yield
         finally:
             # A process that waits notices that the file it opened is gone, and opens a new one.
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             lock.release()
 
     def _file_identity(self) -> tuple[int, int] | None:
         try:
             status = self.file.stat() if self.file else None
-        except FileNotFoundError:
+        except OSError:
+            # Missing, or on a file system that is lost.
             status = None
         return status and (status.st_dev, status.st_ino)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
@@ -172,7 +173,8 @@ class _Pool:
         self.stop_requests += 1
         if self.stop_requests == 1:
             self.on_stop()
-        for child in self.children:
+        # A copy: at the end of the time this is another thread than the one that replaces workers.
+        for child in list(self.children):
             if self.stop_requests > 1:
                 child.process.kill()
             else:
@@ -198,6 +200,8 @@ class _Pool:
 
     def start(self) -> None:
         try:
+            # The first process would start it, and that unblocks SIGINT.
+            resource_tracker.ensure_running()
             # A pipe for each: a shared queue's lock would stay locked by a worker killed inside it.
             ours, theirs = self.context.Pipe(duplex=False)
             with theirs:

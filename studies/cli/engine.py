@@ -28,7 +28,6 @@ from fdrnn.studies.errors import OptionError
 _CONNECT_S = 10
 _POLL_S = 0.2
 _PAUSE_S = 2.0
-_ENDED_BY_STUDY = {0, 1}
 
 
 class _SchedulerLostError(Exception):
@@ -155,7 +154,7 @@ class _Run:
             for task in [each for each in self.tasks if each.done()]:
                 self.tasks.remove(task)
                 code = self.exit_code(task)
-                if code in _ENDED_BY_STUDY:
+                if code == 0:
                     # No trial is left: the others end by themselves, or have not begun.
                     until = until or time.monotonic() + STOP_DEADLINE_S + _CONNECT_S
                 elif code != MISTAKE and not self.stop_requests:

@@ -145,6 +145,9 @@ def train(order: Order) -> tuple[int, str]:
             text=True,
         )
         _processes.setdefault(order.run, []).append(process)
+        if order.run in _stopped:
+            # The signal came too early for this process.
+            process.terminate()
         threading.Thread(target=_leave, args=(process, dask_worker), daemon=True).start()
         assert process.stdout is not None
         for line in process.stdout:
@@ -154,7 +157,8 @@ def train(order: Order) -> tuple[int, str]:
         errors.seek(0)
         lines = [line for line in errors.read().splitlines() if line.strip()]
     last = lines[-1].removeprefix("fdrnn: error: ") if lines else f"exit code {code}"
-    return code, f"worker on {host}: {one_line(last)}"
+    # Python ends with 1 where it cannot even start fdrnn.
+    return MISTAKE if code == 1 else code, f"worker on {host}: {one_line(last)}"
 
 
 def _leave(process: subprocess.Popen[str], dask_worker: Any) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ from typer.testing import Result
 
 from dask_cluster import PRELOAD, DaskCluster
 from fdrnn.search import EventKind, WorkerEvent, WorkerSettings, open_store
+from fdrnn.studies.cli import engine_task
 from fdrnn.studies.cli.engine import _Run
-from fdrnn.studies.cli.engine_task import order_of
+from fdrnn.studies.cli.engine_task import Order, order_of
 from postgres import PostgresServer, PostgresUnavailableError
 
 distributed: Any = pytest.importorskip("distributed")
@@ -220,6 +222,38 @@ def test_workers_with_another_fdrnn_or_none_are_refused(
     cluster = make_cluster(preload)
     cluster.add_worker()
     assert words in refused(start("run", study_file, "--dask", cluster.address))
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch) -> Order:
+    """The order of a task, which runs in this process instead of a worker of Dask."""
+    worker = SimpleNamespace(status=SimpleNamespace(name="running"), log_event=lambda *event: None)
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    return order_of("mine", "bach", "sqlite:///fdrnn.sqlite3", None, WorkerSettings())
+
+
+def test_a_worker_that_cannot_start_is_no_end_of_the_study(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = (sys.executable, "-c", "import no_such_package")
+    monkeypatch.setattr(engine_task, "COMMAND", crash)
+    code, line = engine_task.train(order)
+    assert code == engine_task.MISTAKE
+    assert line.endswith("No module named 'no_such_package'")
+
+
+def test_a_stop_reaches_a_worker_that_is_being_started(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Popen(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            engine_task.send_signal(order.run, signal.SIGTERM)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(engine_task.subprocess, "Popen", Popen)
+    monkeypatch.setattr(engine_task, "COMMAND", ("sh", "-c", "exec sleep 60"))
+    code, _ = engine_task.train(order)
+    assert code == -signal.SIGTERM
 
 
 def test_a_scheduler_of_another_dask_is_refused(

@@ -312,6 +312,9 @@ def test_failed_trials_end_with_code_1_and_status_shows_them(
     assert status.exit_code == 1
     assert "trial 2 failed:\nTraceback" in status.stdout
     assert "ZeroDivisionError: made up" in status.stdout
+    # To an engine a worker that has trained all has ended well; its command counts failed trials.
+    of_engine = start("worker", "mine", "--engine", os.getpid())
+    assert of_engine.wait(timeout=LIMIT_S) == 0
 
 
 def test_create_worker_report(start: Start, fdrnn: Run, study_file: Path) -> None:

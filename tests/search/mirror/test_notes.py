@@ -10,6 +10,7 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
 from fdrnn.search import Store, StoreUnavailableError, create_study, open_store
 from fdrnn.search.mirror.notes import update_note
+from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
 
 FIGURE = json.dumps({"data": [{"x": [1], "y": [2]}], "layout": {}})
@@ -60,6 +61,16 @@ def test_figures_are_written_once_and_replaced(store: Store, study: optuna.Study
         assert figures(study) == {"radius": figure}
     assert not update_note(store.study("noise"), SHORT, {})
     assert figures(study) == {"radius": FIGURE}
+
+
+def test_trials_that_a_killed_worker_left_behind_are_shown_as_they_are(
+    store: Store, study: optuna.Study
+) -> None:
+    lease = claim(store.database, store.study("noise").study_id, this_worker(), 60.0)
+    assert lease is not None
+    lease.fail("made up")
+    update_note(store.study("noise"), SHORT, {})
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
 
 
 def test_a_store_that_is_only_read(

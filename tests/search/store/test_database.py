@@ -141,6 +141,21 @@ def test_a_file_that_is_moved_or_replaced_is_unavailable_until_it_is_back(tmp_pa
     assert store.study_names() == []
 
 
+def test_a_store_whose_folder_is_gone_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    store = open_store(str(folder / "store.sqlite3"), create=True)
+    with store.database.exclusive():
+        folder.rename(tmp_path / "elsewhere")
+        # A path through a file is another error than a missing one, as on a lost network disk.
+        folder.write_bytes(b"")
+    with pytest.raises(StoreUnavailableError, match="moved, deleted or replaced"):
+        store.study_names()
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    assert store.study_names() == []
+
+
 def test_a_store_is_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):

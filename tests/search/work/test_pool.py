@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -116,6 +118,19 @@ def test_a_signal_stops_all_and_another_worker_goes_on(
     monkeypatch.delenv(fake.LAST_EPOCH)
     run_worker(url, study, settings=fake.settings())
     assert_finished(store, fake)
+
+
+def test_ctrl_c_does_not_reach_a_worker_that_starts(url: str, study: str, start: Start) -> None:
+    pool = start("run_script.py", url, 1, 1.0)
+    children = Path(f"/proc/{pool.pid}/task/{pool.pid}/children")
+    begun: list[Path] = []
+    while not begun:
+        assert pool.poll() is None
+        each = [Path("/proc") / pid for pid in children.read_text().split()]
+        begun = [one for one in each if b"spawn_main" in (one / "cmdline").read_bytes()]
+    blocked = re.search(r"SigBlk:\s*(\w+)", (begun[0] / "status").read_text())
+    assert blocked is not None
+    assert int(blocked[1], 16) & 1 << signal.SIGINT - 1
 
 
 def test_workers_whose_parent_was_killed_release_their_trials(
