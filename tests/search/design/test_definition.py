@@ -172,6 +172,17 @@ def test_an_optional_key_below_a_table_is_to_be_moved(key: str) -> None:
         StudyDefinition.from_mapping(moved, "jsb")
 
 
+@pytest.mark.parametrize("table", ["space", "halving"])
+@pytest.mark.parametrize("key", ["output", "repeats", "seed"])
+def test_an_optional_or_second_key_below_a_table_is_to_be_moved(table: str, key: str) -> None:
+    moved = mapping(space={"extends": "table2"}, halving={"first": 2})
+    moved[table][key] = 3
+    with pytest.raises(
+        DefinitionError, match=rf"^{key} is in \[{table}\]; move it above the first"
+    ):
+        StudyDefinition.from_mapping(moved, "jsb")
+
+
 def test_the_nearest_variant_and_space_are_suggested() -> None:
     with pytest.raises(UnknownNameError, match="unknown variant 'plane'; did you mean 'plain'"):
         StudyDefinition.from_mapping(mapping(variant="plane"), "jsb")
