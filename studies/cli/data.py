@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -213,7 +214,9 @@ def from_midi(
     if made.duplicates:
         typer.echo(f"{len(made.duplicates)} files are duplicates of others, and left out")
     counts = ", ".join(f"{len(made.dataset.split(name))} {name}" for name in SPLITS)
-    typer.echo(f"{output}: {counts} sequences; `fdrnn data show {output}` shows them")
+    typer.echo(
+        f"{output}: {counts} sequences; `fdrnn data show {shlex.quote(str(output))}` shows them"
+    )
 
 
 def _fraction(option_name: str, text: str) -> Fraction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,8 @@ def init(
         raise OptionError(f"{path} exists already; name another file, or delete it first")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
     write_atomically(path, study_template(dataset, path).encode())
+    quoted = shlex.quote(str(file))
     typer.echo(
-        f"{file}: a study of {dataset.title}; `fdrnn study preview {file}` shows its draws and its "
-        f"cost, `fdrnn run {file}` trains it"
+        f"{file}: a study of {dataset.title}; `fdrnn study preview {quoted}` shows its draws and "
+        f"its cost, `fdrnn run {quoted}` trains it"
     )

@@ -82,6 +82,13 @@ def test_data_elsewhere_have_their_whole_path(fdrnn: Run, tmp_path: Path) -> Non
     assert catalogue.find("studies/mine.toml").data == str(tmp_path / 'a "quoted" näme.npz')
 
 
+def test_suggested_commands_can_be_pasted(fdrnn: Run, tmp_path: Path) -> None:
+    write(tmp_path / "mine.npz", "binary")
+    done = fdrnn("init", "my study.toml", "--data", "mine.npz")
+    assert "`fdrnn run 'my study.toml'` trains it" in done.stdout
+    assert "fdrnn run 'my study.toml'\n" in (tmp_path / "my study.toml").read_text()
+
+
 def test_known_data_count_padding_as_in_the_paper(fdrnn: Run) -> None:
     fdrnn("init", "own-waves.toml", "--data", "waves")
     definition = catalogue.find("own-waves.toml")
