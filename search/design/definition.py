@@ -106,6 +106,11 @@ class StudyDefinition:
         require_name(self.name)
         if not self.data:
             raise DefinitionError("data must name a data set or a file, got ''")
+        # Python reads other bytes of a path as lone surrogates, which no store can hold.
+        if any("\ud800" <= character <= "\udfff" for character in self.data):
+            raise DefinitionError(
+                f"data must be a path in UTF-8, got {shown(self.data)}; rename the file or folder"
+            )
         if self.variant not in VARIANTS:
             raise UnknownNameError("variant", self.variant, VARIANTS)
         if self.output not in OUTPUTS:

@@ -48,7 +48,13 @@ def init(
     if path.exists():
         raise OptionError(f"{path} exists already; name another file, or delete it first")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
-    write_atomically(path, study_template(dataset, path).encode())
+    try:
+        content = study_template(dataset, path).encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"--data must be a path in UTF-8, got {shown(data)}; rename the file or folder"
+        ) from error
+    write_atomically(path, content)
     quoted = shlex.quote(str(file))
     typer.echo(
         f"{file}: a study of {dataset.title}; `fdrnn study preview {quoted}` shows its draws and "

@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_data_file(fdrnn: Callable, music: Path, tmp_path: Pa
     assert [len(data.split(split)) for split in SPLITS] == [8, 1, 1]
     assert (data.lowest_midi_note, data.step_quarters) == (21, 0.5)
     assert f"skipped: {music / 'text.mid'}: not a MIDI file" in result.stdout
-    assert "1 files are duplicates" in result.stdout
+    assert "left out: 1 duplicate of other files" in result.stdout
     assert "8 train, 1 valid, 1 test sequences" in result.stdout
     assert "\x1b" not in result.stdout
     before = output.read_bytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +105,6 @@ def test_bad_input(error_line: ErrorLine, noise: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("precious")
     assert "exists already" in error_line("init", "mine.toml", "--data", noise)
     assert (tmp_path / "mine.toml").read_text() == "precious"
+    shutil.copy(noise, os.fsdecode(b"caf\xe9.npz"))
+    refused = error_line("init", "other.toml", "--data", os.fsdecode(b"caf\xe9.npz"))
+    assert r"--data must be a path in UTF-8, got 'caf\udce9.npz'; rename" in refused

@@ -138,6 +138,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             },
             r"space.column_order must be ascending or descending or shuffled, got 'up'",
         ),
+        ({"data": "caf\udce9.npz"}, r"^data must be a path in UTF-8, got 'caf\\udce9.npz'; rename"),
     ],
 )
 def test_a_broken_rule_is_named_with_key_and_value(changes: dict[str, Any], message: str) -> None:
