@@ -88,8 +88,8 @@ class MidiOptions:
             )
         if len(self.shares) != len(SPLITS) or not all(0 < share < 2**31 for share in self.shares):
             raise DataError(
-                "the shares of training, validation and test must be three positive numbers, "
-                f"got {shown(self.shares)}"
+                "the shares of training, validation and test must be three numbers from 1 to "
+                f"2^31 - 1, got {shown(self.shares)}"
             )
         if not 0 <= self.seed < 2**63:
             raise DataError(f"the seed must be from 0 to 2^63 - 1, got {shown(self.seed)}")

@@ -144,7 +144,8 @@ def _load(group: str, name: str, kind: type[Any]) -> Any:
     plugin, point = _entry_points(group)[name]
     try:
         loaded = point.load()
-    except Exception as error:  # whatever the plug-in's own code raises
+    # Whatever the plug-in's own code raises; a script that is imported may exit.
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{plugin} cannot be imported: {error_line(error)}") from error
     if not isinstance(loaded, kind):
         raise PluginError(
@@ -152,6 +153,11 @@ def _load(group: str, name: str, kind: type[Any]) -> Any:
         )
     if getattr(loaded, "name", name) != name:
         raise PluginError(f"{plugin} must have the name of its entry point, got {loaded.name!r}")
+    for key in ("title", "note"):
+        if not isinstance(getattr(loaded, key, ""), str):
+            raise PluginError(
+                f"{plugin} must have a text as its {key}, got {shown(getattr(loaded, key))}"
+            )
     return loaded
 
 

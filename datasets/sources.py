@@ -79,19 +79,20 @@ class _Made(Protocol):
 _MADE: Mapping[str, _Made] = {made.NAME: made for made in (bach, melody, waves)}
 
 
-_PLUGINS: Registry[DataSource] = Registry(plugins.DATA, {}, DataSource)
+DATA_PLUGINS: Registry[DataSource] = Registry(plugins.DATA, {}, DataSource)
+"""The data sets of plug-ins."""
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the known data sets: the project's, then those of plug-ins."""
     own = (*_MADE, *BENCHMARKS)
-    return (*own, *(name for name in _PLUGINS if name not in own))
+    return (*own, *(name for name in DATA_PLUGINS if name not in own))
 
 
 def package(name: str) -> str | None:
     """Return the package and version of the plug-in that a data set is from, None if of none."""
     own = name in _MADE or name in BENCHMARKS
-    return None if own else _PLUGINS.package(name)
+    return None if own else DATA_PLUGINS.package(name)
 
 
 def is_path(name_or_path: str) -> bool:
@@ -150,7 +151,7 @@ def load(name_or_path: str, data_dir: Path | None = None, *, progress: bool = Fa
     if name_or_path in _MADE:
         return _MADE[name_or_path].make(progress=progress)
     if package(name_or_path) is not None:
-        return load_data(_PLUGINS, name_or_path)
+        return load_data(DATA_PLUGINS, name_or_path)
     benchmark = _benchmark(name_or_path, f"or give the path of a {', '.join(SUFFIXES)} file")
     folder = _named_folder(data_dir)
     if folder is None:
@@ -191,7 +192,7 @@ def fetch(name: str, *, progress: bool = False) -> Path | None:
         _MADE[name].make(progress=progress)
         return _MADE[name].cached_path()
     if package(name) is not None:
-        load_data(_PLUGINS, name)
+        load_data(DATA_PLUGINS, name)
         return None
     return data_directory() / fetch_benchmark(_benchmark(name), progress=progress).name
 
@@ -230,7 +231,7 @@ def describe(data_dir: Path | None = None) -> tuple[KnownDataset, ...]:
 
 def _described_plugin(name: str) -> KnownDataset:
     try:
-        title, note = _PLUGINS[name].title, _PLUGINS[name].note
+        title, note = DATA_PLUGINS[name].title, DATA_PLUGINS[name].note
     except PluginError as error:
         # A broken plug-in must not hide the other data sets.
         title, note = str(error), ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def study_template(dataset: Dataset, path: Path) -> str:
     )
     return _TEMPLATE.format(
         title=one_line(dataset.title),
-        file=one_line(path.name),
+        file=one_line(shlex.quote(path.name)),
         frames=_FRAMES[dataset.kind].format(dataset.n_features),
         n_sequences=len(lengths),
         median=np.median(lengths),

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fdrnn.datasets import KINDS
+
 if TYPE_CHECKING:
     from fdrnn.model.activations import Activations, FinalLayer, Moments
     from fdrnn.model.initialization import Parameters
@@ -88,6 +90,11 @@ class Output(ABC):
 
     fixed: ClassVar[Mapping[str, tuple[str, int]]] = {}
     """Arrays of validation and test, the same for every network; declared as `noise`."""
+
+    def __post_init__(self) -> None:
+        kind = getattr(self, "kind", None)
+        if kind not in KINDS:
+            raise ValueError(f"kind of output {self.name!r} must be one of {KINDS}, got {kind!r}")
 
     @property
     def hyperparameters(self) -> type[OutputHyperparameters]:

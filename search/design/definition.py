@@ -27,7 +27,7 @@ from fdrnn.model import (
 from fdrnn.search.design.distributions import Value
 from fdrnn.search.design.halving import Halving
 from fdrnn.search.design.rules import require_space, split, typed
-from fdrnn.search.design.space import SPACES, Space
+from fdrnn.search.design.space import SPACES, Space, hyperparameter_names
 from fdrnn.search.errors import DefinitionError, MissingPluginError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -106,6 +106,11 @@ class StudyDefinition:
         require_name(self.name)
         if not self.data:
             raise DefinitionError("data must name a data set or a file, got ''")
+        # Python reads other bytes of a path as lone surrogates, which no store can hold.
+        if any("\ud800" <= character <= "\udfff" for character in self.data):
+            raise DefinitionError(
+                f"data must be a path in UTF-8, got {shown(self.data)}; rename the file or folder"
+            )
         if self.variant not in VARIANTS:
             raise UnknownNameError("variant", self.variant, VARIANTS)
         if self.output not in OUTPUTS:
@@ -191,6 +196,8 @@ class StudyDefinition:
         space = values.pop(_SPACE)
         simple = _typed(values, known, prefix="")
         _require_packages(simple, packages)
+        _require_placed(_SPACE, space, known.keys() - {"name"} - _hyperparameters(simple))
+        _require_placed(_HALVING, halving, known)
         settings = _typed_training(training)
         return cls(
             **simple,
@@ -291,9 +298,22 @@ class StudyDefinition:
 def _raise_missing(key: str, tables: Mapping[str, object]) -> NoReturn:
     """Raise the error for a missing key, which may be in a table because it is below its line."""
     for name, table in tables.items():
+        _require_placed(name, table, [key])
+    raise DefinitionError(f"{key} is missing; a study definition must set it")
+
+
+def _require_placed(name: str, table: object, keys: Iterable[str]) -> None:
+    """Check that a table has none of the keys that belong above it."""
+    for key in keys:
         if isinstance(table, Mapping) and key in table:
             raise DefinitionError(f"{key} is in [{name}]; move it above the first table")
-    raise DefinitionError(f"{key} is missing; a study definition must set it")
+
+
+def _hyperparameters(values: Mapping[str, str]) -> set[str]:
+    """Return the names that a space must draw, which of a plug-in may be a definition's keys."""
+    variant, output = values["variant"], values.get(_OUTPUT, DEFAULT_OUTPUT)
+    known = variant in VARIANTS and output in OUTPUTS
+    return hyperparameter_names(variant, output) if known else set()
 
 
 def _packages(definition: StudyDefinition) -> dict[str, str]:

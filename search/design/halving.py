@@ -20,6 +20,7 @@ from fdrnn.search.errors import DefinitionError
 
 _KEYS = ("first", "rungs", "keep")
 _MOST_RUNGS = 100
+_MOST_GROWING = 0.99
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Halving:
         ----------
         mapping
             ``rungs``, a list of epochs; or ``first``, an epoch, which is multiplied by 1 / keep
-            until `max_epochs`, and rounded down. ``keep``, 0.5 unless given.
+            until `max_epochs`, and rounded down; keep is then at most 0.99. ``keep``, 0.5 unless
+            given.
         max_epochs
             Epochs after which a trial ends in any case.
 
@@ -98,6 +100,11 @@ class Halving:
                 raise DefinitionError(
                     f"halving.first must be at least 1 and below max_epochs ({max_epochs}), got "
                     f"{shown(first)}"
+                )
+            if keep > _MOST_GROWING:
+                raise DefinitionError(
+                    f"halving.keep must be at most {_MOST_GROWING} beside first, whose rungs would "
+                    f"hardly grow, got {shown(keep)}; list the epochs as halving.rungs"
                 )
             halving = cls(_growing(first, keep, max_epochs), keep)
         if halving.rungs[-1] >= max_epochs:

@@ -35,7 +35,13 @@ SEARCHABLE = (
 )
 """Training settings that a space may draw; the others decide what is compared."""
 
-_TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    type(None): '"none"',
+}
 
 
 def split(
@@ -82,6 +88,7 @@ def require_space(space: Space, variant: str, output: str, training: TrainingSet
         If it lacks a hyperparameter, draws what is neither one nor in `SEARCHABLE`, or has a
         value that breaks its rule; the line names key, value and rule.
     """
+    _require_distinct(variant, output)
     _require_names(space, variant, output)
     types = _types(variant, output)
     for parameter in space.parameters:
@@ -111,14 +118,28 @@ def require_space(space: Space, variant: str, output: str, training: TrainingSet
             raise DefinitionError(f"space.{error}") from error
 
 
+def _require_distinct(variant: str, output: str) -> None:
+    """Check that a variant and an output, of which one may be a plug-in's, share no name."""
+    of_variant, of_output = (
+        {field.name for field in dataclasses.fields(part.hyperparameters)}
+        for part in (VARIANTS[variant], OUTPUTS[output])
+    )
+    if not of_variant.isdisjoint(of_output):
+        raise DefinitionError(
+            f"output must have no hyperparameter of the name of one of the variant's: {output!r} "
+            f"and {variant!r} both have {', '.join(sorted(of_variant & of_output))}; rename it in "
+            "the plug-in"
+        )
+
+
 def _require_names(space: Space, variant: str, output: str) -> None:
     drawn, needed = set(space.names), hyperparameter_names(variant, output)
     settings = {field.name for field in dataclasses.fields(TrainingSettings)}
     for name in space.names:
         if name in settings - needed and name not in SEARCHABLE:
             raise DefinitionError(
-                f"space.{name}: it decides what is compared and cannot be drawn; settings that "
-                f"can are {', '.join(SEARCHABLE)}"
+                f"space.{name}: it decides what is compared and cannot be drawn; set it in "
+                f"[training] (settings that can be drawn are {', '.join(SEARCHABLE)})"
             )
     unknown, missing = sorted(drawn - needed - set(SEARCHABLE)), sorted(needed - drawn)
     if not unknown and not missing:
@@ -135,10 +156,12 @@ def _require_names(space: Space, variant: str, output: str) -> None:
     if dataclasses.fields(OUTPUTS[output].hyperparameters):
         of += f" and output {output!r}"
         more = output_spaces(output)
-        fitting = [f"extends = {[name, *more]}" for name in fitting_spaces(variant)]
+        fitting = [f"extends = {[name, *more]}" for name in fitting_spaces(variant) if more]
+    # None fits a plug-in that has hyperparameters of its own.
+    hint = f" ({' or '.join(fitting)} does)" if fitting else ""
     raise DefinitionError(
-        f"space must have the hyperparameters of {of} ({' or '.join(fitting)} does), "
-        f"got {space.name!r}: {'; '.join([*faults, *nearest])}"
+        f"space must have the hyperparameters of {of}{hint}, got {space.name!r}: "
+        f"{'; '.join([*faults, *nearest])}"
     )
 
 
@@ -209,6 +232,11 @@ def _as_float(value: Value) -> Value:
 def _require_types(parameter: Parameter, types: tuple[type, ...]) -> None:
     distribution = parameter.distribution
     known = " or ".join(name for kind, name in _TYPE_NAMES.items() if kind in types)
+    if not known:
+        raise DefinitionError(
+            f"space.{parameter.name} must be declared as bool, int, float or str by the plug-in "
+            f"to be drawn, got {shown(types)}"
+        )
     if isinstance(distribution, Choices):
         for value in distribution.values:
             if type(value) not in types:

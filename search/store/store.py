@@ -102,12 +102,26 @@ class Store:
         """
         study = self.find(name)
         if study is None:
-            hint = f"store {self.shown}; `fdrnn study create` creates a study"
-            raise UnknownNameError("study", name, self.study_names(), hint)
+            raise self.unknown(name)
         return study
+
+    def unknown(self, name: str) -> UnknownNameError:
+        """Return the error for a name that no study of the store has."""
+        hint = f"store {self.shown}; `fdrnn study create` creates a study"
+        return UnknownNameError("study", name, self.study_names(), hint)
 
     def studies(self, names: Iterable[str] = ()) -> list[Study]:
         """Return the studies that a user named, each once: all of the store without names.
+
+        Parameters
+        ----------
+        names
+            As for `named`, with its error.
+        """
+        return [self.study(name) for name in self.named(names) or self.study_names()]
+
+    def named(self, names: Iterable[str]) -> list[str]:
+        """Return the names of the studies that a user named, each once; no definition is read.
 
         Parameters
         ----------
@@ -124,9 +138,10 @@ class Store:
         named: list[str] = []
         for name in names:
             compared = [study for study in comparison_studies(name) if study in known]
-            # With neither, `study` suggests the nearest name.
-            named += compared if compared and name not in known else [name]
-        return [self.study(name) for name in dict.fromkeys(named or known)]
+            if not compared and name not in known:
+                raise self.unknown(name)
+            named += [name] if name in known else compared
+        return list(dict.fromkeys(named))
 
     def add_study(
         self, definition: StudyDefinition, data: DataDescription, trials: Iterable[Configuration]

@@ -42,7 +42,7 @@ COMMANDS = {
     "cache": ("cache", "Show or clear the cache of data sets and compiled operations."),
     "doctor": (
         "doctor",
-        "Check Python, packages, compiler, CPU, cache, store and data.",
+        "Check Python, packages, plug-ins, compiler, CPU, cache, store and data.",
     ),
 }
 """Module and summary of each command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,7 @@ from fdrnn.datasets import (
 from fdrnn.datasets import fetch as fetch_dataset
 from fdrnn.datasets import names as known_names
 from fdrnn.datasets.errors import UnknownNameError, one_line, shown
+from fdrnn.reports.numbers.text import plural
 from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
@@ -211,9 +213,11 @@ def from_midi(
     for _, reason in made.skipped:
         typer.echo(f"skipped: {one_line(reason)}")
     if made.duplicates:
-        typer.echo(f"{len(made.duplicates)} files are duplicates of others, and left out")
+        typer.echo(f"left out: {plural(len(made.duplicates), 'duplicate')} of other files")
     counts = ", ".join(f"{len(made.dataset.split(name))} {name}" for name in SPLITS)
-    typer.echo(f"{output}: {counts} sequences; `fdrnn data show {output}` shows them")
+    typer.echo(
+        f"{output}: {counts} sequences; `fdrnn data show {shlex.quote(str(output))}` shows them"
+    )
 
 
 def _fraction(option_name: str, text: str) -> Fraction:

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from fdrnn.datasets.errors import FdrnnError, one_line
+from fdrnn.datasets.plugins import PluginError, Registry
 from fdrnn.studies.cli.options import DataDir, Storage, commands
 from fdrnn.studies.errors import InstallationError
 
@@ -27,7 +29,7 @@ app = commands()
 
 @app.command()
 def doctor(storage: Storage, data_dir: DataDir) -> None:
-    """Check Python, packages, compiler, CPU, cache, store and data.
+    """Check Python, packages, plug-ins, compiler, CPU, cache, store and data.
 
     Prints a line per check; one that fails says how to fix it, and the exit code is then 1.
     Nothing is downloaded, and the store is only read.
@@ -35,6 +37,7 @@ def doctor(storage: Storage, data_dir: DataDir) -> None:
     checks: dict[str, Callable[[], str]] = {
         "Python": _python,
         "packages": _packages,
+        "plug-ins": _plugins,
         "compiler": _compiler,
         "CPU": _cpu,
         "cache": _cache,
@@ -83,6 +86,27 @@ def _packages() -> str:
         raise InstallationError(f"{', '.join(wrong)}; {_INSTALL}")
     shown = ("fdrnn", "theano-pymc", "numpy", "optuna", "sqlalchemy")
     return ", ".join(f"{name} {metadata.version(name)}" for name in shown)
+
+
+def _plugins() -> str:
+    from fdrnn.datasets.sources import DATA_PLUGINS, package
+    from fdrnn.model import OUTPUTS, VARIANTS
+
+    registries: tuple[Registry[Any], ...] = (VARIANTS, OUTPUTS, DATA_PLUGINS)
+    loaded, wrong = [], []
+    for registry in registries:
+        for name, plugin in registry.plugins.items():
+            if registry is DATA_PLUGINS and package(name) is None:
+                continue  # a data set of the project has the name
+            try:
+                registry[name]
+            except PluginError as error:
+                wrong.append(str(error))
+            else:
+                loaded.append(f"{name} ({plugin.package} {plugin.version})")
+    if wrong:
+        raise InstallationError(f"{'; '.join(wrong)}; repair or uninstall the package")
+    return ", ".join(loaded) or "none"
 
 
 def _compiler() -> str:

@@ -9,6 +9,7 @@ import typer
 
 from fdrnn.datasets import REAL, SPLITS, load
 from fdrnn.model.results import pooled_nll, sequence_mean_nll
+from fdrnn.reports.numbers.text import plural
 from fdrnn.search import evaluate as evaluate_model
 from fdrnn.search import open_store, stored_model
 from fdrnn.search.machine import limit_threads
@@ -58,7 +59,7 @@ def evaluate(
     sums, steps = evaluate_model(model, dataset, split, own)
     typer.echo(
         f"study {study}, trial {model.config_index}, on the {split} split of {dataset.title} "
-        f"({len(steps)} sequences, {steps.sum():,} predicted steps)"
+        f"({plural(len(steps), 'sequence')}, {steps.sum():,} predicted steps)"
     )
     typer.echo(f"NLL, nats per predicted step: {pooled_nll(sums, steps):.4f}")
     typer.echo(f"mean over sequences:          {sequence_mean_nll(sums, steps):.4f}")

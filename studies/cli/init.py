@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,8 +48,15 @@ def init(
     if path.exists():
         raise OptionError(f"{path} exists already; name another file, or delete it first")
     dataset = load(data, data_dir, progress=sys.stderr.isatty())
-    write_atomically(path, study_template(dataset, path).encode())
+    try:
+        content = study_template(dataset, path).encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"--data must be a path in UTF-8, got {shown(data)}; rename the file or folder"
+        ) from error
+    write_atomically(path, content)
+    quoted = shlex.quote(str(file))
     typer.echo(
-        f"{file}: a study of {dataset.title}; `fdrnn study preview {file}` shows its draws and its "
-        f"cost, `fdrnn run {file}` trains it"
+        f"{file}: a study of {dataset.title}; `fdrnn study preview {quoted}` shows its draws and "
+        f"its cost, `fdrnn run {quoted}` trains it"
     )

@@ -19,8 +19,8 @@ from fdrnn.datasets.plugins import PluginError, Registry
 from fdrnn.datasets.sources import package
 from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.reports.numbers.text import plural
-from fdrnn.search import find_store, open_store
-from fdrnn.search.design.comparison import comparison_of, study_name
+from fdrnn.search import ForeignStudyError, Store, find_store, open_store
+from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
 from fdrnn.studies.cli.exports import SUFFIX, exported_files
@@ -42,7 +42,7 @@ from fdrnn.studies.cli.options import (
     option,
     require_watch,
 )
-from fdrnn.studies.cli.readable import chosen_studies
+from fdrnn.studies.cli.readable import chosen_studies, stored_names
 from fdrnn.studies.cli.status_view import StudyStatus, summary_line
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.cli.units import file_size
@@ -224,15 +224,9 @@ def rename(
     from fdrnn.search.work.administration import rename_studies
 
     store = open_store(storage)
-    studies = chosen_studies(store, [study])
-    compared = studies[0].name != study
-    rename_studies(
-        store,
-        [
-            (stored, study_name(name, stored.definition.variant) if compared else name)
-            for stored in studies
-        ],
-    )
+    # Those of a comparison keep what follows its name: the dot and the variant.
+    stored = store.named(stored_names(store, [study]))
+    rename_studies(store, [(each, name + each.removeprefix(study)) for each in stored])
     typer.echo(f"store {store.shown}: {study} is now {name}")
 
 
@@ -256,14 +250,21 @@ def delete(
     from fdrnn.search.work.administration import delete_studies
 
     store = open_store(storage)
-    chosen = chosen_studies(store, studies)
+    chosen = store.named(stored_names(store, studies))
     for stored in chosen:
-        typer.echo(f"  {summary_line(stored.progress())}")
+        typer.echo(f"  {_summary(store, stored)}")
     if not yes:
         many = plural(len(chosen), "study", "studies")
         _require_consent(f"Delete {many} from store {store.shown}?")
     delete_studies(store, chosen)
-    typer.echo(f"store {store.shown}: deleted {', '.join(stored.name for stored in chosen)}")
+    typer.echo(f"store {store.shown}: deleted {', '.join(chosen)}")
+
+
+def _summary(store: Store, name: str) -> str:
+    try:
+        return summary_line(store.study(name).progress())
+    except ForeignStudyError as error:
+        return str(error)
 
 
 def _require_consent(question: str) -> None:

@@ -207,8 +207,9 @@ def test_a_piece_of_a_billion_steps_is_refused(tmp_path):
     [
         ({"step_quarters": Fraction(0)}, "from 1/256 to 256 quarter notes, got '0'"),
         ({"step_quarters": Fraction(-(10**400))}, "from 1/256 to 256 quarter notes, got '-1"),
-        ({"shares": (70, 30, 0)}, r"three positive numbers, got \(70, 30, 0\)"),
-        ({"shares": (70, 30)}, "three positive numbers"),
+        ({"shares": (70, 30, 0)}, r"three numbers from 1 to 2\^31 - 1, got \(70, 30, 0\)"),
+        ({"shares": (70, 30)}, "three numbers from 1"),
+        ({"shares": (2**31, 1, 1)}, r"three numbers from 1 to 2\^31 - 1, got \(2147483648, 1, 1"),
         ({"seed": -1}, r"the seed must be from 0 to 2\^63 - 1, got -1"),
         ({"lowest": 60, "highest": 60}, "two ascending MIDI notes from 0 to 127, got 60 and 60"),
         ({"highest": 128}, "two ascending MIDI notes"),

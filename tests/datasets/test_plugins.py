@@ -12,15 +12,45 @@ from fdrnn.datasets import plugins
 from fdrnn.datasets.plugins import PluginError
 from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.search import DefinitionError, StudyDefinition
+from fdrnn.search.design.distributions import Choices
+from fdrnn.search.design.rules import require_effects
 
 Install = Callable[[str, str], None]
 
 SOURCE = """\
 from fdrnn.datasets import load
 from fdrnn.datasets.plugins import DataSource
+from fdrnn.model.outputs import OUTPUTS
+from fdrnn.model.outputs.base import OutputHyperparameters
 from fdrnn.model.variants.plain import VARIANTS
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
+
+@dataclass(frozen=True, kw_only=True)
+class Named(type(VARIANTS["plain"].typical)):
+    batch_size: float
+    max_epochs: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(Named):
+    sizes: tuple
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared(OutputHyperparameters):
+    momentum: float
+
+
+typical = {field.name: getattr(VARIANTS["plain"].typical, field.name)
+           for field in fields(VARIANTS["plain"].typical)}
+named = replace(VARIANTS["plain"], name="named", title="named RNN",
+                typical=Named(**typical, batch_size=0.5, max_epochs=1, seed=2))
+odd = replace(named, name="odd",
+              typical=Odd(**typical, batch_size=0.5, max_epochs=1, seed=2, sizes=()))
+untitled = DataSource(3, dict)
+shared = replace(OUTPUTS["gaussian"], name="shared", typical=Shared(momentum=3.0))
 good = replace(VARIANTS["plain"], name="good", title="good RNN")
 misnamed = replace(VARIANTS["plain"], name="other", title="other RNN")
 waves = DataSource("Waves again", lambda: load("waves"), note="of a plug-in")
@@ -30,16 +60,23 @@ empty = DataSource("Empty", dict)
 ENTRY_POINTS = """\
 [fdrnn.variants]
 good = brought:good
+named = brought:named
+odd = brought:odd
 misnamed = brought:misnamed
+exiting = exiting_module:VARIANT
 wrong = brought:waves
 broken = broken_module:VARIANT
 plain = brought:good
+
+[fdrnn.outputs]
+shared = brought:shared
 
 [fdrnn.data]
 again = brought:waves
 failing = brought:failing
 empty = brought:empty
 missing = brought:no_such_name
+untitled = brought:untitled
 """
 
 
@@ -47,6 +84,7 @@ missing = brought:no_such_name
 def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "brought.py").write_text(SOURCE)
     (tmp_path / "broken_module.py").write_text("raise RuntimeError('no such luck')\n")
+    (tmp_path / "exiting_module.py").write_text("raise SystemExit(3)\n")
     about = tmp_path / "brought-1.2.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.2\n")
@@ -70,8 +108,8 @@ def definition(**changes: object) -> StudyDefinition:
 def test_a_plugin_stands_beside_the_projects_own() -> None:
     assert VARIANTS["good"].title == "good RNN"
     assert VARIANTS["plain"].title == "plain RNN"
-    assert list(VARIANTS)[-4:] == ["broken", "good", "misnamed", "wrong"]
-    assert len(VARIANTS) == len(VARIANTS.own) + 4
+    assert list(VARIANTS)[-5:] == ["good", "misnamed", "named", "odd", "wrong"]
+    assert len(VARIANTS) == len(VARIANTS.own) + 7
     assert (VARIANTS.package("good"), VARIANTS.package("plain")) == ("brought 1.2", None)
     assert "good" not in OUTPUTS
 
@@ -112,6 +150,7 @@ def test_a_stored_definition_names_the_packages(key: str) -> None:
             "'broken' of package brought 1.2 cannot be imported: RuntimeError: no such luck",
         ),
         ("wrong", "'wrong' of package brought 1.2 must be a Variant, got .* from brought:waves"),
+        ("exiting", "'exiting' of package brought 1.2 cannot be imported: SystemExit: 3"),
         ("misnamed", "'misnamed' .* must have the name of its entry point, got 'other'"),
     ],
 )
@@ -121,10 +160,39 @@ def test_a_broken_variant_is_one_line(variant: str, message: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+NAMED = {
+    "extends": "table2-plain", "batch_size": [0.25, 0.5], "max_epochs": 5, "seed": [1, 2],
+}  # fmt: skip
+
+
+def test_a_hyperparameter_may_have_the_name_of_a_setting_or_key() -> None:
+    study = definition(variant="named", space=NAMED, training={"batch_size": 9})
+    require_effects(study.space, study.variant, study.output, study.training)
+    assert study.space["batch_size"].distribution == Choices((0.25, 0.5))
+    assert StudyDefinition.from_mapping(study.to_mapping()) == study
+    with pytest.raises(DefinitionError, match=r"space.batch_size must be a number, got 'a'"):
+        definition(variant="named", space=NAMED | {"batch_size": "a"})
+    with pytest.raises(DefinitionError, match=r"^repeats is in \[space\]; move it above"):
+        definition(variant="named", space=NAMED | {"repeats": 3})
+
+
+def test_hyperparameters_that_cannot_be_drawn_are_refused() -> None:
+    with pytest.raises(
+        DefinitionError,
+        match=r"the hyperparameters of variant 'odd', got 'mine': 'mine' lacks sizes$",
+    ):
+        definition(variant="odd", space=NAMED)
+    with pytest.raises(DefinitionError, match=r"^space.sizes must be declared as bool, int, float"):
+        definition(variant="odd", space=NAMED | {"sizes": 3})
+    with pytest.raises(DefinitionError, match=r"'shared' and 'good' both have momentum; rename it"):
+        definition(output="shared")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("failing", "'failing' of package brought 1.2 cannot load its data: ZeroDivisionError"),
+        ("untitled", "'untitled' of package brought 1.2 must have a text as its title, got 3"),
         ("empty", "'empty' of package brought 1.2 must load a Dataset, got {}"),
     ],
 )

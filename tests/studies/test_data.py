@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_data_file(fdrnn: Callable, music: Path, tmp_path: Pa
     assert [len(data.split(split)) for split in SPLITS] == [8, 1, 1]
     assert (data.lowest_midi_note, data.step_quarters) == (21, 0.5)
     assert f"skipped: {music / 'text.mid'}: not a MIDI file" in result.stdout
-    assert "1 files are duplicates" in result.stdout
+    assert "left out: 1 duplicate of other files" in result.stdout
     assert "8 train, 1 valid, 1 test sequences" in result.stdout
     assert "\x1b" not in result.stdout
     before = output.read_bytes()
@@ -70,7 +70,7 @@ def test_the_range_is_that_of_the_columns(fdrnn: Callable, music: Path, tmp_path
         (("--step", "1e999999999"), "--step must be a fraction"),
         (("--split", "70,30"), "--split must be 3 whole numbers with commas between, got '70,30'"),
         (("--split", "70,30,-1"), "--split must be 3 whole numbers"),
-        (("--split", "70,30,0"), "three positive numbers, got (70, 30, 0)"),
+        (("--split", "70,30,0"), "three numbers from 1 to 2^31 - 1, got (70, 30, 0)"),
         (("--range", "60,40"), "two ascending MIDI notes from 0 to 127, got 60 and 40"),
         (("--seed", "-1"), "--seed must be at least 0"),
         (("-o", "mine.csv"), "--output must name a file that ends in .npz, got 'mine.csv'"),

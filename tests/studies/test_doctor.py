@@ -12,6 +12,7 @@ from typer.testing import Result
 
 # Loaded before these tests move the cache directory.
 import fdrnn.model.toolchain  # noqa: F401
+from fdrnn.datasets import plugins
 from fdrnn.search import open_store
 
 Run = Callable[..., Result]
@@ -28,7 +29,7 @@ def test_what_works_is_ok(fdrnn: Run, tmp_path: Path) -> None:
     result = fdrnn("doctor")
     assert result.exit_code == 0, result.output
     found = checks(result)
-    names = ["Python", "packages", "compiler", "CPU", "cache", "store", "data"]
+    names = ["Python", "packages", "plug-ins", "compiler", "CPU", "cache", "store", "data"]
     assert list(found) == names
     assert all(verdict == "ok" for verdict, _ in found.values())
     assert "there is none at" in found["store"][1]
@@ -58,6 +59,26 @@ def test_packages_of_other_versions(fdrnn: Run, monkeypatch: pytest.MonkeyPatch)
     verdict, text = checks(fdrnn("doctor"))["packages"]
     assert verdict == "wrong"
     assert "numpy must be <1.24,>=1.23.5, got 1.26.4, rich is missing; install fdrnn again" in text
+
+
+def test_a_broken_plug_in_is_named(
+    fdrnn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "brought-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.2\n")
+    lines = ["[fdrnn.data]", "gone = no_such_module:DATA", "jsb = no_such_module:DATA"]
+    (about / "entry_points.txt").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins._entry_points.cache_clear()
+    try:
+        verdict, text = checks(fdrnn("doctor"))["plug-ins"]
+    finally:
+        plugins._entry_points.cache_clear()
+    assert verdict == "wrong"
+    assert text.startswith("plug-in 'gone' of package brought 1.2 cannot be imported: ModuleNot")
+    assert text.endswith("; repair or uninstall the package")
+    assert "jsb" not in text
 
 
 def test_no_compiler(fdrnn: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +84,13 @@ def test_data_elsewhere_have_their_whole_path(fdrnn: Run, tmp_path: Path) -> Non
     assert catalogue.find("studies/mine.toml").data == str(tmp_path / 'a "quoted" näme.npz')
 
 
+def test_suggested_commands_can_be_pasted(fdrnn: Run, tmp_path: Path) -> None:
+    write(tmp_path / "mine.npz", "binary")
+    done = fdrnn("init", "my study.toml", "--data", "mine.npz")
+    assert "`fdrnn run 'my study.toml'` trains it" in done.stdout
+    assert "fdrnn run 'my study.toml'\n" in (tmp_path / "my study.toml").read_text()
+
+
 def test_known_data_count_padding_as_in_the_paper(fdrnn: Run) -> None:
     fdrnn("init", "own-waves.toml", "--data", "waves")
     definition = catalogue.find("own-waves.toml")
@@ -96,3 +105,6 @@ def test_bad_input(error_line: ErrorLine, noise: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("precious")
     assert "exists already" in error_line("init", "mine.toml", "--data", noise)
     assert (tmp_path / "mine.toml").read_text() == "precious"
+    shutil.copy(noise, os.fsdecode(b"caf\xe9.npz"))
+    refused = error_line("init", "other.toml", "--data", os.fsdecode(b"caf\xe9.npz"))
+    assert r"--data must be a path in UTF-8, got 'caf\udce9.npz'; rename" in refused

@@ -35,6 +35,7 @@ from fdrnn.search import (
     open_store,
 )
 from fdrnn.search.store.database import Database
+from fdrnn.search.store.tables import studies
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
 from fdrnn.search.work.lease import Lease
 from fdrnn.studies.cli.status_view import StudyStatus, time_left_line
@@ -533,6 +534,20 @@ def test_deleting_asks_and_says_what(fdrnn: Run, error_line: ErrorLine, store: S
     assert "noise: 1 of 1 trials finished" in result.stdout
     assert store.study_names() == ["other"]
     assert "unknown study 'noise'" in error_line("study", "delete", "noise", "--yes")
+
+
+def test_a_study_without_its_plug_in_is_renamed_and_deleted(fdrnn: Run, store: Store) -> None:
+    make(store, n_trials=1)[0].release()
+    gone = {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+    definition = store.study("noise").definition.to_mapping() | gone
+    with store.database.write() as connection:
+        connection.execute(studies.update().values(definition=definition))
+    assert fdrnn("study", "rename", "noise", "first-try").exit_code == 0
+    deleted = fdrnn("study", "delete", "first-try", "--yes")
+    assert deleted.exit_code == 0, deleted.output
+    assert "'first-try' in store" in deleted.stdout
+    assert "package lost 3.0, which is not installed here" in deleted.stdout
+    assert store.study_names() == []
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y\n", []), ("n\n", ["noise"]), ("\x03", ["noise"])])

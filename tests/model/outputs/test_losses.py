@@ -227,3 +227,10 @@ def test_losses_of_a_draw_survive_logits_that_no_exponential_does():
     case = Case("softmax_sampled", 3)
     case.mean = np.repeat(mean, ROWS, axis=0)
     assert np.isfinite(case.run("float32", fixed=True)[0]).all()
+
+
+@pytest.mark.parametrize("kind", ["odd", None])
+def test_an_output_must_have_a_kind_of_data(kind):
+    odd = type("Odd", (type(OUTPUTS["gaussian"]),), {"kind": kind})
+    with pytest.raises(ValueError, match=f"kind of output 'odd' must be one of .*, got {kind!r}"):
+        odd(name="odd", title="odd")

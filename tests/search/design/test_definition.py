@@ -138,6 +138,7 @@ def test_the_round_trip_through_json_loses_nothing() -> None:
             },
             r"space.column_order must be ascending or descending or shuffled, got 'up'",
         ),
+        ({"data": "caf\udce9.npz"}, r"^data must be a path in UTF-8, got 'caf\\udce9.npz'; rename"),
     ],
 )
 def test_a_broken_rule_is_named_with_key_and_value(changes: dict[str, Any], message: str) -> None:
@@ -169,6 +170,17 @@ def test_a_key_below_a_table_is_to_be_moved(table: str, key: str) -> None:
 def test_an_optional_key_below_a_table_is_to_be_moved(key: str) -> None:
     moved = mapping(training={key: "x"})
     with pytest.raises(DefinitionError, match=rf"^unknown key training.{key}; move {key} above"):
+        StudyDefinition.from_mapping(moved, "jsb")
+
+
+@pytest.mark.parametrize("table", ["space", "halving"])
+@pytest.mark.parametrize("key", ["output", "repeats", "seed"])
+def test_an_optional_or_second_key_below_a_table_is_to_be_moved(table: str, key: str) -> None:
+    moved = mapping(space={"extends": "table2"}, halving={"first": 2})
+    moved[table][key] = 3
+    with pytest.raises(
+        DefinitionError, match=rf"^{key} is in \[{table}\]; move it above the first"
+    ):
         StudyDefinition.from_mapping(moved, "jsb")
 
 

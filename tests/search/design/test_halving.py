@@ -46,6 +46,7 @@ def test_rungs_grow_by_the_share_that_continues(
         ({"first": 25, "keep": 0.0}, r"halving.keep must be in \(0, 1\), got 0.0"),
         ({"first": 25, "keep": 1}, r"halving.keep must be in \(0, 1\), got 1"),
         ({"first": 25, "keep": math.nan}, r"halving.keep must be in \(0, 1\), got nan"),
+        ({"first": 1, "keep": 0.9999999}, "halving.keep must be at most 0.99 beside first, .* got"),
         ({"first": 400}, r"halving.first must be at least 1 and below max_epochs \(400\), got 400"),
         ({"first": 0}, "halving.first must be at least 1"),
         ({"first": 2.5}, "halving.first must be at least 1 .* got 2.5"),

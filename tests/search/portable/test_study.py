@@ -286,6 +286,6 @@ def test_nothing_else_is_replaced_and_nothing_left_half_written(
 
 def test_an_export_of_a_deleted_study_is_one_line(store: Store, fake: ModuleType) -> None:
     study = create_study(store, fake.definition(n_trials=1), fake.DATA)
-    delete_studies(store, [study])
+    delete_studies(store, [study.name])
     with pytest.raises(StudyConflictError, match="has been deleted meanwhile"):
         PortableStudy.from_study(study)

@@ -13,10 +13,18 @@ import pytest
 import sqlalchemy as sa
 from filled_study import everything, fill
 
-from fdrnn.search import DefinitionError, Store, StudyConflictError, create_study
+from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.search import (
+    DefinitionError,
+    ForeignStudyError,
+    Store,
+    StudyConflictError,
+    create_study,
+)
 from fdrnn.search.design.halving import Halving
 from fdrnn.search.mirror.notes import update_note
 from fdrnn.search.mirror.optuna_tables import Mirror
+from fdrnn.search.store.tables import studies
 from fdrnn.search.work import decisions
 from fdrnn.search.work.administration import delete_studies, rename_studies
 from fdrnn.search.work.claiming import WorkerIdentity, claim, expire, this_worker
@@ -44,7 +52,7 @@ def test_a_deleted_study_leaves_no_row(store: Store, url: str, fake: ModuleType)
     filled = rows(store)
     assert filled["fdrnn_samples"] > before["fdrnn_samples"]
     assert filled["trial_intermediate_values"] > before["trial_intermediate_values"]
-    delete_studies(store, [study])
+    delete_studies(store, ["noise"])
     assert rows(store) == before
     assert everything(store, "bystander") == bystander
     # The name is free again, in both.
@@ -55,10 +63,9 @@ def test_a_deleted_study_leaves_no_row(store: Store, url: str, fake: ModuleType)
 def test_a_renamed_study_is_the_same_study(store: Store, url: str, fake: ModuleType) -> None:
     fill(store, fake)
     expire(store.database, "ada-1")
-    study = store.study("noise")
     before = everything(store, "noise")
     shown = optuna.load_study(study_name="noise", storage=url).trials
-    rename_studies(store, [(study, "silence")])
+    rename_studies(store, [("noise", "silence")])
     assert store.study_names() == ["silence", "bystander"]
     renamed = store.study("silence")
     assert renamed.definition.name == "silence"
@@ -73,15 +80,15 @@ def test_a_renamed_study_is_the_same_study(store: Store, url: str, fake: ModuleT
 @pytest.mark.parametrize("change", ["delete", "rename"])
 def test_a_study_in_training_is_left_alone(store: Store, fake: ModuleType, change: str) -> None:
     study = create_study(store, fake.definition(n_trials=2), fake.DATA)
-    other = create_study(store, fake.definition("other", n_trials=1), fake.DATA)
+    create_study(store, fake.definition("other", n_trials=1), fake.DATA)
     assert claim(store.database, study.study_id, this_worker(), 60.0) is not None
     before = everything(store, "noise"), everything(store, "other")
 
     def apply() -> None:
         if change == "delete":
-            delete_studies(store, [other, study])
+            delete_studies(store, ["other", "noise"])
         else:
-            rename_studies(store, [(other, "another"), (study, "silence")])
+            rename_studies(store, [("other", "another"), ("noise", "silence")])
 
     with pytest.raises(StudyConflictError, match=f"trained by {this_worker().name}; stop"):
         apply()
@@ -92,15 +99,32 @@ def test_a_study_in_training_is_left_alone(store: Store, fake: ModuleType, chang
 
 
 def test_names_that_cannot_be_given(store: Store, url: str, fake: ModuleType) -> None:
-    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
-    create_study(store, fake.definition("other", n_trials=1), fake.DATA)
+    for name in ("noise", "other"):
+        create_study(store, fake.definition(name, n_trials=1), fake.DATA)
     optuna.create_study(study_name="theirs", storage=url)
     for name in ("other", "theirs"):
         with pytest.raises(StudyConflictError, match=f"already has a study {name}"):
-            rename_studies(store, [(study, name)])
+            rename_studies(store, [("noise", name)])
     with pytest.raises(DefinitionError, match="name must be 1 to 100 letters"):
-        rename_studies(store, [(study, "a b")])
+        rename_studies(store, [("noise", "a b")])
+    with pytest.raises(UnknownNameError, match="unknown study 'nois'; did you mean 'noise'"):
+        rename_studies(store, [("nois", "silence")])
     assert store.study_names() == ["noise", "other"]
+
+
+def test_a_study_whose_plug_in_is_missing_is_renamed_and_deleted(
+    store: Store, fake: ModuleType
+) -> None:
+    create_study(store, fake.definition(n_trials=1), fake.DATA)
+    gone = {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+    definition = fake.definition(n_trials=1).to_mapping() | gone
+    with store.database.write() as connection:
+        connection.execute(studies.update().values(definition=definition))
+    rename_studies(store, [("noise", "silence")])
+    with pytest.raises(ForeignStudyError, match="which is not installed"):
+        store.study("silence")
+    delete_studies(store, ["silence"])
+    assert store.study_names() == []
 
 
 def test_a_rename_waits_for_a_decision(
@@ -128,7 +152,7 @@ def test_a_rename_waits_for_a_decision(
     other = threading.Thread(target=claim_too)
     other.start()
     assert deciding.wait(60.0)
-    rename_studies(store, [(study, "other")])
+    rename_studies(store, [("noise", "other")])
     other.join()
     (lease,) = leases
     assert lease is not None

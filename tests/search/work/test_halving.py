@@ -317,7 +317,7 @@ def test_a_worker_that_waits_ends_where_its_study_is_deleted(
     store: Store, fake: ModuleType, definition: StudyDefinition
 ) -> None:
     study = create_study(store, definition, fake.DATA)
-    delete_studies(store, [study])
+    delete_studies(store, [study.name])
     assert claim(store.database, study.study_id, ADA, 60.0) is None
 
 

@@ -332,7 +332,7 @@ def test_a_lease_on_a_deleted_study_writes_into_no_other(store: Store, fake: Mod
     study = create_study(store, fake.definition(n_trials=1), fake.DATA)
     old = claimed(store, study.study_id, ADA)
     fake.elapse(store, 61.0)
-    delete_studies(store, [study])
+    delete_studies(store, [study.name])
     again = create_study(store, replace(fake.definition(n_trials=1), seed=8), fake.DATA)
     new = claimed(store, again.study_id, BOB)
     with pytest.raises(LeaseLostError):

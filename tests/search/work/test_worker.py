@@ -444,7 +444,7 @@ def test_a_worker_trains_no_study_that_took_the_place_of_its_own(
     def on_event(event: WorkerEvent) -> None:
         if event.kind is EventKind.FINISHED and not finished:
             finished.append(event)
-            delete_studies(store, [store.study("first")])
+            delete_studies(store, ["first"])
             other = replace(fake.DATA, fingerprint="f" * 64)
             create_study(store, fake.definition("second", n_trials=2), other)
 
