@@ -23,7 +23,7 @@ from rich.text import Text
 from fdrnn.search import EventKind, StoreError, StudyProgress, WorkerEvent, total_progress
 from fdrnn.studies.cli.phases import SILENCE_S
 from fdrnn.studies.cli.status_view import summary_line
-from fdrnn.studies.cli.tables import CliConsole
+from fdrnn.studies.cli.tables import CliConsole, columns_that_fit
 from fdrnn.studies.cli.units import clock, duration
 
 _READ_INTERVAL_S = 1.0
@@ -480,14 +480,12 @@ class LiveDisplay(_Display):
     def _worker_lines(self, workers: Sequence[_Worker], width: int) -> Iterator[Text]:
         rows = [(worker, self._cells(worker, width)) for worker in workers]
         several = [cells for _, cells in rows if len(cells) > 1]
-        widths = [max(map(len, column)) for column in zip(*several, strict=True)]
-        kept = list(range(len(widths)))
-        for column in _DISPENSABLE:
-            if sum(widths[k] + 2 for k in kept) - 2 > width and column in kept:
-                kept.remove(column)
+        widths = [max(map(len, column)) + 2 for column in zip(*several, strict=True)]
+        # No space follows the last column.
+        kept = columns_that_fit(widths, _DISPENSABLE, width + 2)
         for _, cells in rows:
             parts = [cells[k].ljust(widths[k]) for k in kept] if len(cells) > 1 else cells
-            yield Text("  ".join(parts).rstrip(), no_wrap=True, overflow="ellipsis")
+            yield Text("".join(parts).rstrip(), no_wrap=True, overflow="ellipsis")
 
     def _cells(self, worker: _Worker, width: int) -> tuple[str, ...]:
         event = worker.event
