@@ -33,6 +33,7 @@ from fdrnn.studies.cli.options import (
     Seed,
     Storage,
     StoredStudies,
+    StudyOrComparison,
     StudySources,
     Trials,
     commands,
@@ -139,7 +140,7 @@ def preview(
     study: Annotated[
         str | None,
         typer.Argument(
-            metavar="[STUDY]",
+            metavar="STUDY",
             help="Name or path of a definition.",
             default_factory=lambda: None,
             show_default=False,
@@ -194,7 +195,7 @@ def preview(
 
 
 @app.command()
-def retry(study: StoredStudies, storage: Storage) -> None:
+def retry(study: StudyOrComparison, storage: Storage) -> None:
     """Retry failed trials, from their last checkpoints."""
     from fdrnn.search import requeue_expired
 
@@ -209,7 +210,7 @@ def retry(study: StoredStudies, storage: Storage) -> None:
 
 @app.command()
 def rename(
-    study: StoredStudies,
+    study: StudyOrComparison,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     storage: Storage,
 ) -> None:
@@ -238,10 +239,7 @@ def rename(
 
 @app.command()
 def delete(
-    studies: Annotated[
-        list[str],
-        typer.Argument(metavar="STUDY...", help="Studies or comparisons of the store."),
-    ],
+    studies: StoredStudies,
     yes: Annotated[bool, option("--yes", default=False, help="Do not ask.")],
     storage: Storage,
 ) -> None:
@@ -409,7 +407,7 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Files of exported studies, or folders of *.fdrnn.zip files."
+            metavar="FILE", help="Files of exported studies, or folders of *.fdrnn.zip files."
         ),
     ],
     name: Name,
