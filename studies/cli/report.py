@@ -169,9 +169,9 @@ def print_results(findings: Findings) -> list[Table]:
     console = CliConsole()
     if console.is_terminal:
         shown = [_fitted(table, console.width) for table in tables]
-        console.print(Markdown(markdown.document("Results", shown)))
+        console.print(Markdown(markdown.results(shown)))
     else:
-        typer.echo(markdown.document("Results", tables))
+        typer.echo(markdown.results(tables))
     return tables
 
 
