@@ -32,7 +32,6 @@ _FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
-_LIMIT_S = 60
 
 
 @dataclass
