@@ -179,49 +179,29 @@ class Trainer:
         network, settings = self._network, self._settings
         epoch = before.progress.epoch + 1
         n_decays = max(epoch - 1 - settings.full_rate_epochs, 0)
-        step_rate = self._hyperparameters.step_rate * settings.step_rate_decay**n_decays
-        self._configure(step_rate)
+        self._configure(self._hyperparameters.step_rate * settings.step_rate_decay**n_decays)
         network.set_parameters(before.parameters)
         network.set_optimizer(before.velocity, before.mean_square)
         average = {name: value.copy() for name, value in before.average.items()}
-
-        order = data_order(self._seed, epoch, len(self._chunks.starts))
-        updates = before.progress.updates
-        losses, steps, norms = [], [], []
-        for number, begin in enumerate(range(0, len(order), settings.batch_size)):
-            if interrupted():
-                raise TrainingInterrupted
-            index = order[begin : begin + settings.batch_size]
-            batch = pack_chunks(self._chunks, index, network.shares_padding)
-            rng = noise_generator(self._seed, epoch, number)
-            loss, norm = network.train(batch, settings.padding, rng)
-            losses.append(loss)
-            norms.append(norm)
-            steps.append(float(batch.loss_weights(settings.padding).sum(dtype=np.float64)))
-            updates += 1
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                break
-            if average:
-                self._update_average(average, updates)
+        losses, norms, steps = self._train(epoch, average, interrupted)
+        progress = replace(
+            before.progress, epoch=epoch, updates=before.progress.updates + len(losses)
+        )
 
         parameters = network.parameters()
         velocity, mean_square = network.optimizer()
         if average:
             network.set_parameters(average)
-        evaluated = average or parameters
         counted, masked = validation_nll(network, self._validation)
         measurements = self._recorder.measure(epoch, parameters)
-        progress = replace(before.progress, epoch=epoch, updates=updates)
         valid = settings.valid_nll(counted, masked)
-        finite = (
-            math.isfinite(losses[-1])
-            and math.isfinite(norms[-1])
-            and math.isfinite(valid)
-            and all(np.isfinite(value).all() for value in parameters.values())
-        )
         best = before.best
-        diverged = network.output.has_diverged(valid, progress.best_valid_nll, self._n_features)
-        if not finite or diverged:
+        finite = np.isfinite([losses[-1], norms[-1], valid]).all() and all(
+            np.isfinite(value).all() for value in parameters.values()
+        )
+        if not finite or network.output.has_diverged(
+            valid, progress.best_valid_nll, self._n_features
+        ):
             progress = replace(progress, diverged=True)
         elif valid < progress.best_valid_nll:
             progress = replace(
@@ -231,7 +211,7 @@ class Trainer:
                 best_valid_nll_counted=counted,
                 best_valid_nll_masked=masked,
             )
-            best = {name: value.copy() for name, value in evaluated.items()}
+            best = {name: value.copy() for name, value in (average or parameters).items()}
         self._state = Checkpoint(progress, parameters, velocity, mean_square, average, best)
         recurrent = network.variant.recurrent_weights(parameters).astype(np.float64)
         return EpochRecord(
@@ -245,6 +225,44 @@ class Trainer:
             measurements=measurements,
             seconds=time.perf_counter() - begin_s,
         )
+
+    def _train(
+        self, epoch: int, average: Parameters, interrupted: Callable[[], bool]
+    ) -> tuple[list[float], list[float], list[float]]:
+        """Train on the minibatches of an epoch until a number is not finite.
+
+        Parameters
+        ----------
+        epoch
+            The epoch, from 1.
+        average
+            The averaged parameters, which are updated; empty where none are kept.
+        interrupted
+            As for `run_epoch`.
+
+        Returns
+        -------
+        losses, norms, steps
+            Of each minibatch: loss, gradient norm and the weight of the loss, in steps.
+        """
+        network, settings = self._network, self._settings
+        order = data_order(self._seed, epoch, len(self._chunks.starts))
+        losses, norms, steps = [], [], []
+        for number, begin in enumerate(range(0, len(order), settings.batch_size)):
+            if interrupted():
+                raise TrainingInterrupted
+            index = order[begin : begin + settings.batch_size]
+            batch = pack_chunks(self._chunks, index, network.shares_padding)
+            rng = noise_generator(self._seed, epoch, number)
+            loss, norm = network.train(batch, settings.padding, rng)
+            losses.append(loss)
+            norms.append(norm)
+            steps.append(float(batch.loss_weights(settings.padding).sum(dtype=np.float64)))
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                break
+            if average:
+                self._update_average(average, self._state.progress.updates + len(losses))
+        return losses, norms, steps
 
     def _configure(self, step_rate: float) -> None:
         self._network.configure(

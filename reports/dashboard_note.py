@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fdrnn.reports.artefacts import Columns
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.names import value_text
 from fdrnn.reports.numbers.table1 import Row, row
 from fdrnn.reports.numbers.text import number
+from fdrnn.reports.tables.columns import paper_columns
 
 _RADIUS = "spectral-radius"
 _MOST_TRIALS = 200
@@ -92,12 +94,8 @@ def _table1(row: Row) -> str:
         "all test sequences; by sequence: the mean of each one's average."
     )
     if row.paper_fd is not None:
-        cells |= {
-            "paper: FD-RNN": number(row.paper_fd),
-            "plain RNN*": number(row.cited_plain),
-            "RNN-NADE*": number(row.cited_rnn_nade),
-            "Deep RNN*": number(row.cited_deep_rnn),
-        }
+        columns: Columns[Row] = paper_columns(lambda row: row.data)
+        cells |= {title: cell(row) for title, cell in columns}
         legend += " *: cited by the paper from other work."
     elif row.baseline_nll is not None:
         cells["naive prediction"] = number(row.baseline_nll)

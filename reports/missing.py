@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.table1 import Row
+
+_Gap = tuple[str, str]
+"""What is missing, and which command supplies it, in sentences; the second may be empty."""
 
 
 def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) -> Iterator[str]:
@@ -20,78 +25,76 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
     of_exports
         Whether the studies come from exports, which no command can complete.
     """
+    gaps = (
+        *(gap for row in findings.rows for gap in _of_study(row, findings.studies[row.study])),
+        *_counterparts(findings.rows),
+        *_figures(findings, figure1),
+        *_samples(findings.studies),
+    )
+    for lack, advice in gaps:
+        yield lack if of_exports or not advice else f"{lack} {advice}"
 
-    def advice(text: str) -> str:
-        return "" if of_exports else f" {text}"
 
-    rows, studies = findings.rows, findings.studies
-    for row in rows:
-        if row.trials_left:
-            yield (
-                f"{row.study} is not finished: {row.trials_left} of {row.trials_planned} trials "
-                f"are to be trained.{advice(f'`fdrnn worker {row.study}` trains them.')}"
-            )
-        retry = advice(
-            f"`fdrnn study status {row.study}` shows it, `fdrnn study retry {row.study}` retries "
-            "them."
+def _of_study(row: Row, study: Evidence) -> Iterator[_Gap]:
+    name, progress = row.study, study.progress
+    train = f"`fdrnn worker {name}` trains them."
+    retry = f"`fdrnn study status {name}` shows it, `fdrnn study retry {name}` retries them."
+    repeats = f"of {study.definition.repeats} repeats of the selected configuration"
+    if row.trials_left:
+        left = f"{row.trials_left} of {row.trials_planned} trials"
+        yield f"{name} is not finished: {left} are to be trained.", train
+    if row.trials_failed:
+        failed = f"{row.trials_failed} of {row.trials_planned} trials"
+        yield f"{name}: {failed} failed with a program error.", retry
+    if progress.repeats_left:
+        yield f"{name}: {progress.repeats_left} {repeats} are to be trained.", train
+    if progress.repeats_failed:
+        yield f"{name}: {progress.repeats_failed} {repeats} failed with a program error.", retry
+    if row.trials_finished and row.selected_trial is None:
+        yield (
+            f"{name} has no selected trial: every finished trial diverged before it had a finite "
+            "validation NLL.",
+            "",
         )
-        if row.trials_failed:
-            yield (
-                f"{row.study}: {row.trials_failed} of {row.trials_planned} trials failed with a "
-                f"program error.{retry}"
-            )
-        study = studies[row.study]
-        progress = study.progress
-        repeats = f"of {study.definition.repeats} repeats of the selected configuration"
-        if progress.repeats_left:
-            yield (
-                f"{row.study}: {progress.repeats_left} {repeats} are to be trained."
-                + advice(f"`fdrnn worker {row.study}` trains them.")
-            )
-        if progress.repeats_failed:
-            yield (
-                f"{row.study}: {progress.repeats_failed} {repeats} failed with a program error."
-                + retry
-            )
-        if row.trials_finished and row.selected_trial is None:
-            yield (
-                f"{row.study} has no selected trial: every finished trial diverged before it had "
-                "a finite validation NLL."
-            )
+
+
+def _counterparts(rows: Sequence[Row]) -> Iterator[_Gap]:
     alone = [row for row in rows if row.variant != "plain" and row.plain_study is None]
+    # The studies of the paper's tables have counterparts that come with the program.
+    shipped = dict.fromkeys(
+        f"`{row.data}-plain`" for row in alone if row.study == row.data and row.data in TABLE_1
+    )
     if alone:
-        text = (
+        yield (
             f"No plain counterpart of {', '.join(row.study for row in alone)}: a study of plain "
-            "networks on the same data with the same seed and the same training settings."
+            "networks on the same data with the same seed and the same training settings.",
+            f"`fdrnn run` makes {', '.join(shipped)}, with the same options." if shipped else "",
         )
-        # The studies of the paper's tables have counterparts that come with the program.
-        shipped = dict.fromkeys(
-            f"`{row.data}-plain`" for row in alone if row.study == row.data and row.data in TABLE_1
-        )
-        yield text + (
-            advice(f"`fdrnn run` makes {', '.join(shipped)}, with the same options.")
-            if shipped
-            else ""
-        )
-    recording = [row for row in rows if studies[row.study].records_test_nll]
+
+
+def _figures(findings: Findings, figure1: str) -> Iterator[_Gap]:
+    recording = [row for row in findings.rows if findings.studies[row.study].records_test_nll]
     if findings.of_the_paper and not recording:
         yield (
-            "Figure 2 is not drawn: no study here records the test NLL of every epoch."
-            + advice("`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do.")
+            "Figure 2 is not drawn: no study here records the test NLL of every epoch.",
+            "`fdrnn run figure2-fd` and `fdrnn run figure2-plain` do.",
         )
     for row in recording:
         if row.selected_trial is None:
-            yield f"Figure 2 is without {row.study}: no trial of it is selected yet."
+            yield f"Figure 2 is without {row.study}: no trial of it is selected yet.", ""
     if findings.of_the_paper and figure1:
-        yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}."
+        yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}.", ""
+
+
+def _samples(studies: Mapping[str, Evidence]) -> Iterator[_Gap]:
     silent = [
-        name for name, one in studies.items() if one.selected is not None and one.samples is None
+        name
+        for name, study in studies.items()
+        if study.selected is not None and study.samples is None
     ]
     if silent:
         yield (
-            f"No sample of {', '.join(silent)}."
-            + advice(
-                "`fdrnn sample STUDY` stores an excerpt, predictions and a sample of the selected "
-                "trial."
-            )
+            f"No sample of {', '.join(silent)}.",
+            "`fdrnn sample STUDY` stores an excerpt, predictions and a sample of the selected "
+            "trial.",
         )

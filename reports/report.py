@@ -115,12 +115,10 @@ def _figures2(findings: Findings) -> Iterator[Artefact]:
     for row in rows:
         if row.study in paired:
             continue
-        pair = [row.study, *([row.plain_study] if row.plain_study else [])]
-        drawn = figure2.figure(
-            f"figure2-{row.study}", row.title, [findings.studies[name] for name in pair]
-        )
+        pair = [findings.studies[name] for name in (row.study, row.plain_study) if name]
+        drawn = figure2.figure(f"figure2-{row.study}", row.title, pair)
         if drawn is not None:
-            yield _based(drawn, [findings.studies[name] for name in pair])
+            yield _based(drawn, pair)
 
 
 def _study(findings: Findings, row: Row, *, figures: bool) -> Section:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from waiting import wait_until
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser")
 _FLAGS = (
@@ -31,7 +32,6 @@ _FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
-_LIMIT_S = 60
 
 
 @dataclass
@@ -75,10 +75,7 @@ class Page:
 
     def wait_for(self, text: str) -> None:
         """Wait until the page shows a text."""
-        until = time.monotonic() + _LIMIT_S
-        while text not in self.evaluate("document.body.innerText"):
-            assert time.monotonic() < until, f"the page never showed {text!r}"
-            time.sleep(0.1)
+        wait_until(lambda: text in self.evaluate("document.body.innerText"))
 
     def hear(self, event: dict[str, Any]) -> None:
         parameters = event["params"]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from fdrnn.datasets import Dataset, chunk
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
-from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
 from fdrnn.model.outputs import DEFAULT_OUTPUT
 from fdrnn.model.packing import pack_chunks
 from fdrnn.model.spectral import spectral_radius
 from fdrnn.model.timing.rounds import Timing, interleave, ratio, summarize
-from fdrnn.model.timing.step import CLIP_NORM, HYPERPARAMETERS
+from fdrnn.model.timing.step import CLIP_NORM, start
+
+_STEP_RATE = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,11 @@ class EpochTimes:
 
 def time_epoch(dataset: Dataset, n_hidden: int, batch_size: int, n_rounds: int) -> EpochTimes:
     """Time the parts of an epoch in interleaved rounds."""
-    hyperparameters = replace(HYPERPARAMETERS, n_hidden=n_hidden, step_rate=1e-5)
+    hyperparameters, parameters = start(n_hidden, dataset.n_features)
     chunks = chunk(dataset.train)
     validation = pack_for_validation(chunk(dataset.valid))
     compiled = network("fast_dropout", DEFAULT_OUTPUT)
-    width = dataset.n_features
-    parameters = initial_parameters(hyperparameters, width, width, "variance", seed=0)
-    compiled.configure(hyperparameters, hyperparameters.step_rate, CLIP_NORM)
+    compiled.configure(hyperparameters, _STEP_RATE, CLIP_NORM)
     compiled.set_parameters(parameters)
     compiled.set_optimizer(
         {name: np.zeros_like(value) for name, value in parameters.items()},

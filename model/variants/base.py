@@ -145,7 +145,7 @@ class Variant(ABC):
     def initial_parameters(
         self, hyperparameters: Any, n_features: int, n_outputs: int, init_scale: str, seed: int
     ) -> Parameters:
-        """Draw the initial parameters from `seed` alone.
+        """Draw the initial parameters from `seed` alone; b_y may be missing, the output sets it.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Variant(ABC):
         n_features
             Columns of the data.
         n_outputs
-            Columns of W_out and b_y; see `fdrnn.model.outputs.base.Output.n_outputs`.
+            Columns of W_out; see `fdrnn.model.outputs.base.Output.n_outputs`.
         init_scale
             One of `fdrnn.model.settings.INIT_SCALES`.
         seed

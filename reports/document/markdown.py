@@ -31,9 +31,9 @@ def table(one: Table, level: int = 2) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def document(title: str, tables: Sequence[Table]) -> str:
-    """Return tables under one title."""
-    return "\n".join([f"# {title}\n", *(table(one) for one in tables)])
+def results(tables: Sequence[Table]) -> str:
+    """Return tables under the title Results."""
+    return "\n".join(["# Results\n", *(table(one) for one in tables)])
 
 
 def section(one: Section) -> str:

@@ -81,25 +81,25 @@ class Comparison:
         reasons = {variant: _incomplete(self.members[variant]) for variant in variants}
         return pd.DataFrame(reasons).fillna(NOT_FINISHED)
 
-    def paired(self, one: str, other: str, column: str) -> pd.DataFrame:
-        """Return a number of two variants at the last epoch that both trials of a draw reached.
+    def beside_plain(self, variant: str, column: str) -> pd.DataFrame:
+        """Return a number at the last epoch that a draw's trial and the plain RNN's reached.
 
         Parameters
         ----------
-        one, other
-            Variants of `members`.
+        variant
+            A key of `members`, as ``"plain"`` must be.
         column
             A column of the curves of both.
 
         Returns
         -------
         pandas.DataFrame
-            ``config_index``, ``epoch``, ``one`` and ``other``: a row for each draw of which both
+            ``config_index``, ``epoch``, ``own`` and ``plain``: a row for each draw of which both
             trials are complete and both numbers known.
         """
         first, second = (
-            self.members[variant].complete_curves[[*_KEYS, column]].rename(columns={column: key})
-            for variant, key in ((one, "one"), (other, "other"))
+            self.members[name].complete_curves[[*_KEYS, column]].rename(columns={column: key})
+            for name, key in ((variant, "own"), ("plain", "plain"))
         )
         both = first.merge(second, on=_KEYS).dropna().sort_values(_KEYS)
         return both.groupby("config_index", as_index=False).tail(1).reset_index(drop=True)

@@ -108,10 +108,10 @@ _NAMES = {"spectral_radius": "spectral radius", "recurrent_norm": "Frobenius nor
 
 def _beside_plain(comparison: Comparison, variant: str, column: str, rule: str) -> _Judged:
     """Judge that a number of a variant is larger (or smaller) than the plain RNN's, by draw."""
-    pairs = comparison.paired(variant, "plain", column).set_index("config_index")
+    pairs = comparison.beside_plain(variant, column).set_index("config_index")
     if pairs.empty:
         return "No draw of which both trials finished undiverged."
-    own, plain = pairs["one"], pairs["other"]
+    own, plain = pairs["own"], pairs["plain"]
     return own > plain if rule == "larger" else own < plain, (
         f"Rule: the {_NAMES[column]} of W_rec is {rule} than the plain RNN's in the same draw, "
         f"after the last epoch that both reached. {VARIANTS[variant].title}: median "

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import pandas as pd
 
 from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.columns import FURTHER, PAPERS, Column, best, data_sets
-from fdrnn.reports.numbers.paper import TABLE_1
+from fdrnn.reports.numbers.paper import TABLE_1, PublishedNll
 from fdrnn.reports.numbers.table1 import Row
 from fdrnn.reports.numbers.text import MISSING, number
+
+T = TypeVar("T")
+
+
+def paper_columns(data_of: Callable[[T], str]) -> Columns[T]:
+    """Return the columns of the paper's Table 1, of which those marked * are cited there.
+
+    Parameters
+    ----------
+    data_of
+        Returns the data set of an entry, one of the paper's.
+    """
+
+    def published(entry: T) -> PublishedNll:
+        return TABLE_1[data_of(entry)]
+
+    return [
+        ("Paper: FD", lambda entry: number(published(entry).fd)),
+        ("plain*", lambda entry: number(published(entry).plain)),
+        ("RNN-NADE*", lambda entry: number(published(entry).rnn_nade)),
+        ("Deep RNN*", lambda entry: number(published(entry).deep_rnn)),
+    ]
 
 
 def table(rows: Sequence[Row]) -> Table | None:
@@ -28,12 +51,7 @@ def table(rows: Sequence[Row]) -> Table | None:
     def ours(column: Column) -> Callable[[str], str]:
         return lambda name: _cell(best(rows, name, column))
 
-    cited: Columns[str] = [
-        ("Paper: FD", lambda name: number(TABLE_1[name].fd)),
-        ("plain*", lambda name: number(TABLE_1[name].plain)),
-        ("RNN-NADE*", lambda name: number(TABLE_1[name].rnn_nade)),
-        ("Deep RNN*", lambda name: number(TABLE_1[name].deep_rnn)),
-    ]
+    cited = paper_columns(lambda name: name)
     return Table.of(
         data,
         name="table1-columns",

@@ -9,6 +9,7 @@ from fdrnn.reports.artefacts import Columns, Table
 from fdrnn.reports.numbers.bootstrap import N_RESAMPLES
 from fdrnn.reports.numbers.table1 import PAPERS_DRAWS, Row, frame
 from fdrnn.reports.numbers.text import MISSING, number, plural, span
+from fdrnn.reports.tables.columns import paper_columns
 
 RULES = (
     "Test NLL in nats per predicted step, of the trial with the lowest validation NLL; nothing "
@@ -60,12 +61,7 @@ def _beside_the_paper(rows: Sequence[Row]) -> Table:
         title="Table 1: test NLL beside the paper's",
         own="Ours",
         plain="Ours: plain",
-        beside=[
-            ("Paper: FD", lambda row: number(row.paper_fd)),
-            ("plain*", lambda row: number(row.cited_plain)),
-            ("RNN-NADE*", lambda row: number(row.cited_rnn_nade)),
-            ("Deep RNN*", lambda row: number(row.cited_deep_rnn)),
-        ],
+        beside=paper_columns(lambda row: row.data),
         notes=["Columns marked * are cited by the paper from other work."],
     )
 

@@ -43,7 +43,7 @@ def clear(
     parts: Annotated[
         list[str],
         typer.Argument(
-            metavar="[PART]...",
+            metavar="PART",
             help=f"What to delete: {', '.join(PARTS)}; all of it by default.",
             default_factory=list,
             show_default=False,

@@ -76,7 +76,7 @@ def list_(data_dir: DataDir) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Known data sets.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Known data sets.")],
     data_dir: DataDir,
 ) -> None:
     """Download data sets into the cache and verify their checksums.

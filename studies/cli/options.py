@@ -231,16 +231,16 @@ StudySources = Annotated[
     ),
 ]
 StoredStudy = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the store.")]
-StoredStudies = Annotated[
+StudyOrComparison = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study or comparison of the store.")
 ]
-TrainedStudies = Annotated[
-    list[str], typer.Argument(metavar="STUDY", help="Study or comparison of the store.")
+StoredStudies = Annotated[
+    list[str], typer.Argument(metavar="STUDY", help="Studies or comparisons of the store.")
 ]
 AnyStudies = Annotated[
     list[str],
     typer.Argument(
-        metavar="[STUDY]...",
+        metavar="STUDY",
         help="Studies or comparisons of the store; all of them by default.",
         default_factory=list,
         show_default=False,

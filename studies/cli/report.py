@@ -40,7 +40,7 @@ from fdrnn.studies.cli.options import (
 )
 from fdrnn.studies.cli.phases import SILENCE_S
 from fdrnn.studies.cli.readable import chosen_studies
-from fdrnn.studies.cli.tables import CliConsole
+from fdrnn.studies.cli.tables import CliConsole, columns_that_fit
 from fdrnn.studies.errors import OptionError
 
 app = commands()
@@ -169,9 +169,9 @@ def print_results(findings: Findings) -> list[Table]:
     console = CliConsole()
     if console.is_terminal:
         shown = [_fitted(table, console.width) for table in tables]
-        console.print(Markdown(markdown.document("Results", shown)))
+        console.print(Markdown(markdown.results(shown)))
     else:
-        typer.echo(markdown.document("Results", tables))
+        typer.echo(markdown.results(tables))
     return tables
 
 
@@ -188,30 +188,29 @@ def _fitted(table: Table, width: int) -> Table:
         numbers, key=lambda column: (column == table.n_text, column < table.n_text, -column)
     )
     dispensable = [*empty, *(column for column in order if column not in empty)]
-    kept, shown = list(range(len(table.header))), table
-    while dispensable and _width(shown) > width:
-        kept.remove(dispensable.pop(0))
-        missing = [title for column, title in enumerate(table.header) if column not in kept]
-        shown = replace(
-            table,
-            header=tuple(table.header[column] for column in kept),
-            rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
-            n_text=sum(column < table.n_text for column in kept),
-            best=frozenset((row, kept.index(one)) for row, one in table.best if one in kept),
-            notes=(*table.notes, f"A wider terminal also shows: {', '.join(missing)}."),
-        )
-    return shown
+    kept = columns_that_fit(_widths(table), dispensable, width)
+    left_out = [title for column, title in enumerate(table.header) if column not in kept]
+    if not left_out:
+        return table
+    return replace(
+        table,
+        header=tuple(table.header[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+        n_text=sum(column < table.n_text for column in kept),
+        best=frozenset((row, kept.index(one)) for row, one in table.best if one in kept),
+        notes=(*table.notes, f"A wider terminal also shows: {', '.join(left_out)}."),
+    )
 
 
-def _width(table: Table) -> int:
-    """Return the columns that a rendered table takes: its cells, with a space on either side.
+def _widths(table: Table) -> list[int]:
+    """Return the width of each column of a rendered table, with a space on either side.
 
     Longer text than `_LINE` is broken into lines.
     """
     columns = zip(table.header, *table.rows, strict=True)
     widths = [max(map(len, cells)) for cells in columns]
     text = (min(width, _LINE) for width in widths[: table.n_text])
-    return sum([*text, *widths[table.n_text :]]) + 2 * len(widths)
+    return [width + 2 for width in (*text, *widths[table.n_text :])]
 
 
 def _write(

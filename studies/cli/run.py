@@ -42,9 +42,9 @@ from fdrnn.studies.cli.options import (
     Repeats,
     Seed,
     Storage,
+    StoredStudies,
     StudySources,
     Threads,
-    TrainedStudies,
     Trials,
     commands,
     number,
@@ -149,7 +149,7 @@ def run(
 
 @app.command()
 def worker(
-    studies: TrainedStudies,
+    studies: StoredStudies,
     workers: Annotated[
         int | None,
         number(least=1, help="Worker processes: 1, or on a Dask cluster one for each thread."),

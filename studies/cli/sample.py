@@ -25,12 +25,10 @@ from fdrnn.studies.cli.options import (
     DataDir,
     Output,
     Storage,
+    StoredStudy,
     Trial,
     commands,
     number,
-)
-from fdrnn.studies.cli.options import (
-    StoredStudy as StudyArgument,
 )
 from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.errors import OptionError
@@ -42,7 +40,7 @@ app = commands()
 
 @app.command()
 def sample(
-    study: StudyArgument,
+    study: StoredStudy,
     trial: Trial,
     sequence: Annotated[
         int,

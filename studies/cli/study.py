@@ -33,6 +33,7 @@ from fdrnn.studies.cli.options import (
     Seed,
     Storage,
     StoredStudies,
+    StudyOrComparison,
     StudySources,
     Trials,
     commands,
@@ -139,7 +140,7 @@ def preview(
     study: Annotated[
         str | None,
         typer.Argument(
-            metavar="[STUDY]",
+            metavar="STUDY",
             help="Name or path of a definition.",
             default_factory=lambda: None,
             show_default=False,
@@ -194,7 +195,7 @@ def preview(
 
 
 @app.command()
-def retry(study: StoredStudies, storage: Storage) -> None:
+def retry(study: StudyOrComparison, storage: Storage) -> None:
     """Retry failed trials, from their last checkpoints."""
     from fdrnn.search import requeue_expired
 
@@ -209,7 +210,7 @@ def retry(study: StoredStudies, storage: Storage) -> None:
 
 @app.command()
 def rename(
-    study: StoredStudies,
+    study: StudyOrComparison,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
     storage: Storage,
 ) -> None:
@@ -232,10 +233,7 @@ def rename(
 
 @app.command()
 def delete(
-    studies: Annotated[
-        list[str],
-        typer.Argument(metavar="STUDY...", help="Studies or comparisons of the store."),
-    ],
+    studies: StoredStudies,
     yes: Annotated[bool, option("--yes", default=False, help="Do not ask.")],
     storage: Storage,
 ) -> None:
@@ -410,7 +408,7 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="Files of exported studies, or folders of *.fdrnn.zip files."
+            metavar="FILE", help="Files of exported studies, or folders of *.fdrnn.zip files."
         ),
     ],
     name: Name,
@@ -471,8 +469,8 @@ def verify(
     """Train trials again on this machine and compare every number with the store's.
 
     Losses, gradient norms and test NLL must be the same to the last bit; spectral radii, which
-    NumPy's linear algebra computes, within a relative 1e-4. A line per trial says so, or names the
-    first epoch and quantity that differ, and by how much. Exit code 1 if any differs.
+    NumPy's linear algebra computes, within a relative 0.0001. A line per trial says so, or names
+    the first epoch and quantity that differ, and by how much. Exit code 1 if any differs.
 
     For example:
 

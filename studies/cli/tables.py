@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPE_WIDTH = 400
+_GAP = 3
+"""Characters between two columns."""
 _LEAST_TEXT = 12
 _LONGEST_WORD = 32
 """Limits of the width to which a column of text is narrowed beside others."""
@@ -24,6 +26,26 @@ class CliConsole(Console):
     def on_broken_pipe(self) -> None:
         """Raise the error again."""
         raise BrokenPipeError
+
+
+def columns_that_fit(widths: Sequence[int], dispensable: Iterable[int], room: int) -> list[int]:
+    """Return the columns that a narrow terminal shows, as indices in their order.
+
+    Parameters
+    ----------
+    widths
+        Width of each column, with the space beside it.
+    dispensable
+        Columns that may be left out, the first to be left out first.
+    room
+        What the widths of the columns that are shown may add up to.
+    """
+    kept = list(range(len(widths)))
+    for column in dispensable:
+        if sum(widths[k] for k in kept) <= room:
+            break
+        kept.remove(column)
+    return kept
 
 
 class FittedTable:
@@ -64,15 +86,13 @@ class FittedTable:
             )
             for index, title in enumerate(header)
         ]
-        self._dispensable = dispensable
+        self._dispensable = [list(header).index(title) for title in dispensable]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the columns that fit, in as many blocks as they need."""
-        columns, dispensable = self._columns, list(self._dispensable)
-        while dispensable and _room(columns, options.max_width) < sum(c.widest for c in columns):
-            left_out = dispensable.pop(0)
-            columns = [column for column in columns if column.title != left_out]
-        for block in _blocks(columns, options.max_width):
+        widths = [column.widest + _GAP for column in self._columns]
+        kept = columns_that_fit(widths, self._dispensable, _room([], options.max_width))
+        for block in _blocks([self._columns[k] for k in kept], options.max_width):
             yield _drawn(block, options.max_width)
 
 
@@ -100,8 +120,8 @@ class _Column:
 
 
 def _room(columns: Sequence[_Column], width: int) -> int:
-    """Return the width that is left for cells: a space at each edge, three between columns."""
-    return width - 2 - 3 * (len(columns) - 1)
+    """Return the width that is left for cells: a space at each edge, `_GAP` between columns."""
+    return width - 2 - _GAP * (len(columns) - 1)
 
 
 def _blocks(columns: Sequence[_Column], width: int) -> Iterator[list[_Column]]:

@@ -15,12 +15,15 @@ from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.outage import Result, with_patience
 from fdrnn.search.work.pool import require_nothing_left
-from fdrnn.studies.cli.display import Display, Followed, make_display
+from fdrnn.studies.cli.display import Display, OnComplete, StudyGroup
+from fdrnn.studies.cli.display_live import LiveDisplay
+from fdrnn.studies.cli.display_log import LogDisplay
 from fdrnn.studies.cli.engine import run_on_dask
 from fdrnn.studies.cli.engine_cluster import cluster_of
 from fdrnn.studies.cli.engine_task import JsonDisplay, order_of
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.status_view import summary_line, time_left_line, total_line
+from fdrnn.studies.cli.tables import CliConsole
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,19 @@ def train(store: Store, studies: Sequence[Sequence[Study]], options: TrainingOpt
         1 if trials failed, 0 otherwise.
     """
     training = _Training(store, options, {one.name: one for several in studies for one in several})
-    followed = [_followed(store, several) for several in _distinct(studies)]
+    groups = [_group(store, several) for several in _distinct(studies)]
 
-    def is_left(one: Followed) -> bool:
-        return not one.total(patiently(one.read, options.settings)).complete
+    def is_left(group: StudyGroup) -> bool:
+        return not group.total(patiently(group.read, options.settings)).complete
 
     if options.dask is None:
-        if left := list(filter(is_left, followed)):
+        if left := list(filter(is_left, groups)):
             training.train(left)
     else:
         # Dask's workers get the data file of one study. Another may be complete by its turn.
-        for one in filter(is_left, followed):
-            training.train([one])
-    failed = [done for one in followed if (done := one.total(one.read())).n_failed]
+        for group in filter(is_left, groups):
+            training.train([group])
+    failed = [done for group in groups if (done := group.total(group.read())).n_failed]
     for done in failed:
         repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
         typer.echo(
@@ -108,6 +111,15 @@ def present(store: Store, names: Iterable[str]) -> Iterator[Study]:
     for name in names:
         if (study := store.find(name)) is not None:
             yield study
+
+
+def make_display(
+    groups: Sequence[StudyGroup], *, first_run: bool, on_complete: OnComplete
+) -> Display:
+    """Return the display that fits the standard error; parameters as of `StudiesDisplay`."""
+    console = CliConsole(stderr=True, highlight=False)
+    kind = LiveDisplay if console.is_terminal else LogDisplay
+    return kind(console, groups, first_run=first_run, on_complete=on_complete)
 
 
 def patiently(call: Callable[[], Result], settings: WorkerSettings) -> Result:
@@ -134,8 +146,8 @@ class _Training:
     studies: dict[str, Study]
     noted: set[str] = field(default_factory=set)
 
-    def train(self, left: Sequence[Followed]) -> None:
-        names = list(dict.fromkeys(name for one in left for name in one.studies))
+    def train(self, left: Sequence[StudyGroup]) -> None:
+        names = list(dict.fromkeys(name for group in left for name in group.studies))
         deadline = self.options.deadline
         most_s = None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
         with self.display(left) as display:
@@ -150,11 +162,11 @@ class _Training:
         if interrupted:
             # At once: the store may be what the user waits for.
             raise KeyboardInterrupt
-        for one in left:
-            if self.noted.isdisjoint(one.studies):
-                self.note(one)
+        for group in left:
+            if self.noted.isdisjoint(group.studies):
+                self.note(group)
 
-    def display(self, left: Sequence[Followed]) -> Display:
+    def display(self, left: Sequence[StudyGroup]) -> Display:
         if self.options.as_json:
             return JsonDisplay()
         first_run = self.options.dask is None and not _has_compiled()
@@ -192,15 +204,15 @@ class _Training:
             require_nothing_left(options.storage, names, errors)
         return interrupted
 
-    def note(self, one: Followed) -> None:
+    def note(self, group: StudyGroup) -> None:
         """Update the notes of a study, or of those of a comparison, in optuna-dashboard."""
-        if refresh_notes(present(self.store, one.studies)):
-            self.noted.update(one.studies)
+        if refresh_notes(present(self.store, group.studies)):
+            self.noted.update(group.studies)
         # A server's connections are for the workers.
         self.store.close()
 
-    def standing(self, left: Sequence[Followed]) -> str:
-        each = [one.total(one.read()) for one in left]
+    def standing(self, left: Sequence[StudyGroup]) -> str:
+        each = [group.total(group.read()) for group in left]
         if len(each) > 1:
             return total_line(each)
         (done,) = each
@@ -221,7 +233,7 @@ def _distinct(studies: Sequence[Sequence[Study]]) -> list[Sequence[Study]]:
     ]
 
 
-def _followed(store: Store, studies: Sequence[Study]) -> Followed:
+def _group(store: Store, studies: Sequence[Study]) -> StudyGroup:
     first = studies[0].definition
     title = first.name if len(studies) == 1 else comparison_of(first) or first.name
 
@@ -232,7 +244,7 @@ def _followed(store: Store, studies: Sequence[Study]) -> Followed:
             # A server's connections are for the workers.
             store.close()
 
-    return Followed(title, tuple(study.name for study in studies), read)
+    return StudyGroup(title, tuple(study.name for study in studies), read)
 
 
 def _has_compiled() -> bool:

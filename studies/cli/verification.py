@@ -13,7 +13,7 @@ from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Store, open_store
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import limit_threads
-from fdrnn.search.models.verification import Verification, verify
+from fdrnn.search.models.verification import TOLERANCE, Verification, verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
 from fdrnn.studies.cli.exports import SUFFIX, exported_store
@@ -111,7 +111,10 @@ def _line(outcome: Verification) -> str:
         epochs = plural(outcome.n_epochs, "epoch")
         result = " and the result" if outcome.has_result else ""
         verb = "are" if outcome.n_epochs > 1 or result else "is"
-        return f"{trial} {epochs}{result} {verb} the same to the last bit, spectral radii to 1e-4"
+        return (
+            f"{trial} {epochs}{result} {verb} the same to the last bit, spectral radii to "
+            f"{TOLERANCE:g}"
+        )
     where = "the result" if found.epoch is None else f"epoch {found.epoch}"
     return (
         f"{trial} {where} differs in {found.quantity}: stored {found.stored!r}, here "

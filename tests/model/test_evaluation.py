@@ -7,6 +7,7 @@ from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation
 from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
 from oracles.numpy_network import NumpyNetwork, authors_tanh_moments
+from oracles.random_sequences import random_sequences
 
 COMMON = {
     "n_hidden": 21,
@@ -42,11 +43,6 @@ CASES = {
     ),
     "plain": ("plain", None, {"plain": True}),
 }
-
-
-def random_sequences(lengths, width=9, seed=0):
-    rng = np.random.default_rng(seed)
-    return tuple((rng.random((n, width)) < 0.3).astype(np.uint8) for n in lengths)
 
 
 @pytest.fixture(params=CASES, name="pair")

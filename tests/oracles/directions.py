@@ -1,4 +1,4 @@
-"""Gradients of many numbers at once, against differences along random directions."""
+"""Gradients by differences: of every number, or of many at once along random directions."""
 
 from __future__ import annotations
 
@@ -28,3 +28,16 @@ def assert_gradients(case, gradients, loss_at, n_directions=1, step=1e-6):
             np.testing.assert_allclose(
                 (up - down) / (2 * step), expected, atol=1e-5 * scale, rtol=1e-5, err_msg=name
             )
+
+
+def finite_differences(case, name, function):
+    """Return the gradient of one parameter by central differences of each of its numbers."""
+    value = case.parameters[name]
+    gradient = np.zeros_like(value)
+    for index in np.ndindex(value.shape):
+        step = np.zeros_like(value)
+        step[index] = 1e-6
+        up, _, _ = case.run(function, **{name: value + step})
+        down, _, _ = case.run(function, **{name: value - step})
+        gradient[index] = (up - down) / 2e-6
+    return gradient

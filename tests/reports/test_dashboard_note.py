@@ -112,8 +112,8 @@ def test_a_complete_study_has_table_1_and_the_selected_trial(store: Store) -> No
     # 80 nats over 10 steps; the mean of 60 / 8 and 20 / 2.
     assert "| **this study, pooled** | **8.00** |" in note
     assert "| this study, by sequence | 8.75 |" in note
-    assert "| paper: FD-RNN | 8.01 |" in note
-    assert "| plain RNN* | 8.58 |" in note
+    assert "| Paper: FD | 8.01 |" in note
+    assert "| plain* | 8.58 |" in note
     assert "Caution: 3 draws." in note
     assert "space table2, seed 2013, padding counted" in note
     with store.database.read() as connection:

@@ -131,7 +131,7 @@ def test_the_shell_completes_commands_and_options(words: list[str], expected: se
             "No such option: --wrokers (Possible options: --workers) (see `fdrnn run --help`)",
         ),
         (("run",), "Missing argument 'STUDY' (see `fdrnn run --help`)"),
-        (("data", "fetch"), "Missing argument 'NAME...' (see `fdrnn data fetch --help`)"),
+        (("data", "fetch"), "Missing argument 'NAME' (see `fdrnn data fetch --help`)"),
         (("init", "x.toml"), "Missing option '--data' (see `fdrnn init --help`)"),
         (("run", "bach", "--trials"), "Option '--trials' requires an argument"),
         (("--no-such-option",), "No such option: --no-such-option"),

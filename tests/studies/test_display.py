@@ -14,14 +14,10 @@ from rich.console import Console
 
 from fdrnn.search import EventKind, StoreUnavailableError, StudyProgress, TimeLeft, WorkerEvent
 from fdrnn.search.store.progress import SelectedTrial
-from fdrnn.studies.cli.display import (
-    Followed,
-    LiveDisplay,
-    LogDisplay,
-    describe,
-    make_display,
-    outlook,
-)
+from fdrnn.studies.cli.display import StudyGroup, describe, outlook
+from fdrnn.studies.cli.display_live import LiveDisplay
+from fdrnn.studies.cli.display_log import LogDisplay
+from fdrnn.studies.cli.training import make_display
 
 LEFT = TimeLeft(seconds=720.0, worker_seconds=1440.0, n_workers=2, n_finished=5)
 PROGRESS = StudyProgress(
@@ -42,7 +38,7 @@ COUNTS = "study jsb: 5 of 32 trials finished, 2 running, 25 waiting"
 OUTLOOK = "best NLL 8.111 (trial 7), 12 min left"
 
 
-JSB = Followed("jsb", ("jsb",), lambda: [PROGRESS])
+JSB = StudyGroup("jsb", ("jsb",), lambda: [PROGRESS])
 
 
 def event(
@@ -77,12 +73,12 @@ class Clock:
 
 
 def log(
-    *followed: Followed, first_run: bool = False
+    *groups: StudyGroup, first_run: bool = False
 ) -> tuple[LogDisplay, Clock, Callable[[], list[str]]]:
     """A display, its clock and its lines so far without their times."""
     out, clock = io.StringIO(), Clock()
     console = Console(file=out, force_terminal=False, width=80)
-    display = LogDisplay(console, followed or (JSB,), first_run=first_run, now_s=clock)
+    display = LogDisplay(console, groups or (JSB,), first_run=first_run, now_s=clock)
     return display, clock, lambda: [line.split(" ", 1)[1] for line in out.getvalue().splitlines()]
 
 
@@ -91,12 +87,12 @@ def drawn(
     width: int = 100,
     first_run: bool = False,
     passed_s: float = 0.0,
-    followed: Sequence[Followed] = (JSB,),
+    groups: Sequence[StudyGroup] = (JSB,),
 ) -> str:
     """What a terminal shows in the end, and what was printed above it."""
     out, clock = io.StringIO(), Clock()
     console = Console(file=out, force_terminal=True, width=width, color_system=None)
-    with LiveDisplay(console, followed, first_run=first_run, now_s=clock) as display:
+    with LiveDisplay(console, groups, first_run=first_run, now_s=clock) as display:
         for one in events:
             display.show(one)
         clock.now_s += passed_s
@@ -231,11 +227,11 @@ WAITING = replace(PROGRESS, running=0, finished=0, waiting=32, selected=None, ti
 ENDED = replace(PROGRESS, running=0, waiting=0, finished=32)
 
 
-def of(name: str, *progress: StudyProgress) -> Followed:
+def of(name: str, *progress: StudyProgress) -> StudyGroup:
     """A study whose progress is the first of these when it is read at first, and so on."""
     read = iter(progress)
     last = [progress[-1]]
-    return Followed(name, (name,), lambda: [replace(next(read, *last), study=name)])
+    return StudyGroup(name, (name,), lambda: [replace(next(read, *last), study=name)])
 
 
 def test_several_studies_are_shown_while_they_are_trained() -> None:
@@ -243,7 +239,7 @@ def test_several_studies_are_shown_while_they_are_trained() -> None:
     text = drawn(
         event(EventKind.EPOCH, worker="host-1"),
         event(EventKind.FINISHED, worker="host-2", study="waves"),
-        followed=[waves, JSB, of("piano", WAITING)],
+        groups=[waves, JSB, of("piano", WAITING)],
     )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Printed once, above the lines that are redrawn.
@@ -261,7 +257,7 @@ def test_a_study_between_two_trials_is_shown_by_its_workers() -> None:
     """Others train on other machines; none of this one's ran when it was read."""
     text = drawn(
         event(EventKind.CLAIMED, study="piano"),
-        followed=[JSB, of("piano", WAITING), of("b", WAITING)],
+        groups=[JSB, of("piano", WAITING), of("b", WAITING)],
     )
     last = text[text.rindex("0 of 3 studies complete") :]
     assert COUNTS in last
@@ -295,13 +291,13 @@ def test_what_a_terminal_has_no_rows_for_is_counted() -> None:
 
 def test_each_that_becomes_complete_is_told_once() -> None:
     told: list[str] = []
-    followed = [
+    groups = [
         of("waves", PROGRESS, ENDED),
         of("piano", WAITING),
         of("deleted", replace(WAITING, n_trials=0, waiting=0)),
     ]
     display = LogDisplay(
-        Console(file=io.StringIO()), followed, on_complete=lambda one: told.append(one.title)
+        Console(file=io.StringIO()), groups, on_complete=lambda one: told.append(one.title)
     )
     with display:
         display.tick()
@@ -333,12 +329,12 @@ def test_a_store_that_hangs_holds_up_neither_events_nor_the_stop() -> None:
 def test_of_several_studies_a_store_that_cannot_be_read_is_asked_and_shown_once() -> None:
     asked: list[str] = []
 
-    def refusing(name: str) -> Followed:
+    def refusing(name: str) -> StudyGroup:
         def read() -> list[StudyProgress]:
             asked.append(name)
             raise StoreUnavailableError("store db: connection refused")
 
-        return Followed(name, (name,), read)
+        return StudyGroup(name, (name,), read)
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=False, width=80)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from fdrnn.studies.cli import engine_task
 from fdrnn.studies.cli.engine import _Run
 from fdrnn.studies.cli.engine_task import Order, order_of
 from postgres import PostgresServer, PostgresUnavailableError
+from waiting import wait_until
 
 distributed: Any = pytest.importorskip("distributed")
 
@@ -76,13 +76,6 @@ def fdrnn_workers() -> dict[int, str]:
         if b"--engine" in words and cwd == Path.cwd():
             found[int(entry.parent.name)] = b" ".join(words).decode()
     return found
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from chromium import chromium
 from fdrnn.search import open_store, selected_trial
 from fdrnn.studies.cli.notes import refresh_notes
 from fdrnn.studies.cli.training import present
+from waiting import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
@@ -65,11 +65,7 @@ def test_of_several_studies_each_has_its_note_when_it_is_complete(
     endless.write_text(study_file.read_text().replace("max_epochs = 4", "max_epochs = 20000"))
     assert fdrnn("study", "create", study_file, endless).exit_code == 0
     run = start("run", study_file, endless, "--workers", "1", FAKE_EPOCH_S="0.02")
-    until = time.monotonic() + LIMIT_S
-    while "| **this study, pooled** |" not in note(url):
-        assert run.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until(lambda: "| **this study, pooled** |" in note(url), run)
     assert run.poll() is None
     assert "Not complete" in note(url, "endless")
     os.killpg(run.pid, signal.SIGINT)

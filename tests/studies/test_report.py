@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 from fdrnn.search import PortableStudy, StoreUnavailableError, Study, StudyProgress, open_store
+from waiting import wait_until
 
 Run = Callable[..., Result]
 ErrorLine = Callable[..., str]
@@ -115,7 +115,7 @@ def test_watching_ends_with_the_study(start: Start, fdrnn: Run, study_file: Path
     assert fdrnn("study", "create", study_file).exit_code == 0
     watcher = start("report", "--watch", "--every", "0.2", "--output", "out")
     page = Path("out") / "report.html"
-    _wait(page.is_file, watcher)
+    wait_until(page.is_file, watcher)
     assert "mine is not finished: 3 of 3 trials" in page.read_text()
     worker = start("worker", "mine", FAKE_EPOCH_S="0.05")
     _, log = worker.communicate(timeout=LIMIT_S)
@@ -178,18 +178,10 @@ def test_ctrl_c_ends_watching(start: Start, fdrnn: Run, study_file: Path) -> Non
     assert fdrnn("study", "create", study_file).exit_code == 0
     watcher = start("report", "--watch", "--output", "out")
     page = Path("out") / "report.html"
-    _wait(page.is_file, watcher)
+    wait_until(page.is_file, watcher)
     os.killpg(watcher.pid, signal.SIGINT)
     _, log = watcher.communicate(timeout=LIMIT_S)
     assert watcher.returncode == 130
     assert "Traceback" not in log
     assert page.read_text().endswith("</html>")
     assert not list(Path("out").glob(".fdrnn-*"))
-
-
-def _wait(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.05)

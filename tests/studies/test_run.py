@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from fdrnn.datasets import FdrnnError
 from fdrnn.search import open_store, selected_trial
 from fdrnn.search.store.tables import studies
 from fdrnn.studies.cli.notes import refresh_notes
+from waiting import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
@@ -141,9 +141,7 @@ def test_a_study_renamed_while_it_waits_is_left_out_even_by_workers_that_replace
     other = tmp_path / "yours.toml"
     other.write_text(study_file.read_text())
     run = start("run", study_file, other, "--workers", "1", FAKE_EPOCH_S="0.5")
-    while not _has_trained(url):
-        assert run.poll() is None
-        time.sleep(0.05)
+    wait_until(lambda: _has_trained(url), run)
     assert fdrnn("study", "rename", "yours", "theirs").exit_code == 0
     progress = open_store(url).study("mine").progress()
     (trial,) = progress.running_trials
@@ -249,11 +247,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
 ) -> None:
     command = ("run", study_file, "--workers", "1", "--epochs", "40")
     first = start(*command, FAKE_EPOCH_S="0.05")
-    until = time.monotonic() + LIMIT_S
-    while not _has_trained(url):
-        assert time.monotonic() < until
-        assert first.poll() is None
-        time.sleep(0.1)
+    wait_until(lambda: _has_trained(url), first)
     os.killpg(first.pid, signal.SIGINT)
     _, log = first.communicate(timeout=LIMIT_S)
     assert first.returncode == 130

@@ -455,7 +455,7 @@ def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Pa
 
     assert start("run", study_file, "--workers", 1).wait(60) == 0
     selected = open_store("fdrnn.sqlite3").study("mine").selected
-    same = "4 epochs and the result are the same to the last bit, spectral radii to 1e-4"
+    same = "4 epochs and the result are the same to the last bit, spectral radii to 0.0001"
     assert verify("mine") == (0, [f"trial {selected}: {same}"])
     with sqlite3.connect("fdrnn.sqlite3") as connection:
         connection.execute(
@@ -466,7 +466,7 @@ def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Pa
     assert code == 1
     assert [lines[0], lines[2]] == [f"trial 0: {same}", f"trial 2: {same}"]
     assert lines[1].startswith("trial 1: epoch 2 differs in train_nll: stored 7.0, here ")
-    alone = "trial 1: 1 epoch is the same to the last bit, spectral radii to 1e-4"
+    alone = "trial 1: 1 epoch is the same to the last bit, spectral radii to 0.0001"
     assert verify("mine", "--trials", 1, "--epochs", 1) == (0, [alone])
     line = error_line("study", "verify", "mine", "--trials", "1;2")
     assert "--trials must be indices separated by commas, such as 0,3; got '1;2'" in line

@@ -33,7 +33,6 @@ class Gru(Variant):
             "b_h": np.zeros(3 * n_hidden),
             "h0": np.zeros((1, n_hidden)),
             "W_out": random.normal(0.0, of_rec_out, (n_hidden, n_outputs)),
-            "b_y": np.full(n_outputs, -0.8),
         }
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 

@@ -9,7 +9,7 @@ from scipy.special import expit
 from fdrnn.model.ops import BernoulliOutput, LstmLayer
 from fdrnn.model.toolchain import theano
 from oracles import uncompiled
-from oracles.directions import assert_gradients
+from oracles.directions import assert_gradients, finite_differences
 from oracles.numpy_lstm import NumpyLstm, product_moments, random_lstm_parameters, without_variance
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 
@@ -155,18 +155,6 @@ def test_plain_forward_against_numpy(n_rows, n_start):
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-10)
     np.testing.assert_allclose(nll, expected, rtol=1e-10)
     assert variance.size == 0
-
-
-def finite_differences(case, name, function):
-    value = case.parameters[name]
-    gradient = np.zeros_like(value)
-    for index in np.ndindex(value.shape):
-        step = np.zeros_like(value)
-        step[index] = 1e-6
-        up, _, _ = case.run(function, **{name: value + step})
-        down, _, _ = case.run(function, **{name: value - step})
-        gradient[index] = (up - down) / 2e-6
-    return gradient
 
 
 @pytest.mark.parametrize(("n_rows", "n_start"), LAYOUTS)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fdrnn.model.ops import BernoulliOutput, RecurrentLayer
 from fdrnn.model.toolchain import theano
 from oracles import uncompiled
-from oracles.directions import assert_gradients
+from oracles.directions import assert_gradients, finite_differences
 from oracles.numpy_network import NumpyNetwork, authors_tanh_moments, random_parameters
 
 T = theano.tensor
@@ -125,18 +125,6 @@ def test_forward_against_numpy(n_rows, n_start, fast):
     loss, _, (nll, _, _) = case.run()
     np.testing.assert_allclose(nll, case.reference_nll(), rtol=1e-10)
     assert loss == pytest.approx(np.dot(case.weights, case.reference_nll()))
-
-
-def finite_differences(case, name, function):
-    value = case.parameters[name]
-    gradient = np.zeros_like(value)
-    for index in np.ndindex(value.shape):
-        step = np.zeros_like(value)
-        step[index] = 1e-6
-        up, _, _ = case.run(function, **{name: value + step})
-        down, _, _ = case.run(function, **{name: value - step})
-        gradient[index] = (up - down) / 2e-6
-    return gradient
 
 
 @pytest.mark.parametrize(("n_rows", "n_start"), LAYOUTS)

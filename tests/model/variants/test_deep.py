@@ -11,6 +11,7 @@ from fdrnn.model.sampling import predict, sample
 from fdrnn.model.trainer import Trainer
 from oracles.directions import assert_gradients
 from oracles.numpy_deep import NumpyDeep
+from oracles.random_sequences import random_sequences
 from oracles.variant_graph import TrainingCase
 
 FORMS = ("stacked", "deep_transition", "deep_output")
@@ -24,11 +25,6 @@ RATES = {
 }
 P_KEEP = {"p_input": 0.9, "p_hidden": 0.7, "p_between": 0.6, "p_output": 0.8}
 ORDINARY = {"fast_dropout_final_layer": False, "dropout_hidden_to_output": None}
-
-
-def random_sequences(lengths, width=9, seed=0):
-    rng = np.random.default_rng(seed)
-    return tuple((rng.random((n, width)) < 0.3).astype(np.uint8) for n in lengths)
 
 
 def hyperparameters_of(name, n_layers, **changes):

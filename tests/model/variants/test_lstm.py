@@ -9,6 +9,7 @@ from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation
 from fdrnn.model.network import network
 from fdrnn.model.variants.lstm import FORGET_BIAS
 from oracles.numpy_lstm import NumpyLstm
+from oracles.random_sequences import random_sequences
 
 RATES = {"dropout_input": 0.1, "dropout_hidden_to_hidden": 0.3}
 CASES = {
@@ -24,11 +25,6 @@ CASES = {
         {"p_input": 0.9, "p_hidden": 0.7, "p_output": None},
     ),
 }
-
-
-def random_sequences(lengths, width=9, seed=0):
-    rng = np.random.default_rng(seed)
-    return tuple((rng.random((n, width)) < 0.3).astype(np.uint8) for n in lengths)
 
 
 @pytest.fixture(params=CASES, name="pair")

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ from fdrnn.reports.artefacts import Figure, Report, Section, Table
 from fdrnn.reports.document import html
 from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.search import Store
+from waiting import wait_until
 
 
 class Outline(HTMLParser):
@@ -278,11 +278,8 @@ def test_drawn_trials_stand_out_in_both_themes(written: Path, browser_page: Page
     # The page stays open while the theme changes, and draws again soon after.
     theme = [{"name": "prefers-color-scheme", "value": "dark"}]
     browser_page.call("Emulation.setEmulatedMedia", features=theme)
-    until = time.monotonic() + 20.0
-    while light & (dark := strokes()) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not light & dark
-    assert_contrast(dark, "#14181c")
+    wait_until(lambda: not light & strokes())
+    assert_contrast(strokes(), "#14181c")
 
 
 def test_a_link_into_a_folded_study_opens_it(written: Path, browser_page: Page) -> None:

@@ -113,7 +113,7 @@ def test_pairs_are_of_trials_that_did_not_diverge_after_the_last_epoch_of_both(
     for k in sorted(set(ends[0]) & set(ends[1])):
         last = max(set(ends[0][k]) & set(ends[1][k]))
         expected.append((k, last, ends[0][k][last], ends[1][k][last]))
-    paired = both.paired("fast_dropout", "plain", "spectral_radius")
+    paired = both.beside_plain("fast_dropout", "spectral_radius")
     assert list(paired.itertuples(index=False, name=None)) == expected
     assert len(expected) < 8
 

@@ -48,7 +48,7 @@ PLAIN = replace(
 def parsed(rows: list[Row]) -> list[list[dict[str, str]]]:
     """Parse the Markdown tables into rows by header."""
     found = []
-    for block in markdown.document("Results", table1.tables(rows)).split("\n\n"):
+    for block in markdown.results(table1.tables(rows)).split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("|")]
         if lines:
             cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]

@@ -28,6 +28,7 @@ from fdrnn.search.store import postgresql
 from fdrnn.search.store.database import Database
 from postgres import PostgresServer, PostgresUnavailableError
 from proxy import Proxy
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -263,14 +264,14 @@ def test_who_waits_for_connections_leaves_those_there_are_to_others(
         pool = start("run_script.py", url, 1, 60.0)
         assert pool.stdout is not None
         assert "|outage|" in pool.stdout.readline()
-        until = time.monotonic() + 20.0
-        free = False
-        while not free and time.monotonic() < until:
+
+        def is_free() -> bool:
             with contextlib.suppress(sa.exc.OperationalError):
                 engine.connect().close()
-                free = True
-            time.sleep(0.05)
-        assert free
+                return True
+            return False
+
+        wait_until(is_free)
         for other in others:
             other.close()
         pool.communicate(timeout=60)

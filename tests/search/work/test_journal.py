@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from fdrnn.search.work.claiming import WorkerIdentity, claim, expire
 from fdrnn.search.work.journal import TrialJournal
 from fdrnn.search.work.lease import Lease
 from fdrnn.search.work.outage import StoreWatch
+from waiting import wait_until
 
 ADA = WorkerIdentity("ada-1", "ada", 1)
 BOB = WorkerIdentity("bob-2", "bob", 2)
@@ -116,13 +117,6 @@ def bench(store: Store, fake: ModuleType) -> Bench:
     return Bench(store, fake, lease_s=3.0)
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.02)
-
-
 def test_a_lease_is_renewed_without_an_epoch(store: Store, fake: ModuleType) -> None:
     bench = Bench(store, fake, lease_s=0.6)
 
@@ -134,7 +128,7 @@ def test_a_lease_is_renewed_without_an_epoch(store: Store, fake: ModuleType) -> 
     with bench.journal():
         for _ in range(3):
             before = renewed()
-            eventually(lambda: renewed() > before)  # noqa: B023 - called at once
+            wait_until(lambda: renewed() > before)  # noqa: B023 - called at once
         other = claim(store.database, bench.study_id, BOB, 60.0, claim_expired=False)
         assert other is not None
         assert other.config_index == 1
@@ -165,12 +159,12 @@ def test_checkpoints_come_at_intervals_and_at_the_release(
         bench.train(journal, 1)
         after_1 = bench.trainer.state()
         bench.train(journal, 1)
-        eventually(lambda: bench.checkpoint() == (1, after_1))
+        wait_until(lambda: bench.checkpoint() == (1, after_1))
         now_s += 50.0
         bench.train(journal, 1)
         after_3 = bench.trainer.state()
         bench.train(journal, 2)
-        eventually(lambda: bench.checkpoint() == (3, after_3))
+        wait_until(lambda: bench.checkpoint() == (3, after_3))
         assert bench.epochs()[:3] == [1, 2, 3]
         assert journal.release()
     assert bench.state() == "waiting"
@@ -184,17 +178,17 @@ def test_training_goes_on_through_an_outage_and_nothing_is_written_twice(
     with bench.journal(checkpoint_s=0.0) as journal:
         journal.attach(bench.trainer)
         bench.train(journal, 2)
-        eventually(lambda: bench.epochs() == [1, 2])
+        wait_until(lambda: bench.epochs() == [1, 2])
         outage.begin()
         # It returns, though nothing can be written.
         bench.train(journal, 5)
-        eventually(lambda: outage.n_refused >= 3)
+        wait_until(lambda: outage.n_refused >= 3)
         assert bench.epochs() == [1, 2]
         assert not journal.interrupted
         outage.end()
-        eventually(lambda: bench.checkpoint() == (7, bench.trainer.state()))
+        wait_until(lambda: bench.checkpoint() == (7, bench.trainer.state()))
         assert bench.epochs() == [1, 2, 3, 4, 5, 6, 7]
-        eventually(lambda: bench.told == ["away", "back"])
+        wait_until(lambda: bench.told == ["away", "back"])
         bench.train(journal, 3)
         assert journal.finish(bench.trainer.result())
     assert bench.epochs() == list(range(1, 11))
@@ -209,9 +203,9 @@ def test_commits_that_nobody_heard_of_change_nothing_when_repeated(
         journal.attach(bench.trainer)
         outage.begin(after_commit=True)
         bench.train(journal, 4)
-        eventually(lambda: outage.n_refused >= 2)
+        wait_until(lambda: outage.n_refused >= 2)
         outage.end()
-        eventually(lambda: bench.epochs() == [1, 2, 3, 4])
+        wait_until(lambda: bench.epochs() == [1, 2, 3, 4])
         outage.begin(after_commit=True)
         outage.end_after(3)
         end = {
@@ -259,7 +253,7 @@ def test_a_stop_puts_the_trial_back_though_training_does_not_yield(
         journal.attach(bench.trainer)
         bench.train(journal, 3)
         bench.stopped.set()
-        eventually(lambda: bench.state() == "waiting")
+        wait_until(lambda: bench.state() == "waiting")
         assert bench.checkpoint() == (3, bench.trainer.state())
         assert journal.release()
         # It was in the test set's scoring, say, and comes back too late.
@@ -273,7 +267,7 @@ def test_a_stop_during_compilation_puts_the_trial_back(
     monkeypatch.setattr(journal_module, "STOP_PATIENCE_S", 0.3)
     with bench.journal() as journal:
         bench.stopped.set()
-        eventually(lambda: journal.interrupted)
+        wait_until(lambda: journal.interrupted)
     assert bench.state() == "waiting"
     assert bench.checkpoint() is None
 
@@ -282,14 +276,14 @@ def test_a_lost_lease_is_noticed_and_nothing_more_is_written(bench: Bench) -> No
     with bench.journal() as journal:
         journal.attach(bench.trainer)
         bench.train(journal, 1)
-        eventually(lambda: bench.checkpoint() is not None)
+        wait_until(lambda: bench.checkpoint() is not None)
         expire(bench.store.database, "ada-1")
         time.sleep(0.01)
         taken = claim(bench.store.database, bench.study_id, BOB, 60.0)
         assert taken is not None
         assert taken.attempt == 2
         bench.train(journal, 1)
-        eventually(lambda: journal.interrupted)
+        wait_until(lambda: journal.interrupted)
         with pytest.raises(LeaseLostError):
             journal.finish(bench.trainer.result())
     assert bench.epochs() == [1]
@@ -301,7 +295,7 @@ def test_an_error_that_cannot_pass_ends_training(bench: Bench, outage: Outage) -
         journal.attach(bench.trainer)
         outage.begin(StoreError("no such table: fdrnn_epochs"))
         bench.train(journal, 1)
-        eventually(lambda: journal.interrupted)
+        wait_until(lambda: journal.interrupted)
         with pytest.raises(StoreError, match="no such table"):
             journal.release()
 

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from fdrnn.search import Store, WorkerError, create_study, run_worker, run_workers
 from fdrnn.search.work.claiming import this_worker, worker_of
+from waiting import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -69,14 +69,13 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(
     following = events(pool)
     victim = until(following, "epoch", epoch=3)
     # Its writes come after its words.
-    deadline = time.monotonic() + 60.0
-    while time.monotonic() < deadline:
-        running = {
-            str(one.config_index): one for one in store.study(study).progress().running_trials
-        }
-        if running[victim[2]].epoch >= 3:
-            break
-        time.sleep(0.01)
+
+    def is_written() -> bool:
+        running = store.study(study).progress().running_trials
+        (trial,) = (trial for trial in running if str(trial.config_index) == victim[2])
+        return trial.epoch >= 3
+
+    wait_until(is_written)
     os.kill(int(victim[0]), signal.SIGKILL)
     replaced = until(following, "replaced")
     assert replaced[0] == victim[0]
@@ -145,9 +144,7 @@ def test_workers_whose_parent_was_killed_release_their_trials(
     pool = start("run_script.py", url, 1, 600.0)
     until(events(pool), "epoch", epoch=1)
     pool.kill()
-    deadline = time.monotonic() + 60.0
-    while store.study(study).progress().running and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: not store.study(study).progress().running)
     assert store.study(study).progress().waiting == 3
 
 
