@@ -230,7 +230,8 @@ def _mat_sequences(
 ) -> Sequences:
     key = f"{split}data"
     cells = _variable(variables, key, source)
-    if cells.dtype != object or cells.size != max(cells.shape):
+    # What is not read, a struct for example, has one axis, MATLAB's arrays at least two.
+    if cells.dtype != object or cells.ndim < 2 or cells.size != max(cells.shape):
         raise DataError(f"{source}: {key} must be a row of cells, one matrix in each")
     return tuple(
         declared.frames(cell, f"{source}: sequence {index} of {key}", budget)

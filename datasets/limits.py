@@ -31,10 +31,17 @@ class Budget:
         What an error calls the file, usually its path.
     n_bytes
         Bytes in all.
+    way_out
+        What an error advises.
     """
 
-    def __init__(self, source: str, n_bytes: int = DATA_LIMIT) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: str,
+        n_bytes: int = DATA_LIMIT,
+        way_out: str = "split it into smaller files",
+    ) -> None:
+        self._source, self._way_out = source, way_out
         self._total = self.left = n_bytes
 
     def take(self, n_bytes: int) -> None:
@@ -43,7 +50,7 @@ class Budget:
         if self.left < 0:
             raise DataError(
                 f"{self._source}: the content takes more than {size_shown(self._total)} in "
-                "memory, which is the limit; split it into smaller files"
+                f"memory, which is the limit; {self._way_out}"
             )
 
 

@@ -143,7 +143,7 @@ def import_midi(folder: Path, options: MidiOptions) -> MidiImport:
         raise DataError(f"{folder} holds no MIDI file ({', '.join(SUFFIXES)})")
     pieces: dict[bytes, npt.NDArray[np.uint8]] = {}
     skipped, duplicates = [], []
-    budget = Budget(str(folder))
+    budget = Budget(str(folder), way_out="take fewer files, or a longer --step")
     for path in paths:
         try:
             roll = read_midi(path, options)

@@ -176,7 +176,7 @@ def load_data(registry: Registry[DataSource], name: str) -> Dataset:
         loaded: object = source.load()
     except FdrnnError:
         raise
-    except Exception as error:  # whatever the plug-in's own code raises
+    except (Exception, SystemExit) as error:  # as at its import
         raise PluginError(f"{plugin} cannot load its data: {error_line(error)}") from error
     if not isinstance(loaded, Dataset):
         raise PluginError(f"{plugin} must load a Dataset, got {shown(loaded)}")

@@ -232,7 +232,8 @@ def _precompile_headers(theano: Any) -> None:
     command = _module_command(theano)
     # g++ does not notice headers that changed.
     versions = [_compiler_version(theano), np.__version__, theano.__version__, sys.version]
-    digest = hashlib.sha256("\0".join([*command, *versions]).encode()).hexdigest()[:12]
+    content = "\0".join([*command, *versions]).encode() + _HEADERS
+    digest = hashlib.sha256(content).hexdigest()[:12]
     header = compile_directory().resolve() / f"headers-{digest}.h"
     # Theano splits its flags at spaces.
     if len(str(header).split()) > 1:

@@ -1,7 +1,7 @@
 """The native operations: recurrent and output layers over packed rows.
 
-Their C is in ``native/``. Each has an analytic gradient, except `AveragedSoftmax`, which training
-does not use. They take rows as `fdrnn.model.packing` lays them
+Their C is in ``native/``. Each has an analytic gradient, except `AveragedSoftmax` and `Norm`, which
+no loss contains. Layers take rows as `fdrnn.model.packing` lays them
 out: (n_rows_in_all, features), time-major. All real arguments share one dtype, float32 or float64.
 Rates are 0-d inputs, so that a new value compiles nothing. Building a graph with other dtypes or
 numbers of axes raises TypeError, running it with shapes that do not fit ValueError.

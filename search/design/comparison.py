@@ -98,6 +98,12 @@ def _variants(value: object) -> list[str]:
 def _spaces(named: object, variants: list[str]) -> dict[str, str]:
     """Return the space of each variant: the named one where it fits, otherwise the usual one."""
     fitting = {variant: fitting_spaces(variant) for variant in variants}
+    without = [variant for variant, spaces in fitting.items() if not spaces]
+    if without:
+        raise DefinitionError(
+            f"{KEY} must be such that a space of the project has their hyperparameters, got "
+            f"{', '.join(without)}; write a study with a [space] of its own for each of these"
+        )
     if named is None:
         return {variant: spaces[0] for variant, spaces in fitting.items()}
     if not isinstance(named, str):

@@ -224,7 +224,7 @@ def _growing(first: int, keep: float, max_epochs: int) -> tuple[int, ...]:
     factor = 1 / Fraction(repr(keep))
     rungs: list[int] = []
     rung = Fraction(first)
-    while rung < max_epochs and len(rungs) < _MOST_RUNGS:
+    while rung < max_epochs:
         if not rungs or int(rung) > rungs[-1]:
             rungs.append(int(rung))
         rung *= factor

@@ -71,12 +71,15 @@ def analyze(study: Study, config_index: int | None, data_dir: Path | None) -> An
     best = study.parameters(index)
     checkpoint = study.checkpoint(index)
     if not best and checkpoint is None:
-        way_out = (
-            "it diverged before it had any, or was imported without weights; name another --trial, "
-            "or the store that trained it, by --storage"
-            if trial.state == TrialState.FINISHED
-            else "it has them after its first checkpoint; name another --trial until then"
-        )
+        if trial.state == TrialState.FINISHED:
+            way_out = (
+                "it diverged before it had any, or was imported without weights; name another "
+                "--trial, or the store that trained it, by --storage"
+            )
+        elif trial.state.ended:
+            way_out = "it ended without a result; name another --trial"
+        else:
+            way_out = "it has them after its first checkpoint; name another --trial until then"
         raise NoModelError(
             f"trial {index} of study {study.name!r} is {trial.state} and has no parameters in the "
             f"store: {way_out}"

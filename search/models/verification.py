@@ -135,4 +135,5 @@ def verify(
                 yield Difference(None, f"test NLL of sequence {i}", *map(float, pair))
 
     found = next((difference for difference in differences() if not difference.is_none), None)
-    return Verification(config_index, trainer.epoch, has_result, found)
+    compared = found is None or found.epoch is None
+    return Verification(config_index, trainer.epoch, has_result and compared, found)

@@ -14,9 +14,15 @@ import sqlalchemy as sa
 
 from fdrnn.datasets import user_path
 from fdrnn.datasets.errors import FdrnnError
+from fdrnn.datasets.plugins import PluginError
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import with_space
-from fdrnn.search.errors import PortableFileError, StoreError, StudyConflictError
+from fdrnn.search.errors import (
+    MissingPluginError,
+    PortableFileError,
+    StoreError,
+    StudyConflictError,
+)
 from fdrnn.search.machine import code_version
 from fdrnn.search.mirror.optuna_tables import Mirror
 from fdrnn.search.portable.archive import read_archive, write_archive
@@ -141,6 +147,8 @@ class PortableStudy:
                 rows=rows,
             )
             require_a_study(study.definition, study.study, rows)
+        except (MissingPluginError, PluginError) as error:
+            raise PortableFileError(f"{path}: {error}") from error
         except (FdrnnError, ValueError, TypeError, KeyError, RecursionError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else error
             raise PortableFileError(

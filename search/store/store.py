@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fdrnn.datasets import DataDescription
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.datasets.plugins import PluginError
-from fdrnn.search.design.comparison import comparison_studies
+from fdrnn.search.design.comparison import comparison_studies, study_name
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Configuration
 from fdrnn.search.errors import DefinitionError, ForeignStudyError, MissingPluginError, StoreError
@@ -68,13 +68,15 @@ class Store:
             return None
         try:
             definition = StudyDefinition.from_mapping(row.definition)
-        except MissingPluginError as error:
+        except (MissingPluginError, PluginError) as error:
             raise ForeignStudyError(f"study {name!r} in store {self.shown}: {error}") from error
-        except (DefinitionError, UnknownNameError, PluginError) as error:
+        except (DefinitionError, UnknownNameError) as error:
+            # A plug-in of another version may be at fault as well.
+            plugins = set(row.definition.get("plugins", {}).values())
+            created_by = " and ".join([f"fdrnn {row.code_version}", *sorted(plugins)])
             raise ForeignStudyError(
-                f"study {name!r} in store {self.shown} was created by another fdrnn "
-                f"({row.code_version}) that knows more: {error}; install that one, or name the "
-                "studies to use"
+                f"study {name!r} in store {self.shown} was created by {created_by}, not by what "
+                f"is installed here: {error}; install that, or name the studies to use"
             ) from error
         try:
             data = DataDescription(**row.data)
@@ -137,11 +139,25 @@ class Store:
         known = self.study_names()
         named: list[str] = []
         for name in names:
-            compared = [study for study in comparison_studies(name) if study in known]
+            compared = self._compared(name, known)
             if not compared and name not in known:
                 raise self.unknown(name)
             named += [name] if name in known else compared
         return list(dict.fromkeys(named))
+
+    def _compared(self, comparison: str, known: list[str]) -> list[str]:
+        """Return the studies of a comparison, those of plug-ins that are not installed last."""
+        own = comparison_studies(comparison)
+        others = [name for name in known if name.startswith(f"{comparison}.") and name not in own]
+        query = sa.select(tables.studies.c.definition)
+        with self.database.read() as connection:
+            missing = [
+                name
+                for name in others
+                for stored in connection.scalars(query.where(tables.studies.c.name == name))
+                if name == study_name(comparison, stored.get("variant"))
+            ]
+        return [name for name in own if name in known] + missing
 
     def add_study(
         self, definition: StudyDefinition, data: DataDescription, trials: Iterable[Configuration]

@@ -61,9 +61,10 @@ class StoredTrial:
     state
         Its state.
     best_epoch
-        The epoch with the lowest validation NLL; None unless finished, 0 if none was finite.
+        The epoch with the lowest validation NLL; None unless finished or pruned, 0 if none was
+        finite.
     valid_nll
-        The validation NLL there; None unless finished.
+        The validation NLL there; NaN unless finished or pruned.
     """
 
     config_index: int
@@ -71,7 +72,7 @@ class StoredTrial:
     hyperparameters: dict[str, Value]
     state: TrialState
     best_epoch: int | None
-    valid_nll: float | None
+    valid_nll: float
 
 
 @dataclass(frozen=True, kw_only=True)

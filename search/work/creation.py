@@ -57,6 +57,8 @@ def create_study(store: Store, definition: StudyDefinition, data: DataDescriptio
         with store.database.exclusive():
             _create_or_extend(store, definition, data)
         study = store.study(definition.name)
+        # Another process may have created it in the meantime.
+        definition = _as_stored(study, definition, data)
     _require_same(store, definition, data, study)
     requeue_expired(store.database, study.study_id)
     Mirror(study).sync()
@@ -96,6 +98,7 @@ def _as_stored(
 
 def _create_or_extend(store: Store, definition: StudyDefinition, data: DataDescription) -> None:
     study = store.find(definition.name)
+    definition = _as_stored(study, definition, data)
     if study is None:
         _require_effects(definition)
         store.add_study(definition, data, _draw(definition, first=0))
@@ -120,8 +123,12 @@ def _require_extendable(
     if progress.complete and study.selected is None:
         raise StudyConflictError(
             f"study {study.name!r} has no trial to repeat: of {progress.n_trials} trials "
-            f"{progress.failed} failed and {progress.diverged} diverged; `fdrnn study retry "
-            f"{study.name}` retries those that failed"
+            f"{progress.failed} failed and {progress.diverged} diverged; "
+            + (
+                f"`fdrnn study retry {study.name}` retries those that failed"
+                if progress.failed
+                else "draw more with --trials, or change the definition and its name"
+            )
         )
 
 

@@ -311,6 +311,12 @@ def test_matrices_of_other_classes_are_refused(tmp_path, value):
         load(str(tmp_path / "mine.mat"))
 
 
+def test_a_split_that_is_no_cells_is_refused(tmp_path):
+    scipy.io.savemat(tmp_path / "mine.mat", {f"{split}data": {"a": 1} for split in SPLITS})
+    with pytest.raises(DataError, match="traindata must be a row of cells, one matrix in each"):
+        load(str(tmp_path / "mine.mat"))
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_both_byte_orders_of_a_mat_file(tmp_path, order):
     small = Dataset("x", "X", **{s: (np.array([[0, 1], [1, 0]], np.uint8),) for s in SPLITS})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from functools import partial
 
 import mido
 import numpy as np
 import pytest
 
 from fdrnn.datasets import SPLITS, DataError, MissingFileError, load, write_npz
+from fdrnn.datasets.limits import Budget
 from fdrnn.datasets.midi import MidiOptions, import_midi, read_midi
 
 TICKS = 480
@@ -183,6 +185,14 @@ def test_every_split_has_a_piece(tmp_path, shares, n_pieces):
     assert sizes.sum() == n_pieces
     assert sizes.min() >= 1
     np.testing.assert_allclose(sizes, n_pieces * np.array(shares) / sum(shares), atol=2)
+
+
+def test_a_folder_of_more_than_the_limit_is_one_line(folder, monkeypatch):
+    monkeypatch.setattr("fdrnn.datasets.midi.Budget", partial(Budget, n_bytes=5))
+    with pytest.raises(
+        DataError, match=r"more than 5 bytes .* take fewer files, or a longer --step"
+    ):
+        import_midi(folder, MidiOptions())
 
 
 def test_folders_without_music_are_one_line(tmp_path):

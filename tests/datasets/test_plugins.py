@@ -12,6 +12,7 @@ from fdrnn.datasets import plugins
 from fdrnn.datasets.plugins import PluginError
 from fdrnn.model import OUTPUTS, VARIANTS
 from fdrnn.search import DefinitionError, StudyDefinition
+from fdrnn.search.design.comparison import compared_studies
 from fdrnn.search.design.distributions import Choices
 from fdrnn.search.design.rules import require_effects
 
@@ -55,6 +56,7 @@ good = replace(VARIANTS["plain"], name="good", title="good RNN")
 misnamed = replace(VARIANTS["plain"], name="other", title="other RNN")
 waves = DataSource("Waves again", lambda: load("waves"), note="of a plug-in")
 failing = DataSource("Failing", lambda: 1 / 0)
+exiting = DataSource("Exiting", lambda: exit(0))
 empty = DataSource("Empty", dict)
 """
 ENTRY_POINTS = """\
@@ -74,6 +76,7 @@ shared = brought:shared
 [fdrnn.data]
 again = brought:waves
 failing = brought:failing
+exiting = brought:exiting
 empty = brought:empty
 missing = brought:no_such_name
 untitled = brought:untitled
@@ -188,10 +191,18 @@ def test_hyperparameters_that_cannot_be_drawn_are_refused() -> None:
         definition(output="shared")
 
 
+def test_a_comparison_has_no_variant_that_fits_no_space_of_the_project() -> None:
+    mapping = {"data": "again", "output": "gaussian", "n_trials": 1, "seed": 0}
+    variants = {"variants": ["fast_dropout", "named", "good"]}
+    with pytest.raises(DefinitionError, match=r"^variants must be .*, got named; write a study"):
+        compared_studies(mapping | variants, "mine")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("failing", "'failing' of package brought 1.2 cannot load its data: ZeroDivisionError"),
+        ("exiting", "'exiting' of package brought 1.2 cannot load its data: SystemExit: 0"),
         ("untitled", "'untitled' of package brought 1.2 must have a text as its title, got 3"),
         ("empty", "'empty' of package brought 1.2 must load a Dataset, got {}"),
     ],

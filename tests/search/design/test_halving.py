@@ -47,6 +47,7 @@ def test_rungs_grow_by_the_share_that_continues(
         ({"first": 25, "keep": 1}, r"halving.keep must be in \(0, 1\), got 1"),
         ({"first": 25, "keep": math.nan}, r"halving.keep must be in \(0, 1\), got nan"),
         ({"first": 1, "keep": 0.9999999}, "halving.keep must be at most 0.99 beside first, .* got"),
+        ({"first": 1, "keep": 0.99}, "halving.rungs must be 1 to 100 epochs, got 237"),
         ({"first": 400}, r"halving.first must be at least 1 and below max_epochs \(400\), got 400"),
         ({"first": 0}, "halving.first must be at least 1"),
         ({"first": 2.5}, "halving.first must be at least 1 .* got 2.5"),

@@ -99,6 +99,9 @@ def test_what_cannot_be_analyzed(store: Store, tmp_path: Path) -> None:
     lease = claimed(store, study_id)
     trainer = make_trainer(DATA, store.study("mine").definition, lease.hyperparameters, lease.seed)
     lease.write([trainer.run_epoch(lambda: False)], trainer.state())
+    claimed(store, study_id).fail("oops")
+    with pytest.raises(NoModelError, match=r"is failed and .* it ended without a result; name"):
+        analyze(store.study("mine"), 1, None)
     write_npz(tmp_path / "noise.npz", noise(5))
     with pytest.raises(StudyConflictError, match="not the one that study 'mine' was created for"):
         analyze(store.study("mine"), 0, None)

@@ -52,7 +52,7 @@ def test_first_epoch_and_quantity_that_differ(study: Study, fake: ModuleType) ->
     change(study, tables.epochs, "valid_nll_masked", wrong, epoch=3)
     change(study, tables.epochs, "train_nll", 7.0, epoch=4)
     found = check(study, fake)
-    assert found.n_epochs == 3
+    assert (found.n_epochs, found.has_result) == (3, False)
     assert found.difference is not None
     assert (found.difference.epoch, found.difference.quantity) == (3, "valid_nll_masked")
     assert (found.difference.stored, found.difference.found) == (wrong, right)

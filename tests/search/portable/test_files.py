@@ -171,6 +171,12 @@ def test_a_file_that_is_not_as_it_should_be(
         ),
         ("study.json", b'"seed": 7', b'"seed": -7', "seed must be in 0"),
         ("study.json", b'"title"', b'"tale"', "unexpected keyword argument 'tale'"),
+        (
+            "study.json",
+            b'"variant": "fast_dropout"',
+            b'"variant": "gone", "plugins": {"variant": "lost 3.0"}',
+            "package lost 3.0, which is not installed here; install it$",
+        ),
         ("study.json", b'"code_version"', b'"cod_version"', "the study must have the keys"),
     ],
 )

@@ -56,13 +56,16 @@ def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_o
 ) -> None:
     for name in ("later", "ours"):
         create_study(store, fake.definition(name), fake.DATA)
-    definition = {**fake.definition("later").to_mapping(), "variant": "fast_dropuot"}
+    theirs = {"output": "bernoulli", "plugins": {"output": "theirs 2.0"}}
+    changes = {"variant": "fast_dropuot"} | theirs
+    definition = fake.definition("later").to_mapping() | changes
     with store.database.write() as connection:
         connection.execute(
             studies.update().where(studies.c.name == "later").values(definition=definition)
         )
     with pytest.raises(
-        ForeignStudyError, match=r"'later' .* created by another fdrnn .*'fast_dropuot'"
+        ForeignStudyError,
+        match=r"'later' .* by fdrnn \S+ and theirs 2.0, not by .*'fast_dropuot'.*; install that",
     ) as caught:
         store.study("later")
     assert "\n" not in str(caught.value)
@@ -80,7 +83,7 @@ def test_a_study_whose_plug_in_is_not_installed_names_it_alone(
     with pytest.raises(ForeignStudyError) as caught:
         store.study("noise")
     assert "package lost 3.0, which is not installed here; install it" in str(caught.value)
-    assert "another fdrnn" not in str(caught.value)
+    assert "created by" not in str(caught.value)
 
 
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:

@@ -127,6 +127,18 @@ def test_a_study_whose_plug_in_is_missing_is_renamed_and_deleted(
     assert store.study_names() == []
 
 
+def test_a_comparison_s_studies_of_missing_plug_ins_are_of_it(
+    store: Store, fake: ModuleType
+) -> None:
+    for variant in ("other", "gone", "fast_dropout"):
+        create_study(store, fake.definition(f"bench.{variant}", n_trials=1), fake.DATA)
+    definition = fake.definition("bench.gone", n_trials=1).to_mapping() | {"variant": "gone"}
+    with store.database.write() as connection:
+        of_gone = studies.update().where(studies.c.name == "bench.gone")
+        connection.execute(of_gone.values(definition=definition))
+    assert store.named(["bench"]) == ["bench.fast_dropout", "bench.gone"]
+
+
 def test_a_rename_waits_for_a_decision(
     store: Store, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

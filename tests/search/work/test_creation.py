@@ -63,6 +63,19 @@ def test_the_same_data_at_another_path_are_the_same(store: Store, fake: ModuleTy
         create_study(store, there, replace(fake.DATA, fingerprint="0" * 64))
 
 
+def test_the_same_data_at_another_path_are_the_same_where_another_process_is_first(
+    store: Store, fake: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = (replace(fake.definition(), data=f"/{place}/noise.npz") for place in "ab")
+
+    def find(name: str) -> None:
+        monkeypatch.undo()
+        create_study(store, here, fake.DATA)
+
+    monkeypatch.setattr(store, "find", find)
+    assert create_study(store, there, fake.DATA).definition == here
+
+
 def test_any_other_difference_is_refused_and_said(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition(), replace(fake.DATA, fingerprint="f" * 64))
     other = replace(fake.definition(n_trials=50), seed=8, training=TrainingSettings(max_epochs=3))

@@ -374,7 +374,9 @@ def test_repeats_of_a_study_of_failed_trials_are_refused(
     lease = claim(store.database, study.study_id, WorkerIdentity("a", "b", 1), 60.0)
     assert lease is not None
     lease.fail("Traceback")
-    with pytest.raises(StudyConflictError, match="has no trial to repeat: of 1 trials 1 failed"):
+    with pytest.raises(
+        StudyConflictError, match=r"of 1 trials 1 failed and .* `fdrnn study retry noise` retries"
+    ):
         create_study(store, replace(one, repeats=2), fake.DATA)
     assert store.study("noise").definition.repeats == 0
 
