@@ -64,7 +64,11 @@ _SQLITE_PASSING = {
 }
 # Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
 _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
-_PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+_PASSING_ERRNO = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+    # Of a network file system.
+    *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT),
+}
 # idle_in_transaction_session_timeout, lock_timeout, read_only_sql_transaction
 _PASSING_STATES = {"25P03", "55P03", "25006"}
 # Before there is a connection libpq has no SQLSTATE, only texts: its own, psycopg's of a host that
@@ -355,8 +359,9 @@ class Database:
         # SQLite would write into a deleted file, or into one that has taken its place.
         if self._identity and self._identity != self._file_identity():
             raise StoreUnavailableError(
-                f"store {self.shown}: its file has been moved, deleted or replaced since it was "
-                "opened; put it back, or stop the workers and start them again"
+                f"store {self.shown}: its file cannot be accessed, or has been moved, deleted or "
+                "replaced since it was opened; put it back, or stop the workers and start them "
+                "again"
             )
         try:
             yield
