@@ -254,18 +254,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads."""
-        try:
-            with (
-                self._translated(),
-                self.engine.connect() as connection,
-                connection.execution_options(**{_READ_ONLY: True}).begin(),
-            ):
-                yield connection
-        except FdrnnError:
-            raise
-        except (LookupError, OverflowError, ValueError, RecursionError) as error:
-            # Types of columns refuse what no fdrnn has written.
-            raise self.damaged(error) from error
+        with (
+            self._rows_translated(),
+            self._translated(),
+            self.engine.connect() as connection,
+            connection.execution_options(**{_READ_ONLY: True}).begin(),
+        ):
+            yield connection
 
     def damaged(self, error: Exception) -> StoreError:
         """Return the error to raise where a row cannot be what fdrnn has written."""
@@ -292,7 +287,11 @@ class Database:
         foreign_keys
             False for a migration, which SQLite makes by replacing tables that others refer to.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with (
+            self._rows_translated(),
+            self._translated(),
+            self.engine.connect() as connection,
+        ):
             if self.file and not foreign_keys:
                 # SQLite ignores it within a transaction; a new connection has it on again.
                 connection.detach()
@@ -353,6 +352,16 @@ class Database:
             # Missing, or on a file system that is lost.
             status = None
         return status and (status.st_dev, status.st_ino)
+
+    @contextmanager
+    def _rows_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except FdrnnError:
+            raise
+        except (LookupError, OverflowError, ValueError, RecursionError) as error:
+            # Types of columns refuse what no fdrnn has written.
+            raise self.damaged(error) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -491,3 +491,11 @@ def test_every_kind_of_machine_that_trained_is_noted(
     lease.restart()
     lease.finish(fake.result(2, 1), "new CPU")
     assert store.study("noise").trials()["machine"].iloc[1] == "new CPU"
+
+
+def test_a_damaged_row_is_an_error_of_the_store_in_a_write_too(
+    store: Store, study_id: int, damage: Callable[[str], None]
+) -> None:
+    damage("UPDATE fdrnn_trials SET hyperparameters = '[1]'")
+    with pytest.raises(StoreError, match=r"a row is damaged: .* a JSON object is expected"):
+        claim(store.database, study_id, ADA, 60.0)
