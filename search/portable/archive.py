@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -34,6 +35,11 @@ _MANIFEST = "manifest.json"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _PERMISSIONS = 0o644 << 16
 _WAY_OUT = "export the study again, or copy the file again"
+# What a damaged archive raises beside BadZipFile, by its compression; bzip2 raises OSError.
+_DAMAGED = (
+    *(EOFError, LookupError, OSError, RuntimeError, ValueError),
+    *(lzma.LZMAError, zlib.error),
+)
 
 
 def write_archive(
@@ -114,7 +120,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise PortableFileError(
             f"{path} is no exported study, or truncated or damaged ({error}); {_WAY_OUT}"
         ) from error
-    except (EOFError, LookupError, OSError, RuntimeError, ValueError, zlib.error) as error:
+    except _DAMAGED as error:
         reason = error.args[0] if isinstance(error, KeyError) else error
         raise PortableFileError(f"{path} is damaged ({reason}); {_WAY_OUT}") from error
     for name, content in members.items():
@@ -153,7 +159,7 @@ def _is_archive(path: Path) -> bool:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
             manifest = json.loads(archive.read(_MANIFEST))
             return isinstance(manifest, dict) and manifest.get("format") == FORMAT
-    except (FileError, zipfile.BadZipFile, KeyError, ValueError):
+    except (FileError, zipfile.BadZipFile, *_DAMAGED):
         return False
 
 

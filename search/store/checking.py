@@ -12,7 +12,7 @@ from sqlalchemy.sql import visitors
 from fdrnn.datasets.errors import shown
 from fdrnn.model.checkpoint import require_intact
 from fdrnn.model.errors import CheckpointError
-from fdrnn.search.errors import StoreError, StoreUnavailableError
+from fdrnn.search.errors import ForeignStudyError, StoreError, StoreUnavailableError
 from fdrnn.search.store import tables
 from fdrnn.search.store.rules import require_drawn
 from fdrnn.search.store.store import Store
@@ -29,8 +29,8 @@ _SQLITE_TYPES = {
 _TRIALS = tables.trials.c
 
 
-def check_store(store: Store) -> list[str]:
-    """Return what is damaged in a store, a line each; nothing is written.
+def check_store(store: Store) -> tuple[list[str], list[str]]:
+    """Return what is damaged in a store, and what could not be checked; nothing is written.
 
     Where the file of a SQLite store is damaged, nothing else is checked.
 
@@ -39,31 +39,48 @@ def check_store(store: Store) -> list[str]:
     store
         The store.
 
+    Returns
+    -------
+    findings : list of str
+        A line for each damage.
+    unchecked : list of str
+        A line for each study that this fdrnn, as installed, cannot read: of it, only the rules of
+        its rows are checked.
+
     Raises
     ------
     StoreError
         If the store cannot be read at all.
+    StoreUnavailableError
+        If it becomes unavailable during the check.
     """
+    unchecked: list[str] = []
     try:
         with store.database.snapshot() as connection:
             findings = list(_file_findings(connection)) if store.database.file else []
             if findings:
-                return [f"store {store.shown}: {line}" for line in findings]
+                return [f"store {store.shown}: {line}" for line in findings], unchecked
             for table in tables.metadata.sorted_tables:
                 findings += [f"{line}; {_WAY_OUT}" for line in broken_rules(connection, table)]
     except StoreUnavailableError:
         raise
     except StoreError as error:
         # A file too damaged to be checked.
-        return [f"{error}; {_WAY_OUT}"]
+        return [f"{error}; {_WAY_OUT}"], unchecked
+    broken = list(findings)
     for name in store.study_names():
+        study = _named(name, None)
         try:
             findings += _study_findings(store.study(name))
+        except StoreUnavailableError:
+            raise
+        except ForeignStudyError as error:
+            unchecked.append(str(error))
         except StoreError as error:
-            # A row that cannot be read has broken its rule.
-            if not findings:
-                findings.append(str(error))
-    return findings
+            # A row of the study that cannot be read has broken its rule.
+            if not any(study in line for line in broken):
+                findings.append(str(error) if study in str(error) else f"{study}: {error}")
+    return findings, unchecked
 
 
 def broken_rules(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
@@ -174,6 +191,8 @@ def _study_findings(study: Study) -> Iterator[str]:
         for read in (study.parameters, study.samples):
             try:
                 read(trial.config_index)
+            except StoreUnavailableError:
+                raise
             except StoreError as error:
                 yield f"{where}: {error}"
 

@@ -64,7 +64,11 @@ _SQLITE_PASSING = {
 }
 # Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
 _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
-_PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+_PASSING_ERRNO = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+    # Of a network file system.
+    *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT),
+}
 # idle_in_transaction_session_timeout, lock_timeout, read_only_sql_transaction
 _PASSING_STATES = {"25P03", "55P03", "25006"}
 # Before there is a connection libpq has no SQLSTATE, only texts: its own, psycopg's of a host that
@@ -250,18 +254,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads."""
-        try:
-            with (
-                self._translated(),
-                self.engine.connect() as connection,
-                connection.execution_options(**{_READ_ONLY: True}).begin(),
-            ):
-                yield connection
-        except FdrnnError:
-            raise
-        except (LookupError, OverflowError, ValueError, RecursionError) as error:
-            # Types of columns refuse what no fdrnn has written.
-            raise self.damaged(error) from error
+        with (
+            self._rows_translated(),
+            self._translated(),
+            self.engine.connect() as connection,
+            connection.execution_options(**{_READ_ONLY: True}).begin(),
+        ):
+            yield connection
 
     def damaged(self, error: Exception) -> StoreError:
         """Return the error to raise where a row cannot be what fdrnn has written."""
@@ -288,7 +287,11 @@ class Database:
         foreign_keys
             False for a migration, which SQLite makes by replacing tables that others refer to.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with (
+            self._rows_translated(),
+            self._translated(),
+            self.engine.connect() as connection,
+        ):
             if self.file and not foreign_keys:
                 # SQLite ignores it within a transaction; a new connection has it on again.
                 connection.detach()
@@ -351,12 +354,23 @@ class Database:
         return status and (status.st_dev, status.st_ino)
 
     @contextmanager
+    def _rows_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except FdrnnError:
+            raise
+        except (LookupError, OverflowError, ValueError, RecursionError) as error:
+            # Types of columns refuse what no fdrnn has written.
+            raise self.damaged(error) from error
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         # SQLite would write into a deleted file, or into one that has taken its place.
         if self._identity and self._identity != self._file_identity():
             raise StoreUnavailableError(
-                f"store {self.shown}: its file has been moved, deleted or replaced since it was "
-                "opened; put it back, or stop the workers and start them again"
+                f"store {self.shown}: its file cannot be accessed, or has been moved, deleted or "
+                "replaced since it was opened; put it back, or stop the workers and start them "
+                "again"
             )
         try:
             yield

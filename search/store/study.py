@@ -307,7 +307,10 @@ class Study:
         if not set(ALWAYS_KEPT) <= set(kept):
             return None
         arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS if name in kept}
-        origin = SampleOrigin(**kept["sample"][1].about)
+        try:
+            origin = SampleOrigin(**kept["sample"][1].about)
+        except TypeError as error:
+            raise self.database.damaged(error) from error
         return Samples(config_index=config_index, origin=origin, **arrays)
 
     def keep_samples(self, samples: Samples) -> None:

@@ -116,12 +116,11 @@ def claim(
     Lease or None
         The lease; None if every trial is finished, failed or another worker's.
     """
-    trials, checkpoints = tables.trials, tables.checkpoints
     claimable = _TRIALS.state == TrialState.WAITING
     if claim_expired:
         claimable |= _expired()
     first = (
-        sa.select(trials)
+        sa.select(tables.trials)
         .where(_TRIALS.study_id == study_id, claimable)
         # Draws first: those of an extended study may select another configuration to repeat.
         # Among them a trial that kills its workers last, so that it does not hold up the others.
@@ -129,48 +128,56 @@ def claim(
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    with database.write() as connection:
-        if not _is_the_study(connection, study_id, created_at):
-            return None
-        while True:
-            row = connection.execute(first).one_or_none()
-            if row is None:
-                if settle(connection, study_id):
-                    continue
+    while True:
+        with database.write() as connection:
+            if not _is_the_study(connection, study_id, created_at):
                 return None
+            while (row := connection.execute(first).one_or_none()) is None:
+                if not settle(connection, study_id):
+                    return None
             if row.stalls < MOST_STALLS:
-                break
+                return _begin_attempt(database, connection, row, worker, lease_s)
+            # Committed before the next decision: what locks both locks the study first.
             _fail_stalled(connection, row)
-        attempt = row.attempt + 1
-        connection.execute(
-            trials.update()
-            .where(_TRIALS.trial_id == row.trial_id)
-            .values(
-                state=TrialState.RUNNING,
-                attempt=attempt,
-                stalls=row.stalls + 1,
-                worker=worker.name,
-                host=worker.host,
-                pid=worker.pid,
-                lease_renewed=now_s(),
-                lease_expires=now_s() + lease_s,
-                started_at=sa.func.coalesce(_TRIALS.started_at, now_s()),
-            )
+
+
+def _begin_attempt(
+    database: Database,
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    worker: WorkerIdentity,
+    lease_s: float,
+) -> Lease:
+    attempt, checkpoints = row.attempt + 1, tables.checkpoints
+    connection.execute(
+        tables.trials.update()
+        .where(_TRIALS.trial_id == row.trial_id)
+        .values(
+            state=TrialState.RUNNING,
+            attempt=attempt,
+            stalls=row.stalls + 1,
+            worker=worker.name,
+            host=worker.host,
+            pid=worker.pid,
+            lease_renewed=now_s(),
+            lease_expires=now_s() + lease_s,
+            started_at=sa.func.coalesce(_TRIALS.started_at, now_s()),
         )
-        checkpoint = connection.execute(
-            sa.select(checkpoints.c.epoch, checkpoints.c.state).where(
-                checkpoints.c.trial_id == row.trial_id
-            )
-        ).one_or_none()
-        definition = connection.execute(
-            sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
-        ).scalar_one()
-        epoch = checkpoint.epoch if checkpoint else 0
-        # Epochs after the checkpoint are trained again and would be stored twice.
-        for table in (tables.epochs, tables.measurements):
-            connection.execute(
-                table.delete().where(table.c.trial_id == row.trial_id, table.c.epoch > epoch)
-            )
+    )
+    checkpoint = connection.execute(
+        sa.select(checkpoints.c.epoch, checkpoints.c.state).where(
+            checkpoints.c.trial_id == row.trial_id
+        )
+    ).one_or_none()
+    definition = connection.execute(
+        sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == row.study_id)
+    ).scalar_one()
+    epoch = checkpoint.epoch if checkpoint else 0
+    # Epochs after the checkpoint are trained again and would be stored twice.
+    for table in (tables.epochs, tables.measurements):
+        connection.execute(
+            table.delete().where(table.c.trial_id == row.trial_id, table.c.epoch > epoch)
+        )
     return Lease(
         database=database,
         trial_id=row.trial_id,

@@ -73,14 +73,18 @@ class Lease:
         return tables.trials.c.trial_id == self.trial_id
 
     @contextmanager
-    def _fenced(self, **values: Any) -> Iterator[sa.Connection | None]:
+    def _fenced(self, *, lock_study: bool = False, **values: Any) -> Iterator[sa.Connection | None]:
         # Yields None where an earlier try has already brought the trial into the new state.
         renewed = {"lease_renewed": now_s(), "lease_expires": now_s() + self.lease_s}
         trial = tables.trials.c
         claimed = (trial.attempt == self.attempt) & (trial.worker == self.worker)
         held = self._trial & claimed & (trial.state == TrialState.RUNNING)
         with self.database.write() as connection:
-            # Before all else, so that the row stays locked until the commit.
+            if lock_study:
+                # Before the trial, as a deletion does, or each may wait for the other.
+                study = sa.select(tables.studies.c.study_id).join(tables.trials).where(self._trial)
+                connection.execute(study.with_for_update(read=True, of=tables.studies))
+            # Before all else in the trial, so that its row stays locked until the commit.
             updated = connection.execute(
                 tables.trials.update().where(held).values(renewed | values)
             )
@@ -124,7 +128,7 @@ class Lease:
         machine
             The machine that computed the checkpoint, as `describe_machine` returns it.
         """
-        progress = {} if checkpoint is None else {"stalls": 0}
+        progress: dict[str, Any] = {} if checkpoint is None else {"stalls": 0}
         with self._fenced(**progress) as connection:
             assert connection is not None
             epoch = tables.epochs.c.epoch
@@ -186,6 +190,8 @@ class Lease:
             line for each that trained it.
         """
         with self._fenced(
+            # An extension that commits before this would miss the trial's end.
+            lock_study=True,
             state=TrialState.FINISHED,
             finished_at=now_s(),
             stalls=0,
@@ -216,8 +222,6 @@ class Lease:
     def _is_extended(self, connection: sa.Connection, result: TrialResult) -> bool:
         # A study may be extended while its trials run under the definition of their claim.
         study = sa.select(tables.studies.c.definition).join(tables.trials).where(self._trial)
-        # Locked, or an extension that commits before this would miss the trial's end.
-        study = study.with_for_update(read=True, of=tables.studies)
         now = StudyDefinition.from_mapping(connection.execute(study).scalar_one())
         return is_continued(result, self.hyperparameters, self.definition, now)
 

@@ -16,6 +16,7 @@ from typer.main import get_command
 from typer.testing import Result
 
 from fdrnn.search import open_store
+from fdrnn.search.store import tables
 from fdrnn.studies.cli.app import COMMANDS, app
 
 Run = Callable[..., Result]
@@ -442,6 +443,19 @@ def test_a_store_is_checked(fdrnn: Run, error_line: ErrorLine, study_file: Path)
     assert damaged.exit_code == 1
     assert damaged.stdout.startswith("trial 1 of study 'mine': state IN ('waiting', ")
     assert "must hold, got state 'gone'; restore the store from a copy" in damaged.stdout
+
+
+def test_a_study_without_its_plug_in_is_named_as_not_checked(fdrnn: Run, study_file: Path) -> None:
+    fdrnn("study", "create", study_file)
+    store = open_store("fdrnn.sqlite3")
+    gone = {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+    definition = store.study("mine").definition.to_mapping() | gone
+    with store.database.write() as connection:
+        connection.execute(tables.studies.update().values(definition=definition))
+    result = fdrnn("store", "check")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("fdrnn: not checked: study 'mine' in store ")
+    assert result.stdout.endswith("fdrnn.sqlite3: no damage found in the rest\n")
 
 
 def test_a_report_on_an_empty_store(error_line: ErrorLine, tmp_path: Path) -> None:

@@ -322,6 +322,26 @@ def test_a_named_pipe_and_a_bomb_are_refused(tmp_path: Path) -> None:
         PortableStudy.read(tmp_path / "bomb.zip")
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_any_compression_is_refused_and_not_replaced(
+    path: Path, tmp_path: Path, compression: int
+) -> None:
+    damaged = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(damaged, "w", compression) as made:
+        made.writestr("manifest.json", json.dumps({"format": "fdrnn-study", "x": ["y"] * 999}))
+    content = bytearray(damaged.read_bytes())
+    # The compressed data follow the member's header and name.
+    begin = content.index(b"manifest.json") + len(b"manifest.json")
+    begin += 9 if compression == zipfile.ZIP_LZMA else 0
+    content[begin : begin + 20] = b"\xff" * 20
+    damaged.write_bytes(content)
+    with pytest.raises(PortableFileError, match=r"damaged.zip is damaged"):
+        PortableStudy.read(damaged)
+    with pytest.raises(PortableFileError, match=r"damaged.zip exists and is no exported study"):
+        PortableStudy.read(path).write(damaged)
+    assert damaged.read_bytes() == content
+
+
 def test_an_export_that_no_store_could_import_is_refused(
     store: Store, fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

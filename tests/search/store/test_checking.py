@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from filled_study import ADA
 
 from fdrnn.model.checkpoint import Checkpoint, Progress
-from fdrnn.search import Store, check_store, create_study, open_store
+from fdrnn.search import (
+    Store,
+    StoreUnavailableError,
+    Study,
+    check_store,
+    create_study,
+    open_store,
+)
 from fdrnn.search.store import tables
 from fdrnn.search.work.claiming import claim
 
@@ -40,7 +47,7 @@ def trained(store: Store, fake: ModuleType) -> Store:
 
 
 def test_no_finding_in_a_sound_store(trained: Store) -> None:
-    assert check_store(trained) == []
+    assert check_store(trained) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_the_database_refuses_and_the_check_finds_rows_that_break_a_rule(
     ):
         connection.exec_driver_sql(f"UPDATE fdrnn_{change}")
     damage(f"UPDATE fdrnn_{change}")
-    findings = check_store(trained)
+    findings, _ = check_store(trained)
     assert findings
     assert "study 'noise'" in findings[0]
     assert " must hold, got " in findings[0]
@@ -107,7 +114,7 @@ def test_contradictions_and_damaged_arrays_are_found(
         if "state = ''" in statement and trained.database.file:
             statement = statement.replace("''", "x''")
         connection.exec_driver_sql(statement)
-    (line,) = check_store(trained)
+    (line,), _ = check_store(trained)
     assert re.match(finding, line), line
 
 
@@ -116,7 +123,7 @@ def test_damage_of_a_file_is_found(trained: Store, damage: Callable[[str], None]
     if file is None:
         pytest.skip("a server checks its files")
     damage("DELETE FROM fdrnn_trials WHERE config_index = 0")
-    findings = check_store(trained)
+    findings, _ = check_store(trained)
     assert any("2 rows of fdrnn_epochs refer to no row of fdrnn_trials" in f for f in findings)
     assert all(finding.startswith(f"store {file}: ") for finding in findings)
     trained.close()
@@ -124,4 +131,51 @@ def test_damage_of_a_file_is_found(trained: Store, damage: Callable[[str], None]
     page = 4096 * (len(content) // 4096 // 2)
     content[page : page + 4096] = b"\xff" * 4096
     Path(file).write_bytes(content)
-    assert check_store(open_store(str(file)))
+    findings, _ = check_store(open_store(str(file)))
+    assert findings
+
+
+def test_a_study_that_cannot_be_read_is_reported_beside_another(
+    trained: Store, fake: ModuleType, damage: Callable[[str], None]
+) -> None:
+    for name in ("silence", "hum"):
+        create_study(trained, fake.definition(name, n_trials=1), fake.DATA)
+    with trained.database.write() as connection:
+        connection.execute(
+            tables.studies.update().where(tables.studies.c.name == "silence").values(data={})
+        )
+    damage(
+        "UPDATE fdrnn_trials SET hyperparameters = '[1]' WHERE study_id IN "
+        "(SELECT study_id FROM fdrnn_studies WHERE name != 'silence')"
+    )
+    (broken, *others), unchecked = check_store(trained)
+    assert " and 5 more rows of fdrnn_trials: " in broken
+    assert len(others) == 2
+    assert any(re.match("study 'silence' in store .* is damaged: its data: ", o) for o in others)
+    # The line of the broken rule names one of the two.
+    other = "noise" if "study 'hum'" in broken else "hum"
+    assert any(re.match(f"study '{other}': store .*: a row is damaged: ", o) for o in others)
+    assert unchecked == []
+
+
+def test_a_study_that_this_fdrnn_cannot_read_is_no_damage(trained: Store) -> None:
+    gone = {"variant": "gone", "plugins": {"variant": "lost 3.0"}}
+    definition = trained.study("noise").definition.to_mapping() | gone
+    with trained.database.write() as connection:
+        connection.execute(tables.studies.update().values(definition=definition))
+    findings, (line,) = check_store(trained)
+    assert findings == []
+    assert line.startswith("study 'noise' in store ")
+    assert "which is not installed" in line
+
+
+@pytest.mark.parametrize("read", ["checkpoint", "samples"])
+def test_an_outage_during_the_check_is_no_damage(
+    trained: Store, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    def refused(study: Study, config_index: int) -> None:
+        raise StoreUnavailableError("connection refused")
+
+    monkeypatch.setattr(Study, read, refused)
+    with pytest.raises(StoreUnavailableError, match="connection refused"):
+        check_store(trained)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import time
@@ -127,7 +128,9 @@ def test_a_file_that_is_moved_or_replaced_is_unavailable_until_it_is_back(tmp_pa
     store = open_store(str(path), create=True)
     path.rename(tmp_path / "moved")
     for _ in range(2):
-        with pytest.raises(StoreUnavailableError, match="moved, deleted or replaced since it was"):
+        with pytest.raises(
+            StoreUnavailableError, match="cannot be accessed, or has been moved, del"
+        ):
             store.study_names()
         assert not path.exists()
         store.close()
@@ -154,6 +157,20 @@ def test_a_store_whose_folder_is_gone_is_unavailable_until_it_is_back(tmp_path: 
     folder.unlink()
     (tmp_path / "elsewhere").rename(folder)
     assert store.study_names() == []
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EIO])
+def test_a_lock_on_a_lost_file_system_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    database = Database(str(tmp_path / "store.sqlite3"))
+
+    def lost(path: Path, **options: object) -> os.stat_result:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "stat", lost)
+    with pytest.raises(StoreUnavailableError, match=os.strerror(code)), database.exclusive():
+        pytest.fail("locked")
 
 
 def test_a_store_is_a_regular_file(tmp_path: Path) -> None:

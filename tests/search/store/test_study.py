@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from fdrnn.datasets.errors import UnknownNameError
-from fdrnn.search import SPACES, Store, create_study, selected_trial
+from fdrnn.search import SPACES, Store, StoreError, create_study, selected_trial
+from fdrnn.search.store import tables
+from fdrnn.search.store.samples import ALWAYS_KEPT
 from fdrnn.search.work.claiming import claim, this_worker
 from fdrnn.search.work.lease import Lease
 
@@ -101,3 +103,18 @@ def test_measurements_are_columns_of_the_curves(
     assert curve["epoch"].tolist() == [1, 2]
     assert curve["ratio"].tolist() == pytest.approx([math.nan, 0.25], nan_ok=True)
     assert curve["test_nll_pooled"].tolist() == pytest.approx([8.5, math.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("about", [None, [1], {"seed": 3}])
+def test_samples_without_their_origin_are_damaged(
+    store: Store, lease: Lease, fake: ModuleType, about: object
+) -> None:
+    lease.finish(fake.result(1, 1), "some CPU")
+    rows = [
+        {"trial_id": lease.trial_id, "name": name, "about": about} | tables.packed(np.ones((2, 3)))
+        for name in ALWAYS_KEPT
+    ]
+    with store.database.write() as connection:
+        connection.execute(tables.samples.insert(), rows)
+    with pytest.raises(StoreError, match=r"a row is damaged: .*SampleOrigin"):
+        store.study("noise").samples(0)

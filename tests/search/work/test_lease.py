@@ -5,18 +5,20 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from fdrnn.model import TrialResult
-from fdrnn.search import LeaseLostError, Store, create_study, open_store
+from fdrnn.search import LeaseLostError, Store, StoreError, create_study, open_store
 from fdrnn.search.store import tables
+from fdrnn.search.work import claiming
 from fdrnn.search.work.administration import delete_studies
 from fdrnn.search.work.claiming import (
     MOST_STALLS,
@@ -123,6 +125,63 @@ def test_a_trial_that_ends_while_its_study_is_extended_is_trained_further(
     lease.finish(finished, "machine")
     extended.join()
     assert states(store) == ["waiting", "waiting"]
+
+
+@pytest.fixture
+def deletion(store: Store, study_id: int) -> Iterator[Callable[[], None]]:
+    """Start the study's deletion in a thread, which must succeed, and let it take its locks."""
+    errors: list[Exception] = []
+
+    def delete() -> None:
+        try:
+            delete_studies(store, ["noise"])
+        except StoreError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=delete)
+
+    def begin() -> None:
+        if thread.ident is None:
+            thread.start()
+            thread.join(0.5)
+
+    yield begin
+    thread.join()
+    assert errors == []
+    assert store.study_names() == []
+
+
+def test_a_trial_ends_while_its_study_is_deleted(
+    store: Store,
+    study_id: int,
+    fake: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    deletion: Callable[[], None],
+) -> None:
+    lease = claimed(store, study_id, ADA)
+
+    def add_machine(*arguments: object) -> None:
+        # After the lock on the trial.
+        deletion()
+
+    monkeypatch.setattr(Lease, "_add_machine", add_machine)
+    lease.finish(fake.result(1, 1), "machine")
+
+
+def test_a_trial_fails_in_a_claim_while_its_study_is_deleted(
+    store: Store, study_id: int, monkeypatch: pytest.MonkeyPatch, deletion: Callable[[], None]
+) -> None:
+    with store.database.write() as connection:
+        connection.execute(tables.trials.update().values(stalls=MOST_STALLS))
+    decide = claiming.settle
+
+    def settle(*arguments: Any) -> bool:
+        # After the locks on the trials, before that on the study.
+        deletion()
+        return decide(*arguments)
+
+    monkeypatch.setattr(claiming, "settle", settle)
+    assert claim(store.database, study_id, ADA, 60.0) is None
 
 
 def test_every_write_renews(store: Store, study_id: int, fake: ModuleType) -> None:
@@ -432,3 +491,11 @@ def test_every_kind_of_machine_that_trained_is_noted(
     lease.restart()
     lease.finish(fake.result(2, 1), "new CPU")
     assert store.study("noise").trials()["machine"].iloc[1] == "new CPU"
+
+
+def test_a_damaged_row_is_an_error_of_the_store_in_a_write_too(
+    store: Store, study_id: int, damage: Callable[[str], None]
+) -> None:
+    damage("UPDATE fdrnn_trials SET hyperparameters = '[1]'")
+    with pytest.raises(StoreError, match=r"a row is damaged: .* a JSON object is expected"):
+        claim(store.database, study_id, ADA, 60.0)
