@@ -17,7 +17,13 @@ from fdrnn.datasets.plugins import PluginError
 from fdrnn.search.design.comparison import comparison_studies, study_name
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.design.space import Configuration
-from fdrnn.search.errors import DefinitionError, ForeignStudyError, MissingPluginError, StoreError
+from fdrnn.search.errors import (
+    DefinitionError,
+    ForeignStudyError,
+    MissingPluginError,
+    StoreError,
+    StoreUnavailableError,
+)
 from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
@@ -303,11 +309,18 @@ def schema_version(database: Database) -> int | None:
         If the database cannot be reached or read.
     """
     if database.file is not None:
-        # In this order: another process may create the file between the two.
-        if not database.file.exists():
+        try:
+            # In this order: another process may create the file between the two.
+            exists, is_file = database.file.exists(), database.file.is_file()
+        except OSError as error:
+            # Of a network file system that is lost, for example.
+            raise StoreUnavailableError(
+                f"{database.shown} cannot be accessed: {error.strerror}"
+            ) from error
+        if not exists:
             # Connecting would leave an empty file behind.
             return None
-        if not database.file.is_file():
+        if not is_file:
             raise StoreError(
                 f"{database.shown} is no regular file; a store must be one; check --storage or "
                 "FDRNN_STORAGE"

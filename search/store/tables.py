@@ -288,11 +288,15 @@ def unpacked(row: Mapping[str, Any]) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If the data have another digest, or do not fit the type and shape.
+        If the data are no bytes, have another digest, or do not fit the type and shape.
     """
-    if hashlib.sha256(row["data"]).hexdigest() != row["digest"]:
-        raise ValueError(f"array {shown(row['name'])} has another SHA-256 than when it was written")
-    return np.frombuffer(row["data"], row["dtype"]).reshape(row["shape"]).copy()
+    array = f"array {shown(row['name'])}"
+    try:
+        if hashlib.sha256(row["data"]).hexdigest() != row["digest"]:
+            raise ValueError(f"{array} has another SHA-256 than when it was written")
+        return np.frombuffer(row["data"], row["dtype"]).reshape(row["shape"]).copy()
+    except TypeError as error:
+        raise ValueError(f"{array} is damaged: {error}") from error
 
 
 parameters = sa.Table("fdrnn_parameters", metadata, _trial_key(), *_array_columns())

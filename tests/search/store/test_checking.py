@@ -97,6 +97,8 @@ def test_the_database_refuses_and_the_check_finds_rows_that_break_a_rule(
          r"study 'noise' must have the trials 0 to 4, each once, got \[0, 1, 2, 3\]"),
         ("UPDATE fdrnn_parameters SET digest = 'x' WHERE trial_id = {0}",
          "trial 0 of study 'noise': .* array 'W_rec' has another SHA-256"),
+        ("UPDATE fdrnn_parameters SET dtype = 'x' WHERE trial_id = {0}",
+         "trial 0 of study 'noise': .* array 'W_rec' is damaged: data type"),
         ("UPDATE fdrnn_checkpoints SET state = '' WHERE trial_id = {3}",
          "trial 3 of study 'noise': the checkpoint is damaged"),
         ("UPDATE fdrnn_trials SET hyperparameters = '{{}}' WHERE trial_id = {0}",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import ForeignStudyError, Store, StoreError, create_study, open_store, run_workers
+from fdrnn.search.errors import StoreUnavailableError
 from fdrnn.search.store.tables import SCHEMA_VERSION, schema, studies
 
 
@@ -84,6 +87,15 @@ def test_a_study_whose_plug_in_is_not_installed_names_it_alone(
         store.study("noise")
     assert "package lost 3.0, which is not installed here; install it" in str(caught.value)
     assert "created by" not in str(caught.value)
+
+
+def test_a_lost_file_system_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(path: Path) -> bool:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(Path, "exists", lost)
+    with pytest.raises(StoreUnavailableError, match="cannot be accessed: Stale file handle"):
+        open_store(str(tmp_path / "store.sqlite3"))
 
 
 def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) -> None:
