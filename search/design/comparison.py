@@ -101,8 +101,8 @@ def _spaces(named: object, variants: list[str]) -> dict[str, str]:
     without = [variant for variant, spaces in fitting.items() if not spaces]
     if without:
         raise DefinitionError(
-            f"{KEY} must be such that a space of the project has their hyperparameters, got "
-            f"{', '.join(without)}; write a study with a [space] of its own for each of these"
+            f"{KEY} must each fit a space of the project, got {', '.join(without)}; a plug-in "
+            "with hyperparameters of its own needs a study with a table [space]"
         )
     if named is None:
         return {variant: spaces[0] for variant, spaces in fitting.items()}

@@ -78,8 +78,9 @@ class Store:
             raise ForeignStudyError(f"study {name!r} in store {self.shown}: {error}") from error
         except (DefinitionError, UnknownNameError) as error:
             # A plug-in of another version may be at fault as well.
-            plugins = set(row.definition.get("plugins", {}).values())
-            created_by = " and ".join([f"fdrnn {row.code_version}", *sorted(plugins)])
+            plugins = row.definition.get("plugins")
+            packages = set(map(str, plugins.values())) if isinstance(plugins, dict) else set()
+            created_by = " and ".join([f"fdrnn {row.code_version}", *sorted(packages)])
             raise ForeignStudyError(
                 f"study {name!r} in store {self.shown} was created by {created_by}, not by what "
                 f"is installed here: {error}; install that, or name the studies to use"
@@ -129,7 +130,7 @@ class Store:
         return [self.study(name) for name in self.named(names) or self.study_names()]
 
     def named(self, names: Iterable[str]) -> list[str]:
-        """Return the names of the studies that a user named, each once; no definition is read.
+        """Return the names of the studies that a user named, each once; no definition is parsed.
 
         Parameters
         ----------
@@ -145,10 +146,10 @@ class Store:
         known = self.study_names()
         named: list[str] = []
         for name in names:
-            compared = self._compared(name, known)
-            if not compared and name not in known:
+            found = [name] if name in known else self._compared(name, known)
+            if not found:
                 raise self.unknown(name)
-            named += [name] if name in known else compared
+            named += found
         return list(dict.fromkeys(named))
 
     def _compared(self, comparison: str, known: list[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
 from fdrnn.search import EventKind, WorkerEvent
 from fdrnn.studies.cli.display import STARTING, STOPPING, StudiesDisplay, Worker
@@ -32,12 +31,7 @@ class LogDisplay(StudiesDisplay):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Print the last state, and nothing more."""
         self._end_reading()
 

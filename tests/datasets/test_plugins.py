@@ -194,7 +194,10 @@ def test_hyperparameters_that_cannot_be_drawn_are_refused() -> None:
 def test_a_comparison_has_no_variant_that_fits_no_space_of_the_project() -> None:
     mapping = {"data": "again", "output": "gaussian", "n_trials": 1, "seed": 0}
     variants = {"variants": ["fast_dropout", "named", "good"]}
-    with pytest.raises(DefinitionError, match=r"^variants must be .*, got named; write a study"):
+    with pytest.raises(
+        DefinitionError,
+        match=r"^variants must each fit a space of the project, got named; a plug-in",
+    ):
         compared_studies(mapping | variants, "mine")
 
 

@@ -75,6 +75,15 @@ def test_a_study_that_this_fdrnn_does_not_know_is_one_line_and_no_hindrance_to_o
     assert store.study("ours").definition == fake.definition("ours")
 
 
+def test_a_study_whose_plug_ins_are_no_table_is_one_line(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition(), fake.DATA)
+    definition = fake.definition().to_mapping() | {"plugins": ["lost 3.0"]}
+    with store.database.write() as connection:
+        connection.execute(studies.update().values(definition=definition))
+    with pytest.raises(ForeignStudyError, match="plugins must be a table"):
+        store.study("noise")
+
+
 def test_a_study_whose_plug_in_is_not_installed_names_it_alone(
     store: Store, fake: ModuleType
 ) -> None:
