@@ -152,13 +152,21 @@ def _require_same(
             f"contents of data set {definition.data!r}: here {data.fingerprint[:12]}..., "
             f"in the store {study.data.fingerprint[:12]}..."
         )
-    if definition.n_trials < study.definition.n_trials:
+    fewer_trials = definition.n_trials < study.definition.n_trials
+    if fewer_trials:
         differences.append(
             f"n_trials: here {definition.n_trials}, in the store {study.definition.n_trials}"
         )
+    way_out = "use the study as it is in the store"
+    # An extension by an option is not remembered: the next command must give it, too.
+    if fewer_trials:
+        way_out += f", with --trials {study.definition.n_trials}"
+    max_epochs = study.definition.training.max_epochs
+    if definition.training.max_epochs < max_epochs:
+        way_out += f", with --epochs {max_epochs}"
     if differences:
         raise StudyConflictError(
             f"study {definition.name!r} in store {store.shown} differs: "
             f"{'; '.join(differences)}; keep both by another name (--name) or another store "
-            "(--storage), or use the study as it is in the store"
+            f"(--storage), or {way_out}"
         )

@@ -30,6 +30,7 @@ from fdrnn.studies.cli.options import (
     DataDir,
     Epochs,
     Name,
+    Repeats,
     Seed,
     Storage,
     StoredStudies,
@@ -61,6 +62,7 @@ def create(
     studies: StudySources,
     trials: Trials,
     epochs: Epochs,
+    repeats: Repeats,
     seed: Seed,
     name: Name,
     storage: Storage,
@@ -68,14 +70,16 @@ def create(
 ) -> None:
     """Draw the configurations of studies or comparisons, for workers to train.
 
-    The same study again changes nothing; more --trials extend it; any other difference is
-    an error.
+    The same study again changes nothing; more --trials, --epochs or --repeats extend it; any
+    other difference is an error.
     """
     from fdrnn.studies.cli import creation
 
     creation.require_one(name, studies)
     requests = [
-        creation.requested(study, trials=trials, epochs=epochs, name=name, seed=seed)
+        creation.requested(
+            study, trials=trials, epochs=epochs, name=name, repeats=repeats, seed=seed
+        )
         for study in studies
     ]
     creation.create(requests, storage, data_dir)

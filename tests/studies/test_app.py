@@ -354,6 +354,7 @@ def test_create_extend_and_conflict(
 
     line = error_line("study", "create", study_file, "--epochs", "3")
     assert "training.max_epochs: here 3, in the store 4" in line
+    assert line.endswith("or use the study as it is in the store, with --epochs 4")
     assert "--name" in line
     assert "--storage" in line
 
@@ -362,8 +363,14 @@ def test_create_extend_and_conflict(
     assert len(after) == 5
     assert after["seed"][:3].tolist() == before["seed"].tolist()
 
-    assert "n_trials: here 3, in the store 5" in error_line("study", "create", study_file)
+    line = error_line("study", "create", study_file)
+    assert "n_trials: here 3, in the store 5" in line
+    assert line.endswith("or use the study as it is in the store, with --trials 5")
     assert len(store.study("mine").trials()) == 5
+
+    given = ("study", "create", study_file, "--trials", "5", "--repeats", "2")
+    assert fdrnn(*given).exit_code == 0
+    assert store.study("mine").definition.repeats == 2
 
     line = error_line("study", "create", study_file, "--trials", "5", "--seed", "8")
     assert "seed: here 8, in the store 7; keep both by another name (--name)" in line
