@@ -51,8 +51,8 @@ _compatible: set[str] = set()
 _REPORT_INTERVAL_S = 5.0
 _TRIALS = tables.trials.c
 
-_Mirrored = dict[int, tuple[int, OptunaState]]
-"""Key and state of a configuration's trial in Optuna's tables, the last one if it was retried."""
+_Mirrored = dict[int, rows.Mirrored]
+"""A configuration's trial in Optuna's tables, the last one if it was retried."""
 
 
 def open_mirror(database: Database) -> RDBStorage:
@@ -176,9 +176,12 @@ _ENDS = {
 def _is_missing(row: Any, mirrored: _Mirrored) -> bool:
     if row.config_index not in mirrored:
         return True
-    _, state = mirrored[row.config_index]
+    there = mirrored[row.config_index]
     # An ended trial of Optuna cannot run again: a retried or extended one is a new trial there.
-    return state.is_finished() and state != _ENDS.get(row.state)
+    if there.state == OptunaState.COMPLETE == _ENDS.get(row.state):
+        # It may have been extended and have ended again without Optuna's knowledge.
+        return math.isfinite(row.valid_nll) and row.valid_nll != there.value
+    return there.state.is_finished() and there.state != _ENDS.get(row.state)
 
 
 def _stopped_by(row: Any, definition: StudyDefinition) -> str:
@@ -244,10 +247,10 @@ class Mirror:
                     missing = [row for row in self._rows() if _is_missing(row, mirrored)]
                     self._add_trials(optuna_study_id, missing)
                     mirrored = self._mirrored(optuna_study_id)
-            self._trial_ids = {index: trial_id for index, (trial_id, _) in mirrored.items()}
+            self._trial_ids = {index: there.trial_id for index, there in mirrored.items()}
             for row in self._rows():
-                _, state = mirrored.get(row.config_index, (None, None))
-                if state is not None and row.state.ended and not state.is_finished():
+                there = mirrored.get(row.config_index)
+                if there is not None and row.state.ended and not there.state.is_finished():
                     self._end(row)
 
     def optuna_study(self) -> optuna.Study:

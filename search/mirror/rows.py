@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -21,7 +21,8 @@ _STUDIES: sa.Table = models.StudyModel.__table__
 _TRIALS: sa.Table = models.TrialModel.__table__
 _STUDY_ATTRIBUTES: sa.Table = models.StudyUserAttributeModel.__table__
 _TRIAL_ATTRIBUTES: sa.Table = models.TrialUserAttributeModel.__table__
-_VALUES: sa.Table = models.TrialIntermediateValueModel.__table__
+_CURVES: sa.Table = models.TrialIntermediateValueModel.__table__
+_VALUES: sa.Table = models.TrialValueModel.__table__
 _PARAMETERS: sa.Table = models.TrialParamModel.__table__
 
 
@@ -101,16 +102,25 @@ def add_trials(
     _upsert(connection, _TRIAL_ATTRIBUTES, ("trial_id", "key"), attributes)
 
 
-def states(connection: sa.Connection, study_id: int, key: str) -> dict[Any, tuple[int, TrialState]]:
-    """Return keys and states of trials by a user attribute, of the last one with each value."""
+class Mirrored(NamedTuple):
+    """A trial in Optuna's tables: its key, its state, and its value if that is finite."""
+
+    trial_id: int
+    state: TrialState
+    value: float | None
+
+
+def states(connection: sa.Connection, study_id: int, key: str) -> dict[Any, Mirrored]:
+    """Return trials by a user attribute, the last one with each value."""
     attributes = _TRIAL_ATTRIBUTES.c
     found = connection.execute(
-        sa.select(attributes.value_json, _TRIALS.c.trial_id, _TRIALS.c.state)
+        sa.select(attributes.value_json, _TRIALS.c.trial_id, _TRIALS.c.state, _VALUES.c.value)
         .join(_TRIALS, attributes.trial_id == _TRIALS.c.trial_id)
+        .outerjoin(_VALUES, _VALUES.c.trial_id == _TRIALS.c.trial_id)
         .where(_TRIALS.c.study_id == study_id, attributes.key == key)
         .order_by(_TRIALS.c.trial_id)
     )
-    return {json.loads(text): (trial_id, state) for text, trial_id, state in found}
+    return {json.loads(text): Mirrored(*trial) for text, *trial in found}
 
 
 def write_trial(
@@ -134,7 +144,7 @@ def write_trial(
     """
     stored_form = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
     values = [(trial_id, step, *stored_form(value)) for step, value in curve.items()]
-    _upsert(connection, _VALUES, ("trial_id", "step"), values)
+    _upsert(connection, _CURVES, ("trial_id", "step"), values)
     _upsert(connection, _TRIAL_ATTRIBUTES, ("trial_id", "key"), _rows(trial_id, attributes))
 
 

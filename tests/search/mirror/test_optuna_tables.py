@@ -268,6 +268,27 @@ def test_tables_that_another_process_is_creating_are_waited_for(
         assert connection.scalars(sa.select(version.c.version_num)).all() == [written]
 
 
+def test_a_trial_that_was_extended_without_optunas_knowledge_has_its_new_value(
+    store: Store, url: str, fake: ModuleType
+) -> None:
+    short = replace(fake.definition(n_trials=1, n_epochs=1), seed=1)
+    study = create_study(store, short, fake.DATA)
+    first, seed = claimed(store), study.trial(0).seed
+    first.finish(replace(fake.result(seed, 1), valid_nll=8.0), "some CPU")
+    mirror = Mirror(study)
+    mirror.sync()
+    longer = replace(short, training=replace(short.training, max_epochs=2))
+    # Neither the extension nor the claim reaches Optuna's tables.
+    store.extend_study(study, longer, ())
+    claimed(store).finish(replace(fake.result(seed, 2), valid_nll=6.0), "some CPU")
+    mirror.ended(0)
+    mirror.sync()
+    shown = optuna.load_study(study_name="noise", storage=url)
+    assert [trial.values for trial in shown.trials] == [[8.0], [6.0]]
+    mirror.sync()
+    assert len(shown.get_trials()) == 2
+
+
 def test_the_whole_curve_of_an_extended_trial_is_mirrored(
     store: Store, url: str, fake: ModuleType
 ) -> None:
