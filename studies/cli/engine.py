@@ -122,6 +122,7 @@ class _Run:
     display: Display
     sent: Any
     errors: list[str] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
     stop_requests: int = 0
     tasks: list[Any] = field(default_factory=list)
     lines: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
@@ -188,6 +189,10 @@ class _Run:
             self.errors.append(line)
             if self.tasks:
                 self.report(line)
+        elif code not in {0, MISTAKE} and line not in self.told and not self.stop_requests:
+            # It is submitted again, as often as it takes: an outage of the store may be long.
+            self.told.add(line)
+            self.report(f"{line}; starting again")
         return code
 
     def report(self, line: str) -> None:
