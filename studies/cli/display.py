@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from rich.console import Console
 
@@ -27,8 +27,6 @@ STOPPING = (
 STARTING = "starting workers"
 
 _READ_INTERVAL_S = 1.0
-# Of its time the thread that reads spends at most this share.
-_READ_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,14 @@ class StudiesDisplay(Display):
         Called once with each that becomes complete while it is shown.
     now_s
         The clock.
+
+    Attributes
+    ----------
+    read_share
+        Of its time the thread that reads spends at most this share with reading.
     """
+
+    read_share: ClassVar[float] = 0.1
 
     def __init__(
         self,
@@ -252,11 +257,16 @@ class StudiesDisplay(Display):
         """Show that a study or comparison is complete."""
 
     def _run(self) -> None:
-        took_s = 0.0
-        while not self._over.wait(max(_READ_INTERVAL_S, took_s / _READ_SHARE)):
+        due_at = 0.0
+        while not self._over.wait(_READ_INTERVAL_S):
             begun_at = time.monotonic()
-            self.tick()
-            took_s = time.monotonic() - begun_at
+            if begun_at >= due_at:
+                self.tick()
+                due_at = begun_at + (time.monotonic() - begun_at) / self.read_share
+            self.show_silent()
+
+    def show_silent(self) -> None:
+        """Show what has taken long and is not over, where nothing else shows it."""
 
     def _end_reading(self) -> None:
         """End the thread; what was stopped does not wait for the store once more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 
 from fdrnn.search import EventKind, WorkerEvent
 from fdrnn.studies.cli.display import STARTING, STOPPING, StudiesDisplay, Worker
@@ -19,6 +20,9 @@ class LogDisplay(StudiesDisplay):
 
     What takes longer than 5 s has a line as well, and another one every 30 s.
     """
+
+    # On a cluster each worker has one, and a large study takes the store's server a second to read.
+    read_share: ClassVar[float] = 0.01
 
     def __enter__(self) -> LogDisplay:
         self._due: dict[str, float] = {}
@@ -46,14 +50,13 @@ class LogDisplay(StudiesDisplay):
                 self._changed[self._title_of[event.study]] = None
 
     def tick(self) -> None:
-        """Print what has changed, and what has taken long and is not over."""
+        """Print what has changed."""
         with self._lock:
             # What ends from here on has its line next time.
             changed, self._changed = self._changed, {}
         super().tick()
         with self._lock:
             self._print_standings(changed)
-            self._print_silent()
 
     def _print_standings(self, changed: Mapping[str, None]) -> None:
         if self._trouble:
@@ -64,6 +67,11 @@ class LogDisplay(StudiesDisplay):
         if self._trouble not in {"", self._told}:
             self._line(self._trouble)
         self._told = self._trouble
+
+    def show_silent(self) -> None:
+        """Print what has taken long and is not over."""
+        with self._lock:
+            self._print_silent()
 
     def _print_silent(self) -> None:
         now = self._now_s()
