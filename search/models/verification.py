@@ -107,8 +107,7 @@ def verify(
         If the store holds no epoch of the trial.
     """
     trial = study.trial(config_index)
-    curves = study.curves()
-    curve = curves[curves["config_index"] == config_index].to_dict("records")
+    curve = study.curves(config_index).to_dict("records")
     if not curve:
         raise NoModelError(
             f"trial {config_index} of study {study.name!r} is {trial.state} and has no epoch in "

@@ -271,11 +271,16 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[sa.Connection]:
-        """Open a transaction that only reads, all of it one state of the database."""
+        """Open a transaction that only reads, all of it one state of the database.
+
+        What is done with one answer before the next question may take long.
+        """
         with self.read() as connection:
             if self.file is None:
                 # A read transaction of SQLite sees one state anyway.
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                # Nobody waits for a transaction that only reads.
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
 
     @contextmanager

@@ -204,6 +204,16 @@ def test_a_process_that_stops_in_a_transaction_keeps_no_row_locked(
         assert connection.exec_driver_sql("SELECT x FROM t").scalar() == 11
 
 
+def test_a_snapshot_is_kept_while_its_rows_are_converted(
+    postgresql_url: Callable[..., str],
+) -> None:
+    url = postgresql_url(options="-c idle_in_transaction_session_timeout=200")
+    with Database(url).snapshot() as connection:
+        connection.execute(sa.select(1))
+        time.sleep(0.6)
+        assert connection.scalar(sa.select(1)) == 1
+
+
 def test_a_worker_holds_one_connection(
     postgres: PostgresServer, postgresql_url: Callable[..., str], fake: ModuleType
 ) -> None:
