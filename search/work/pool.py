@@ -115,7 +115,11 @@ def run_workers(
     if pool.stop_requests:
         return True
     if pool.errors:
-        require_nothing_left(store_url, names, pool.errors)
+        with_patience(
+            lambda: require_nothing_left(store_url, names, pool.errors),
+            settings.patience_s,
+            lambda reason: None,
+        )
     return False
 
 

@@ -139,7 +139,7 @@ def run(
         dask=on,
     )
     code = train(store, stored, options)
-    left = [study.name for study in present(store, names)]
+    left = patiently(lambda: [study.name for study in present(store, names)], settings)
     if gone := ", ".join(name for name in names if name not in left):
         typer.echo(f"fdrnn: deleted or renamed meanwhile, and not reported: {gone}", err=True)
     if left:

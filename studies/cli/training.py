@@ -85,8 +85,11 @@ def train(store: Store, studies: Sequence[Sequence[Study]], options: TrainingOpt
     training = _Training(store, options, {one.name: one for several in studies for one in several})
     groups = [_group(store, several) for several in _distinct(studies)]
 
+    def progress_of(group: StudyGroup) -> StudyProgress:
+        return group.total(patiently(group.read, options.settings))
+
     def is_left(group: StudyGroup) -> bool:
-        return not group.total(patiently(group.read, options.settings)).complete
+        return not progress_of(group).complete
 
     if options.dask is None:
         if left := list(filter(is_left, groups)):
@@ -95,7 +98,7 @@ def train(store: Store, studies: Sequence[Sequence[Study]], options: TrainingOpt
         # Dask's workers get the data file of one study. Another may be complete by its turn.
         for group in filter(is_left, groups):
             training.train([group])
-    failed = [done for group in groups if (done := group.total(group.read())).n_failed]
+    failed = [done for group in groups if (done := progress_of(group)).n_failed]
     for done in failed:
         repeats = f" and {done.repeats_planned} repeats" if done.repeats_failed else ""
         typer.echo(
@@ -201,7 +204,9 @@ class _Training:
                 cluster, order, n_tasks, display=display, most_s=most_s
             )
         if errors and not interrupted:
-            require_nothing_left(options.storage, names, errors)
+            patiently(
+                lambda: require_nothing_left(options.storage, names, errors), options.settings
+            )
         return interrupted
 
     def note(self, group: StudyGroup) -> None:
