@@ -2,8 +2,7 @@
 
 A trial that ended at a limit that is now higher waits again and resumes from its last state, if
 that is still in the store, or begins anew. A trial that a wider halving would not have pruned
-pauses again at its rung until that is decided. Repeats that have not begun are left out until the
-extended study has selected a trial.
+pauses again at its rung until that is decided.
 """
 
 from __future__ import annotations
@@ -70,9 +69,6 @@ def reopen_trials(
     if before is not None and (after is None or after.keep > before.keep):
         paused = TrialState.WAITING if after is None else TrialState.PAUSED
         connection.execute(_again(ours & (_TRIALS.state == TrialState.PRUNED), paused))
-    begun = sa.exists().where(tables.epochs.c.trial_id == _TRIALS.trial_id)
-    waiting = (_TRIALS.state == TrialState.WAITING) & _TRIALS.repeat_of.is_not(None)
-    connection.execute(tables.trials.delete().where(ours, waiting, ~begun))
 
 
 def is_continued(

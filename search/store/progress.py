@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fdrnn.search.design.definition import StudyDefinition
+from fdrnn.search.store import tables
 from fdrnn.search.store.forecast import TimeLeft, TrialTime, time_left
 from fdrnn.search.store.tables import TrialState
 
@@ -214,6 +215,25 @@ def selected_row(draws: Iterable[Any]) -> Any | None:
         row for row in draws if row.state == TrialState.FINISHED and math.isfinite(row.valid_nll)
     ]
     return min(finished, key=lambda row: (row.valid_nll, row.config_index), default=None)
+
+
+def selected_index(study_id: int) -> sa.ScalarSelect[int]:
+    """Return the query of `selected_row` for the configuration's index, NULL if there is none."""
+    trials = tables.trials.alias().c
+    return (
+        sa.select(trials.config_index)
+        .where(
+            trials.study_id == study_id,
+            trials.repeat_of.is_(None),
+            trials.state == TrialState.FINISHED,
+            # NaN is stored as NULL.
+            trials.valid_nll > -math.inf,
+            trials.valid_nll < math.inf,
+        )
+        .order_by(trials.valid_nll, trials.config_index)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def total_progress(name: str, studies: Sequence[StudyProgress]) -> StudyProgress:

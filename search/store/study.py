@@ -24,7 +24,12 @@ from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import RESULT
-from fdrnn.search.store.progress import StudyProgress, progress_of, selected_row
+from fdrnn.search.store.progress import (
+    StudyProgress,
+    progress_of,
+    selected_index,
+    selected_row,
+)
 from fdrnn.search.store.samples import ALWAYS_KEPT, SAMPLE_ARRAYS, SampleOrigin, Samples
 from fdrnn.search.store.tables import TrialState
 
@@ -222,8 +227,13 @@ class Study:
             table.insert(first + offset, parameter.name, column)
         return table.astype(_DTYPES)
 
-    def curves(self) -> pd.DataFrame:
+    def curves(self, config_index: int | None = None) -> pd.DataFrame:
         """Return every epoch of every trial.
+
+        Parameters
+        ----------
+        config_index
+            Only those of this trial.
 
         Returns
         -------
@@ -231,8 +241,8 @@ class Study:
             ``config_index`` and the numbers of `fdrnn.model.EpochRecord`, sorted by configuration
             and epoch; then a column per measurement that the study records, by name.
         """
-        table = self._rows_of(tables.epochs)
-        measured = self._rows_of(tables.measurements)
+        table = self._rows_of(tables.epochs, config_index)
+        measured = self._rows_of(tables.measurements, config_index)
         if measured.empty:
             return table
         keys = ["config_index", "epoch"]
@@ -258,11 +268,8 @@ class Study:
     @property
     def selected(self) -> int | None:
         """Return the configuration with the lowest validation NLL, as `selected_trial` does."""
-        columns = (_TRIALS.config_index, _TRIALS.state, _TRIALS.valid_nll)
         with self.database.read() as connection:
-            rows = connection.execute(sa.select(*columns).where(self._is_trial())).all()
-        selected = selected_row(rows)
-        return None if selected is None else int(selected.config_index)
+            return connection.scalar(sa.select(selected_index(self.study_id)))
 
     def trial(self, config_index: int) -> StoredTrial:
         """Return a trial.
@@ -449,7 +456,8 @@ class Study:
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415 - progress and selection do without it
 
-        with self.database.read() as connection:
+        # Of many rows the conversion takes long.
+        with self.database.snapshot() as connection:
             result = connection.execute(query)
             columns = list(result.keys())
             return pd.DataFrame([tuple(row) for row in result], columns=columns)

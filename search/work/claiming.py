@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -21,10 +22,11 @@ import sqlalchemy as sa
 
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store import tables
-from fdrnn.search.store.database import Database, now_s, up_since_s
+from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.progress import selected_index
 from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
 from fdrnn.search.work.decisions import settle
-from fdrnn.search.work.lease import Lease
+from fdrnn.search.work.lease import Lease, expired, settled_s
 
 MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial fails."""
@@ -92,8 +94,8 @@ def claim(
     A trial that would begin attempt number `MOST_STALLS` + 1 in a row without a later checkpoint
     fails instead, and the next one is checked. Where no trial can be claimed, the decision that is
     due is taken (`fdrnn.search.work.decisions`), after which one may wait. No lease counts as
-    expired until the database server has been up for its length, so that live workers can renew
-    theirs first.
+    expired where this transaction had to wait for the store, nor until the database server has
+    been up for the lease's length, so that live workers can renew theirs first.
 
     Parameters
     ----------
@@ -116,22 +118,14 @@ def claim(
     Lease or None
         The lease; None if every trial is finished, failed or another worker's.
     """
-    claimable = _TRIALS.state == TrialState.WAITING
-    if claim_expired:
-        claimable |= _expired()
-    first = (
-        sa.select(tables.trials)
-        .where(_TRIALS.study_id == study_id, claimable)
-        # Draws first: those of an extended study may select another configuration to repeat.
-        # Among them a trial that kills its workers last, so that it does not hold up the others.
-        .order_by(_TRIALS.config_index < 0, _TRIALS.stalls, sa.func.abs(_TRIALS.config_index))
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
     while True:
+        asked_at = time.monotonic()
         with database.write() as connection:
             if not _is_the_study(connection, study_id, created_at):
                 return None
+            # Whatever this transaction had to wait for, live workers had to wait for, too.
+            waited = time.monotonic() - asked_at > lease_s / 4
+            first = _first_claimable(study_id, claim_expired=claim_expired and not waited)
             while (row := connection.execute(first).one_or_none()) is None:
                 if not settle(connection, study_id):
                     return None
@@ -139,6 +133,35 @@ def claim(
                 return _begin_attempt(database, connection, row, worker, lease_s)
             # Committed before the next decision: what locks both locks the study first.
             _fail_stalled(connection, row)
+
+
+def _first_claimable(study_id: int, *, claim_expired: bool) -> sa.Select[Any]:
+    claimable = _TRIALS.state == TrialState.WAITING
+    if claim_expired:
+        claimable |= expired()
+    return (
+        sa.select(tables.trials)
+        .where(_TRIALS.study_id == study_id, claimable, _is_wanted(study_id))
+        # A trial that kills its workers last, so that it does not hold up the others.
+        .order_by(_TRIALS.stalls, sa.func.abs(_TRIALS.config_index))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _is_wanted(study_id: int) -> sa.ColumnElement[bool]:
+    """Return the condition of a draw, or once all have ended a repeat of the selected one.
+
+    Until then those of an extended study may select another configuration.
+    """
+    draws = tables.trials.alias().c
+    unended = [state for state in TrialState if not state.ended]
+    is_left = sa.exists().where(
+        draws.study_id == study_id, draws.repeat_of.is_(None), draws.state.in_(unended)
+    )
+    return _TRIALS.repeat_of.is_(None) | (
+        (_TRIALS.repeat_of == selected_index(study_id)) & ~is_left
+    )
 
 
 def _begin_attempt(
@@ -202,16 +225,6 @@ def _is_the_study(connection: sa.Connection, study_id: int, created_at: datetime
     return stored is not None and datetime.fromtimestamp(stored, UTC) == created_at
 
 
-def _expired() -> sa.ColumnElement[bool]:
-    running = _TRIALS.state == TrialState.RUNNING
-    return running & (_TRIALS.lease_expires < now_s()) & (_settled_s() < now_s())
-
-
-def _settled_s() -> sa.ColumnElement[float]:
-    # When the worker has had one length of its lease to reconnect to a restarted server.
-    return up_since_s() + _TRIALS.lease_expires - _TRIALS.lease_renewed
-
-
 def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
     last = f"; the last one: {row.trouble}" if row.trouble else ""
     connection.execute(
@@ -249,10 +262,10 @@ def requeue_expired(database: Database, study_id: int) -> int:
     Workers do not need it: they claim such trials directly. The workers that had the leases can
     write nothing more.
     """
-    expired = (_TRIALS.study_id == study_id) & _expired()
+    ours = _TRIALS.study_id == study_id
     with database.write() as connection:
         return connection.execute(
-            tables.trials.update().where(expired).values(WAITING_AGAIN)
+            tables.trials.update().where(ours, expired()).values(WAITING_AGAIN)
         ).rowcount
 
 
@@ -265,8 +278,8 @@ def seconds_to_claim(
     pause wait for no other, and negative if a lease has expired.
     """
     left = (TrialState.WAITING, TrialState.PAUSED, TrialState.RUNNING)
-    query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), _settled_s() - now_s()).where(
-        _TRIALS.study_id == study_id, _TRIALS.state.in_(left)
+    query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), settled_s() - now_s()).where(
+        _TRIALS.study_id == study_id, _TRIALS.state.in_(left), _is_wanted(study_id)
     )
     with database.read() as connection:
         there = _is_the_study(connection, study_id, created_at)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -23,9 +23,27 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.database import now_s
 from fdrnn.search.store.progress import selected_row
 from fdrnn.search.store.tables import TrialState
+from fdrnn.search.work.lease import expired
 
 _TRIALS = tables.trials.c
 _EPOCHS = tables.epochs.c
+# What decides, without the values that were drawn: a study may have many draws.
+_DECISIVE: tuple[sa.ColumnElement[Any], ...] = (
+    _TRIALS.trial_id,
+    _TRIALS.study_id,
+    _TRIALS.config_index,
+    _TRIALS.state,
+    _TRIALS.rung,
+    _TRIALS.cohort,
+    _TRIALS.valid_nll,
+)
+
+
+class _Curve(NamedTuple):
+    """The epochs of a trial up to a rung: how many, and the lowest validation NLL."""
+
+    n_epochs: int
+    lowest_nll: float
 
 
 def settle(connection: sa.Connection, study_id: int) -> bool:
@@ -43,21 +61,40 @@ def settle(connection: sa.Connection, study_id: int) -> bool:
     bool
         Whether anything was changed, so that a trial may wait now.
     """
-    study = sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
-    stored = connection.execute(study.with_for_update()).scalar_one_or_none()
+    if not _may_be_due(connection, study_id):
+        return False
+    stored = connection.scalar(_definition(study_id).with_for_update())
     if stored is None:
         # The study was deleted meanwhile.
         return False
     definition = StudyDefinition.from_mapping(stored)
     # Not before the lock: another worker may just have decided.
     draws = connection.execute(
-        sa.select(tables.trials)
-        .where(_TRIALS.study_id == study_id, _TRIALS.repeat_of.is_(None))
-        .order_by(_TRIALS.config_index)
+        sa.select(*_DECISIVE).where(_is_draw(study_id)).order_by(_TRIALS.config_index)
     ).all()
-    return _decide(connection, definition, draws) or _add_repeats(
+    return _decide(connection, definition, draws) or _settle_repeats(
         connection, study_id, definition, draws
     )
+
+
+def _may_be_due(connection: sa.Connection, study_id: int) -> bool:
+    """Return whether a trial pauses, or all draws have ended in a study with repeats.
+
+    Without the lock, because all workers that find nothing to claim ask for it again and again.
+    """
+    states = {*connection.scalars(sa.select(_TRIALS.state).where(_is_draw(study_id)).distinct())}
+    if TrialState.PAUSED in states:
+        return True
+    stored = connection.scalar(_definition(study_id)) or {}
+    return bool(stored.get("repeats")) and all(state.ended for state in states)
+
+
+def _definition(study_id: int) -> sa.Select[Any]:
+    return sa.select(tables.studies.c.definition).where(tables.studies.c.study_id == study_id)
+
+
+def _is_draw(study_id: int) -> sa.ColumnElement[bool]:
+    return (_TRIALS.study_id == study_id) & _TRIALS.repeat_of.is_(None)
 
 
 def _decide(
@@ -91,14 +128,14 @@ def _decide_cohort(
     last_epoch = definition.halving.rungs[rung]
     curves = _curves(connection, definition, reached, rung)
     # In an extended study, a trial that has passed the rung may be training again from its start.
-    if any(len(curves[trial.trial_id]) < last_epoch for trial in busy):
+    if any(curves[trial.trial_id].n_epochs < last_epoch for trial in busy):
         return False
     # A failed trial counts among those that reached the rung and takes the place of none that
     # continues. Retried, it is ranked by its curve.
     lowest_nll = {
         trial.config_index: math.inf
         if trial.state == TrialState.FAILED
-        else lowest(_nlls(curves[trial.trial_id]))
+        else curves[trial.trial_id].lowest_nll
         for trial in reached
     }
     kept = set(definition.halving.survivors(lowest_nll))
@@ -107,7 +144,7 @@ def _decide_cohort(
             continue
         if trial.config_index not in kept:
             if trial.state == TrialState.PAUSED:
-                _prune(connection, trial, curves[trial.trial_id])
+                _prune(connection, definition, trial, rung, curves[trial.trial_id])
         elif trial.state not in {TrialState.FAILED, TrialState.PRUNED}:
             # One that has ended before the rung stays in the comparison at the next.
             state = TrialState.WAITING if trial.state == TrialState.PAUSED else trial.state
@@ -120,18 +157,13 @@ def _curves(
     definition: StudyDefinition,
     reached: Sequence[sa.Row[Any]],
     rung: int,
-) -> dict[int, list[Any]]:
+) -> dict[int, _Curve]:
     """Return the epochs up to a rung of the trials of a cohort that have reached it."""
     assert definition.halving is not None
-    column = _EPOCHS[definition.training.valid_nll_column]
+    valid_nll = _EPOCHS[definition.training.valid_nll_column]
     query = (
-        sa.select(
-            _EPOCHS.trial_id,
-            _EPOCHS.epoch,
-            column.label("valid_nll"),
-            _EPOCHS.valid_nll_counted,
-            _EPOCHS.valid_nll_masked,
-        )
+        # NaN is stored as NULL, which the minimum leaves out.
+        sa.select(_EPOCHS.trial_id, sa.func.count(), sa.func.min(valid_nll))
         .join(tables.trials, _TRIALS.trial_id == _EPOCHS.trial_id)
         # Not by the trials' keys: databases limit the number of parameters.
         .where(
@@ -141,29 +173,42 @@ def _curves(
             _TRIALS.rung >= rung,
             _EPOCHS.epoch <= definition.halving.rungs[rung],
         )
-        .order_by(_EPOCHS.trial_id, _EPOCHS.epoch)
+        .group_by(_EPOCHS.trial_id)
     )
-    curves: dict[int, list[Any]] = {trial.trial_id: [] for trial in reached}
-    for row in connection.execute(query):
-        curves[row.trial_id].append(row)
+    curves = {trial.trial_id: _Curve(0, math.inf) for trial in reached}
+    for trial_id, n_epochs, nll in connection.execute(query):
+        curves[trial_id] = _Curve(n_epochs, lowest([nll]))
     return curves
 
 
-def _nlls(curve: Sequence[sa.Row[Any]]) -> list[float]:
-    return [epoch.valid_nll for epoch in curve]
-
-
-def _prune(connection: sa.Connection, trial: sa.Row[Any], curve: Sequence[sa.Row[Any]]) -> None:
-    lowest_nll = lowest(_nlls(curve))
-    best = next((epoch for epoch in curve if epoch.valid_nll == lowest_nll < math.inf), None)
+def _prune(
+    connection: sa.Connection,
+    definition: StudyDefinition,
+    trial: sa.Row[Any],
+    rung: int,
+    curve: _Curve,
+) -> None:
+    assert definition.halving is not None
+    valid_nll = _EPOCHS[definition.training.valid_nll_column]
+    best = connection.execute(
+        sa.select(_EPOCHS.epoch, _EPOCHS.valid_nll_counted, _EPOCHS.valid_nll_masked)
+        .where(
+            _EPOCHS.trial_id == trial.trial_id,
+            _EPOCHS.epoch <= definition.halving.rungs[rung],
+            valid_nll == curve.lowest_nll,
+            valid_nll < math.inf,
+        )
+        .order_by(_EPOCHS.epoch)
+        .limit(1)
+    ).one_or_none()
     _update(
         connection,
         trial,
         state=TrialState.PRUNED,
         finished_at=now_s(),
-        n_epochs=len(curve),
+        n_epochs=curve.n_epochs,
         best_epoch=0 if best is None else best.epoch,
-        valid_nll=lowest_nll,
+        valid_nll=curve.lowest_nll,
         valid_nll_counted=None if best is None else best.valid_nll_counted,
         valid_nll_masked=None if best is None else best.valid_nll_masked,
     )
@@ -175,7 +220,7 @@ def _update(connection: sa.Connection, trial: sa.Row[Any], **values: Any) -> Non
     )
 
 
-def _add_repeats(
+def _settle_repeats(
     connection: sa.Connection,
     study_id: int,
     definition: StudyDefinition,
@@ -187,20 +232,27 @@ def _add_repeats(
     if selected is None:
         return False
     ours, index = _TRIALS.study_id == study_id, selected.config_index
+    # Of an extended study, or one whose failed trials were retried: of what was selected before.
+    free = (_TRIALS.state == TrialState.WAITING) | expired()
+    stale = connection.execute(
+        tables.trials.delete().where(ours, _TRIALS.repeat_of != index, free)
+    ).rowcount
     there = {*connection.scalars(sa.select(_TRIALS.seed).where(ours, _TRIALS.repeat_of == index))}
     numbers = range(1, definition.repeats + 1)
     seeds = (repeat_seed(definition.seed, index, number) for number in numbers)
     last = connection.scalar(sa.select(sa.func.min(_TRIALS.config_index)).where(ours)) or 0
+    drawn = sa.select(_TRIALS.hyperparameters).where(_TRIALS.trial_id == selected.trial_id)
+    hyperparameters = connection.scalar(drawn)
     rows = [
         {
             "study_id": study_id,
             "config_index": min(last, 0) - position,
             "seed": seed,
-            "hyperparameters": selected.hyperparameters,
+            "hyperparameters": hyperparameters,
             "repeat_of": index,
         }
         for position, seed in enumerate((seed for seed in seeds if seed not in there), 1)
     ]
     if rows:
         connection.execute(tables.trials.insert(), rows)
-    return bool(rows)
+    return bool(rows or stale)

@@ -19,9 +19,25 @@ from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
-from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.database import Database, now_s, up_since_s
 from fdrnn.search.store.extension import NO_RESULT, RESULT, is_continued
 from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
+
+_TRIALS = tables.trials.c
+
+
+def expired() -> sa.ColumnElement[bool]:
+    """Return the condition that a trial runs and its lease has expired."""
+    running = _TRIALS.state == TrialState.RUNNING
+    return running & (_TRIALS.lease_expires < now_s()) & (settled_s() < now_s())
+
+
+def settled_s() -> sa.ColumnElement[float]:
+    """Return when a trial's worker has had the length of its lease to reconnect.
+
+    The database server may have been started again meanwhile.
+    """
+    return up_since_s() + _TRIALS.lease_expires - _TRIALS.lease_renewed
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +183,7 @@ class Lease:
         """
         stalls = tables.trials.c.stalls
         stopped = {"stalls": sa.case((stalls > 0, stalls - 1), else_=0)}
-        values = stopped if trouble is None else {"trouble": trouble}
+        values = stopped if trouble is None else {"trouble": _storable(trouble)}
         with self._fenced(**values, **WAITING_AGAIN):
             pass
 
@@ -227,7 +243,9 @@ class Lease:
 
     def fail(self, error: str) -> None:
         """Record the traceback of a program error and fail the trial."""
-        with self._fenced(state=TrialState.FAILED, finished_at=now_s(), error=error, **NO_LEASE):
+        with self._fenced(
+            state=TrialState.FAILED, finished_at=now_s(), error=_storable(error), **NO_LEASE
+        ):
             pass
 
     def _add_machine(self, connection: sa.Connection, machine: str | None) -> None:
@@ -248,6 +266,11 @@ class Lease:
     def _delete(self, connection: sa.Connection, *where: sa.Table) -> None:
         for table in where:
             connection.execute(table.delete().where(table.c.trial_id == self.trial_id))
+
+
+def _storable(text: str) -> str:
+    """Return a text with escapes for what no database stores: NUL, half a surrogate pair."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 def _epoch(record: EpochRecord) -> dict[str, Any]:

@@ -436,8 +436,9 @@ def test_a_failed_trial_takes_no_place_of_those_that_continue(
     assert selected.config_index == 1
 
 
+@pytest.mark.parametrize("begun", [False, True])
 def test_repeats_of_what_is_no_longer_selected_are_not_trained(
-    store: Store, url: str, fake: ModuleType
+    store: Store, url: str, fake: ModuleType, begun: bool
 ) -> None:
     def seeds_of(seed: int) -> list[int]:
         return [one.seed for one in draw(fake.definition().space, seed, range(4))]
@@ -454,6 +455,12 @@ def test_repeats_of_what_is_no_longer_selected_are_not_trained(
         return len(study.repeats()) > 0 and not study.progress().running
 
     run_worker(url, "noise", settings=fake.settings(), stop=repeats_wait)
+    if begun:
+        repeat = claim(store.database, study.study_id, ADA, 60.0)
+        assert repeat
+        assert repeat.config_index < 0
+        repeat.write([fake.record(repeat.seed, 1)], b"1")
+        repeat.release()
     create_study(store, replace(definition, n_trials=4), fake.DATA)
     run_worker(url, "noise", settings=fake.settings())
     repeats = study.repeats()

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -411,6 +412,49 @@ def test_expired_leases_are_left_alone_by_who_could_not_reach_the_store(
     expire(store.database, "ada-1")
     assert claim(store.database, study_id, BOB, 60.0, claim_expired=False) is None
     assert claimed(store, study_id, BOB).config_index == 0
+
+
+def test_no_lease_expires_while_a_claim_waits_for_the_store(other: Store, fake: ModuleType) -> None:
+    study_id = create_study(other, fake.definition(n_trials=1), fake.DATA).study_id
+    claimed(other, study_id, ADA)
+    expire(other.database, "ada-1")
+    with ThreadPoolExecutor() as pool:
+        with other.database.write():
+            waiting = pool.submit(claim, other.database, study_id, BOB, 2.0)
+            time.sleep(0.7)
+        assert waiting.result() is None
+    begun = time.monotonic()
+    while claim(other.database, study_id, BOB, 2.0) is None:
+        assert time.monotonic() - begun < 60.0
+
+
+def test_a_claim_that_finds_nothing_waits_for_no_other(
+    postgres: PostgresServer, initialized_database: str, fake: ModuleType
+) -> None:
+    # All workers without a trial ask again and again while the last trials of a study run.
+    url = postgres.url(postgres.create_database(initialized_database))
+    store = open_store(url)
+    study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
+    claimed(store, study_id, ADA)
+    impatient = sa.make_url(url).update_query_dict({"options": "-c lock_timeout=10000"})
+    asking = open_store(impatient.render_as_string(hide_password=False))
+    with store.database.write() as connection:
+        connection.execute(sa.select(tables.studies).with_for_update())
+        assert claim(asking.database, study_id, BOB, 60.0) is None
+    asking.close()
+    store.close()
+
+
+@pytest.mark.parametrize("text", ["no \udcff file", "a NUL: \0"])
+def test_a_text_that_no_database_stores_is_kept_with_escapes(
+    store: Store, study_id: int, text: str
+) -> None:
+    claimed(store, study_id, ADA).fail(text)
+    claimed(store, study_id, ADA).release(text)
+    kept = text.replace("\udcff", "\\udcff").replace("\0", "\\0")
+    progress = store.study("noise").progress()
+    assert [trial.error for trial in progress.failed_trials] == [kept]
+    assert [trial.trouble for trial in progress.troubled_trials] == [kept]
 
 
 @pytest.fixture
