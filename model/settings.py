@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from fdrnn.datasets.chunking import PADDING_SIDES
@@ -17,9 +16,14 @@ RECORDABLE = ("test_nll", "decomposition", "recurrent_norm", "noise")
 LARGEST_COUNT = 10**6
 """The largest number of epochs, of a minibatch's chunks, of a chunk's frames, of units."""
 
-LARGEST_CLIP_NORM = 1e38
-"""The largest clipping norm, which single precision can represent; it clips nothing."""
+SMALLEST_POSITIVE, LARGEST_POSITIVE = 1e-30, 1e38
+"""The range of a positive number, which single precision, that of training, can represent."""
 
+LARGEST_INITIAL = 1e30
+"""The largest variance, or spectral radius, with which all initial weights are finite."""
+
+_ROUNDED_TO_1 = 1.0 - 2.0**-25
+"""The smallest number that single precision rounds to 1."""
 
 LARGEST_BIAS = 1000.0
 """The largest magnitude of an initial bias of the output layer."""
@@ -37,18 +41,23 @@ def require_count(key: str, value: int, least: int) -> None:
     require(value <= LARGEST_COUNT, key, value, f"at most {LARGEST_COUNT}")
 
 
-def require_positive(key: str, value: float) -> None:
-    """Raise ValueError unless the value is positive and finite."""
-    require(value > 0 and math.isfinite(value), key, value, "positive and finite")
+def require_positive(key: str, value: float, largest: float = LARGEST_POSITIVE) -> None:
+    """Raise ValueError unless the value is between `SMALLEST_POSITIVE` and a largest one."""
+    limits = f"at least {SMALLEST_POSITIVE:g} and at most {largest:g}"
+    holds = SMALLEST_POSITIVE <= value <= largest
+    require(holds, key, value, f"positive and finite, for single precision {limits}")
 
 
-def _is_rate(value: float) -> bool:
-    return 0.0 <= value < 1.0
+def _require_rate(key: str, value: float | None, rule: str = "in [0, 1)") -> None:
+    """Raise ValueError unless the value is in [0, 1), also in single precision."""
+    require(value is not None and 0.0 <= value < 1.0, key, value, rule)
+    below = value is not None and value < _ROUNDED_TO_1
+    require(below, key, value, "below 1 when rounded to single precision")
 
 
 def require_dropout_rate(key: str, value: float) -> None:
-    """Raise ValueError unless the value is in [0, 1)."""
-    require(_is_rate(value), key, value, "a dropout rate in [0, 1)")
+    """Raise ValueError unless the value is in [0, 1), also in single precision."""
+    _require_rate(key, value, "a dropout rate in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +69,15 @@ class CommonHyperparameters:
     n_hidden
         Hidden units, at least 1.
     step_rate
-        rmsprop's step rate alpha, positive.
+        rmsprop's step rate alpha, from 1e-30 to 1e38.
     momentum
         Nesterov momentum beta, in [0, 1).
     decay
         rmsprop's decay gamma of the mean square, in [0, 1).
     sigma2_rec_out
-        Variance of the initial entries of W_rec (before rescaling) and W_out, positive.
+        Variance of the initial entries of W_rec (before rescaling) and W_out, from 1e-30 to 1e30.
     sigma2_in
-        Variance of the initial entries of W_in, positive.
+        Variance of the initial entries of W_in, from 1e-30 to 1e30.
     """
 
     n_hidden: int
@@ -80,10 +89,11 @@ class CommonHyperparameters:
 
     def __post_init__(self) -> None:
         require_count("n_hidden", self.n_hidden, 1)
-        require(_is_rate(self.momentum), "momentum", self.momentum, "in [0, 1)")
-        require(_is_rate(self.decay), "decay", self.decay, "in [0, 1)")
-        for key in ("step_rate", "sigma2_rec_out", "sigma2_in"):
-            require_positive(key, getattr(self, key))
+        _require_rate("momentum", self.momentum)
+        _require_rate("decay", self.decay)
+        require_positive("step_rate", self.step_rate)
+        for key in ("sigma2_rec_out", "sigma2_in"):
+            require_positive(key, getattr(self, key), LARGEST_INITIAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +103,7 @@ class Hyperparameters(CommonHyperparameters):
     Attributes
     ----------
     spectral_radius
-        Spectral radius to which the initial W_rec is rescaled, positive.
+        Spectral radius to which the initial W_rec is rescaled, from 1e-30 to 1e30.
     max_incoming
         nu: incoming recurrent connections kept per unit, None for no limit.
     """
@@ -103,7 +113,7 @@ class Hyperparameters(CommonHyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("spectral_radius", self.spectral_radius)
+        require_positive("spectral_radius", self.spectral_radius, LARGEST_INITIAL)
         limit = self.max_incoming
         rule = "at least 1, or None for no limit"
         require(limit is None or limit >= 1, "max_incoming", limit, rule)
@@ -137,7 +147,7 @@ class DropoutHyperparameters(CommonHyperparameters):
         key, rate = "dropout_hidden_to_output", self.dropout_hidden_to_output
         if self.fast_dropout_final_layer:
             rule = "a dropout rate in [0, 1) when fast_dropout_final_layer is true"
-            require(rate is not None and _is_rate(rate), key, rate, rule)
+            _require_rate(key, rate, rule)
         else:
             require(rate is None, key, rate, "absent when fast_dropout_final_layer is false")
 
@@ -168,7 +178,8 @@ class TrainingSettings:
     chunk_length
         Frames of a training or validation chunk, at least 2; the paper's 100.
     clip_norm
-        Gradient norm above which the gradient is rescaled to it, positive; the paper's 225.
+        Gradient norm above which the gradient is rescaled to it, from 1e-30 to 1e38, which clips
+        nothing; the paper's 225.
     init_scale
         Reading of sigma^2: ``"variance"`` as printed, ``"std"`` as the authors' code used it.
     output_bias
@@ -226,11 +237,10 @@ class TrainingSettings:
             require(getattr(self, key) in allowed, key, getattr(self, key), " or ".join(allowed))
         rule = f"at most {LARGEST_BIAS:g} in magnitude"
         require(abs(self.output_bias) <= LARGEST_BIAS, "output_bias", self.output_bias, rule)
-        norm, decay, average = self.clip_norm, self.step_rate_decay, self.parameter_average
-        rule = f"positive and finite, at most {LARGEST_CLIP_NORM:g}"
-        require(0.0 < norm <= LARGEST_CLIP_NORM, "clip_norm", norm, rule)
+        require_positive("clip_norm", self.clip_norm)
+        decay = self.step_rate_decay
         require(0.0 < decay <= 1.0, "step_rate_decay", decay, "in (0, 1]; 1 is off")
-        require(_is_rate(average), "parameter_average", average, "in [0, 1); 0 is off")
+        _require_rate("parameter_average", self.parameter_average, "in [0, 1); 0 is off")
         distinct = set(self.record) <= set(RECORDABLE) and len(set(self.record)) == len(self.record)
         rule = f"distinct names of {', '.join(RECORDABLE)}"
         require(distinct, "record", list(self.record), rule)

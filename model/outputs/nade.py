@@ -57,7 +57,7 @@ from fdrnn.model.outputs.base import (
     Output,
     OutputHyperparameters,
 )
-from fdrnn.model.settings import require, require_count, require_positive
+from fdrnn.model.settings import LARGEST_INITIAL, require, require_count, require_positive
 
 if TYPE_CHECKING:
     from fdrnn.model.activations import Moments
@@ -84,7 +84,7 @@ class NadeHyperparameters(OutputHyperparameters):
     n_nade
         Hidden units N, at least 1.
     sigma2_nade
-        Variance of the initial entries of V and W, positive.
+        Variance of the initial entries of V and W, from 1e-30 to 1e30.
     column_order
         Order in which columns depend on each other: ``"ascending"``, ``"descending"`` or
         ``"shuffled"``, by the trial's seed.
@@ -96,7 +96,7 @@ class NadeHyperparameters(OutputHyperparameters):
 
     def __post_init__(self) -> None:
         require_count("n_nade", self.n_nade, 1)
-        require_positive("sigma2_nade", self.sigma2_nade)
+        require_positive("sigma2_nade", self.sigma2_nade, LARGEST_INITIAL)
         order, rule = self.column_order, " or ".join(COLUMN_ORDERS)
         require(order in COLUMN_ORDERS, "column_order", order, rule)
 

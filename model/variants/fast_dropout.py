@@ -24,7 +24,11 @@ import numpy as np
 
 from fdrnn.model.activations import FinalLayer
 from fdrnn.model.randomness import standard_normal
-from fdrnn.model.settings import DropoutHyperparameters, FastDropoutHyperparameters, require
+from fdrnn.model.settings import (
+    DropoutHyperparameters,
+    FastDropoutHyperparameters,
+    require_positive,
+)
 from fdrnn.model.variants.base import (
     PARAMETER_AXES,
     Built,
@@ -144,15 +148,15 @@ class FactorHyperparameters(FastDropoutHyperparameters):
     Attributes
     ----------
     mean_factor
-        Factor on the recurrent mean in equation 1, in (0, 1], in place of p_keep. The variance in
-        equation 2 keeps p_keep = 1 - `dropout_hidden_to_hidden`.
+        Factor on the recurrent mean in equation 1, from 1e-30 to 1, in place of p_keep. The
+        variance in equation 2 keeps p_keep = 1 - `dropout_hidden_to_hidden`.
     """
 
     mean_factor: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0.0 < self.mean_factor <= 1.0, "mean_factor", self.mean_factor, "in (0, 1]")
+        require_positive("mean_factor", self.mean_factor, largest=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

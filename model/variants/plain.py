@@ -54,7 +54,7 @@ class WeightDecayHyperparameters(Hyperparameters):
     Attributes
     ----------
     weight_decay
-        lambda, positive and finite: the loss is the NLL in nats per predicted step plus
+        lambda, from 1e-30 to 1e38: the loss is the NLL in nats per predicted step plus
         lambda times the sum of the squared weights.
     """
 

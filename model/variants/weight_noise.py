@@ -43,7 +43,7 @@ import numpy as np
 
 from fdrnn.model.activations import Activations
 from fdrnn.model.randomness import standard_normal
-from fdrnn.model.settings import Hyperparameters, require_positive
+from fdrnn.model.settings import LARGEST_INITIAL, Hyperparameters, require_positive
 from fdrnn.model.variants.base import (
     PARAMETER_AXES,
     Built,
@@ -78,7 +78,7 @@ class WeightNoiseHyperparameters(Hyperparameters):
     Attributes
     ----------
     sigma2_noise
-        Initial variance of every weight, positive. The initial means are those of other
+        Initial variance of every weight, from 1e-30 to 1e30. The initial means are those of other
         networks' weights.
     """
 
@@ -86,7 +86,7 @@ class WeightNoiseHyperparameters(Hyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("sigma2_noise", self.sigma2_noise)
+        require_positive("sigma2_noise", self.sigma2_noise, LARGEST_INITIAL)
 
 
 @dataclass(frozen=True, kw_only=True)

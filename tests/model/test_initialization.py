@@ -5,6 +5,7 @@ import pytest
 
 from fdrnn.model import OUTPUTS, Hyperparameters, TrainingSettings
 from fdrnn.model.initialization import initial_parameters, with_sparse_in_out
+from fdrnn.model.settings import INIT_SCALES
 
 HYPERPARAMETERS = Hyperparameters(
     n_hidden=150,
@@ -51,6 +52,16 @@ def test_incoming_connections_and_spectral_radius(max_incoming):
     incoming = (W != 0).sum(axis=0)
     np.testing.assert_array_equal(incoming, min(max_incoming or 150, 150))
     assert np.abs(np.linalg.eigvals(W.astype(np.float64))).max() == pytest.approx(1.1, rel=6e-5)
+
+
+@pytest.mark.parametrize("init_scale", INIT_SCALES)
+@pytest.mark.parametrize("extreme", [1e-30, 1e30])
+@pytest.mark.parametrize("key", ["sigma2_rec_out", "sigma2_in", "spectral_radius"])
+def test_extreme_hyperparameters_give_finite_weights(key, extreme, init_scale):
+    hyperparameters = dataclasses.replace(HYPERPARAMETERS, **{key: extreme})
+    for name, value in initial_parameters(hyperparameters, 88, 88, init_scale, 0).items():
+        assert np.isfinite(value).all()
+        assert value.any() == (name not in ("b_h", "h0"))
 
 
 def test_connections_are_spread_over_the_units():

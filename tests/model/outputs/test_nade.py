@@ -152,7 +152,7 @@ def test_an_index_out_of_range(index):
     ("change", "message"),
     [
         ({"n_nade": 0}, "n_nade must be at least 1, got 0"),
-        ({"sigma2_nade": 0.0}, "sigma2_nade must be positive and finite, got 0.0"),
+        ({"sigma2_nade": 0.0}, "sigma2_nade must be positive and finite, .*, got 0.0"),
         ({"column_order": "up"}, "column_order must be ascending or .*, got 'up'"),
     ],
 )

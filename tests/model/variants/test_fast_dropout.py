@@ -159,3 +159,9 @@ def test_rectifier_at_no_variance_is_the_rectifier():
     mean, variance = one_rectifier("float64", means, np.zeros(5))
     np.testing.assert_allclose(mean, np.maximum(means, 0), atol=1e-6)
     np.testing.assert_array_equal(variance, 0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-46, 1.5])
+def test_a_factor_out_of_range(value):
+    with pytest.raises(ValueError, match=r"^mean_factor must be positive .* at most 1, got"):
+        TrainingCase("separate_factors", [1], mean_factor=value)

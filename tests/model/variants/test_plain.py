@@ -25,5 +25,5 @@ def test_loss_and_gradient_are_the_plain_network_s_and_the_penalty_s(weight_deca
 
 @pytest.mark.parametrize("value", [0.0, -1e-3, float("inf"), float("nan")])
 def test_the_coefficient_is_positive(value):
-    with pytest.raises(ValueError, match="weight_decay must be positive and finite, got"):
+    with pytest.raises(ValueError, match="weight_decay must be positive and finite, for"):
         TrainingCase("weight_decay", [1], weight_decay=value)

@@ -159,5 +159,5 @@ def test_initial_weights_are_the_plain_networks_with_one_variance(name):
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf")])
 def test_initial_variance_out_of_range(value):
     typical = dataclasses.asdict(VARIANTS["weight_noise"].typical)
-    with pytest.raises(ValueError, match=r"^sigma2_noise must be positive and finite, got "):
+    with pytest.raises(ValueError, match=r"^sigma2_noise must be positive and finite, "):
         WeightNoiseHyperparameters(**{**typical, "sigma2_noise": value})
