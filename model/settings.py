@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from fdrnn.datasets.chunking import PADDING_SIDES
 from fdrnn.datasets.errors import shown
@@ -35,10 +36,16 @@ def require(holds: bool, key: str, value: object, rule: str) -> None:
         raise ValueError(f"{key} must be {rule}, got {shown(value)}")
 
 
-def require_count(key: str, value: int, least: int) -> None:
-    """Raise ValueError unless a count is between its least value and `LARGEST_COUNT`."""
+def _is_whole(value: object) -> bool:
+    """Return whether a value is an integer of Python or NumPy, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def require_count(key: str, value: int, least: int, most: int = LARGEST_COUNT) -> None:
+    """Raise ValueError unless the value is a whole number between the least and the most."""
+    require(_is_whole(value), key, value, "a whole number")
     require(value >= least, key, value, f"at least {least}")
-    require(value <= LARGEST_COUNT, key, value, f"at most {LARGEST_COUNT}")
+    require(value <= most, key, value, f"at most {most}")
 
 
 def require_positive(key: str, value: float, largest: float = LARGEST_POSITIVE) -> None:
@@ -115,8 +122,9 @@ class Hyperparameters(CommonHyperparameters):
         super().__post_init__()
         require_positive("spectral_radius", self.spectral_radius, LARGEST_INITIAL)
         limit = self.max_incoming
-        rule = "at least 1, or None for no limit"
-        require(limit is None or limit >= 1, "max_incoming", limit, rule)
+        rule = "a whole number of at least 1, or None for no limit"
+        holds = limit is None or (_is_whole(limit) and limit >= 1)
+        require(holds, "max_incoming", limit, rule)
 
 
 @dataclass(frozen=True, kw_only=True)

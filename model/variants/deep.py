@@ -50,7 +50,7 @@ import numpy as np
 from fdrnn.model.settings import (
     FastDropoutHyperparameters,
     Hyperparameters,
-    require,
+    require_count,
     require_dropout_rate,
 )
 from fdrnn.model.variants.base import (
@@ -93,8 +93,7 @@ class DeepHyperparameters(Hyperparameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = f"at least 1 and at most {MOST_LAYERS}"
-        require(1 <= self.n_layers <= MOST_LAYERS, "n_layers", self.n_layers, rule)
+        require_count("n_layers", self.n_layers, 1, MOST_LAYERS)
 
 
 @dataclass(frozen=True, kw_only=True)

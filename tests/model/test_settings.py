@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from fdrnn.model import FastDropoutHyperparameters, TrainingSettings
@@ -24,12 +25,15 @@ VALID = {
     [
         ("n_hidden", 0),
         ("n_hidden", 10**7),
+        ("n_hidden", True),
+        ("n_hidden", 2.0),
         ("step_rate", 0.0),
         ("step_rate", float("inf")),
         ("momentum", 1.0),
         ("decay", -0.1),
         ("sigma2_in", float("nan")),
         ("max_incoming", 0),
+        ("max_incoming", 2.5),
         ("dropout_input", 1.0),
         ("dropout_hidden_to_hidden", -0.2),
         # What single precision, in which networks are trained, makes 1, infinite or 0.
@@ -57,6 +61,7 @@ def test_hyperparameters_out_of_range_name_key_and_value(key, value):
 
 def test_valid_hyperparameters():
     assert FastDropoutHyperparameters(**VALID).max_incoming is None
+    assert FastDropoutHyperparameters(**VALID | {"n_hidden": np.int64(7)}).n_hidden == 7
     without = {**VALID, "fast_dropout_final_layer": False, "dropout_hidden_to_output": None}
     assert FastDropoutHyperparameters(**without).dropout_hidden_to_output is None
 
@@ -65,6 +70,7 @@ def test_valid_hyperparameters():
     ("key", "value"),
     [
         ("batch_size", 0),
+        ("batch_size", True),
         ("patience", 0),
         ("max_epochs", 0),
         ("chunk_length", 1),

@@ -235,9 +235,12 @@ def test_draws_do_not_depend_on_the_number_of_layers():
         np.testing.assert_array_equal(value.ravel(), many[key].ravel()[: value.size], err_msg=key)
 
 
-@pytest.mark.parametrize("value", [0, 9, -1])
-def test_the_number_of_layers_has_bounds(value):
-    with pytest.raises(ValueError, match=f"n_layers must be at least 1 and at most 8, got {value}"):
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [(0, "at least 1"), (9, "at most 8"), (-1, "at least 1"), (2.5, "a whole number")],
+)
+def test_the_number_of_layers_has_bounds(value, rule):
+    with pytest.raises(ValueError, match=f"n_layers must be {rule}, got {value}"):
         hyperparameters_of("stacked", value)
 
 

@@ -91,7 +91,7 @@ def test_initial_parameters():
     ("changes", "message"),
     [
         ({"n_layers": 1}, "n_layers must be at least 2, of which the last has Lp units, got 1"),
-        ({"n_layers": 9}, "n_layers must be at least 1 and at most 8, got 9"),
+        ({"n_layers": 9}, "n_layers must be at most 8, got 9"),
         ({"n_pooled": 0}, "n_pooled must be at least 1, got 0"),
     ],
 )
