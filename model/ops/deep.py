@@ -53,11 +53,7 @@ class DeepLayers(NativeOp):
         "A": "H > 0 ? R * (B / H) : 0",
         "AV": "params->stochastic ? A : 0",
     }
-    checks = (
-        *PACKED,
-        'expect_positive(op, "the number of units", H)',
-        "expect_layers(op, H, K, B)",
-    )
+    checks = (*PACKED, "expect_layers(op, H, K, B)")
     parameters = {"stochastic": "bool", "transition": "bool"}
     with_respect_to = ("mean0", "variance0", "W_in", "W_rec", "b", "W_between")
     gradients_of = ("mean", "variance")

@@ -7,8 +7,12 @@ from fdrnn.model.ops.native import NativeOp
 CELLS = ("plain", "moments", "dropout_variance", "rectifier", "sampled")
 """What a unit computes, in the order of ``native/transfer.c``; see `RecurrentLayer`."""
 
-PACKED = ("expect_packing(op, n_rows_, R)", 'expect_positive(op, "the initial rows", S)')
-"""Checks of a layer over packed rows that begins at an initial state of S rows."""
+PACKED = (
+    "expect_packing(op, n_rows_, R)",
+    'expect_positive(op, "the initial rows", S)',
+    'expect_positive(op, "the number of units", H)',
+)
+"""Checks of a layer of H units over packed rows that begins at an initial state of S rows."""
 
 
 class RecurrentLayer(NativeOp):

@@ -288,6 +288,15 @@ def test_packings_that_do_not_fit(n_rows, message):
         case.run()
 
 
+def test_no_units():
+    none = {
+        "h0": np.zeros((1, 0)), "variance0": np.zeros((1, 0)), "W_in": np.zeros((5, 0)),
+        "W_rec": np.zeros((0, 0)), "b_h": np.zeros(0), "W_out": np.zeros((0, 5)),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="the number of units must be at least 1, got 0"):
+        Case([3, 3]).run(**none)
+
+
 def test_dtypes_are_checked_when_the_graph_is_built():
     x32, w64 = T.fmatrix(), T.dmatrix()
     vector, scalar = T.fvector(), T.fscalar()
