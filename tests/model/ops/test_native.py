@@ -2,9 +2,11 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
-from fdrnn.model.ops import OwnWeightsLayer
+from fdrnn.model.ops import OwnWeightsLayer, OwnWeightsProduct
 from fdrnn.model.toolchain import theano
+from oracles import uncompiled
 
 T = theano.tensor
 
@@ -35,3 +37,13 @@ def test_other_threads_run_during_a_long_operation():
         over.set()
         thread.join()
     assert sum(begin < one < end for one in ticks) > 5
+
+
+def test_arrays_that_are_read_alone():
+    x, W = T.dmatrix(), T.dtensor3()
+    run = uncompiled.function([x, W], OwnWeightsProduct()(x, W))
+    rows, identity = np.arange(6.0).reshape(3, 2), np.eye(2)[None]
+    rows.flags.writeable = identity.flags.writeable = False
+    np.testing.assert_array_equal(run(rows, identity), rows)
+    with pytest.raises(ValueError, match="OwnWeightsProduct: x must be C-contiguous and aligned"):
+        run(np.zeros((2, 3)).T, identity)
