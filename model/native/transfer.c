@@ -121,7 +121,10 @@ inline void rectifier_moments(npy_intp n, npy_intp H, real p_keep, const real *_
             real f = normal_density(z);
             real P = normal_distribution(z, f), Q = normal_distribution(-z, f);
             real y = d * (z * P + f);
-            real w = v[j] * (P + z * z * P * Q - z * f * (P - Q) - f * f);
+            /* Where it would be infinite P or Q is 0, and the product with it NaN. */
+            real square = z * z;
+            square = square > real(1e38) ? real(1e38) : square;
+            real w = v[j] * (P + square * P * Q - z * f * (P - Q) - f * f);
             y = y < real(0) ? real(0) : y;
             w = w < real(0) ? real(0) : w;
             mean[j] = y;

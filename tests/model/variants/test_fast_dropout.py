@@ -161,6 +161,14 @@ def test_rectifier_at_no_variance_is_the_rectifier():
     np.testing.assert_array_equal(variance, 0)
 
 
+def test_rectifier_of_means_whose_squares_overflow():
+    means = np.array([-1e30, -2e13, 2e13, 1e30])
+    for variance, expected in ((0.0, [0, 0, 0, 0]), (4.0, [0, 0, 4, 4])):
+        mean32, variance32 = one_rectifier("float32", means, np.full(4, variance))
+        np.testing.assert_allclose(mean32, np.maximum(means, 0), rtol=1e-6, atol=1e-30)
+        np.testing.assert_allclose(variance32, expected, rtol=1e-6, atol=1e-30)
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-46, 1.5])
 def test_a_factor_out_of_range(value):
     with pytest.raises(ValueError, match=r"^mean_factor must be positive .* at most 1, got"):
