@@ -5,17 +5,23 @@
  */
 namespace fdrnn {
 
-/* 0 if the array has indices below n; else -1 with a ValueError set. */
+/* 0 if the array (n,) has each index below n once; else -1 with an error set. */
 template <typename real>
-inline int expect_indices(const char *op, const char *name, PyArrayObject *array, npy_intp n) {
+inline int expect_permutation(const char *op, const char *name, PyArrayObject *array, npy_intp n) {
     const real *index = (const real *)PyArray_DATA(array);
-    for (npy_intp i = 0; i < PyArray_DIM(array, 0); ++i)
-        if (!(index[i] >= real(0) && index[i] < real(n))) {
-            PyErr_Format(PyExc_ValueError, "%s: %s must be at least 0 and below %zd", op, name,
-                         (Py_ssize_t)n);
-            return -1;
-        }
-    return 0;
+    char *seen = (char *)PyMem_Calloc(n, 1);
+    if (!seen) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    npy_intp i = 0;
+    while (i < n && index[i] >= real(0) && index[i] < real(n) && !seen[(npy_intp)index[i]])
+        seen[(npy_intp)index[i++]] = 1;
+    PyMem_Free(seen);
+    if (i == n) return 0;
+    PyErr_Format(PyExc_ValueError, "%s: %s must have each index at least 0 and below %zd once", op,
+                 name, (Py_ssize_t)n);
+    return -1;
 }
 
 template <typename real>

@@ -16,10 +16,10 @@ class Nade(NativeOp):
 
     Notes
     -----
-    Inputs: mean and variance (R, D + N) of b_v and b_h; V and W (D, N); order (D,), the indices of
-    the columns; target, 0 and 1. Outputs: nll (R,), in nats; the moments of the logits, which are
-    for the gradient. The hidden units of a row change only behind a column that is 1, so that a
-    row takes as many evaluations of the sigmoid as it has ones, and one more.
+    Inputs: mean and variance (R, D + N) of b_v and b_h; V and W (D, N); order (D,), the index
+    of each column once; target, 0 and 1. Outputs: nll (R,), in nats; the moments of the logits,
+    which are for the gradient. The hidden units of a row change only behind a column that is 1, so
+    that a row takes as many evaluations of the sigmoid as it has ones, and one more.
     """
 
     __props__ = ("stochastic",)
@@ -34,7 +34,7 @@ class Nade(NativeOp):
     }
     checks = (
         'Q && Q != R && expect(op, "variance", variance_, {R, B})',
-        'expect_indices<real>(op, "order", order_, D)',
+        'expect_permutation<real>(op, "order", order_, D)',
     )
     parameters = {"stochastic": "bool"}
     stand_ins = {"variance": "target"}

@@ -140,11 +140,11 @@ def test_variances_without_rows_are_none_at_all(width):
         case.run(variance=np.zeros((1, 4 + width + 1)))
 
 
-@pytest.mark.parametrize("index", [-1, 4, np.nan])
-def test_an_index_out_of_range(index):
+@pytest.mark.parametrize("index", [-1, 4, np.nan, 1])
+def test_an_order_that_is_no_permutation(index):
     case = Case("nade")
     case.own["order_nade"][2] = index
-    with pytest.raises(ValueError, match="order must be at least 0 and below 4"):
+    with pytest.raises(ValueError, match="order must have each index at least 0 and below 4 once"):
         case.run()
 
 
