@@ -22,6 +22,7 @@ means differ by up to 0.1.
 from __future__ import annotations
 
 from fdrnn.model.ops.native import NativeOp
+from fdrnn.model.ops.output import SOME_ROWS
 from fdrnn.model.ops.recurrence import PACKED
 
 
@@ -52,6 +53,7 @@ class GaussianWeightsProduct(NativeOp):
 
     inputs = {"mean": "R H", "variance": "R H", "W_mean": "H D", "W_variance": "H D", "b": "D"}
     outputs = {"z_mean": "R D", "z_variance": "R D"}
+    checks = SOME_ROWS
     with_respect_to = ("mean", "variance", "W_mean", "W_variance", "b")
     gradients_of = ("z_mean", "z_variance")
     unread = ("z_mean", "z_variance")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fdrnn.model.ops.native import NativeOp
 
+SOME_ROWS = ('expect_positive(op, "the number of rows", R)',)
+"""Checks of a layer whose gradient adds up blocks of rows, of which the first overwrites."""
+
 
 class AffineMoments(NativeOp):
     """Pre-synaptic moments of an affine layer with fast dropout (equations 1 and 2).
@@ -22,6 +25,7 @@ class AffineMoments(NativeOp):
         "V": "scalar<npy_int8>(fast_dropout_) ? R : PyArray_DIM(variance_, 0)",
         "Z": "scalar<npy_int8>(fast_dropout_) ? R : 0",
     }
+    checks = SOME_ROWS
     with_respect_to = ("mean", "variance", "W", "b")
     gradients_of = ("z_mean", "z_variance")
     unread = ("z_mean", "z_variance")
@@ -62,6 +66,7 @@ class BernoulliOutput(NativeOp):
         "V": "scalar<npy_int8>(fast_dropout_) ? R : PyArray_DIM(variance_, 0)",
         "Z": "scalar<npy_int8>(fast_dropout_) ? R : 0",
     }
+    checks = SOME_ROWS
     parameters = {"sampled": "bool"}
     stand_ins = {"noise": "target"}
     with_respect_to = ("mean", "variance", "W", "b")

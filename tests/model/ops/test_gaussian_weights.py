@@ -299,3 +299,9 @@ def test_product_shapes_that_do_not_fit():
     arguments, weights = product_arguments(4, 3, 5)
     with pytest.raises(ValueError, match=r"W_variance must have shape \(3, 5\), got \(2, 5\)"):
         compiled_product()(*(arguments | {"S": np.zeros((2, 5))}).values(), *weights)
+
+
+def test_a_product_of_no_rows():
+    arguments, weights = product_arguments(0, 3, 5)
+    with pytest.raises(ValueError, match="the number of rows must be at least 1, got 0"):
+        compiled_product()(*arguments.values(), *weights)
