@@ -9,23 +9,23 @@ int kernel(ARGUMENTS) {
     const auto variance_of = [=](npy_intp l) {
         return l == L - 1 ? variance : lower_variance + l * size;
     };
-    std::vector<real *> initial_mean, initial_c; /* of each state, with room for step 0 */
+    real *initial_mean[MOST_LAYERS], *initial_c[MOST_LAYERS]; /* by state, with room for step 0 */
     for (npy_intp k = 0; k < J / H; ++k) {
-        initial_mean.push_back(workspace.get(begin * H));
-        initial_c.push_back(workspace.get(begin * H));
+        initial_mean[k] = workspace.get(begin * H);
+        initial_c[k] = workspace.get(begin * H);
     }
     real *c_below = workspace.get(rows.widest() * H);
-    std::vector<MomentProduct<real>> between, recurrent; /* of layers 1, 2, ... */
-    for (npy_intp l = 1; l < L; ++l) between.emplace_back(H, stochastic, workspace);
-    for (npy_intp l = 1; l < N; ++l) recurrent.emplace_back(H, stochastic, workspace);
+    MomentProduct<real> between[MOST_LAYERS], recurrent[MOST_LAYERS]; /* of layers 1, 2, ... */
+    for (npy_intp l = 1; l < L; ++l) between[l] = {H, stochastic, workspace};
+    for (npy_intp l = 1; l < N; ++l) recurrent[l] = {H, stochastic, workspace};
     ForwardMatrices<real> matrices;
     if (!scale_matrices(R, D, H, H, stochastic, p_keep_hidden, p_keep_hidden, p_keep_input, x, W_in,
                         W_rec, workspace, matrices))
         return -1;
     const npy_intp square = H * H;
     for (npy_intp l = 1; l < L; ++l)
-        between[l - 1].fill(W_between + (l - 1) * square, p_keep_between);
-    for (npy_intp l = 1; l < N; ++l) recurrent[l - 1].fill(W_rec + l * square, p_keep_hidden);
+        between[l].fill(W_between + (l - 1) * square, p_keep_between);
+    for (npy_intp l = 1; l < N; ++l) recurrent[l].fill(W_rec + l * square, p_keep_hidden);
     for (npy_intp k = 0; k < J / H; ++k)
         initial_state_of(k, S, J, H, stochastic, p_keep_hidden, mean0, variance0, initial_mean[k],
                          initial_c[k]);
@@ -42,7 +42,7 @@ int kernel(ARGUMENTS) {
                     if (stochastic)
                         variance_input(n * H, p_keep_between, below, variance_of(l - 1) + at,
                                        c_below);
-                    between[l - 1].multiply(n, below, c_below, false, a_l, v_l);
+                    between[l].multiply(n, below, c_below, false, a_l, v_l);
                 }
                 if (0 < l && l < N) {
                     const npy_intp read = transition ? N - 1 : l, k = transition ? 0 : l;
@@ -51,7 +51,7 @@ int kernel(ARGUMENTS) {
                     real *c_before = row ? c + read * size + before : initial_c[k];
                     repeat_last(n_before, n, H, mean_before);
                     if (stochastic) repeat_last(n_before, n, H, c_before);
-                    recurrent[l - 1].multiply(n, mean_before, c_before, true, a_l, v_l);
+                    recurrent[l].multiply(n, mean_before, c_before, true, a_l, v_l);
                 }
                 transfer(cell, n, H, real(2), p_keep_hidden, b + l * H, a_l, v_l,
                          (const real *)NULL, mean_of(l) + at, variance_of(l) + at,

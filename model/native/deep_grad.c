@@ -9,13 +9,13 @@ int kernel(ARGUMENTS) {
     const auto variance_of = [=](npy_intp l) {
         return l == L - 1 ? variance : lower_variance + l * size;
     };
-    std::vector<RecurrentGradient<real>> of_mean, of_variance; /* by layer */
-    std::vector<MomentProduct<real>> between;                  /* of layers 1, 2, ... */
+    RecurrentGradient<real> of_mean[MOST_LAYERS], of_variance[MOST_LAYERS];
+    MomentProduct<real> between[MOST_LAYERS]; /* of layers 1, 2, ... */
     for (npy_intp l = 0; l < N; ++l) {
-        of_mean.emplace_back(rows, H, H, da + l * size, workspace);
-        if (stochastic) of_variance.emplace_back(rows, H, H, dv + l * size, workspace);
+        of_mean[l] = {rows, H, H, da + l * size, workspace};
+        if (stochastic) of_variance[l] = {rows, H, H, dv + l * size, workspace};
     }
-    for (npy_intp l = 1; l < L; ++l) between.emplace_back(H, stochastic, workspace);
+    for (npy_intp l = 1; l < L; ++l) between[l] = {H, stochastic, workspace};
     real *d_above = workspace.get(rows.widest() * H), *d_c_above = workspace.get(rows.widest() * H);
     real *initial_mean = workspace.get(S * H), *initial_c = workspace.get(S * H);
     real *d_initial = workspace.get(S * H), *d_initial_c = workspace.get(S * H);
@@ -30,7 +30,7 @@ int kernel(ARGUMENTS) {
         if (transition) of_variance[l].future = of_variance[0].future;
     }
     for (npy_intp l = 1; l < L; ++l)
-        between[l - 1].fill_transposed(W_between + (l - 1) * square, p_keep_between);
+        between[l].fill_transposed(W_between + (l - 1) * square, p_keep_between);
     memset(d_b, 0, B * sizeof(real));
 
     backward_pass(rows, of_mean[0], stochastic ? &of_variance[0] : NULL, [&](
@@ -52,7 +52,7 @@ int kernel(ARGUMENTS) {
                 of_mean[own].future, stochastic ? of_variance[own].future : NULL, da + here,
                 dv + here, d_b + l * H);
             if (l > 0) {
-                between[l - 1].multiply(n, da + here, dv + here, false, d_above, d_c_above);
+                between[l].multiply(n, da + here, dv + here, false, d_above, d_c_above);
                 if (stochastic)
                     mean_through_variance(n * H, p_keep_between, mean_of(l - 1) + at, d_c_above,
                                           d_above);

@@ -7,8 +7,6 @@
  * layer N - 1, the last of them. The output reads layer L - 1, whose moments are arrays of their
  * own. Those of the layers below it follow each other, as do a, v and c of all layers.
  */
-#include <vector>
-
 namespace fdrnn {
 
 const npy_intp MOST_LAYERS = 8; /* as in variants/deep.py */
@@ -28,6 +26,7 @@ template <typename real>
 struct MomentProduct {
     Packed<real> of_mean, of_variance; /* the second without panels where there are no variances */
 
+    MomentProduct() {}
     MomentProduct(npy_intp H, bool stochastic, Workspace<real> &workspace)
         : of_mean(H, H, workspace) {
         if (stochastic) of_variance = Packed<real>(H, H, workspace);

@@ -120,6 +120,7 @@ struct RecurrentGradient {
     real *first;           /* (S, G): the same of the initial state */
     real *future;          /* (widest, K): gradient of `before` from the next step */
 
+    RecurrentGradient() {}
     RecurrentGradient(const Packing &rows, npy_intp K_, npy_intp G_, const real *d_,
                       Workspace<real> &workspace)
         : K(K_), G(G_), d(d_), W_transposed(G_, K_, workspace),
