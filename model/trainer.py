@@ -196,8 +196,10 @@ class Trainer:
         measurements = self._recorder.measure(epoch, parameters)
         valid = settings.valid_nll(counted, masked)
         best = before.best
+        # A weight whose mean square is infinite would never move again.
+        arrays = (parameters, velocity, mean_square)
         finite = np.isfinite([losses[-1], norms[-1], valid]).all() and all(
-            np.isfinite(value).all() for value in parameters.values()
+            np.isfinite(value).all() for by_name in arrays for value in by_name.values()
         )
         if not finite or network.output.has_diverged(
             valid, progress.best_valid_nll, self._n_features

@@ -186,6 +186,16 @@ def test_divergence_without_any_finite_epoch():
     assert result.parameters == {}
 
 
+def test_divergence_of_the_optimizer_alone():
+    """Squares of a gradient that nothing clips overflow, and no weight would ever move again."""
+    settings = dataclasses.replace(SETTINGS, clip_norm=1e38, init_scale="std")
+    steep = dataclasses.replace(PLAIN, sigma2_rec_out=1e22, step_rate=1e-30)
+    trainer = Trainer(DATASET, "plain", steep, settings, 1)
+    record = trainer.run_epoch()
+    assert math.isfinite(record.gradient_norm + record.valid_nll_counted)
+    assert trainer.result().diverged
+
+
 def test_padding_rule_selects():
     settings = dataclasses.replace(SETTINGS, padding="masked")
     trainer, records = trained(settings)
