@@ -34,8 +34,10 @@ def validation_nll(network: Network, batches: list[PackedChunks]) -> tuple[float
     for batch in batches:
         nll, _ = network.score(batch, network.initial_state())
         for i, weights in enumerate((batch.counted, batch.masked)):
+            # A weight of 0 leaves an infinite NLL out, too.
+            seen = weights > 0
             # Exact products and sum: NumPy's have other last bits on other CPUs.
-            sums[i] += math.fsum(nll.astype(np.float64) * weights)
+            sums[i] += math.fsum(nll[seen].astype(np.float64) * weights[seen])
             steps[i] += weights.sum(dtype=np.float64)
     counted, masked = sums / np.maximum(steps, 1.0)
     return float(counted) if network.output.counts_padding else math.nan, float(masked)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from fdrnn.model import FastDropoutHyperparameters, Hyperparameters
 from fdrnn.model.evaluation import pack_for_validation, sequence_nll, validation_nll
 from fdrnn.model.initialization import initial_parameters
 from fdrnn.model.network import network
+from fdrnn.model.outputs import OUTPUTS
 from oracles.numpy_network import NumpyNetwork, authors_tanh_moments
 from oracles.random_sequences import random_sequences
 
@@ -77,3 +80,13 @@ def test_validation_nll_against_padded_chunks_one_at_a_time(pair):
     assert counted == pytest.approx(steps.mean(), rel=1e-5)
     real = np.arange(11) >= chunks.starts[:, None]
     assert masked == pytest.approx(steps[real].mean(), rel=1e-5)
+
+
+def test_padding_that_is_masked_may_have_an_infinite_nll():
+    batches = pack_for_validation(chunk(random_sequences([12, 5]), 12))
+    scores = SimpleNamespace(
+        initial_state=lambda: None,
+        score=lambda batch, _: (np.where(batch.masked > 0, 2.0, np.inf), None),
+        output=OUTPUTS["bernoulli"],
+    )
+    assert validation_nll(scores, batches) == (np.inf, 2.0)
