@@ -3,8 +3,8 @@
 A number nearer to 0 than the smallest normal one, 1.2e-38 in float32, takes many CPUs a hundred
 times as long as another. The gradients of saturated units are full of them, and so are the averages
 of an optimizer whose gradients are 0: without this, an epoch of a diverging network can take a
-minute instead of a second. Nothing is lost: such a number changes no other that is larger than
-1e-30.
+minute instead of a second. Nothing is lost where such a number is a term of a sum: it changes no
+other that is larger than 1e-30. A quotient by it is not finite; see `fdrnn.model.outputs.gaussian`.
 """
 
 from __future__ import annotations

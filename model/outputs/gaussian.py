@@ -8,7 +8,9 @@ r"""Independent Gaussian columns whose variance enters the loss: real values.
 The first two moments of the activation are the prediction's (Bayer et al. 2013, section 2.2, and
 the second case of Figure 1). The paper has V[a] alone; the learned s_j, a parameter of each
 column, is the variance of noise in the data, without which a network that propagates no variances
-would have none. It begins at 0, the variance of the standardised data.
+would have none. It begins at 0, the variance of the standardised data. Without V[a], an s_j below
+about -43 makes the gradient, which divides by the square of v_j, not finite, and the trial ends as
+diverged.
 
 The network sees standardised frames (`fdrnn.datasets.standardisation`). The NLL is that of the
 frames in the units of the file: the logarithms of the columns' units are added. It is an NLL of
