@@ -54,8 +54,8 @@ FURTHER = (
 """The others that Table 1 cites, and these with fast dropout."""
 
 
-def best(rows: Sequence[Row], data: str, column: Column) -> Row | None:
-    """Return the row of a data set's best network of a kind, None without a finished trial.
+def best(rows: Sequence[Row], fingerprint: str, column: Column) -> Row | None:
+    """Return the row of the best network of a kind on some data, None without a finished trial.
 
     A single configuration, such as one of the paper's Table 3, is no search: it is taken where
     there is nothing else.
@@ -63,14 +63,20 @@ def best(rows: Sequence[Row], data: str, column: Column) -> Row | None:
     known = [
         (row.trials_planned == 1, row.valid_nll_masked, -row.trials_planned, row)
         for row in rows
-        if row.data == data and column.has(row) and row.valid_nll_masked is not None
+        if row.fingerprint == fingerprint and column.has(row) and row.valid_nll_masked is not None
     ]
     # Of studies that share their best draw, the one with more draws.
     return min(known, key=lambda one: one[:3], default=(None,))[-1]
 
 
-def data_sets(rows: Sequence[Row]) -> list[str]:
-    """Return the paper's data sets that have a network of `FURTHER`, in the paper's order."""
-    return [
-        data for data in TABLE_1 if any(best(rows, data, column) is not None for column in FURTHER)
-    ]
+def data_sets(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return by fingerprint a row of each of the paper's data sets with a network of `FURTHER`.
+
+    They are in the paper's order.
+    """
+    named = {row.fingerprint: row for data in TABLE_1 for row in rows if row.data == data}
+    return {
+        fingerprint: row
+        for fingerprint, row in named.items()
+        if any(best(rows, fingerprint, column) is not None for column in FURTHER)
+    }

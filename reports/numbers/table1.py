@@ -147,15 +147,24 @@ def table1(studies: Iterable[Evidence]) -> list[Row]:
     """Return a row per study, each with its plain counterpart among them.
 
     The paper's data sets come first, in its order, then others; variants as in their registry.
+    Rows of the same data are neighbours, whatever their paths.
     """
     order = list(TABLE_1)
 
-    def key(row: Row) -> tuple[int, str, int, str]:
-        rank = order.index(row.data) if row.data in order else len(order)
-        return rank, row.data, list(VARIANTS).index(row.variant), row.study
+    def of_data(row: Row) -> tuple[int, str]:
+        return order.index(row.data) if row.data in order else len(order), row.data
 
     by_name = {one.name: one for one in studies}
-    rows = sorted(map(row, by_name.values()), key=key)
+    rows = sorted(map(row, by_name.values()), key=of_data)
+    first: dict[str, tuple[int, str]] = {}
+    for one in rows:
+        first.setdefault(one.fingerprint, of_data(one))
+
+    def key(row: Row) -> tuple[tuple[int, str], str, int, str]:
+        variant = list(VARIANTS).index(row.variant)
+        return first[row.fingerprint], row.fingerprint, variant, row.study
+
+    rows.sort(key=key)
     plain = [one for one in rows if one.variant == "plain"]
     return [one if one.variant == "plain" else _beside(one, plain, by_name) for one in rows]
 

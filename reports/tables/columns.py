@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import pandas as pd
@@ -44,20 +44,19 @@ def table(rows: Sequence[Row]) -> Table | None:
     used = [
         column
         for column in (*PAPERS, *FURTHER)
-        if any(best(rows, name, column) is not None for name in data)
+        if any(best(rows, one, column) is not None for one in data)
     ]
-    titles = {row.data: row.title for row in rows}
 
     def ours(column: Column) -> Callable[[str], str]:
-        return lambda name: _cell(best(rows, name, column))
+        return lambda one: _cell(best(rows, one, column))
 
-    cited = paper_columns(lambda name: name)
+    cited: Columns[str] = paper_columns(lambda one: data[one].data)
     return Table.of(
         data,
         name="table1-columns",
         title="Table 1: every column, trained and cited",
         data=pd.DataFrame(_flat(rows, data, used)),
-        text=[("Data set", lambda name: titles[name])],
+        text=[("Data set", lambda one: data[one].title)],
         numbers=[*((column.title, ours(column)) for column in used), *cited],
         notes=(
             "Ours: pooled test NLL (draws) of the selected trial with the lowest masked validation "
@@ -75,14 +74,14 @@ def _cell(row: Row | None) -> str:
 
 
 def _flat(
-    rows: Sequence[Row], data: Sequence[str], columns: Sequence[Column]
+    rows: Sequence[Row], data: Mapping[str, Row], columns: Sequence[Column]
 ) -> Iterator[dict[str, object]]:
-    for name in data:
+    for fingerprint, named in data.items():
         for column in columns:
-            row = best(rows, name, column)
+            row = best(rows, fingerprint, column)
             if row is not None:
                 yield {
-                    "data": name,
+                    "data": named.data,
                     "column": column.title,
                     "study": row.study,
                     "trials_planned": row.trials_planned,
@@ -94,6 +93,6 @@ def _flat(
                 }
 
 
-def _studies(rows: Sequence[Row], data: Sequence[str], column: Column) -> str:
-    chosen = [row for name in data if (row := best(rows, name, column)) is not None]
+def _studies(rows: Sequence[Row], data: Iterable[str], column: Column) -> str:
+    chosen = [row for one in data if (row := best(rows, one, column)) is not None]
     return f"{column.title}: {', '.join(row.study for row in chosen)}."

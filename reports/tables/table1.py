@@ -151,15 +151,15 @@ def _results(
 
 
 def _best(rows: Sequence[Sequence[Row | None]], first: int) -> Iterator[tuple[int, int]]:
-    """Yield the cells with the lowest pooled NLL on each data set; `first` is their column."""
+    """Yield the cells with the lowest pooled NLL on the same data; `first` is their column."""
     found = [
-        (row.data, row.test_nll_pooled.value, position, first + column)
+        (row.fingerprint, row.test_nll_pooled.value, position, first + column)
         for position, cells in enumerate(rows)
         for column, row in enumerate(cells)
         if row is not None and row.test_nll_pooled.value is not None
     ]
-    for data, nll, *place in found:
-        if nll == min(other[1] for other in found if other[0] == data):
+    for fingerprint, nll, *place in found:
+        if nll == min(other[1] for other in found if other[0] == fingerprint):
             yield place[0], place[1]
 
 

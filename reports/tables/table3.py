@@ -20,21 +20,36 @@ from fdrnn.search import TABLE_3
 
 
 def tables(studies: Iterable[Evidence]) -> list[Table]:
-    """Return Table 3: a table per data set, in the order of the studies.
+    """Return Table 3: a table for the studies of the same data, in the order of the studies.
 
     Parameters
     ----------
     studies
-        Those of one data set are neighbours; those without a selected trial are left out.
+        Those of the same data are neighbours; those without a selected trial are left out.
     """
     selected = [study for study in studies if study.best is not None]
-    by_data = groupby(selected, lambda study: study.definition.data)
-    return [_table(data, list(group)) for data, group in by_data]
+    by_data = groupby(selected, lambda study: study.data.fingerprint)
+    groups = [list(group) for _, group in by_data]
+    stems = [_stem(_named(group).definition.data) for group in groups]
+    return [
+        _table(stem if stems.count(stem) == 1 else f"{stem}-{_digest(group)}", group)
+        for stem, group in zip(stems, groups, strict=True)
+    ]
 
 
-def _table(data: str, studies: Sequence[Evidence]) -> Table:
+def _digest(studies: Sequence[Evidence]) -> str:
+    return studies[0].data.fingerprint[:8]
+
+
+def _named(studies: Sequence[Evidence]) -> Evidence:
+    """Return of studies on the same data one that calls them by the paper's name, or the first."""
+    return min(studies, key=lambda study: study.definition.data not in TABLE_3)
+
+
+def _table(stem: str, studies: Sequence[Evidence]) -> Table:
     columns: dict[str, Mapping[str, object]] = {}
-    published = TABLE_3.get(data)
+    named = _named(studies)
+    published = TABLE_3.get(named.definition.data)
     if published is not None:
         values = asdict(published)
         if not published.fast_dropout_final_layer:
@@ -59,8 +74,8 @@ def _table(data: str, studies: Sequence[Evidence]) -> Table:
         notes.append(f"Given by the study, neither drawn nor selected: {', '.join(fixed)}.")
     what = "hyperparameters" if are_fixed else "selected hyperparameters"
     return Table(
-        name=f"table3-{_stem(data)}",
-        title=f"Table 3: {what}, {studies[0].data.title}",
+        name=f"table3-{stem}",
+        title=f"Table 3: {what}, {named.data.title}",
         data=pd.DataFrame({"hyperparameter": names, **printed}),
         header=("Hyperparameter", *printed),
         rows=tuple(zip((label(name) for name in names), *printed.values(), strict=True)),

@@ -82,16 +82,31 @@ def test_deep_networks_have_columns_with_and_without_fast_dropout() -> None:
 
 
 def test_only_the_papers_data_and_further_networks_make_the_table() -> None:
-    own = replace(NADE[0], data="mine.npz")
+    own = replace(NADE[0], data="mine.npz", fingerprint="1" * 64)
     untrained = replace(NADE[0], valid_nll_masked=None)
     assert columns.table([FD, own, untrained]) is None
 
 
 def test_an_untrained_network_leaves_a_dash() -> None:
-    piano = replace(PLAIN_NADE, data="piano", title="Piano-midi.de", study="piano-nade-plain")
+    piano = replace(
+        PLAIN_NADE,
+        data="piano",
+        title="Piano-midi.de",
+        fingerprint="1" * 64,
+        study="piano-nade-plain",
+    )
     table = columns.table([PLAIN_NADE, piano, NADE[0]])
     assert table is not None
     assert [row[:3] for row in table.rows] == [
         ("Piano-midi.de", "5.66 (32)", "-"),
         ("JSB Chorales", "5.66 (32)", "5.20 (32)"),
     ]
+
+
+def test_a_row_is_of_the_same_data_and_not_of_the_same_path() -> None:
+    copy = replace(NADE[1], data="copy.npz", study="copy")
+    others = replace(NADE[1], fingerprint="1" * 64, title="JSB Chorales (1)", study="others")
+    table = columns.table([NADE[0], copy, others])
+    assert table is not None
+    assert table.notes[-1] == "FD-RNN-NADE: copy, others."
+    assert [row[0] for row in table.rows] == ["JSB Chorales", "JSB Chorales (1)"]

@@ -197,15 +197,33 @@ def test_every_hyperparameter_of_every_space_has_a_name() -> None:
 
 
 def test_table_3_of_own_files_has_a_name_for_each_and_none_of_their_folders(fd: Evidence) -> None:
-    def of(path: str) -> Evidence:
-        definition = replace(fd.definition, data=path)
-        return replace(fd, study=replace(fd.study, definition=definition))
-
     paths = ["/secret/a b.npz", "/secret/a-b.npz", "/secret/ä.npz", "/secret/ö.npz", "jsb"]
-    tables = table3.tables([of(path) for path in paths])
+    tables = table3.tables([_of(fd, path, f"{path:*^64}") for path in paths])
     names = [one.name for one in tables]
     assert len(set(names)) == len(names)
     assert names[-1] == "table3-jsb"
     for name in names:
         assert re.fullmatch(r"table3-[A-Za-z0-9-]+", name)
         assert "secret" not in name
+
+
+def test_table_3_is_of_the_same_data_and_not_of_the_same_path(fd: Evidence) -> None:
+    first = [_of(fd, path, "1" * 64, name) for path, name in (("/a/jsb.npz", "a"), ("jsb", "b"))]
+    second = [_of(fd, path, "2" * 64, name) for path, name in (("mine.npz", "a"), ("jsb", "b"))]
+    third = _of(fd, "mine.npz", "3" * 64)
+    tables = table3.tables([*first, *second, third])
+    assert [one.name for one in tables[:2]] == ["table3-jsb-11111111", "table3-jsb-22222222"]
+    assert tables[2].name.startswith("table3-mine-")
+    assert [len(one.header) for one in tables] == [4, 4, 2]
+    assert tables[0].header[1] == "Paper: FD"
+    (_, alone) = table3.tables([second[0], third])
+    assert alone.name.endswith("-33333333")
+
+
+def _of(evidence: Evidence, path: str, fingerprint: str, name: str = "study") -> Evidence:
+    study = replace(
+        evidence.study,
+        definition=replace(evidence.definition, name=name, data=path),
+        data=replace(evidence.data, fingerprint=fingerprint),
+    )
+    return replace(evidence, study=study)

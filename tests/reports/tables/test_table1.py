@@ -91,6 +91,16 @@ def test_the_lowest_of_ours_on_a_data_set_is_bold() -> None:
     assert "**8.15 / 8.10**" in markdown.table(table1.tables([ROW, PLAIN])[0])
 
 
+def test_the_lowest_is_of_the_same_data_and_not_of_the_same_path() -> None:
+    row = replace(ROW, data="mine.npz", plain_study=None, paper_fd=None)
+    higher = Estimate(value=8.9)
+    same, others = (
+        replace(row, study="b", data="copy.npz", test_nll_pooled=higher),
+        replace(row, study="c", fingerprint="1" * 64, test_nll_pooled=higher),
+    )
+    assert table1.tables([row, same, others])[0].best == {(0, 3), (2, 3)}
+
+
 def test_cautions_stand_before_the_numbers() -> None:
     few = replace(ROW, caution="8 draws")
     short = replace(PLAIN, caution="8 draws; at limit")
