@@ -6,7 +6,8 @@ What a command prints, what it writes into files and the dashboard's note are ma
 
 from __future__ import annotations
 
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -100,17 +101,41 @@ def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:
 
 
 def _with_distinct_titles(studies: Mapping[str, Evidence]) -> dict[str, Evidence]:
-    """Put a folder's name before those of different data files with one name."""
-    paths: dict[str, dict[str, str]] = defaultdict(dict)
+    """Give different data titles that tell them apart."""
+    folders: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
     for study in studies.values():
-        paths[study.data.title].setdefault(study.data.fingerprint, study.definition.data)
+        path = study.definition.data
+        above = Path(path).parts[:-1] if is_path(path) else ()
+        named = tuple(one for one in above if one != os.sep)
+        folders[study.data.title].setdefault(study.data.fingerprint, named)
+    titles = {title: _distinct(title, found) for title, found in folders.items()}
 
     def renamed(study: Evidence) -> Evidence:
-        title = study.data.title
-        path = paths[title][study.data.fingerprint]
-        if len(paths[title]) == 1 or not is_path(path):
+        title = titles[study.data.title][study.data.fingerprint]
+        if title == study.data.title:
             return study
-        data = replace(study.data, title=f"{Path(path).parent.name}/{title}")
-        return replace(study, study=replace(study.study, data=data))
+        return replace(study, study=replace(study.study, data=replace(study.data, title=title)))
 
     return {name: renamed(study) for name, study in studies.items()}
+
+
+def _distinct(title: str, folders: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return a title for each fingerprint, from the folders of its file.
+
+    It has as few folders as tell all paths apart, and after those of one path the fingerprint.
+    """
+
+    def under(depth: int) -> dict[str, str]:
+        return {
+            fingerprint: "/".join((*above[max(0, len(above) - depth) :], title))
+            for fingerprint, above in folders.items()
+        }
+
+    n_paths = len(set(folders.values()))
+    depths = range(max(map(len, folders.values())) + 1)
+    found = next(one for one in map(under, depths) if len(set(one.values())) == n_paths)
+    shared = Counter(found.values())
+    return {
+        fingerprint: text if shared[text] == 1 else f"{text} ({fingerprint[:8]})"
+        for fingerprint, text in found.items()
+    }

@@ -81,3 +81,45 @@ def test_data_files_of_one_name_are_told_apart_by_their_folders(
     assert titles == {"fold-1": "fold-1/notes.npz", "fold-2": two, "copy": two}
     (alone,) = read_evidence(store, ["fold-1"]).rows
     assert alone.title == "notes.npz"
+
+
+@pytest.mark.parametrize(
+    ("paths", "titles"),
+    [
+        (
+            ["/p/2024/data/mine.npz", "/q/2025/data/mine.npz"],
+            ["2024/data/mine.npz", "2025/data/mine.npz"],
+        ),
+        (["/data/mine.npz", "/b/data/mine.npz"], ["data/mine.npz", "b/data/mine.npz"]),
+        (["mine.npz", "a/mine.npz"], ["mine.npz", "a/mine.npz"]),
+        (["/a/mine.npz", "/a/mine.npz"], ["mine.npz (00000000)", "mine.npz (11111111)"]),
+        (
+            ["/a/mine.npz", "/a/mine.npz", "/b/mine.npz"],
+            ["a/mine.npz (00000000)", "a/mine.npz (11111111)", "b/mine.npz"],
+        ),
+        (["jsb", "jsb"], ["mine.npz (00000000)", "mine.npz (11111111)"]),
+    ],
+)
+def test_different_data_have_different_titles(
+    fd: Evidence, tmp_path: Path, paths: list[str], titles: list[str]
+) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    for number, path in enumerate(paths):
+        data = replace(fd.data, title="mine.npz", fingerprint=f"{number}" * 64)
+        create_study(store, replace(fd.definition, name=f"study-{number}", data=path), data)
+    found = {row.study: row.title for row in read_evidence(store).rows}
+    assert [found[f"study-{number}"] for number in range(len(paths))] == titles
+
+
+def test_rows_of_the_same_data_are_neighbours(fd: Evidence, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    for name, path, fingerprint in (
+        ("a", "mine.npz", "2"),
+        ("b", "mine.npz", "1"),
+        ("c", "other.npz", "2"),
+        ("d", "copy.npz", "3"),
+        ("e", "jsb", "3"),
+    ):
+        data = replace(fd.data, title=path, fingerprint=fingerprint * 64)
+        create_study(store, replace(fd.definition, name=name, data=path), data)
+    assert [row.study for row in read_evidence(store).rows] == ["d", "e", "b", "a", "c"]
