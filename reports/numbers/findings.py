@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fdrnn.datasets import is_path
 from fdrnn.reports.errors import NothingToReportError
@@ -67,8 +68,10 @@ def _differ_in_plan(study: Evidence, other: Evidence) -> bool:
     )
 
 
-def _without_plan(definition: StudyDefinition) -> StudyDefinition:
-    return replace(definition, name="search", n_trials=1, halving=None, repeats=0)
+def _without_plan(definition: StudyDefinition) -> dict[str, Any]:
+    # A definition with other values would be checked anew, for every pair of studies.
+    plan = {"name", "n_trials", "halving", "repeats"}
+    return {name: value for name, value in vars(definition).items() if name not in plan}
 
 
 def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:

@@ -10,7 +10,7 @@ import pytest
 
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings, read_evidence
-from fdrnn.search import SPACES, create_study, open_store
+from fdrnn.search import SPACES, StudyDefinition, create_study, open_store
 from fdrnn.search.design.halving import Halving
 
 HALVING = Halving((2, 4))
@@ -55,6 +55,18 @@ def test_the_other_plan_is_the_same_search_with_halving_or_without(
 ) -> None:
     other = findings.other_plan(findings.studies[name])
     assert (None if other is None else other.name) == expected
+
+
+def test_the_other_plan_is_found_without_checks_of_definitions(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(_: StudyDefinition) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(StudyDefinition, "__post_init__", check)
+    other = findings.other_plan(findings.studies["search"])
+    assert other is not None
+    assert other.name == "pruned"
 
 
 def test_the_other_plan_has_the_same_data(findings: Findings) -> None:
