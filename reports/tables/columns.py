@@ -15,6 +15,8 @@ from fdrnn.reports.numbers.text import MISSING, number
 
 T = TypeVar("T")
 
+_PROVISIONAL = "Draws of a greater number are those trained so far: the number is provisional."
+
 
 def paper_columns(data_of: Callable[[T], str]) -> Columns[T]:
     """Return the columns of the paper's Table 1, of which those marked * are cited there.
@@ -47,6 +49,8 @@ def table(rows: Sequence[Row]) -> Table | None:
         if any(best(rows, one, column) is not None for one in data)
     ]
 
+    shown = [row for one in data for column in used if (row := best(rows, one, column))]
+
     def ours(column: Column) -> Callable[[str], str]:
         return lambda one: _cell(best(rows, one, column))
 
@@ -62,6 +66,7 @@ def table(rows: Sequence[Row]) -> Table | None:
             "Ours: pooled test NLL (draws) of the selected trial with the lowest masked validation "
             "NLL among the studies of that kind with several draws. Columns marked * are "
             "cited by the paper.",
+            *(() if all(row.all_ranked for row in shown) else [_PROVISIONAL]),
             *(_studies(rows, data, column) for column in used),
         ),
     )
@@ -70,7 +75,8 @@ def table(rows: Sequence[Row]) -> Table | None:
 def _cell(row: Row | None) -> str:
     if row is None or row.test_nll_pooled.value is None:
         return MISSING
-    return f"{number(row.test_nll_pooled.value)} ({row.trials_planned})"
+    ended = "" if row.all_ranked else f"{row.trials_finished + row.trials_pruned} of "
+    return f"{number(row.test_nll_pooled.value)} ({ended}{row.trials_planned})"
 
 
 def _flat(

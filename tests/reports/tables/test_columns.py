@@ -44,19 +44,28 @@ def test_a_column_has_the_study_with_the_lowest_masked_validation_nll() -> None:
         "Deep RNN*": "7.92",
     }
     assert "FD-RNN-NADE: jsb-nade-wide." in table.notes
+    assert "provisional" not in " ".join(table.notes)
     chosen = table.data.set_index("column").loc["FD-RNN-NADE"]
     assert (chosen["study"], chosen["test_nll_pooled"]) == ("jsb-nade-wide", 5.31)
 
 
 def test_of_two_studies_with_the_same_best_draw_the_larger_one_counts() -> None:
-    few = replace(NADE[0], study="a-few", trials_planned=8)
+    few = replace(NADE[0], study="a-few", trials_planned=8, trials_finished=8)
     table = columns.table([few, NADE[0]])
     assert table is not None
     assert table.rows[0][1] == "5.20 (32)"
 
 
+def test_the_draws_of_a_study_that_is_not_complete_are_those_trained_so_far() -> None:
+    begun = replace(NADE[0], trials_planned=8, trials_finished=1, trials_pruned=2)
+    table = columns.table([begun])
+    assert table is not None
+    assert table.rows[0][1] == "5.20 (3 of 8)"
+    assert "provisional" in table.notes[1]
+
+
 def test_a_single_configuration_counts_only_where_nothing_was_searched() -> None:
-    given = replace(NADE[1], study="table3", trials_planned=1)
+    given = replace(NADE[1], study="table3", trials_planned=1, trials_finished=1)
     for rows, expected in (([NADE[0], given], "5.20 (32)"), ([given], "5.31 (1)")):
         table = columns.table(rows)
         assert table is not None
