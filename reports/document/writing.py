@@ -164,7 +164,15 @@ def _no_formula(value: object) -> object:
     if not isinstance(value, str) or value in {"", MISSING}:
         return value
     text = printable(value)
-    return f"'{text}" if text[0] in "=+-@" else text
+    return f"'{text}" if text[0] in "=+-@" and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[str]:

@@ -119,6 +119,16 @@ def test_trying_a_folder_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_text_that_is_a_number_stays_one(tmp_path: Path) -> None:
+    values = ["-0.8", "+1e-05", "-2+3", "-A1"]
+    data = pd.DataFrame({"value": values})
+    write_tables(
+        tmp_path, [Table(name="t", title="t", data=data, header=("a",), rows=(), n_text=1)]
+    )
+    lines = (tmp_path / "tables" / "t.csv").read_text().splitlines()
+    assert lines[1:] == ["-0.8", "+1e-05", "'-2+3", "'-A1"]
+
+
 def test_texts_of_data_are_no_formulas_links_html_or_escape_sequences(tmp_path: Path) -> None:
     evil = ["=HYPERLINK(1)", "@SUM(1)", "a <script>", "[x](javascript:y)", "\x1b[31mred\n", "-"]
     data = pd.DataFrame({"note": evil, "nll": -1.5})
