@@ -20,6 +20,7 @@ from fdrnn.reports.numbers.bootstrap import (
     resampled_sums,
     test_nll_intervals,
 )
+from fdrnn.reports.numbers.names import chosen, having
 from fdrnn.search import (
     Samples,
     Study,
@@ -96,11 +97,11 @@ class Evidence:
     def hyperparameters(self) -> dict[str, object]:
         """The selected trial's hyperparameters by name, without those that were not drawn."""
         assert self.best is not None
-        values = {parameter: self.best[parameter.name] for parameter in self.space.parameters}
+        best = self.trials[self.trials["config_index"] == self.selected]
         return {
-            parameter.name: value
-            for parameter, value in values.items()
-            if parameter.when is None or not pd.isna(value)
+            parameter.name: chosen(parameter, value)
+            for parameter in self.space.parameters
+            for value in having(best, parameter)[parameter.name]
         }
 
     def given_settings(self, names: Iterable[str]) -> dict[str, object]:

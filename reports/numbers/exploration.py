@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -11,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.reports.numbers.evidence import Evidence, difference
-from fdrnn.reports.numbers.names import having, in_order, label, network, numeric_order, value_text
+from fdrnn.reports.numbers.names import (
+    chosen,
+    having,
+    in_order,
+    label,
+    network,
+    numeric_order,
+    value_text,
+)
 from fdrnn.reports.numbers.symbols import unicode
 from fdrnn.search import Choices, StudyDefinition
 from fdrnn.search.design.halving import Halving
@@ -68,7 +77,7 @@ def _parameter(name: str, parameters: Sequence[Parameter], given: Sequence[Any])
     ranges = [one for one in distributions if not isinstance(one, Choices)]
     if ranges:
         # A logarithmic axis has no zero, which is a setting's value for "off".
-        is_positive = all(value > 0 for value in given)
+        is_positive = all(value > 0 for value in (*choices, *given) if value is not None)
         return described | {"log": is_positive and all(one.log for one in ranges)}
     texts = dict.fromkeys(value_text(name, value) for value in (*choices, *given))
     return described | {"choices": sorted(texts, key=numeric_order)}
@@ -79,7 +88,10 @@ def _study(
 ) -> dict[str, Any]:
     definition = evidence.definition
     curves = dict(list(evidence.curves.groupby("config_index")))
-    values = {one.name: having(evidence.trials, one)[one.name] for one in evidence.space.parameters}
+    values = {
+        one.name: having(evidence.trials, one)[one.name].astype(object).map(partial(chosen, one))
+        for one in evidence.space.parameters
+    }
     given = evidence.given_settings(names)
     valid = definition.training.valid_nll_column
 

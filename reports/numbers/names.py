@@ -176,10 +176,21 @@ def part_index(parameter: Parameter, value: object) -> int:
     return max(i for i, low in enumerate(lows) if low <= float(value))  # type: ignore[arg-type,operator]
 
 
+def chosen(parameter: Parameter, value: object) -> object:
+    """Return a value of a frame of trials as the parameter's choices have it.
+
+    A column with missing values has True as 1.0, and no limit as NaN.
+    """
+    distribution = parameter.distribution
+    if not isinstance(distribution, Choices):
+        return value
+    return next(one for one in distribution.values if _is_choice(value, one))
+
+
 def _is_choice(value: object, choice: Value) -> bool:
     if choice is None or _is_missing(value):
         return choice is None and _is_missing(value)
-    if isinstance(choice, str):
+    if isinstance(choice, str) or isinstance(value, str):
         return value == choice
     return float(value) == float(choice)  # type: ignore[arg-type]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.exploration import exploration
-from fdrnn.search import Space, StudyDefinition
+from fdrnn.search import Choices, Condition, Parameter, Space, StudyDefinition
 from fdrnn.search.design.halving import Halving
 
 
@@ -50,6 +52,47 @@ def test_an_axis_with_a_setting_of_zero_is_not_logarithmic(
         found = exploration(studies)
         (parameter,) = (one for one in found["parameters"] if one["name"] == setting)
         assert parameter["log"] is expected
+
+
+def test_a_choice_of_zero_in_another_study_is_not_on_a_logarithmic_axis(fd: Evidence) -> None:
+    drawn = drawing(fd, "momentum", {"float": [0.1, 0.9], "log": True}, [0.5] * 8)
+    other = drawing(fd, "momentum", [0.0, 0.9], [0.0, 0.9] * 4)
+    for studies, expected in (([drawn], True), ([drawn, other], False)):
+        (parameter,) = (
+            one for one in exploration(studies)["parameters"] if one["name"] == "momentum"
+        )
+        assert parameter["log"] is expected
+
+
+def conditional(fd: Evidence, name: str, choices: tuple[Any, ...], values: list[Any]) -> Evidence:
+    """Return a study with a parameter that only half of its trials have."""
+    final = Parameter("fast_dropout_final_layer", Choices((True, False)))
+    own = Parameter(name, Choices(choices), Condition(final.name, True))
+    definition = copy(fd.definition)
+    # As a plug-in's variant has it, which the definition would look for.
+    vars(definition)["space"] = Space("own", (final, own))
+    trials = fd.trials.assign(**{final.name: [True, False] * 4, name: values})
+    return replace(fd, study=replace(fd.study, definition=definition), trials=trials)
+
+
+def test_a_conditional_choice_is_printed_as_itself(fd: Evidence) -> None:
+    study = conditional(fd, "own", (True, False), [1.0, np.nan, 0.0, np.nan] * 2)
+    found = exploration([study])
+    (parameter,) = (one for one in found["parameters"] if one["name"] == "own")
+    assert parameter["choices"] == ["no", "yes"]
+    values = [trial["values"].get("own") for trial in found["studies"][0]["trials"]]
+    assert values == ["yes", None, "no", None] * 2
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_conditional_no_limit_is_a_hyperparameter(fd: Evidence, has_it: bool) -> None:
+    study = conditional(fd, "max_incoming", (15, None), [np.nan] * 8)
+    trials = study.trials.assign(fast_dropout_final_layer=has_it)
+    expected = {"max_incoming": None} if has_it else {}
+    assert replace(study, trials=trials).hyperparameters == {
+        "fast_dropout_final_layer": has_it,
+        **expected,
+    }
 
 
 def settings(fd: Evidence, definition: StudyDefinition) -> dict[str, str]:

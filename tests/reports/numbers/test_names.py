@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fdrnn.reports.numbers.names import (
+    chosen,
     in_order,
     is_range,
     label,
@@ -81,3 +82,14 @@ def test_ranges_and_names_are_printed() -> None:
     assert label("batch_size") == "chunks per minibatch"
     assert label("a_plugins_own") == "a plugins own"
     assert in_order(["own", "decay", "n_hidden"]) == ["n_hidden", "decay", "own"]
+
+
+def test_a_value_of_a_column_with_missing_ones_is_the_choice() -> None:
+    own = Parameter("own", Choices((True, False)))
+    assert [chosen(own, value) for value in (1.0, 0.0, True)] == [True, False, True]
+    assert value_text("own", chosen(own, 1.0)) == "yes"
+    limit = Parameter("max_incoming", Choices((15, None)))
+    assert [chosen(limit, value) for value in (15.0, float("nan"))] == [15, None]
+    mixed = Parameter("own", Choices((0, "off")))
+    assert [chosen(mixed, value) for value in (0, "off")] == [0, "off"]
+    assert chosen(RANGES[0], 1e-3) == 1e-3
