@@ -79,12 +79,15 @@ def _overview(findings: Findings, *, figures: bool, figure1_too: bool) -> Iterat
     selected = table3.tables(studies)
     if selected:
         yield _section("hyperparameters", "Hyperparameters", *selected)
-    # The paper's figures say nothing of data that are not the paper's.
-    if not figures or not findings.of_the_paper:
+    if not figures:
         return
-    drawn = [*_figures2(findings), *([figure1.figure()] if figure1_too else [])]
+    drawn = list(_figures2(findings))
+    # Figure 1 says nothing of data.
+    if findings.of_the_paper and figure1_too:
+        drawn.append(figure1.figure())
     if drawn:
-        yield _section("figures", "The paper's figures", *drawn)
+        title = "The paper's figures" if findings.of_the_paper else "The paper's Figure 2"
+        yield _section("figures", title, *drawn)
 
 
 def _section(

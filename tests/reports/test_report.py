@@ -176,6 +176,15 @@ def test_figure_2_has_the_plain_counterpart_that_records(copied: Store) -> None:
     assert "golden-plain" in figures2[0].caption
 
 
+def test_figure_2_of_own_data_needs_no_study_of_the_paper(golden: Store) -> None:
+    known = read_evidence(golden)
+    rows = [replace(row, data="mine.npz", paper_fd=None) for row in known.rows]
+    report = build(Findings(rows, known.studies))
+    (section,) = (one for one in report.overview if one.anchor == "figures")
+    assert section.title == "The paper's Figure 2"
+    assert [one.name for one in section.artefacts] == ["figure2-golden-fd"]
+
+
 def test_best_of_k_has_the_same_search_with_halving_beside_it(golden: Store) -> None:
     fd = read_evidence(golden).studies["golden-fd"]
     definition = replace(fd.definition, name="halved", halving=Halving((2,)))
