@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fdrnn.reports.artefacts import Columns
+from fdrnn.reports.document.markdown import escaped, escaped_cell
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.names import value_text
 from fdrnn.reports.numbers.table1 import Row, row
@@ -54,7 +55,7 @@ def dashboard_page(evidence: Evidence) -> DashboardPage:
 
 
 def _note(evidence: Evidence, row: Row) -> str:
-    parts = [f"## {row.title}: {row.network}", _progress(row)]
+    parts = [f"## {escaped(row.title)}: {row.network}", _progress(row)]
     if evidence.best is not None:
         so_far = "" if row.all_ranked else " so far"
         parts.append(
@@ -111,12 +112,12 @@ def _hyperparameters(evidence: Evidence) -> str:
 
 
 def _grid(heading: str, cells: Mapping[str, str]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in cells.items()]
+    lines = [f"| {escaped_cell(name)} | {escaped_cell(value)} |" for name, value in cells.items()]
     return "\n".join([f"| {heading} | |", "| --- | ---: |", *lines])
 
 
 def _basis(row: Row, data_note: str) -> str:
-    note = f" {row.title}: {data_note}." if data_note else ""
+    note = escaped(f" {row.title}: {data_note}.") if data_note else ""
     return (
         f"Study `{row.study}`: space {row.space}, seed {row.seed}, padding {row.padding}, fdrnn "
         f"{row.code_version}.{note} `fdrnn report` updates this note; what is written "

@@ -20,6 +20,11 @@ def escaped(text: str) -> str:
     return re.sub(r"(?<=\])\(|<(?=[A-Za-z/!?])", r"\\\g<0>", printable(text))
 
 
+def escaped_cell(text: str) -> str:
+    """Return an escaped text for a table's cell, which a bar of its own would end."""
+    return escaped(text).replace("|", "\\|")
+
+
 def table(one: Table, level: int = 2) -> str:
     """Return a table with its heading, of a given level, and its notes."""
     notes = "".join(f"- {escaped(note)}\n" for note in one.notes)
@@ -48,10 +53,14 @@ def _artefact(one: Artefact) -> str:
     if isinstance(one, Table):
         return table(one, level=3)
     if isinstance(one, Figure):
-        alt = printable(one.alt).replace("[", "\\[").replace("]", "\\]")
-        image = f"![{alt}](figures/{one.name}.{one.formats[0]})"
-        return f"### {one.title}\n\n{image}\n\n{escaped(one.caption)}\n"
-    return f"- [{one.title}](files/{one.name})\n"
+        image = f"![{_in_brackets(one.alt)}](figures/{one.name}.{one.formats[0]})"
+        return f"### {escaped(one.title)}\n\n{image}\n\n{escaped(one.caption)}\n"
+    return f"- [{_in_brackets(one.title)}](files/{one.name})\n"
+
+
+def _in_brackets(text: str) -> str:
+    """Return the text of a link or an image, which a bracket of its own would end."""
+    return escaped(text).replace("[", "\\[").replace("]", "\\]")
 
 
 def _grid(one: Table) -> str:
@@ -60,8 +69,7 @@ def _grid(one: Table) -> str:
         [f"**{cell}**" if (number, column) in one.best else cell for column, cell in enumerate(row)]
         for number, row in enumerate(one.rows)
     )
-    # A bar inside a cell would end it.
-    cells = [[escaped(cell).replace("|", "\\|") for cell in row] for row in (one.header, *rows)]
+    cells = [list(map(escaped_cell, row)) for row in (one.header, *rows)]
     widths = [max(3, *(len(line[column]) for line in cells)) for column in range(len(one.header))]
     rule = [
         "-" * width if column < one.n_text else "-" * (width - 1) + ":"

@@ -13,6 +13,7 @@ import pytest
 
 from fdrnn.datasets import DataDescription
 from fdrnn.model import EpochRecord, TrialResult
+from fdrnn.reports import dashboard_note
 from fdrnn.reports.dashboard_note import DashboardPage, dashboard_page
 from fdrnn.reports.numbers.evidence import read
 from fdrnn.reports.numbers.names import value_text
@@ -187,3 +188,21 @@ def test_the_figure_has_the_spectral_radius_of_every_trial(store: Store) -> None
     assert lines["trial 2"]["y"] == []
     assert lines["trial 1, selected"]["line"]["width"] > lines["trial 0"]["line"]["width"]
     assert len(figure) < 2000
+
+
+def test_texts_of_data_are_no_html_and_no_links(store: Store) -> None:
+    described = dataclasses.replace(JSB, title="<b>[x](y)", note="<i>[a](b)")
+    create(store, described=described)
+    note = dashboard_page(read(store.study("mine"))).note
+    assert note.startswith("## \\<b>[x]\\(y): ")
+    assert "\\<i>[a]\\(b)." in note
+
+
+def test_a_value_with_a_bar_stays_in_its_cell(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(store)
+    for _ in range(3):
+        train(store, 8.0)
+    monkeypatch.setattr(dashboard_note, "value_text", lambda *_: "a|b")
+    assert "| `n_hidden` | a\\|b |" in dashboard_page(read(store.study("mine"))).note

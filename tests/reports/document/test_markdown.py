@@ -39,6 +39,15 @@ def test_the_best_number_is_bold() -> None:
     assert "|     10.5 |" in text
 
 
+def test_titles_have_no_html_and_no_link() -> None:
+    title = "<b>[x](javascript:y)|"
+    figure = Figure(name="f", title=title, caption="", alt="", draw=Drawing)
+    attachment = Attachment(name="a.mid", title=title, content=b"")
+    text = markdown.section(Section(anchor="s", title="Part", artefacts=(figure, attachment)))
+    assert "### \\<b>[x]\\(javascript:y)|\n" in text
+    assert text.endswith("- [\\<b>\\[x\\]\\(javascript:y)|](files/a.mid)\n")
+
+
 def test_a_section_shows_its_artefacts_in_order() -> None:
     figure = Figure(name="f", title="A figure", caption="Says it.", alt="[it]", draw=Drawing)
     attachment = Attachment(name="a.mid", title="Music", content=b"")
