@@ -62,10 +62,11 @@ def alt(samples: Samples, data: DataDescription) -> str:
     excerpt, predictions, sample = samples.excerpt, samples.predictions, samples.sample
     drawn = sample[samples.origin.n_given :]
     sounding = excerpt[1:].astype(bool)
-    ones, present = _ONES[data.kind]
-    rolls = f"images of {_COLUMN[data.kind]}s" if data.lowest_midi_note is None else "piano-rolls"
+    is_music = data.lowest_midi_note is not None
+    ones, present = ("notes", "notes that sound") if is_music else _ONES[data.kind]
+    rolls = "piano-rolls" if is_music else f"images of {_COLUMN[data.kind]}s"
     parts = [
-        f"Three {rolls}. Above, the first {len(excerpt)} steps of test sequence "
+        f"Three {rolls}. Above, the first {plural(len(excerpt), 'step')} of test sequence "
         f"{samples.origin.sequence} of {data.title}, "
         f"{excerpt.sum(axis=1).mean():.1f} {ones} a step."
     ]
@@ -79,7 +80,8 @@ def alt(samples: Samples, data: DataDescription) -> str:
         )
     if len(drawn):
         parts.append(
-            f"Below, a sample: {samples.origin.n_given} steps of the sequence, then {len(drawn)} "
+            f"Below, a sample: {plural(samples.origin.n_given, 'step')} of the sequence, then "
+            f"{len(drawn)} "
             f"drawn from the model, {drawn.sum(axis=1).mean():.1f} {ones} a step."
         )
     return " ".join(parts)
@@ -87,7 +89,7 @@ def alt(samples: Samples, data: DataDescription) -> str:
 
 _COLUMN = {BINARY: "column", CATEGORICAL: "symbol"}
 _ONES = {
-    BINARY: ("notes", "notes that sound"),
+    BINARY: ("ones", "ones"),
     CATEGORICAL: ("symbols", "symbols that come"),
 }
 

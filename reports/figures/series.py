@@ -42,7 +42,8 @@ def draw(samples: Samples, data: DataDescription) -> Figure:
                 predicted + half,
                 color=BLUE,
                 alpha=0.2,
-                linewidth=0.0,
+                # Above one step a band has no width.
+                linewidth=0.0 if len(predicted) > 1 else 1.2,
                 label=f"± {_BAND_DEVIATIONS} standard deviations",
             )
         _draw(right, samples.sample[:, column], 1, VERMILLION, "sample")
@@ -72,7 +73,7 @@ def alt(samples: Samples, data: DataDescription) -> str:
     """Return what a reader who cannot see the figure must know, in sentences."""
     origin = samples.origin
     text = (
-        f"Lines over {len(samples.excerpt)} steps of test sequence {origin.sequence} of "
+        f"Lines over {plural(len(samples.excerpt), 'step')} of test sequence {origin.sequence} of "
         f"{data.title}"
     )
     if len(samples.predictions):
@@ -84,10 +85,12 @@ def alt(samples: Samples, data: DataDescription) -> str:
         inside = np.abs(samples.predictions - samples.excerpt[1:]) <= half
         text += f", {inside.mean():.0%} of the values within {_BAND_DEVIATIONS} standard deviations"
     return (
-        f"{text}. Beside it, a sample: {origin.n_given} steps of the sequence, then "
+        f"{text}. Beside it, a sample: {plural(origin.n_given, 'step')} of the sequence, then "
         f"{len(samples.sample) - origin.n_given} drawn from the model."
     )
 
 
 def _draw(axes: Axes, values: npt.NDArray[np.float64], first: int, colour: str, label: str) -> None:
-    axes.plot(first + np.arange(len(values)), values, color=colour, linewidth=1.2, label=label)
+    marker = "o" if len(values) == 1 else None
+    steps = first + np.arange(len(values))
+    axes.plot(steps, values, color=colour, linewidth=1.2, marker=marker, markersize=4, label=label)

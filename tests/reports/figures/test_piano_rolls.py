@@ -89,6 +89,17 @@ def test_columns_that_are_no_notes_have_the_name_of_their_kind(kind: str, name: 
     assert axes.get_ylim() == (-0.5, 3.5)
 
 
+def test_ones_that_are_no_notes_are_not_called_so() -> None:
+    data = replace(PIANO, n_features=4, lowest_midi_note=None, kind=BINARY)
+    samples = made(n_excerpt=1, n_features=4)
+    samples = replace(samples, origin=replace(samples.origin, n_given=1))
+    text = piano_rolls.alt(samples, data)
+    assert "note" not in text
+    assert "the first 1 step of test sequence 5" in text
+    assert "2.0 ones a step" in text
+    assert "a sample: 1 step of the sequence" in text
+
+
 @pytest.mark.parametrize("n_excerpt", [1, 2])
 def test_an_excerpt_that_predicts_nothing_or_one_step(n_excerpt: int) -> None:
     samples = made(n_excerpt=n_excerpt)

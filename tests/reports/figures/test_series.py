@@ -110,3 +110,19 @@ def test_symbols_are_not_called_notes() -> None:
     assert "Three images of symbols." in text
     assert "1.0 symbols a step" in text
     assert "note" not in text
+
+
+def test_one_predicted_step_and_one_drawn_are_dots() -> None:
+    samples, data = made(1)
+    short = dataclasses.replace(
+        samples,
+        excerpt=samples.excerpt[:2],
+        predictions=samples.predictions[:1],
+        deviations=np.ones((1, 1)),
+        sample=samples.sample[:1],
+        origin=dataclasses.replace(ORIGIN, n_given=1),
+    )
+    left, right = series.draw(short, data).axes
+    assert [line.get_marker() for line in (*left.lines, right.lines[0])] == ["None", "o", "o"]
+    assert left.collections[0].get_linewidth() > 0
+    assert "a sample: 1 step of the sequence" in series.alt(short, data)
