@@ -27,17 +27,22 @@ _SIGN_LABELS = ("< 0", "= 0", "> 0")
 
 
 def figures(evidence: Evidence) -> list[Figure]:
-    """Return the figures of a study that records the decomposition and has a selected trial."""
+    """Return the figures of a study that records the decomposition and has a selected trial.
+
+    One of which nothing is known of that trial is left out.
+    """
     curves = evidence.curves
     if not is_recorded(curves) or evidence.selected is None:
         return []
     selected = curves[curves["config_index"] == evidence.selected].reset_index(drop=True)
-    return [_parts(evidence, selected), _vanishing(evidence)]
+    return [one for one in (_parts(evidence, selected), _vanishing(evidence)) if one is not None]
 
 
-def _parts(evidence: Evidence, selected: pd.DataFrame) -> Figure:
+def _parts(evidence: Evidence, selected: pd.DataFrame) -> Figure | None:
     matrices = [name for name in MATRICES if _known(selected, f"regularizer_ratio_{name}")]
     units = [name for name in UNITS if _known(selected, f"delta_negative_{name}")]
+    if not matrices or not units:
+        return None
     findings = "; ".join(_finding(selected, matrix) for matrix in matrices)
     shares = "; ".join(_shares(selected, unit) for unit in units)
     return Figure(
@@ -129,9 +134,11 @@ def _draw_signs(axes: Axes, selected: pd.DataFrame, units: str) -> None:
     axes.grid(visible=False)
 
 
-def _vanishing(evidence: Evidence) -> Figure:
+def _vanishing(evidence: Evidence) -> Figure | None:
     norms = total_norms(evidence.curves)
     selected = norms[norms["config_index"] == evidence.selected].reset_index(drop=True)
+    if selected.empty:
+        return None
     trials = plural(norms["config_index"].nunique(), "trial")
     ordered = selected.sort_values("loss_gradient")
     least, most = ordered.iloc[0], ordered.iloc[-1]

@@ -67,6 +67,18 @@ def test_an_ordinary_final_layer_is_left_out(fd: Evidence, recorded: pd.DataFram
     assert drawn(vanishing.draw).axes
 
 
+def test_a_figure_of_which_nothing_is_known_of_the_selected_trial_is_left_out(
+    fd: Evidence, recorded: pd.DataFrame
+) -> None:
+    own = recorded["config_index"] == fd.selected
+    unknown = recorded.copy()
+    unknown.loc[own, recorded.columns.str.startswith("loss_gradient_norm")] = np.inf
+    (parts,) = decomposition.figures(with_reads(fd, curves=unknown))
+    assert parts.name.endswith("-decomposition")
+    unknown.loc[own, recorded.columns.str.startswith("delta_negative")] = np.nan
+    assert decomposition.figures(with_reads(fd, curves=unknown)) == []
+
+
 def test_norms_are_against_each_other_and_the_loss(fd: Evidence, recorded: pd.DataFrame) -> None:
     recorded.loc[recorded.index[3], "regularizer_gradient_norm_W_rec"] = np.inf
     _, vanishing = decomposition.figures(with_reads(fd, curves=recorded))
