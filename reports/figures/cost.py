@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
@@ -15,6 +16,7 @@ from fdrnn.reports.numbers.text import plural
 
 _MARKERS = ("o", "s", "^", "D", "v")
 _COLORS = (style.GREY, style.PURPLE, style.GREEN, style.BLUE, style.INK)
+_SCALE = LinearSegmentedColormap.from_list("size", ["#d9b44a", style.GREEN, "#4b4fa0"])
 
 
 def cost(evidence: Evidence) -> pd.DataFrame:
@@ -47,12 +49,17 @@ def figure(evidence: Evidence) -> Figure | None:
         title="Epochs and wall time",
         caption=(
             f"{summary} Wall time of the epochs in the store, each on one worker: training, "
-            "validation and statistics. Markers by hidden units; a cross is a diverged trial, the "
-            "circle the selected one."
+            f"validation and statistics. {'Colours' if _are_many(table) else 'Markers'} by hidden "
+            "units; a cross is a diverged trial, the circle the selected one."
         ),
         alt=f"Scatter plot of wall time against epochs, a point per trial. {summary}",
         draw=lambda: _draw(table, evidence.selected),
     )
+
+
+def _are_many(table: pd.DataFrame) -> bool:
+    """Return whether there are more sizes than markers."""
+    return bool(table["n_hidden"].nunique() > len(_MARKERS))
 
 
 def _hours(hours: float) -> str:
@@ -72,9 +79,26 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
         axes.plot(x, factor * y, marker, color=color, label=label, **options)
 
     sizes = sorted(table["n_hidden"].unique())
-    filled = {"markersize": 4, "markeredgewidth": 0, "alpha": 0.85}
-    for size, marker, color in zip(sizes, cycle(_MARKERS), cycle(_COLORS), strict=False):
-        points(table[table["n_hidden"] == size], marker, color, f"{size}", **filled)
+    if _are_many(table):
+        coloured = axes.scatter(
+            table["n_epochs"].to_numpy(float),
+            factor * table["minutes"].to_numpy(float),
+            c=table["n_hidden"].to_numpy(float),
+            cmap=_SCALE,
+            norm="log",
+            s=16,
+            linewidths=0,
+            zorder=3,
+        )
+        scale = figure.colorbar(coloured, ax=axes, aspect=25, pad=0.02, label="hidden units")
+        # A logarithmic axis of a narrow range may have no tick of its own.
+        ticks = np.quantile(sizes, np.linspace(0, 1, 5), method="nearest")
+        scale.set_ticks(np.unique(ticks).tolist(), labels=[f"{tick}" for tick in np.unique(ticks)])
+        scale.ax.minorticks_off()
+    else:
+        filled = {"markersize": 4, "markeredgewidth": 0, "alpha": 0.85}
+        for size, marker, color in zip(sizes, _MARKERS, _COLORS, strict=False):
+            points(table[table["n_hidden"] == size], marker, color, f"{size}", **filled)
     diverged, chosen = table[table["diverged"]], table[table["config_index"] == selected]
     hollow = {"fillstyle": "none", "zorder": 4}
     if len(diverged):
@@ -86,5 +110,5 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
     axes.set_ylabel(f"wall time ({unit})")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    style.legend_above(axes, "hidden units", n_columns=5)
+    style.legend_above(axes, "trials" if _are_many(table) else "hidden units", n_columns=5)
     return figure

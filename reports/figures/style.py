@@ -148,13 +148,21 @@ def themed(svg: bytes) -> bytes:
 def trial_lines(
     axes: Axes, lines: Sequence[npt.NDArray[np.float64]], *, color: str, label: str | None = None
 ) -> None:
-    """Draw a thin line per trial, as one artist; `lines` are points of shape (n, 2)."""
+    """Draw a thin line per trial, as one artist; `lines` are points of shape (n, 2).
+
+    A line with one point that is finite is a dot.
+    """
     dense = sum(map(len, lines)) > DENSE
     alpha = 0.55 if len(lines) <= 100 else 0.2
     collection = LineCollection(
         lines, colors=color, linewidths=0.6, alpha=alpha, label=label, rasterized=dense
     )
     axes.add_collection(collection)
+    alone = [line for line in lines if np.isfinite(line[:, 1]).sum() == 1]
+    if alone:
+        axes.plot(
+            *np.concatenate(alone).T, "o", color=color, markersize=3, markeredgewidth=0, alpha=alpha
+        )
 
 
 def dots(

@@ -159,6 +159,20 @@ def test_seconds_are_not_rounded_to_no_minutes(fd: Evidence) -> None:
     assert "8 trials took 4.0 s in all, a trial 0.5 s" in figure.caption
 
 
+def test_more_sizes_than_markers_have_a_scale_of_colours(fd: Evidence) -> None:
+    sizes = [64, 72, 96, 160, 200, 320, 400, 512]
+    figure = cost.figure(replace(fd, trials=fd.trials.assign(n_hidden=sizes)))
+    assert figure is not None
+    assert "Colours by hidden units" in figure.caption
+    axes, scale = drawn(figure.draw).axes
+    coloured = axes.collections[0].get_array()
+    assert coloured is not None
+    np.testing.assert_array_equal(coloured, sizes)
+    assert scale.get_ylabel() == "hidden units"
+    assert axes.get_legend().get_title().get_text() == "trials"
+    assert not any(text.get_text().isdigit() for text in axes.get_legend().get_texts())
+
+
 def test_the_generalisation_gap(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     table = fd.best_epochs
     finite = fd.finished[np.isfinite(fd.finished["valid_nll"])]
@@ -223,6 +237,18 @@ def test_a_single_trial_is_one_trial(fd: Evidence) -> None:
     for figure in (cost.figure(one), learning.learning_curves(one), learning.radius_curves(one)):
         assert figure is not None
         assert "1 trials" not in figure.caption + figure.alt
+
+
+def test_curves_of_one_epoch_are_dots(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    begun = with_reads(
+        fd,
+        fd.trials.assign(state="running", diverged=False, valid_nll=np.nan, n_epochs=1),
+        curves=fd_curves[fd_curves["epoch"] == 1],
+    )
+    for figure in (learning.learning_curves(begun), learning.radius_curves(begun)):
+        for axes in drawn(figure.draw).axes:
+            (dots,) = axes.lines
+            assert (dots.get_marker(), len(dots.get_xdata())) == ("o", len(fd.trials))
 
 
 def test_figure_2(golden: Store, fd: Evidence, plain: Evidence) -> None:
