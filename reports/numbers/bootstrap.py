@@ -34,20 +34,18 @@ class Estimate(Interval):
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of both averages of a test NLL; see `test_nll_intervals`."""
+    """Intervals of both averages of a test NLL; see `intervals`."""
 
     pooled: Interval = Interval()
     sequence_mean: Interval = Interval()
 
 
-def test_nll_intervals(sums: Floats, steps: npt.NDArray[np.int64]) -> Intervals:
-    r"""Return 95 % percentile bootstrap intervals of the pooled NLL and of the sequence mean.
+def resampled(sums: Floats, steps: npt.NDArray[np.int64]) -> Floats | None:
+    r"""Return nats, predicted steps and the sequence mean of resampled test sequences.
 
     A resample draws as many test sequences as there are, with replacement. Its pooled NLL is the
     ratio :math:`\sum_i s_i / \sum_i n_i` of nats and predicted steps over the drawn sequences,
-    its sequence mean the mean of :math:`s_i / n_i`. The interval shows how much the number
-    depends on which pieces are in the test set, for this one trained network; the luck of the
-    draws and of the training is not part of it.
+    its sequence mean the mean of :math:`s_i / n_i`.
 
     Parameters
     ----------
@@ -58,40 +56,42 @@ def test_nll_intervals(sums: Floats, steps: npt.NDArray[np.int64]) -> Intervals:
 
     Returns
     -------
-    Intervals
-        Without ends for fewer than two sequences, or where a sum is not finite.
+    numpy.ndarray or None
+        Shape (3, `N_RESAMPLES`); the resamples depend on the number of sequences with steps alone.
+        None for fewer than two of them, or where a sum is not finite.
     """
     scored = steps > 0
     sums, steps = sums[scored], steps[scored]
     if len(sums) < 2 or not np.isfinite(sums).all():
-        return Intervals()
-    pooled, length, mean = resampled_sums(np.stack([sums, steps, sums / steps / len(sums)]))
-    return Intervals(interval(pooled / length), interval(mean))
-
-
-def resampled_sums(values: Floats) -> Floats:
-    """Return sums over resampled sequences, the same resamples for every row.
-
-    Parameters
-    ----------
-    values
-        Shape (k, n): numbers of n sequences.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (k, `N_RESAMPLES`); the resamples depend on n alone.
-    """
-    n, random = values.shape[1], np.random.default_rng(SEED)
+        return None
+    values: Floats = np.stack([sums, steps, sums / steps / len(sums)])
+    n, random = len(sums), np.random.default_rng(SEED)
     at_once = max(1, _DRAWS_AT_ONCE // n)
-    parts = []
+    parts: list[Floats] = []
     for first in range(0, N_RESAMPLES, at_once):
         drawn = random.integers(0, n, (min(at_once, N_RESAMPLES - first), n))
         parts.append(np.stack([one[drawn].sum(axis=1) for one in values]))
     return np.concatenate(parts, axis=1)
 
 
-def interval(resampled: Floats) -> Interval:
+def intervals(resamples: Floats | None) -> Intervals:
+    """Return 95 % percentile bootstrap intervals of the pooled NLL and of the sequence mean.
+
+    They show how much the number depends on which pieces are in the test set, for this one
+    trained network; the luck of the draws and of the training is not part of it.
+
+    Parameters
+    ----------
+    resamples
+        As `resampled` returns them; without these the intervals have no ends.
+    """
+    if resamples is None:
+        return Intervals()
+    nats, steps, mean = resamples
+    return Intervals(interval(nats / steps), interval(mean))
+
+
+def interval(resamples: Floats) -> Interval:
     """Return the percentile interval of a number's resamples."""
-    low, high = np.percentile(resampled, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    low, high = np.percentile(resamples, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(float(low), float(high))

@@ -13,13 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from fdrnn.datasets import DataDescription
-from fdrnn.reports.numbers.bootstrap import (
-    Estimate,
-    Intervals,
-    interval,
-    resampled_sums,
-    test_nll_intervals,
-)
+from fdrnn.reports.numbers import bootstrap
+from fdrnn.reports.numbers.bootstrap import Estimate, Intervals
 from fdrnn.reports.numbers.names import chosen, having
 from fdrnn.search import (
     Samples,
@@ -177,16 +172,15 @@ class Evidence:
     @cached_property
     def intervals(self) -> Intervals:
         """Intervals of the selected trial's test NLL over its test sequences."""
-        sequences = self.sequences
-        return test_nll_intervals(
-            sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
-        )
+        return bootstrap.intervals(self.resampled)
 
     @cached_property
-    def resampled(self) -> npt.NDArray[np.float64]:
-        """Nats and steps of the resampled test sequences, shape (2, n_resamples)."""
-        scored = self.sequences[self.sequences["n_steps"] > 0]
-        return resampled_sums(scored[["nll_sum", "n_steps"]].to_numpy(float).T)
+    def resampled(self) -> npt.NDArray[np.float64] | None:
+        """The resampled test sequences of the selected trial, as `bootstrap.resampled`."""
+        sequences = self.sequences
+        return bootstrap.resampled(
+            sequences["nll_sum"].to_numpy(float), sequences["n_steps"].to_numpy(int)
+        )
 
     @cached_property
     def samples(self) -> Samples | None:
@@ -265,13 +259,11 @@ def difference(one: Evidence, other: Evidence) -> Estimate:
     tested on the same sequences, or there are fewer than two.
     """
     steps, others = (study.sequences["n_steps"].to_numpy(int) for study in (one, other))
-    if (steps > 0).sum() < 2 or not np.array_equal(steps, others):
+    if one.resampled is None or other.resampled is None or not np.array_equal(steps, others):
         return Estimate()
     minus = one.sequences["nll_sum"].to_numpy(float) - other.sequences["nll_sum"].to_numpy(float)
-    if not np.isfinite(minus).all():
-        return Estimate()
     # The difference of two averages over the same steps is the average of the differences.
-    ends = interval((one.resampled[0] - other.resampled[0]) / one.resampled[1])
+    ends = bootstrap.interval((one.resampled[0] - other.resampled[0]) / one.resampled[1])
     return Estimate(**asdict(ends), value=float(minus.sum() / steps.sum()))
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from fdrnn.reports.numbers import bootstrap
 from fdrnn.reports.numbers.bootstrap import Intervals
-from fdrnn.reports.numbers.bootstrap import test_nll_intervals as intervals_of
+from fdrnn.reports.numbers.evidence import Evidence, difference
 
 SUMS = np.array([60.0, 100.0, 21.0])
 STEPS = np.array([10, 12, 3])
+
+
+def intervals_of(sums: npt.NDArray[Any], steps: npt.NDArray[Any]) -> Intervals:
+    return bootstrap.intervals(bootstrap.resampled(sums, steps))
 
 
 def test_against_every_resample_of_three_sequences() -> None:
@@ -52,3 +60,18 @@ def test_sequences_without_a_predicted_step_have_no_part() -> None:
 )
 def test_no_interval(sums: list[float], steps: list[int]) -> None:
     assert intervals_of(np.array(sums), np.array(steps, dtype=np.int64)) == Intervals()
+
+
+def test_a_study_is_resampled_once(
+    fd: Evidence, plain: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its own intervals and for every difference from another."""
+    expected = fd.intervals, plain.intervals
+    calls = []
+    resampled = bootstrap.resampled
+    monkeypatch.setattr(bootstrap, "resampled", lambda *of: (calls.append(of), resampled(*of))[1])
+    one, other = replace(fd), replace(plain)
+    assert difference(one, other).low is not None
+    assert (one.intervals, other.intervals) == expected
+    assert difference(other, one).low is not None
+    assert len(calls) == 2
