@@ -13,6 +13,8 @@ pruned trial's has no outcome.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -25,6 +27,8 @@ QUANTILES = (0.1, 0.9)
 LEAST_SHARE = 0.9
 """Share of the subsets that must have an outcome where a figure shows it. Under halving most
 subsets have none, unless they have the selected trial."""
+
+_MOST_SIZES = 500
 
 
 def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
@@ -43,11 +47,12 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row per ``k`` from 1 to the number of finished trials: ``mean``, ``deviation`` and the
-        quantiles ``low`` and ``high`` (`QUANTILES`) of the outcome over the subsets that have
-        one, exactly; ``none``, the share of subsets that have none; and ``hours``, the mean over
-        the subsets of the wall time of their trials' epochs. Pooled test NLL in nats per predicted
-        step. Empty if no trial has an outcome.
+        A row per ``k`` from 1 to the number of draws, or for 500 of them where there are more, the
+        last among them: ``mean``, ``deviation`` and the quantiles ``low`` and ``high``
+        (`QUANTILES`) of the outcome over the subsets that have one, exactly; ``none``, the share
+        of subsets that have none; and ``hours``, the mean over the subsets of the wall time of
+        their trials' epochs. Pooled test NLL in nats per predicted step. Empty if no trial has an
+        outcome.
     """
     ended = trials[trials["state"].isin([TrialState.FINISHED, TrialState.PRUNED])]
     pruned = ended["state"] == TrialState.PRUNED
@@ -62,29 +67,43 @@ def best_of_k(trials: pd.DataFrame) -> pd.DataFrame:
     ranked = ranked.sort_values(["valid_nll", "pruned", "config_index"])
     known = ~ranked["pruned"].to_numpy(bool)
     outcome = ranked["test_nll_pooled"].to_numpy(float)[known]
-    chances = selection_chances(len(ended), len(ranked))[:, known]
-    some = chances.sum(axis=1)
-    weights = chances / some[:, None]
-    mean = weights @ outcome
-    deviation = np.sqrt(np.maximum(weights @ outcome**2 - mean**2, 0.0))
     order = np.argsort(outcome, kind="stable")
-    cumulative = np.cumsum(weights[:, order], axis=1)
-    # A sum of weights may miss 1 by rounding.
-    low, high = (
-        outcome[order][np.minimum((cumulative < level - 1e-12).sum(axis=1), len(order) - 1)]
-        for level in QUANTILES
-    )
-    k = np.arange(1, len(ended) + 1)
-    hours = k / len(ended) * float(ended["seconds"].sum()) / 3600
-    values = (k, mean, deviation, low, high, 1 - some, hours)
-    return pd.DataFrame(dict(zip(columns, values, strict=True)))
+    n, seconds = len(ended), float(ended["seconds"].sum())
+
+    def numbers(k: int) -> tuple[float, ...]:
+        chances = selection_chances(k, n, len(ranked))[known]
+        # Exact sums: those of NumPy have other last bits on other CPUs.
+        some = math.fsum(chances)
+        weights = chances / some
+        mean = math.fsum(weights * outcome)
+        deviation = math.sqrt(max(math.fsum(weights * outcome**2) - mean**2, 0.0))
+        cumulative = np.cumsum(weights[order])
+        # A sum of weights may miss 1 by rounding.
+        low, high = (
+            outcome[order][min((cumulative < level - 1e-12).sum(), len(order) - 1)]
+            for level in QUANTILES
+        )
+        return k, mean, deviation, low, high, 1 - some, k / n * seconds / 3600
+
+    table = pd.DataFrame([numbers(k) for k in _sizes(n)], columns=columns)
+    return table.astype({"k": "int64"})
 
 
-def selection_chances(n_draws: int, n_ranked: int) -> npt.NDArray[np.float64]:
+def _sizes(n: int) -> list[int]:
+    """Return the sizes k of subsets: the first ones, where curves are steep, then evenly to n."""
+    if n <= _MOST_SIZES:
+        return list(range(1, n + 1))
+    half = _MOST_SIZES // 2
+    return [*range(1, half + 1), *np.linspace(half, n, half + 1).round().astype(int).tolist()[1:]]
+
+
+def selection_chances(k: int, n_draws: int, n_ranked: int) -> npt.NDArray[np.float64]:
     """Return the chance that the trial of a rank is the best of k draws.
 
     Parameters
     ----------
+    k
+        Draws, without replacement.
     n_draws
         n, trials to draw from.
     n_ranked
@@ -93,18 +112,20 @@ def selection_chances(n_draws: int, n_ranked: int) -> npt.NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        Shape (n, n_ranked): row k - 1 is for k draws without replacement, column r - 1 for rank
-        r; C(n - r, k - 1) / C(n, k).
+        Shape (n_ranked,): entry r - 1 is for rank r; C(n - r, k - 1) / C(n, k).
     """
-    k = np.arange(1, n_draws + 1, dtype=float)[:, None]
-    rank = np.arange(1, n_ranked, dtype=float)[None, :]
+    rank = np.arange(1, n_ranked, dtype=float)
     # From one rank to the next: C(n-r-1, k-1) / C(n-r, k-1) = (n-r-k+1) / (n-r).
     ratios = np.maximum(n_draws - rank - k + 1, 0.0) / (n_draws - rank)
-    return np.hstack([k / n_draws, k / n_draws * np.cumprod(ratios, axis=1)])
+    chances: npt.NDArray[np.float64] = k / n_draws * np.concatenate([[1.0], np.cumprod(ratios)])
+    return chances
 
 
 def draws_to_reach(table: pd.DataFrame, nll: float) -> int | None:
-    """Return the least k from which on the expected test NLL is at most `nll`; None if none is."""
+    """Return the least k from which on the expected test NLL is at most `nll`; None if none is.
+
+    Of the sizes in the table, which has not all of many draws.
+    """
     above = np.flatnonzero(~(table["mean"] <= nll))
     first = 0 if not len(above) else int(above[-1]) + 1
     return None if first == len(table) else int(table["k"].iloc[first])

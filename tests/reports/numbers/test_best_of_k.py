@@ -108,11 +108,29 @@ def test_a_trial_without_a_test_nll_is_never_the_outcome() -> None:
 
 
 def test_the_chances_of_a_rank_sum_to_1_for_many_draws() -> None:
-    chances = best_of_k.selection_chances(1000, 1000)
-    np.testing.assert_allclose(chances.sum(axis=1), 1.0)
-    assert (chances >= 0).all()
+    for k in (1, 2, 500, 999, 1000):
+        chances = best_of_k.selection_chances(k, 1000, 1000)
+        assert chances.sum() == pytest.approx(1.0)
+        assert (chances >= 0).all()
     # All draws: the best one is selected.
-    assert chances[-1, 0] == 1.0
+    assert chances[0] == 1.0
+
+
+def test_a_curve_of_many_draws_has_500_points_and_both_ends() -> None:
+    nll = np.random.default_rng(0).normal(8.0, 0.5, 5000)
+    draws = trials(*(("finished", one, one) for one in nll))
+    table = best_of_k.best_of_k(draws)
+    assert len(table) == 500
+    assert table["k"].tolist()[:250] == list(range(1, 251))
+    assert table["k"].is_unique
+    assert table["k"].is_monotonic_increasing
+    last = table.iloc[-1]
+    assert (last["k"], last["mean"], last["hours"]) == (
+        5000,
+        nll.min(),
+        draws["seconds"].sum() / 3600,
+    )
+    assert table["mean"].iloc[0] == pytest.approx(nll.mean())
 
 
 def test_no_outcome() -> None:
