@@ -124,7 +124,11 @@ def _answer(table: pd.DataFrame, target: float | None, words: str) -> str:
     if k is None:
         return f"{draws} a test NLL of {last:.2f}, above {words}."
     begin = ", where the curve begins," if 1 < k == table["k"].iloc[0] else ""
-    expected = f"from {plural(k, 'draw')} on{begin} the expected test NLL is at most {words}"
+    # A long table has not every k.
+    at_most = "at most " if not begin and k > 1 and k - 1 not in set(table["k"]) else ""
+    expected = (
+        f"from {at_most}{plural(k, 'draw')} on{begin} the expected test NLL is at most {words}"
+    )
     return f"{expected}; {draws} {last:.2f}."
 
 

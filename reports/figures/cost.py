@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Drawing
 
 from fdrnn.reports.artefacts import Figure
@@ -16,7 +15,6 @@ from fdrnn.reports.numbers.text import plural
 
 _MARKERS = ("o", "s", "^", "D", "v")
 _COLORS = (style.GREY, style.PURPLE, style.GREEN, style.BLUE, style.INK)
-_SCALE = LinearSegmentedColormap.from_list("size", ["#d9b44a", style.GREEN, "#4b4fa0"])
 
 
 def cost(evidence: Evidence) -> pd.DataFrame:
@@ -84,7 +82,7 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
             table["n_epochs"].to_numpy(float),
             factor * table["minutes"].to_numpy(float),
             c=table["n_hidden"].to_numpy(float),
-            cmap=_SCALE,
+            cmap=style.SCALE,
             norm="log",
             s=16,
             linewidths=0,

@@ -63,7 +63,8 @@ def alt(samples: Samples, data: DataDescription) -> str:
     drawn = sample[samples.origin.n_given :]
     sounding = excerpt[1:].astype(bool)
     is_music = data.lowest_midi_note is not None
-    ones, present = ("notes", "notes that sound") if is_music else _ONES[data.kind]
+    ones = "notes" if is_music else _ONES[data.kind]
+    present = ones + _PRESENT.get(ones, "")
     rolls = "piano-rolls" if is_music else f"images of {_COLUMN[data.kind]}s"
     parts = [
         f"Three {rolls}. Above, the first {plural(len(excerpt), 'step')} of test sequence "
@@ -81,17 +82,14 @@ def alt(samples: Samples, data: DataDescription) -> str:
     if len(drawn):
         parts.append(
             f"Below, a sample: {plural(samples.origin.n_given, 'step')} of the sequence, then "
-            f"{len(drawn)} "
-            f"drawn from the model, {drawn.sum(axis=1).mean():.1f} {ones} a step."
+            f"{len(drawn)} drawn from the model, {drawn.sum(axis=1).mean():.1f} {ones} a step."
         )
     return " ".join(parts)
 
 
 _COLUMN = {BINARY: "column", CATEGORICAL: "symbol"}
-_ONES = {
-    BINARY: ("ones", "ones"),
-    CATEGORICAL: ("symbols", "symbols that come"),
-}
+_ONES = {BINARY: "ones", CATEGORICAL: "symbols"}
+_PRESENT = {"notes": " that sound", "symbols": " that come"}
 
 
 def _draw(

@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -36,6 +37,8 @@ BLUE = "#0072b2"
 GREEN = "#009e73"
 VERMILLION = "#d55e00"
 PURPLE = "#cc79a7"
+SCALE = LinearSegmentedColormap.from_list("scale", ["#d9b44a", GREEN, "#4b4fa0"])
+"""Of numbers, from low to high."""
 
 SELECTED = BLUE
 FD = BLUE

@@ -155,10 +155,10 @@ def table1(studies: Iterable[Evidence]) -> list[Row]:
         return order.index(row.data) if row.data in order else len(order), row.data
 
     by_name = {one.name: one for one in studies}
-    rows = sorted(map(row, by_name.values()), key=of_data)
+    rows = list(map(row, by_name.values()))
     first: dict[str, tuple[int, str]] = {}
     for one in rows:
-        first.setdefault(one.fingerprint, of_data(one))
+        first[one.fingerprint] = min(of_data(one), first.get(one.fingerprint, of_data(one)))
 
     def key(row: Row) -> tuple[tuple[int, str], str, int, str]:
         variant = list(VARIANTS).index(row.variant)

@@ -15,7 +15,7 @@ from fdrnn.reports.numbers.text import MISSING, number
 
 T = TypeVar("T")
 
-_PROVISIONAL = "Draws of a greater number are those trained so far: the number is provisional."
+_PROVISIONAL = '"3 of 8" draws: 3 have ended, and the number is provisional.'
 
 
 def paper_columns(data_of: Callable[[T], str]) -> Columns[T]:
