@@ -58,8 +58,8 @@ def require_positive(key: str, value: float, largest: float = LARGEST_POSITIVE) 
 def _require_rate(key: str, value: float | None, rule: str = "in [0, 1)") -> None:
     """Raise ValueError unless the value is in [0, 1), also in single precision."""
     require(value is not None and 0.0 <= value < 1.0, key, value, rule)
-    below = value is not None and value < _ROUNDED_TO_1
-    require(below, key, value, "below 1 when rounded to single precision")
+    assert value is not None
+    require(value < _ROUNDED_TO_1, key, value, "below 1 when rounded to single precision")
 
 
 def require_dropout_rate(key: str, value: float) -> None:

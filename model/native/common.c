@@ -127,7 +127,7 @@ inline real *output(PyArrayObject **array, int typenum, Shape shape) {
     return (real *)PyArray_DATA(*array);
 }
 
-/* 0 if the array, read alone, is contiguous and of this shape; else -1 with a ValueError set. */
+/* 0 if an array that is only read is contiguous and of this shape; else -1 with a ValueError. */
 inline int expect(const char *op, const char *name, PyArrayObject *array, Shape shape) {
     if (!PyArray_ISCARRAY_RO(array)) {
         PyErr_Format(PyExc_ValueError, "%s: %s must be C-contiguous and aligned", op, name);

@@ -51,7 +51,7 @@ _compatible: set[str] = set()
 _REPORT_INTERVAL_S = 5.0
 _TRIALS = tables.trials.c
 
-_Mirrored = dict[int, rows.Mirrored]
+_MirroredTrials = dict[int, rows.MirroredTrial]
 """A configuration's trial in Optuna's tables, the last one if it was retried."""
 
 
@@ -173,7 +173,7 @@ _ENDS = {
 }
 
 
-def _is_missing(row: Any, mirrored: _Mirrored) -> bool:
+def _is_missing(row: Any, mirrored: _MirroredTrials) -> bool:
     if row.config_index not in mirrored:
         return True
     there = mirrored[row.config_index]
@@ -360,9 +360,9 @@ class Mirror:
                 self._storage.create_new_study([StudyDirection.MINIMIZE], name)
             return self._storage.get_study_id_from_name(name)
 
-    def _mirrored(self, optuna_study_id: int) -> _Mirrored:
+    def _mirrored(self, optuna_study_id: int) -> _MirroredTrials:
         with self._database.read() as connection:
-            return rows.states(connection, optuna_study_id, CONFIG_INDEX)
+            return rows.trials_by_attribute(connection, optuna_study_id, CONFIG_INDEX)
 
     def _rows(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
         query = (

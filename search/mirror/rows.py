@@ -102,7 +102,7 @@ def add_trials(
     _upsert(connection, _TRIAL_ATTRIBUTES, ("trial_id", "key"), attributes)
 
 
-class Mirrored(NamedTuple):
+class MirroredTrial(NamedTuple):
     """A trial in Optuna's tables: its key, its state, and its value if that is finite."""
 
     trial_id: int
@@ -110,7 +110,9 @@ class Mirrored(NamedTuple):
     value: float | None
 
 
-def states(connection: sa.Connection, study_id: int, key: str) -> dict[Any, Mirrored]:
+def trials_by_attribute(
+    connection: sa.Connection, study_id: int, key: str
+) -> dict[Any, MirroredTrial]:
     """Return trials by a user attribute, the last one with each value."""
     attributes = _TRIAL_ATTRIBUTES.c
     found = connection.execute(
@@ -120,7 +122,7 @@ def states(connection: sa.Connection, study_id: int, key: str) -> dict[Any, Mirr
         .where(_TRIALS.c.study_id == study_id, attributes.key == key)
         .order_by(_TRIALS.c.trial_id)
     )
-    return {json.loads(text): Mirrored(*trial) for text, *trial in found}
+    return {json.loads(text): MirroredTrial(*trial) for text, *trial in found}
 
 
 def write_trial(

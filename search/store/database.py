@@ -273,14 +273,14 @@ class Database:
     def snapshot(self) -> Iterator[sa.Connection]:
         """Open a transaction that only reads, all of it one state of the database.
 
-        What is done with one answer before the next question may take long.
+        The caller may take long between two queries.
         """
         with self.read() as connection:
             if self.file is None:
                 # A read transaction of SQLite sees one state anyway.
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                # Nobody waits for a transaction that only reads.
-                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                # A migration alone waits for a transaction that only reads.
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
             yield connection
 
     @contextmanager

@@ -459,8 +459,8 @@ class Study:
         # Of many rows the conversion takes long.
         with self.database.snapshot() as connection:
             result = connection.execute(query)
-            columns = list(result.keys())
-            return pd.DataFrame([tuple(row) for row in result], columns=columns)
+            columns, rows = list(result.keys()), result.all()
+        return pd.DataFrame([tuple(row) for row in rows], columns=columns)
 
 
 def selected_trial(trials: pd.DataFrame) -> int | None:

@@ -22,11 +22,11 @@ import sqlalchemy as sa
 
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.store import tables
-from fdrnn.search.store.database import Database, now_s
+from fdrnn.search.store.database import Database, now_s, up_since_s
 from fdrnn.search.store.progress import selected_index
 from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
 from fdrnn.search.work.decisions import settle
-from fdrnn.search.work.lease import Lease, expired, settled_s
+from fdrnn.search.work.lease import Lease
 
 MOST_STALLS = 20
 """Attempts in a row without a later checkpoint after which a trial fails."""
@@ -138,7 +138,7 @@ def claim(
 def _first_claimable(study_id: int, *, claim_expired: bool) -> sa.Select[Any]:
     claimable = _TRIALS.state == TrialState.WAITING
     if claim_expired:
-        claimable |= expired()
+        claimable |= _expired()
     return (
         sa.select(tables.trials)
         .where(_TRIALS.study_id == study_id, claimable, _is_wanted(study_id))
@@ -225,6 +225,16 @@ def _is_the_study(connection: sa.Connection, study_id: int, created_at: datetime
     return stored is not None and datetime.fromtimestamp(stored, UTC) == created_at
 
 
+def _expired() -> sa.ColumnElement[bool]:
+    running = _TRIALS.state == TrialState.RUNNING
+    return running & (_TRIALS.lease_expires < now_s()) & (_settled_s() < now_s())
+
+
+def _settled_s() -> sa.ColumnElement[float]:
+    # When the worker has had one length of its lease to reconnect to a restarted server.
+    return up_since_s() + _TRIALS.lease_expires - _TRIALS.lease_renewed
+
+
 def _fail_stalled(connection: sa.Connection, row: sa.Row[Any]) -> None:
     last = f"; the last one: {row.trouble}" if row.trouble else ""
     connection.execute(
@@ -265,7 +275,7 @@ def requeue_expired(database: Database, study_id: int) -> int:
     ours = _TRIALS.study_id == study_id
     with database.write() as connection:
         return connection.execute(
-            tables.trials.update().where(ours, expired()).values(WAITING_AGAIN)
+            tables.trials.update().where(ours, _expired()).values(WAITING_AGAIN)
         ).rowcount
 
 
@@ -278,7 +288,7 @@ def seconds_to_claim(
     pause wait for no other, and negative if a lease has expired.
     """
     left = (TrialState.WAITING, TrialState.PAUSED, TrialState.RUNNING)
-    query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), settled_s() - now_s()).where(
+    query = sa.select(_TRIALS.state, _TRIALS.lease_expires - now_s(), _settled_s() - now_s()).where(
         _TRIALS.study_id == study_id, _TRIALS.state.in_(left), _is_wanted(study_id)
     )
     with database.read() as connection:

@@ -157,13 +157,12 @@ def _require_same(
         differences.append(
             f"n_trials: here {definition.n_trials}, in the store {study.definition.n_trials}"
         )
-    way_out = "use the study as it is in the store"
     # An extension by an option is not remembered: the next command must give it, too.
-    if fewer_trials:
-        way_out += f", with --trials {study.definition.n_trials}"
+    options = f" --trials {study.definition.n_trials}" if fewer_trials else ""
     max_epochs = study.definition.training.max_epochs
     if definition.training.max_epochs < max_epochs:
-        way_out += f", with --epochs {max_epochs}"
+        options += f" --epochs {max_epochs}"
+    way_out = "use the study as it is in the store" + (options and f", with{options}")
     if differences:
         raise StudyConflictError(
             f"study {definition.name!r} in store {store.shown} differs: "

@@ -23,7 +23,6 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.database import now_s
 from fdrnn.search.store.progress import selected_row
 from fdrnn.search.store.tables import TrialState
-from fdrnn.search.work.lease import expired
 
 _TRIALS = tables.trials.c
 _EPOCHS = tables.epochs.c
@@ -233,9 +232,9 @@ def _settle_repeats(
         return False
     ours, index = _TRIALS.study_id == study_id, selected.config_index
     # Of an extended study, or one whose failed trials were retried: of what was selected before.
-    free = (_TRIALS.state == TrialState.WAITING) | expired()
+    waiting = _TRIALS.state == TrialState.WAITING
     stale = connection.execute(
-        tables.trials.delete().where(ours, _TRIALS.repeat_of != index, free)
+        tables.trials.delete().where(ours, _TRIALS.repeat_of != index, waiting)
     ).rowcount
     there = {*connection.scalars(sa.select(_TRIALS.seed).where(ours, _TRIALS.repeat_of == index))}
     numbers = range(1, definition.repeats + 1)

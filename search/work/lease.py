@@ -19,25 +19,9 @@ from fdrnn.model import EpochRecord, TrialResult
 from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import LeaseLostError
 from fdrnn.search.store import tables
-from fdrnn.search.store.database import Database, now_s, up_since_s
+from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import NO_RESULT, RESULT, is_continued
 from fdrnn.search.store.tables import NO_LEASE, WAITING_AGAIN, TrialState
-
-_TRIALS = tables.trials.c
-
-
-def expired() -> sa.ColumnElement[bool]:
-    """Return the condition that a trial runs and its lease has expired."""
-    running = _TRIALS.state == TrialState.RUNNING
-    return running & (_TRIALS.lease_expires < now_s()) & (settled_s() < now_s())
-
-
-def settled_s() -> sa.ColumnElement[float]:
-    """Return when a trial's worker has had the length of its lease to reconnect.
-
-    The database server may have been started again meanwhile.
-    """
-    return up_since_s() + _TRIALS.lease_expires - _TRIALS.lease_renewed
 
 
 @dataclass(frozen=True, eq=False)

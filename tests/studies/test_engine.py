@@ -358,6 +358,24 @@ def test_a_lost_worker_is_shown_when_another_claims_its_trial() -> None:
     assert stopped == ["a", "c"]
 
 
+def test_why_workers_end_that_are_started_again_is_shown_once() -> None:
+    shown: list[WorkerEvent] = []
+    order = order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
+    run = _Run(order, 2, SimpleNamespace(show=shown.append), None)  # type: ignore[arg-type]
+
+    def end(code: int, line: str) -> int | None:
+        return run.exit_code(SimpleNamespace(status="finished", result=lambda: (code, line)))
+
+    refused_twice = [end(75, "store x: connection refused") for _ in range(2)]
+    assert [*refused_twice, end(-9, "exit code -9")] == [75, 75, -9]
+    run.stop_requests = 1
+    assert end(130, "stopped") == 130
+    assert [one.text for one in shown] == [
+        "store x: connection refused; starting again",
+        "exit code -9; starting again",
+    ]
+
+
 def test_workers_without_the_address_of_the_store_are_refused(
     cluster: DaskCluster, start: Start, study_file: Path, postgres: PostgresServer
 ) -> None:

@@ -39,7 +39,7 @@ def test_other_threads_run_during_a_long_operation():
     assert sum(begin < one < end for one in ticks) > 5
 
 
-def test_arrays_that_are_read_alone():
+def test_read_only_arrays():
     x, W = T.dmatrix(), T.dtensor3()
     run = uncompiled.function([x, W], OwnWeightsProduct()(x, W))
     rows, identity = np.arange(6.0).reshape(3, 2), np.eye(2)[None]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -421,7 +422,7 @@ def test_no_lease_expires_while_a_claim_waits_for_the_store(other: Store, fake: 
     with ThreadPoolExecutor() as pool:
         with other.database.write():
             waiting = pool.submit(claim, other.database, study_id, BOB, 2.0)
-            time.sleep(0.7)
+            time.sleep(2.0)
         assert waiting.result() is None
     begun = time.monotonic()
     while claim(other.database, study_id, BOB, 2.0) is None:
@@ -432,17 +433,17 @@ def test_a_claim_that_finds_nothing_waits_for_no_other(
     postgres: PostgresServer, initialized_database: str, fake: ModuleType
 ) -> None:
     # All workers without a trial ask again and again while the last trials of a study run.
-    url = postgres.url(postgres.create_database(initialized_database))
-    store = open_store(url)
-    study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
-    claimed(store, study_id, ADA)
-    impatient = sa.make_url(url).update_query_dict({"options": "-c lock_timeout=10000"})
-    asking = open_store(impatient.render_as_string(hide_password=False))
-    with store.database.write() as connection:
-        connection.execute(sa.select(tables.studies).with_for_update())
-        assert claim(asking.database, study_id, BOB, 60.0) is None
-    asking.close()
-    store.close()
+    name = postgres.create_database(initialized_database)
+    with (
+        closing(open_store(postgres.url(name))) as store,
+        closing(open_store(postgres.url(name, options="-c lock_timeout=10000"))) as asking,
+    ):
+        study_id = create_study(store, fake.definition(n_trials=1), fake.DATA).study_id
+        claimed(store, study_id, ADA)
+        with store.database.write() as connection:
+            connection.execute(sa.select(tables.studies).with_for_update())
+            assert claim(asking.database, study_id, BOB, 60.0) is None
+    postgres.drop_database(name)
 
 
 @pytest.mark.parametrize("text", ["no \udcff file", "a NUL: \0"])
