@@ -53,7 +53,7 @@ class PortableStudy:
         Its name in the store that it comes from.
     weights, checkpoints
         Whether trained parameters, and states from which trials resume, are in it; the states of
-        ended trials, from which more epochs extend them, only with both.
+        finished and pruned trials, from which an extension resumes them, only with both.
     study
         Its row of `fdrnn.search.store.tables.studies` without keys; the definition lacks the name.
     rows
@@ -101,7 +101,12 @@ class PortableStudy:
         n_epochs = len(rows[tables.epochs])
         if checkpoints and not weights:
             # The last state of an ended trial is as large as its parameters several times over.
-            ended = {trial[KEY] for trial in rows[tables.trials] if trial["state"].ended}
+            # A failed one is retried from its last state.
+            ended = {
+                trial[KEY]
+                for trial in rows[tables.trials]
+                if trial["state"] in {TrialState.FINISHED, TrialState.PRUNED}
+            }
             rows[tables.checkpoints] = [
                 row for row in rows[tables.checkpoints] if row[KEY] not in ended
             ]

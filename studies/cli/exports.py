@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from fdrnn.datasets import user_path
 from fdrnn.search import Store, open_store
 from fdrnn.studies.errors import OptionError
+
+if TYPE_CHECKING:
+    from fdrnn.search import PortableStudy
 
 SUFFIX = ".fdrnn.zip"
 """Of the files that `fdrnn study export` writes."""
@@ -43,7 +47,7 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
             raise OptionError(
                 f"--from: {first} and {file} both hold a study {study.name!r}; name one of them"
             )
-    with TemporaryDirectory(prefix="fdrnn-report-") as folder:
+    with TemporaryDirectory(prefix="fdrnn-exports-") as folder:
         store = open_store(str(Path(folder) / "store.sqlite3"), create=True)
         try:
             for study in studies:
@@ -52,6 +56,23 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
             yield store
         finally:
             store.close()
+
+
+def require_one_each(files: Sequence[Path], studies: Sequence[PortableStudy]) -> None:
+    """Raise OptionError if two files hold different studies of one name."""
+    by_name: dict[str, Path] = {}
+    for file, study in zip(files, studies, strict=True):
+        first = by_name.setdefault(study.name, file)
+        if first != file and first.read_bytes() != file.read_bytes():
+            raise OptionError(
+                f"{first} and {file} hold different studies {study.name!r}; import one by one, "
+                "with --name"
+            )
+
+
+def names_file(source: str) -> bool:
+    """Return whether a study is given by its exported file, not by its name in the store."""
+    return "/" in source or source.endswith(".zip")
 
 
 def exported_files(paths: Sequence[Path]) -> list[Path]:

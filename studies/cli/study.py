@@ -23,7 +23,7 @@ from fdrnn.search import ForeignStudyError, Store, find_store, open_store
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.studies import catalogue
-from fdrnn.studies.cli.exports import SUFFIX, exported_files
+from fdrnn.studies.cli.exports import SUFFIX, exported_files, names_file, require_one_each
 from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.options import (
     AnyStudies,
@@ -209,7 +209,8 @@ def retry(study: StudyOrComparison, storage: Storage) -> None:
         n_trials += stored.retry_failed()
         requeue_expired(stored.database, stored.study_id)
     requeued = f"{plural(n_trials, 'failed trial')} requeued"
-    typer.echo(f"study {study}: {requeued}; `fdrnn run` continues")
+    way_on = f"; `fdrnn worker {study}` trains what waits" if n_trials else ""
+    typer.echo(f"study {study}: {requeued}{way_on}")
 
 
 @app.command()
@@ -362,14 +363,14 @@ def export(
         option(
             default=False,
             help="Include the trained parameters and, with --checkpoints, the last checkpoints of "
-            "trials that have ended, which extending the study needs (large).",
+            "finished and pruned trials, which extending the study needs (large).",
         ),
     ],
     checkpoints: Annotated[
         bool,
         option(
             default=True,
-            help="Include the checkpoints of unfinished trials, so that they can be resumed; "
+            help="Include the checkpoints of unfinished and failed trials, to resume them; "
             "without them such trials restart.",
         ),
     ],
@@ -432,12 +433,16 @@ def import_(
         fdrnn study import results
     """
     from fdrnn.search import PortableStudy
+    from fdrnn.search.design.definition import require_name
 
     paths = exported_files(files)
     if name is not None and len(paths) > 1:
         raise OptionError(f"--name names one study, got {len(paths)} files; import them one by one")
     # All are read before the store is made or changed.
     studies = [PortableStudy.read(path) for path in paths]
+    if name is not None:
+        require_name(name)
+    require_one_each(paths, studies)
     store = open_store(storage, create=True)
     for study in studies:
         added = study.insert(store, name)
@@ -484,7 +489,7 @@ def verify(
     """
     from fdrnn.studies.cli import verification
 
-    if study.endswith(SUFFIX) and on_command_line(context, "storage"):
+    if names_file(study) and on_command_line(context, "storage"):
         raise OptionError("an exported study is verified without a store: leave out --storage")
     raise typer.Exit(verification.verify_study(study, trials, every, epochs, storage, data_dir))
 

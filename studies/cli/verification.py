@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from fdrnn.datasets import user_path
 from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Store, open_store
 from fdrnn.search.errors import NoModelError
@@ -16,7 +18,8 @@ from fdrnn.search.machine import limit_threads
 from fdrnn.search.models.verification import TOLERANCE, Verification, verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
-from fdrnn.studies.cli.exports import SUFFIX, exported_store
+from fdrnn.studies.cli.exports import SUFFIX, exported_store, names_file
+from fdrnn.studies.cli.interrupts import remembered_interrupts
 from fdrnn.studies.cli.options import require_range
 from fdrnn.studies.cli.readable import stored_names
 from fdrnn.studies.errors import OptionError
@@ -63,6 +66,14 @@ def verify_study(
             indices = [] if study.selected is None else [study.selected]
         else:
             indices = _indices(trials)
+            trained = set(study.curves()["config_index"])
+            for index in indices:
+                # Before the first of them is trained for hours.
+                if index not in trained:
+                    raise OptionError(
+                        f"--trials: study {name!r} has no epoch of trial {index}; `fdrnn study "
+                        "status` prints its trials"
+                    )
         if not indices:
             raise NoModelError(f"study {name!r} has no trial to verify yet; train it first")
         dataset = load_study_data(study, data_dir, Training())
@@ -78,12 +89,16 @@ def verify_study(
 
 @contextmanager
 def _store_of(source: str, storage: str) -> Iterator[tuple[Store, str]]:
-    if not source.endswith(SUFFIX):
+    if not names_file(source):
         store = open_store(storage)
         (name,) = stored_names(store, [source])
         yield store, name
         return
-    with exported_store([Path(source)]) as store:
+    if user_path(source).is_dir():
+        raise OptionError(f"{source} is a folder; name one of its files *{SUFFIX}")
+    # The temporary store of a file is deleted at SIGTERM, too: training takes hours.
+    ends = (signal.SIGINT, signal.SIGTERM)
+    with remembered_interrupts(*ends), exported_store([Path(source)]) as store:
         yield store, store.study_names()[0]
 
 
@@ -96,7 +111,7 @@ def _indices(trials: str) -> list[int]:
         ) from None
     for index in indices:
         require_range("--trials", index, least=0)
-    return indices
+    return list(dict.fromkeys(indices))
 
 
 def _show_epoch(epoch: int, n_epochs: int) -> None:

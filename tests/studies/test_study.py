@@ -442,6 +442,12 @@ def test_bad_files_and_places(
     assert "there is no" in error_line("study", "import", "none.zip", "--storage", url)
     line = error_line("study", "import", "good.zip", "good.zip", "--name", "x", "--storage", url)
     assert "--name names one study, got 2 files" in line
+    line = error_line("study", "import", "good.zip", "--name", "a b", "--storage", url)
+    assert "name must be 1 to 100 letters" in line
+    fdrnn("study", "create", study_file, "--trials", "4")
+    fdrnn("study", "export", "mine", "--output", "later")
+    line = error_line("study", "import", "good.zip", "later", "--storage", url)
+    assert "later/mine.fdrnn.zip hold different studies 'mine'" in line
     # Nothing was imported, and no store made.
     assert not (tmp_path / "elsewhere.sqlite3").exists()
 
@@ -468,6 +474,12 @@ def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Pa
     assert lines[1].startswith("trial 1: epoch 2 differs in train_nll: stored 7.0, here ")
     alone = "trial 1: 1 epoch is the same to the last bit, spectral radii to 0.0001"
     assert verify("mine", "--trials", 1, "--epochs", 1) == (0, [alone])
+    assert verify("mine", "--trials", "1,1", "--epochs", 1) == (0, [alone])
+    line = error_line("study", "verify", "mine", "--trials", "1,7")
+    assert "study 'mine' has no epoch of trial 7" in line
+    Path("results").mkdir()
+    line = error_line("study", "verify", "./results")
+    assert "./results is a folder; name one of its files *.fdrnn.zip" in line
     line = error_line("study", "verify", "mine", "--trials", "1;2")
     assert "--trials must be indices separated by commas, such as 0,3; got '1;2'" in line
     line = error_line("study", "verify", "mine", "--trials", "1", "--all")
@@ -498,8 +510,10 @@ def test_a_retry_requeues_expired_trials_and_status_does_not(fdrnn: Run, store: 
     expire(store.database, "ada-4711")
     assert fdrnn("study", "status", "noise").exit_code == 1
     assert store.study("noise").trials()["state"].tolist() == ["failed", "running"]
-    assert fdrnn("study", "retry", "noise").exit_code == 0
+    told = "study noise: 1 failed trial requeued; `fdrnn worker noise` trains what waits\n"
+    assert fdrnn("study", "retry", "noise").stdout == told
     assert store.study("noise").trials()["state"].tolist() == ["waiting", "waiting"]
+    assert fdrnn("study", "retry", "noise").stdout == "study noise: 0 failed trials requeued\n"
 
 
 def test_a_study_is_renamed(fdrnn: Run, error_line: ErrorLine, store: Store) -> None:

@@ -33,6 +33,7 @@ from fdrnn.search import (
 from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.administration import delete_studies
+from fdrnn.search.work.claiming import claim, this_worker
 
 
 def test_there_and_back_without_loss(
@@ -112,6 +113,22 @@ def test_unfinished_trials_wait_under_their_attempts_number(
     lease = take(other, other.study("noise").study_id)
     assert (lease.config_index, lease.attempt) == (3, 2)
     assert (lease.epoch, lease.checkpoint) == (2, b"\x00\xff state of 3")
+
+
+def test_a_failed_trial_is_retried_elsewhere_from_its_checkpoint(
+    store: Store, other: Store, fake: ModuleType
+) -> None:
+    study = create_study(store, fake.definition(n_trials=1), fake.DATA)
+    lease = claim(store.database, study.study_id, this_worker(), 60.0)
+    assert lease
+    lease.write([fake.record(lease.seed, 1)], b"after 1")
+    lease.fail("Traceback: no memory")
+    PortableStudy.from_study(study).insert(other)
+    there = other.study("noise")
+    assert there.retry_failed() == 1
+    again = claim(other.database, there.study_id, this_worker(), 60.0)
+    assert again
+    assert (again.epoch, again.checkpoint) == (1, b"after 1")
 
 
 def test_without_checkpoints_the_unfinished_begin_anew(
