@@ -42,6 +42,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _ServerOfIpv6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing for a request."""
@@ -76,6 +80,8 @@ def dashboard(
     reads the store unless --writable is given.
     """
     host = hosts[0]
+    if not host:
+        raise DashboardError("--host must be an address; 0.0.0.0 serves on all of the machine's")
     store = open_store(storage)
     if not store.study_names():
         raise DashboardError(
@@ -99,13 +105,14 @@ def dashboard(
             err=True,
         )
     try:
-        server = make_server(host, port, application, _Server, _QuietHandler)
+        kind = _ServerOfIpv6 if ":" in host else _Server
+        server = make_server(host, port, application, kind, _QuietHandler)
     except OSError as error:
         raise DashboardError(
             f"cannot serve on {host} port {port}: {error.strerror}; choose another --host or --port"
         ) from error
     ends = (signal.SIGINT, signal.SIGTERM)
-    address = f"http://{host}:{server.server_port}/"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/"
     with suppress(KeyboardInterrupt), server, remembered_interrupts(*ends):
         typer.echo(f"Dashboard of store {store.shown}: {address} (Ctrl-C ends it)", err=True)
         server.serve_forever()

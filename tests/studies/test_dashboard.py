@@ -34,6 +34,7 @@ REFUSED = psycopg.errors.InsufficientPrivilege
 
 Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., Result]
+ErrorLine = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +285,19 @@ def test_only_hosts_that_name_it_are_served(served: Callable[..., tuple[str, int
         assert status(address, "/api/studies", Host=host)[0] == 200, host
     for host in ("evil.example", f"evil.example:{port}", "", "localhost@evil.example", "a b"):
         assert status(address, "/api/studies", Host=host)[0] == 403, host
+
+
+def test_an_address_of_ipv6_is_served(
+    fdrnn: Run, start: Start, error_line: ErrorLine, study_file: Path
+) -> None:
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    assert "--host must be an address" in error_line("dashboard", "--host", "")
+    process = start("dashboard", "--port", "0", "--host", "::1")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    address = re.search(r"http://\[::1\]:(\d+)/", line)
+    assert address is not None, line
+    assert status(("::1", int(address[1])), "/api/studies", Host="[::1]")[0] == 200
 
 
 def test_malformed_requests_are_refused(served: Callable[..., tuple[str, int]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -65,6 +66,14 @@ def test_an_interrupt_while_the_command_is_imported_is_one_line(
         main()
     assert caught.value.code == 130
     assert capsys.readouterr().err == "fdrnn: interrupted; the same command resumes\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_error(closed: str) -> None:
+    command = f"{sys.executable} -m fdrnn.studies.cli study status nothing {closed}"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == (closed != "2>&-")
 
 
 def test_nothing_comes_of_nothing() -> None:
