@@ -266,6 +266,8 @@ def _file_in(folder: Path, benchmark: Benchmark) -> BenchmarkFile:
     problem = (
         f"holds neither {benchmark.mat.name!r} nor {benchmark.pickle.name!r}"
         if folder.is_dir()
+        else "is a file"
+        if folder.exists()
         else "does not exist"
     )
     raise MissingFileError(

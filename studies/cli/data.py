@@ -30,7 +30,14 @@ from fdrnn.datasets import fetch as fetch_dataset
 from fdrnn.datasets import names as known_names
 from fdrnn.datasets.errors import UnknownNameError, one_line, shown
 from fdrnn.reports.numbers.text import plural
-from fdrnn.studies.cli.options import DataDir, commands, number, on_command_line, option
+from fdrnn.studies.cli.options import (
+    DataDir,
+    commands,
+    expanded,
+    number,
+    on_command_line,
+    option,
+)
 from fdrnn.studies.cli.tables import print_table
 from fdrnn.studies.errors import OptionError
 
@@ -112,7 +119,11 @@ def show(
     ],
     png: Annotated[
         Path | None,
-        option(metavar="FILE", help="Draw a sequence: as a piano-roll, real values as lines."),
+        option(
+            callback=expanded,
+            metavar="FILE",
+            help="Draw a sequence: as a piano-roll, real values as lines.",
+        ),
     ],
     split: Annotated[str, option(default="train", help="Split of the drawing's sequence.")],
     sequence: Annotated[

@@ -371,10 +371,18 @@ Trial = Annotated[
         "validation NLL.",
     ),
 ]
+
+
+def expanded(path: Path | None) -> Path | None:
+    """Return a path with ``~`` expanded, which a shell leaves in ``--output=~/results``."""
+    return user_path(path) if path is not None and str(path).startswith("~") else path
+
+
 Output = Annotated[
     Path,
     option(
         default=Path("fdrnn-report"),
+        callback=expanded,
         metavar="DIR",
         help="Folder for the files; created if missing.",
     ),

@@ -59,7 +59,15 @@ def preview_halving(
         raise OptionError(f"{path}: its trials were pruned already; replay halving on a full study")
     max_epochs = definition.training.max_epochs
     first = first or max(max_epochs // 16, 1)
-    rule = halving or Halving.from_mapping({"first": first, "keep": keep}, max_epochs)
+    if halving is None:
+        rule = Halving.from_mapping({"first": first, "keep": keep}, max_epochs)
+    elif (reached := halving.below(max_epochs)) is not None:
+        rule = reached
+    else:
+        raise OptionError(
+            f"the first rung, after epoch {halving.rungs[0]}, must be below the {max_epochs} "
+            f"epochs of {path}; give --first and --keep instead of a study"
+        )
     curves, seconds = portable.curves()
     if len(curves) < 2:
         raise OptionError(f"{path} must have at least 2 finished trials, got {len(curves)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -52,7 +53,7 @@ def stored_names(store: Store, names: Iterable[str]) -> list[str]:
         else:
             hint = (
                 f"store {store.shown} does not have its study {shown(name)}; `fdrnn study create "
-                f"{given}` creates it"
+                f"{shlex.quote(given)}` creates it"
             )
         raise UnknownNameError("study", given, (), hint)
     return checked

@@ -83,6 +83,7 @@ def sample(
     samples = make_samples(
         model, dataset, sequence=sequence, n_steps=steps, n_given=given, seed=seed
     )
+    paths = write_music(output, model.study, samples)
     model.study.keep_samples(samples)
     typer.echo(
         f"study {study}, trial {samples.config_index}: excerpt and predictions of test sequence "
@@ -91,7 +92,7 @@ def sample(
         f"in store {store.shown}",
         err=True,
     )
-    for path in write_music(output, model.study, samples):
+    for path in paths:
         typer.echo(path)
 
 

@@ -78,6 +78,8 @@ def test_the_environment_names_a_folder_and_the_argument_takes_precedence(
     assert load("tiny").fingerprint == small.fingerprint
     with pytest.raises(MissingFileError, match="elsewhere does not exist"):
         load("tiny", tmp_path / "elsewhere")
+    with pytest.raises(MissingFileError, match=r"Tiny\.mat is a file; put a file there"):
+        load("tiny", tiny / "Tiny.mat")
 
 
 @pytest.mark.parametrize("form", ["Tiny.mat", "Tiny.pickle"])

@@ -45,6 +45,18 @@ max_epochs = 8
 first = 2
 """
 
+STUDY_OF_RUNGS = """\
+data = "bach"
+variant = "fast_dropout"
+space = "table2"
+n_trials = 4
+seed = 1
+
+[training]
+max_epochs = {max_epochs}
+
+"""
+
 
 def test_a_study_is_shown_without_a_store(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN.format(data=noise))
@@ -72,6 +84,20 @@ def test_halving_is_replayed_on_an_exported_study(fdrnn: Run) -> None:
     (row,) = [line.split() for line in result.stdout.splitlines() if "with halving" in line]
     assert str(sum(expected.n_epochs.values())) in row
     assert f"({len(expected.continued)}" in row
+
+
+def test_rungs_that_the_studys_epochs_do_not_reach_are_left_out(
+    fdrnn: Run, error_line: ErrorLine, tmp_path: Path
+) -> None:
+    max_epochs = PortableStudy.read(GOLDEN).definition.training.max_epochs
+    definition = STUDY_OF_RUNGS.format(max_epochs=10 * max_epochs)
+    for rungs, first in (([2, 5 * max_epochs], 2), ([5 * max_epochs], None)):
+        (tmp_path / "mine.toml").write_text(definition + f"[halving]\nrungs = {rungs}\n")
+        arguments = ("study", "preview", tmp_path / "mine.toml", "--from", GOLDEN)
+        if first is None:
+            assert f"must be below the {max_epochs} epochs of" in error_line(*arguments)
+        else:
+            assert f"rungs after epochs {first};" in fdrnn(*arguments).stdout
 
 
 @pytest.mark.parametrize(

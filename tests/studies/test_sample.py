@@ -185,3 +185,4 @@ def test_a_folder_that_cannot_be_written(fdrnn: Run, url: str, tmp_path: Path) -
     result = fdrnn("sample", "notes", "--output", tmp_path / "file" / "folder")
     assert result.exit_code == 2
     assert "music.png cannot be written" in result.stderr.splitlines()[-1]
+    assert "kept in store" not in result.stderr
