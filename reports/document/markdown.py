@@ -21,7 +21,7 @@ def escaped(text: str) -> str:
 
 
 def escaped_cell(text: str) -> str:
-    """Return an escaped text for a table's cell, which a bar of its own would end."""
+    """Return an escaped text for a table's cell, which an unescaped bar would end."""
     return escaped(text).replace("|", "\\|")
 
 
@@ -59,7 +59,7 @@ def _artefact(one: Artefact) -> str:
 
 
 def _in_brackets(text: str) -> str:
-    """Return the text of a link or an image, which a bracket of its own would end."""
+    """Return the text of a link or an image, which an unescaped bracket would end."""
     return escaped(text).replace("[", "\\[").replace("]", "\\]")
 
 

@@ -89,7 +89,7 @@ def _draw(table: pd.DataFrame, selected: int | None) -> Drawing:
             zorder=3,
         )
         scale = figure.colorbar(coloured, ax=axes, aspect=25, pad=0.02, label="hidden units")
-        # A logarithmic axis of a narrow range may have no tick of its own.
+        # A logarithmic axis of a narrow range may have no tick.
         ticks = np.quantile(sizes, np.linspace(0, 1, 5), method="nearest")
         scale.set_ticks(np.unique(ticks).tolist(), labels=[f"{tick}" for tick in np.unique(ticks)])
         scale.ax.minorticks_off()

@@ -104,7 +104,7 @@ def read_evidence(store: Store, names: Sequence[str] = ()) -> Findings:
 
 
 def _with_distinct_titles(studies: Mapping[str, Evidence]) -> dict[str, Evidence]:
-    """Give different data titles that tell them apart."""
+    """Return the studies with a different title for each data set."""
     folders: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
     for study in studies.values():
         path = study.definition.data
@@ -125,7 +125,7 @@ def _with_distinct_titles(studies: Mapping[str, Evidence]) -> dict[str, Evidence
 def _distinct(title: str, folders: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Return a title for each fingerprint, from the folders of its file.
 
-    It has as few folders as tell all paths apart, and after those of one path the fingerprint.
+    It has as few folders as distinguish all paths; data at one path have the fingerprint, too.
     """
 
     def under(depth: int) -> dict[str, str]:

@@ -102,7 +102,7 @@ def _spaces(named: object, variants: list[str]) -> dict[str, str]:
     if without:
         raise DefinitionError(
             f"{KEY} must each fit a space of the project, got {', '.join(without)}; a plug-in "
-            "with hyperparameters of its own needs a study with a table [space]"
+            "with its own hyperparameters needs a study with a table [space]"
         )
     if named is None:
         return {variant: spaces[0] for variant, spaces in fitting.items()}

@@ -157,7 +157,7 @@ def _require_names(space: Space, variant: str, output: str) -> None:
         of += f" and output {output!r}"
         more = output_spaces(output)
         fitting = [f"extends = {[name, *more]}" for name in fitting_spaces(variant) if more]
-    # No space of the project fits a plug-in with hyperparameters of its own.
+    # No space of the project fits a plug-in with its own hyperparameters.
     hint = f" ({' or '.join(fitting)} does)" if fitting else ""
     raise DefinitionError(
         f"space must have the hyperparameters of {of}{hint}, got {space.name!r}: "

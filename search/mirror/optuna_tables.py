@@ -176,12 +176,12 @@ _ENDS = {
 def _is_missing(row: Any, mirrored: _MirroredTrials) -> bool:
     if row.config_index not in mirrored:
         return True
-    there = mirrored[row.config_index]
+    trial = mirrored[row.config_index]
     # An ended trial of Optuna cannot run again: a retried or extended one is a new trial there.
-    if there.state == OptunaState.COMPLETE == _ENDS.get(row.state):
+    if trial.state == OptunaState.COMPLETE == _ENDS.get(row.state):
         # It may have been extended and have ended again without Optuna's knowledge.
-        return math.isfinite(row.valid_nll) and row.valid_nll != there.value
-    return there.state.is_finished() and there.state != _ENDS.get(row.state)
+        return math.isfinite(row.valid_nll) and row.valid_nll != trial.value
+    return trial.state.is_finished() and trial.state != _ENDS.get(row.state)
 
 
 def _stopped_by(row: Any, definition: StudyDefinition) -> str:
@@ -247,10 +247,10 @@ class Mirror:
                     missing = [row for row in self._rows() if _is_missing(row, mirrored)]
                     self._add_trials(optuna_study_id, missing)
                     mirrored = self._mirrored(optuna_study_id)
-            self._trial_ids = {index: there.trial_id for index, there in mirrored.items()}
+            self._trial_ids = {index: trial.trial_id for index, trial in mirrored.items()}
             for row in self._rows():
-                there = mirrored.get(row.config_index)
-                if there is not None and row.state.ended and not there.state.is_finished():
+                trial = mirrored.get(row.config_index)
+                if trial is not None and row.state.ended and not trial.state.is_finished():
                     self._end(row)
 
     def optuna_study(self) -> optuna.Study:

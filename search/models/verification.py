@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,26 @@ class Verification:
     difference: Difference | None
 
 
+def stored_curve(study: Study, config_index: int) -> list[dict[Hashable, Any]]:
+    """Return the epochs of a trial that `verify` compares, by column.
+
+    Raises
+    ------
+    UnknownNameError
+        If the study has no such configuration.
+    NoModelError
+        If the store holds no epoch of the trial.
+    """
+    trial = study.trial(config_index)
+    curve = study.curves(config_index).to_dict("records")
+    if not curve:
+        raise NoModelError(
+            f"trial {config_index} of study {study.name!r} is {trial.state} and has no epoch in "
+            "the store; name another with --trials"
+        )
+    return curve
+
+
 def verify(
     study: Study,
     dataset: Dataset,
@@ -106,13 +127,8 @@ def verify(
     NoModelError
         If the store holds no epoch of the trial.
     """
+    curve = stored_curve(study, config_index)
     trial = study.trial(config_index)
-    curve = study.curves(config_index).to_dict("records")
-    if not curve:
-        raise NoModelError(
-            f"trial {config_index} of study {study.name!r} is {trial.state} and has no epoch in "
-            "the store; name another with --trials"
-        )
     has_result = trial.state == TrialState.FINISHED
     if most_epochs is not None and most_epochs < len(curve):
         curve, has_result = curve[:most_epochs], False

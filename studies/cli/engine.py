@@ -122,7 +122,7 @@ class _Run:
     display: Display
     sent: Any
     errors: list[str] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     stop_requests: int = 0
     tasks: list[Any] = field(default_factory=list)
     lines: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
@@ -189,9 +189,9 @@ class _Run:
             self.errors.append(line)
             if self.tasks:
                 self.report(line)
-        elif code not in {0, MISTAKE} and line not in self.told and not self.stop_requests:
+        elif code not in {0, MISTAKE} and line not in self.reported and not self.stop_requests:
             # It is submitted again, as often as it takes: an outage of the store may be long.
-            self.told.add(line)
+            self.reported.add(line)
             self.report(f"{line}; starting again")
         return code
 

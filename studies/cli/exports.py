@@ -40,13 +40,7 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
 
     files = exported_files(paths)
     studies = [PortableStudy.read(file) for file in files]
-    by_name: dict[str, Path] = {}
-    for study, file in zip(studies, files, strict=True):
-        first = by_name.setdefault(study.name, file)
-        if first != file:
-            raise OptionError(
-                f"--from: {first} and {file} both hold a study {study.name!r}; name one of them"
-            )
+    require_one_each(files, studies)
     with TemporaryDirectory(prefix="fdrnn-exports-") as folder:
         store = open_store(str(Path(folder) / "store.sqlite3"), create=True)
         try:
@@ -59,14 +53,13 @@ def exported_store(paths: Sequence[Path]) -> Iterator[Store]:
 
 
 def require_one_each(files: Sequence[Path], studies: Sequence[PortableStudy]) -> None:
-    """Raise OptionError if two files hold different studies of one name."""
+    """Raise OptionError if two files hold studies of one name."""
     by_name: dict[str, Path] = {}
     for file, study in zip(files, studies, strict=True):
         first = by_name.setdefault(study.name, file)
-        if first != file and first.read_bytes() != file.read_bytes():
+        if first != file:
             raise OptionError(
-                f"{first} and {file} hold different studies {study.name!r}; import one by one, "
-                "with --name"
+                f"{first} and {file} both hold a study {study.name!r}; name one of them"
             )
 
 

@@ -209,8 +209,8 @@ def retry(study: StudyOrComparison, storage: Storage) -> None:
         n_trials += stored.retry_failed()
         requeue_expired(stored.database, stored.study_id)
     requeued = f"{plural(n_trials, 'failed trial')} requeued"
-    way_on = f"; `fdrnn worker {study}` trains what waits" if n_trials else ""
-    typer.echo(f"study {study}: {requeued}{way_on}")
+    next_step = f"; `fdrnn worker {study}` trains what waits" if n_trials else ""
+    typer.echo(f"study {study}: {requeued}{next_step}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from fdrnn.reports.numbers.text import plural
 from fdrnn.search import Store, open_store
 from fdrnn.search.errors import NoModelError
 from fdrnn.search.machine import limit_threads
-from fdrnn.search.models.verification import TOLERANCE, Verification, verify
+from fdrnn.search.models.verification import TOLERANCE, Verification, stored_curve, verify
 from fdrnn.search.work.training import Training
 from fdrnn.search.work.worker import load_study_data
 from fdrnn.studies.cli.exports import SUFFIX, exported_store, names_file
@@ -66,14 +66,9 @@ def verify_study(
             indices = [] if study.selected is None else [study.selected]
         else:
             indices = _indices(trials)
-            trained = set(study.curves()["config_index"])
             for index in indices:
-                # Before the first of them is trained for hours.
-                if index not in trained:
-                    raise OptionError(
-                        f"--trials: study {name!r} has no epoch of trial {index}; `fdrnn study "
-                        "status` prints its trials"
-                    )
+                # All, before the first is trained for hours.
+                stored_curve(study, index)
         if not indices:
             raise NoModelError(f"study {name!r} has no trial to verify yet; train it first")
         dataset = load_study_data(study, data_dir, Training())

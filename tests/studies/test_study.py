@@ -447,7 +447,7 @@ def test_bad_files_and_places(
     fdrnn("study", "create", study_file, "--trials", "4")
     fdrnn("study", "export", "mine", "--output", "later")
     line = error_line("study", "import", "good.zip", "later", "--storage", url)
-    assert "later/mine.fdrnn.zip hold different studies 'mine'" in line
+    assert "later/mine.fdrnn.zip both hold a study 'mine'" in line
     # Nothing was imported, and no store made.
     assert not (tmp_path / "elsewhere.sqlite3").exists()
 
@@ -476,7 +476,7 @@ def test_trials_are_verified(start: Start, error_line: ErrorLine, study_file: Pa
     assert verify("mine", "--trials", 1, "--epochs", 1) == (0, [alone])
     assert verify("mine", "--trials", "1,1", "--epochs", 1) == (0, [alone])
     line = error_line("study", "verify", "mine", "--trials", "1,7")
-    assert "study 'mine' has no epoch of trial 7" in line
+    assert "study 'mine' has trials 0 to 2" in line
     Path("results").mkdir()
     line = error_line("study", "verify", "./results")
     assert "./results is a folder; name one of its files *.fdrnn.zip" in line
