@@ -120,9 +120,9 @@ class _Reader:
             if begin + size > len(content):
                 raise ValueError("truncated")
             yield kind, content[begin : begin + size]
-            offset = begin + size
-            if kind != _COMPRESSED:
-                offset += -offset % 8
+            end = begin + size
+            # An element may begin anywhere after a compressed one.
+            offset = end if kind == _COMPRESSED else end + (offset - end) % 8
 
     def _inflated(self, content: memoryview) -> tuple[int, memoryview]:
         inflated = zlib.decompressobj().decompress(content, self._budget.left + 1)

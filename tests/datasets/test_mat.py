@@ -50,6 +50,16 @@ def test_a_sparse_matrix_is_the_full_one(matrix):
     np.testing.assert_array_equal(read["x"], matrix)
 
 
+@pytest.mark.parametrize("side", range(1, 9))
+def test_uncompressed_variables_may_follow_compressed_ones(side):
+    matrix, cell = np.arange(side * side).reshape(side, side), cells([np.eye(3), np.eye(1, 2)])
+    data = saved({"x": matrix}, do_compression=True) + saved({"y": cell, "z": matrix})[128:]
+    read = read_mat(data, "x", {"x", "y", "z"})
+    np.testing.assert_array_equal(read["x"], matrix)
+    np.testing.assert_array_equal(read["y"][0, 1], np.eye(1, 2))
+    np.testing.assert_array_equal(read["z"], matrix)
+
+
 def test_an_object_is_unread_and_known_by_its_name():
     data = saved({"x": np.eye(2)}) + matlab_object("kind") + matlab_object("a" * 40)
     read = read_mat(data, "x", {"x", "kind"})
