@@ -231,7 +231,7 @@ def _mat_sequences(
     key = f"{split}data"
     cells = _variable(variables, key, source)
     # What is not read, a struct for example, has one axis, MATLAB's arrays at least two.
-    if cells.dtype != object or cells.ndim < 2 or cells.size != max(cells.shape):
+    if cells.dtype != object or cells.ndim < 2 or cells.size > max(cells.shape):
         raise DataError(f"{source}: {key} must be a row of cells, one matrix in each")
     return tuple(
         declared.frames(cell, f"{source}: sequence {index} of {key}", budget)
@@ -316,7 +316,7 @@ class _Declarations:
         return np.ascontiguousarray(values, np.uint8)
 
     def _symbols(self, values: npt.NDArray[Any], where: str, budget: Budget) -> Frames:
-        if values.size != max(values.shape, default=0) or values.dtype.kind not in "iuf":
+        if values.size > max(values.shape, default=0) or values.dtype.kind not in "iuf":
             raise DataError(f"{where} must be a row of integers, one symbol a frame")
         budget.take(values.size * self.n_symbols)
         row = values.ravel()

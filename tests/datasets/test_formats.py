@@ -169,6 +169,15 @@ def test_an_npz_that_breaks_a_rule_is_refused_with_the_rule(small, tmp_path, cha
         ({"traindata": np.eye(3)}, "traindata must be a row of cells"),
         ({"traindata": cells([np.eye(3), "text"])}, "sequence 1 of traindata must be a matrix"),
         ({"traindata": cells([np.eye(3) * 7])}, "sequence 0 of traindata .* found 7"),
+        (
+            {f"{split}data": np.empty((1, 0), object) for split in SPLITS},
+            "the train split has no sequence",
+        ),
+        (
+            {f"{split}data": cells([np.empty((1, 0))]) for split in SPLITS}
+            | {"kind": "categorical", "n_symbols": 4},
+            "sequence 0 of the train split must be a non-empty",
+        ),
     ],
 )
 def test_a_mat_that_breaks_a_rule_is_refused_with_the_rule(tmp_path, variables, message):
