@@ -19,6 +19,7 @@ import numpy.typing as npt
 from fdrnn.datasets.dataset import REAL, SPLITS, Dataset, Frames
 
 _DIGITS = Context(prec=40)
+_LARGEST = np.finfo(np.float64).max
 
 
 def standardised(dataset: Dataset) -> Dataset:
@@ -26,10 +27,15 @@ def standardised(dataset: Dataset) -> Dataset:
     if dataset.kind != REAL:
         return dataset
     mean, deviation = _moments(dataset)
-    train, valid, test = (
-        tuple((sequence - mean) / deviation for sequence in dataset.split(split))
-        for split in SPLITS
-    )
+    # What overflows here is infinite in the network's single precision, and so is its NLL.
+    with np.errstate(over="ignore"):
+        train, valid, test = (
+            tuple(
+                np.clip((sequence - mean) / deviation, -_LARGEST, _LARGEST)
+                for sequence in dataset.split(split)
+            )
+            for split in SPLITS
+        )
     return dataclasses.replace(dataset, train=train, valid=valid, test=test)
 
 

@@ -138,6 +138,15 @@ def test_real_data_are_standardised_by_the_training_split():
     np.testing.assert_allclose(in_units(data, first), frames.mean(0))
 
 
+def test_a_value_beyond_double_precision_when_standardised_is_kept_as_the_largest():
+    splits = real()
+    splits["test"][0][1] = -1e308, 1e308
+    seen = standardised(dataset("real", splits))
+    largest = np.finfo(float).max
+    assert seen.test[0][1].tolist() == [pytest.approx(-1e305, rel=0.9), largest]
+    assert np.isinf(seen.test[0][1].astype(np.float32)).all()
+
+
 def test_other_kinds_are_seen_as_they_are(small):
     assert standardised(small) is small
     assert log_scale(small) == 0
