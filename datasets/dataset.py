@@ -187,7 +187,8 @@ class Dataset:
                 raise DataError(
                     f"{self.name}: every column of real data must vary in the training split, "
                     "by more than its rounding, with a finite standard deviation; that of column "
-                    f"{first + column} is {deviation[column]:g}: leave it out or scale it"
+                    f"{first + column} is {deviation[column]:g}: leave it out, subtract "
+                    "its mean or scale it"
                 )
 
     def split(self, name: str) -> Sequences:

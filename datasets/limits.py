@@ -39,7 +39,7 @@ class Budget:
         self,
         source: str,
         n_bytes: int = DATA_LIMIT,
-        way_out: str = "split it into smaller files",
+        way_out: str = "leave sequences out, or store integers in fewer bytes",
     ) -> None:
         self._source, self._way_out = source, way_out
         self._total = self.left = n_bytes

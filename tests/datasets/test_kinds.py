@@ -88,7 +88,7 @@ def test_a_file_that_declares_its_kind(tmp_path, suffix, kind, splits, more):
             "real",
             {k: tuple(0 * s for s in v) for k, v in real().items()},
             {},
-            "that of column 0 is 0: leave it out or scale it",
+            "that of column 0 is 0: leave it out, subtract its mean or scale it",
         ),
         (
             "real",
@@ -192,6 +192,14 @@ def test_a_column_that_varies_by_its_rounding_alone_is_refused():
     assert np.ptp(splits["train"][0][:, 1]) > 0
     with pytest.raises(DataError, match=r"must vary .* more than its rounding.* column 1 is"):
         dataset("real", splits)
+
+
+def test_a_column_far_from_zero_is_refused_until_its_mean_is_subtracted():
+    # As of times in nanoseconds.
+    far = {split: tuple(s[:, :1] + 1e18 for s in sequences) for split, sequences in real().items()}
+    with pytest.raises(DataError, match=r"that of column 0 is .*subtract its mean"):
+        dataset("real", far)
+    dataset("real", {split: tuple(s - 1e18 for s in sequences) for split, sequences in far.items()})
 
 
 def test_a_kind_in_matlab_s_double_quotes_is_told_to_be_written_in_single_ones(tmp_path):

@@ -176,7 +176,7 @@ def announced_bytes(path):
     path.write_bytes(b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x.")
 
 
-TOO_LARGE = "takes more than 384 MiB in memory"
+TOO_LARGE = "takes more than 384 MiB in memory, which is the limit; leave sequences out, or"
 
 HOSTILE = [
     (".npz", zip_bomb, TOO_LARGE),
