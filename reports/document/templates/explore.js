@@ -38,7 +38,7 @@
     colors()[data.studies.findIndex((one) => one.name === study) % colors().length];
   const written = (value) =>
     value === null || value === undefined ? "-"
-      : typeof value === "number" ? String(+value.toPrecision(4)) : value;
+      : typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(4)) : `${value}`;
   const cell = (name, value) =>
     NLL.has(name) && typeof value === "number" ? value.toFixed(3) : written(value);
   const title = (row) => `${row.study}, trial ${row.trial}`;
@@ -60,18 +60,20 @@
   }
 
   // A filter is a comparison (<5, >=0.1, =yes) or a part of the text.
-  function passes(filter, value) {
+  function passes(filter, name, value) {
     const found = /^\s*(<=|>=|<|>|=)\s*(.*?)\s*$/.exec(filter);
-    if (!found) return written(value).toLowerCase().includes(filter.trim().toLowerCase());
+    if (!found) return cell(name, value).toLowerCase().includes(filter.trim().toLowerCase());
     const [, sign, wanted] = found;
     if (wanted === "") return true;
-    if (sign === "=") return String(value) === wanted || written(value) === wanted;
+    if (sign === "=") return String(value) === wanted || cell(name, value) === wanted;
     if (value === null || value === undefined || isNaN(value) || isNaN(wanted)) return false;
-    return { "<": value < wanted, "<=": value <= wanted, ">": value > +wanted, ">=": value >= wanted }[sign];
+    // The values of choices are texts, which would be in alphabetical order.
+    const [a, b] = [+value, +wanted];
+    return { "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b }[sign];
   }
 
   const filtered = () => rows.filter((row) => shown.studies.has(row.study) &&
-    [...shown.filters].every(([name, filter]) => passes(filter, row[name])));
+    [...shown.filters].every(([name, filter]) => passes(filter, name, row[name])));
   const brushed = (some) => some.filter((row) =>
     [...shown.brushes.values()].every((holds) => holds(row)));
   const current = () => brushed(filtered());
@@ -379,7 +381,7 @@
     if (one === other) return "Choose two different studies.";
     const [first, second] = pair;
     const found = data.pairs.find(([i, j]) => (i === first && j === second) || (i === second && j === first));
-    if (!found) return "No difference: the two were not tested on the same sequences.";
+    if (!found) return "No difference: it takes two selected trials that were tested on the same sequences, at least two.";
     const sign = found[0] === first ? 1 : -1;
     const [value, ...ends] = found.slice(2).map((number) => (number === null ? null : sign * number));
     const [low, high] = ends.sort(d3.ascending);

@@ -217,6 +217,38 @@ def test_the_interactive_part(golden: Store, written: Path, browser_page: Page) 
     assert browser_page.errors == []
 
 
+def test_filters_compare_numbers_and_what_the_table_shows(
+    written: Path, browser_page: Page, tmp_path: Path
+) -> None:
+    page = (written / "report.html").read_text()
+    large = tmp_path / "large.html"
+    large.write_text(page.replace('"trial":7,', '"trial":12345,'))
+    browser_page.open(large.as_uri())
+    titles = "[...document.querySelectorAll('.trials thead button')].map(one => one.innerText)"
+    columns = {title: at for at, title in enumerate(browser_page.evaluate(titles))}
+    cells = "[...document.querySelectorAll('.trials tbody tr')].map(one => one.cells[{}].innerText)"
+
+    def kept(title: str, text: str) -> list[str]:
+        at = columns[title]
+        fill = (
+            f"const field = document.querySelectorAll('.trials input')[{at}];"
+            "field.value = {}; field.dispatchEvent(new Event('input'));"
+        )
+        browser_page.evaluate(f"(() => {{ {fill.format(json.dumps(text))} }})()")
+        found: list[str] = browser_page.evaluate(cells.format(at))
+        browser_page.evaluate(f"(() => {{ {fill.format(json.dumps(''))} }})()")
+        return found
+
+    assert kept("trial", "12345") == ["12345"] * 2
+    units = kept("hidden units", "")
+    assert len(units) == 16
+    for text, expected in (("< 1000", units), ("<= 1e3", units), (">= 1000", []), ("< 99", [])):
+        assert kept("hidden units", text) == expected
+    nll = kept("validation NLL", "")
+    for shown in nll:
+        assert kept("validation NLL", f"={shown}") == [one for one in nll if one == shown]
+
+
 def test_studies_of_different_padding_are_ranked_by_the_masked_nll(
     golden: Store, written: Path, browser_page: Page, tmp_path: Path
 ) -> None:
@@ -248,6 +280,12 @@ def test_only_draws_of_one_seed_are_pairs(
     other.write_text(page.replace('"seed":2013,', '"seed":7,', 1))
     browser_page.open(other.as_uri())
     assert "Draws that both have trained" not in browser_page.evaluate(note)
+    # No trial of one study is selected, or there is one test sequence.
+    without = tmp_path / "without.html"
+    without.write_text(re.sub(r'"pairs":\[\[.*?\]\]', '"pairs":[]', page, count=1))
+    browser_page.open(without.as_uri())
+    difference = browser_page.evaluate("document.querySelector('.difference').innerText")
+    assert difference.startswith("No difference: it takes two selected trials")
 
 
 def test_drawn_trials_stand_out_in_both_themes(written: Path, browser_page: Page) -> None:
