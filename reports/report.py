@@ -135,7 +135,11 @@ def _study(findings: Findings, row: Row, *, figures: bool) -> Section:
         f"{row.study}: {row.network} on {row.title}",
         table2(evidence),
         *(_figures(evidence, plain, other_plan) if figures else []),
-        *(samples.artefacts(evidence.name, kept, evidence.data) if kept and figures else []),
+        *(
+            samples.artefacts(row.study, kept, evidence.data, row.output)
+            if kept and figures
+            else []
+        ),
         text=(_setting(row), *([note] if row.note else [])),
         shown=[one for one in (evidence, plain, other_plan) if one is not None],
     )

@@ -40,7 +40,7 @@ def draw(samples: Samples, data: DataDescription) -> Figure:
         f"{origin.sequence_length} steps"
     )
     image = _draw(above, samples.excerpt, first, source)
-    title = f"Predictions of it by trial {samples.config_index}, each from the steps before it"
+    title = f"Predictions of it by trial {samples.config_index}, each from what comes before it"
     if len(samples.predictions):
         _draw(middle, samples.predictions, first, title, first_step=2)
     given = plural(origin.n_given, "step")

@@ -20,13 +20,20 @@ def draw(samples: Samples, data: DataDescription) -> Drawing:
     return drawing
 
 
-def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[Artefact]:
+def artefacts(
+    study: str, samples: Samples, data: DataDescription, output: str
+) -> Iterator[Artefact]:
     """Yield the figure of samples, and excerpt and sample as MIDI where the columns are notes.
 
-    `samples` are of the study's selected trial, `data` describes its data.
+    `samples` are of the study's selected trial, `data` describes its data, and `output` is the
+    name of its networks' output.
     """
     origin, is_real = samples.origin, data.kind == REAL
     expected = "probabilities"
+    # A NADE has no other probabilities in closed form.
+    columns = (
+        ", of each column given the step's columns before it too," if output == "nade" else ","
+    )
     if is_real:
         band = samples.deviations is not None
         expected = f"expected values{' and bands of two standard deviations' if band else ''}"
@@ -35,9 +42,9 @@ def artefacts(study: str, samples: Samples, data: DataDescription) -> Iterator[A
         title="Sample" if data.lowest_midi_note is None else "Music",
         caption=(
             f"An excerpt of test sequence {origin.sequence} (counted from 0), the {expected} that "
-            f"trial {samples.config_index} predicts for each of its steps from those before, and a "
-            f"sample of the trial: {origin.n_given} given steps, up to the dashed line, then "
-            f"draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
+            f"trial {samples.config_index} predicts for each of its steps from those before"
+            f"{columns} and a sample of the trial: {origin.n_given} given steps, up to the dashed "
+            f"line, then draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
         ),
         alt=_module(data).alt(samples, data),
         draw=lambda: draw(samples, data),

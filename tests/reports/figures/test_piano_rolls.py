@@ -10,7 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fdrnn.datasets import BINARY, CATEGORICAL, DataDescription
+from fdrnn.reports.artefacts import Figure as Shown
 from fdrnn.reports.figures import piano_rolls
+from fdrnn.reports.figures import samples as kept
 from fdrnn.reports.figures.piano_rolls import note_name
 from fdrnn.search import SampleOrigin, Samples
 
@@ -61,12 +63,24 @@ def test_the_panels_hold_excerpt_predictions_and_sample() -> None:
         assert (bottom, top) == (20.5, 108.5)
     assert [axes.get_title(loc="left") for axes in panels] == [
         "JSB Chorales, test sequence 5, 12 of 60 steps",
-        "Predictions of it by trial 3, each from the steps before it",
+        "Predictions of it by trial 3, each from what comes before it",
         "Sample of the trial after 4 steps of the sequence",
     ]
     (mark,) = panels[2].lines
     assert list(mark.get_xdata()) == [4.5, 4.5]
     assert panels[2].get_xlim() == (0.5, 20.5)
+
+
+def test_the_caption_says_what_the_probabilities_of_a_nade_are_given() -> None:
+    captions = []
+    for output in ("bernoulli", "nade"):
+        figure = next(kept.artefacts("s", made(), PIANO, output))
+        assert isinstance(figure, Shown)
+        captions.append(figure.caption)
+    assert "for each of its steps from those before, and a sample" in captions[0]
+    assert (
+        "those before, of each column given the step's columns before it too, and a" in captions[1]
+    )
 
 
 def test_pitches_have_names_around_the_notes_that_sound() -> None:
