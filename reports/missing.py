@@ -81,7 +81,7 @@ def _figures(findings: Findings, figure1: str) -> Iterator[_Gap]:
         )
     for row in recording:
         if row.selected_trial is None:
-            yield f"Figure 2 is without {row.study}: no trial of it is selected yet.", ""
+            yield f"Figure 2 is without {row.study}: no trial of it is selected.", ""
     if findings.of_the_paper and figure1:
         yield f"Figure 1 is not drawn, whose fields Theano computes: {figure1}.", ""
 

@@ -150,6 +150,8 @@ def _notes(evidence: Evidence, curves: Sequence[_Curve]) -> Iterator[str]:
             "an estimate: k draws would be halved among themselves, for about that share of the "
             "hours. "
         )
+    elif any((curve.table["none"] > 1e-12).any() for curve in curves):
+        yield "Subsets in which no trial has a test NLL are left out. "
     if any(curve.table["k"].iloc[0] > 1 for curve in curves):
         yield (
             f"A curve begins where {100 * LEAST_SHARE:.0f} % of the subsets have a trial with a "

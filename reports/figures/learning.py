@@ -51,7 +51,7 @@ def radius_curves(evidence: Evidence) -> Figure:
         f"in the selected trial {evidence.selected} it goes from {radius[0]:.2f} after the first "
         f"epoch to {radius[-1]:.2f} after the last, at most {radius.max():.2f}"
         if len(radius)
-        else "no trial is selected yet"
+        else "no trial is selected"
     )
     return Figure(
         name=f"{evidence.name}-spectral-radius",
@@ -67,7 +67,7 @@ def radius_curves(evidence: Evidence) -> Figure:
 
 def _key(evidence: Evidence) -> str:
     chosen = (
-        "no trial is selected yet."
+        "no trial is selected."
         if evidence.selected is None
         else f"the selected trial {evidence.selected} is thick, its best epoch as a dot."
     )

@@ -50,6 +50,9 @@ def table(rows: Sequence[Row]) -> Table | None:
     ]
 
     shown = [row for one in data for column in used if (row := best(rows, one, column))]
+    several = " with several draws"
+    if any(row.trials_planned == 1 for row in shown):
+        several += ", or of one draw where there is no other"
 
     def ours(column: Column) -> Callable[[str], str]:
         return lambda one: _cell(best(rows, one, column))
@@ -64,8 +67,8 @@ def table(rows: Sequence[Row]) -> Table | None:
         numbers=[*((column.title, ours(column)) for column in used), *cited],
         notes=(
             "Ours: pooled test NLL (draws) of the selected trial with the lowest masked validation "
-            "NLL among the studies of that kind with several draws. Columns marked * are "
-            "cited by the paper.",
+            f"NLL among the studies of that kind{several}. Columns marked * are cited by "
+            "the paper.",
             *(() if all(row.all_ranked for row in shown) else [_PROVISIONAL]),
             *(_studies(rows, data, column) for column in used),
         ),

@@ -105,7 +105,7 @@ def test_an_untrained_study_says_so(tmp_path: Path, golden: Store) -> None:
     assert "fdrnn run new" not in lacking
     assert "No plain counterpart of new" in lacking
     assert "Figure 2 is not drawn" not in lacking  # it records the test NLL, but has no trial yet
-    assert "Figure 2 is without new: no trial of it is selected yet." in lacking
+    assert "Figure 2 is without new: no trial of it is selected." in lacking
     assert not [line for line in built(store, of_exports=True).missing if "`" in line]
     write_report(tmp_path / "report", report)
     assert figures(tmp_path / "report") == {"figure1.svg"}

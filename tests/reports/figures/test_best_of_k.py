@@ -126,6 +126,20 @@ def test_the_dot_of_a_single_draw_lies_inside_the_axes(fd: Evidence) -> None:
         assert 0.02 < y < 0.98
 
 
+def test_subsets_without_a_test_nll_are_named(fd: Evidence) -> None:
+    """One of 16 draws diverged at once: alone it is no outcome, and the curve begins at 1 draw."""
+    again = fd.trials.assign(config_index=fd.trials["config_index"] + len(fd.trials))
+    trials = pd.concat([fd.trials, again], ignore_index=True)
+    whole = best_of_k.figure(replace(fd, trials=trials))
+    trials.loc[3, ["valid_nll", "test_nll_pooled"]] = np.nan
+    part = best_of_k.figure(replace(fd, trials=trials))
+    assert whole is not None
+    assert part is not None
+    assert numbers.with_outcome(trials)["none"].iloc[0] == pytest.approx(1 / 16)
+    sentence = "Subsets in which no trial has a test NLL are left out."
+    assert [sentence in one.caption for one in (whole, part)] == [False, True]
+
+
 def test_a_plan_without_an_outcome_is_left_out(fd: Evidence) -> None:
     waiting = fd.trials.assign(state="waiting", test_nll_pooled=np.nan)
     figure = best_of_k.figure(fd, None, replace(halved(fd), trials=waiting))

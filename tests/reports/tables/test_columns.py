@@ -70,6 +70,7 @@ def test_a_single_configuration_counts_only_where_nothing_was_searched() -> None
         table = columns.table(rows)
         assert table is not None
         assert table.rows[0][1] == expected
+        assert ("one draw" in table.notes[0]) == (NADE[0] not in rows)
 
 
 def test_deep_networks_have_columns_with_and_without_fast_dropout() -> None:
