@@ -119,9 +119,9 @@ def _grid(heading: str, cells: Mapping[str, str]) -> str:
 def _basis(row: Row, data_note: str) -> str:
     note = escaped(f" {row.title}: {data_note}.") if data_note else ""
     return (
-        f"Study `{row.study}`: space {row.space}, seed {row.seed}, padding {row.padding}, fdrnn "
-        f"{row.code_version}.{note} `fdrnn report` updates this note; what is written "
-        "above or below it is kept."
+        f"Study `{row.study}`: space {escaped(row.space)}, seed {row.seed}, padding "
+        f"{row.padding}, fdrnn {row.code_version}.{note} `fdrnn report` updates this note; "
+        "what is written above or below it is kept."
     )
 
 

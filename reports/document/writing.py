@@ -77,7 +77,7 @@ def write_report(
         If the folder or a file cannot be written.
     """
     written = [PAGE, "report.md"]
-    lines = "".join(f"- {line}\n" for line in (*report.used, *report.missing))
+    lines = "".join(f"- {markdown.escaped(line)}\n" for line in (*report.used, *report.missing))
     text = [f"# {report.title}\n\n{lines}"]
     made = [_with_pdf(section) for section in report.sections] if pdf else report.sections
     figures = [one for section in made for one in section.artefacts if isinstance(one, Figure)]

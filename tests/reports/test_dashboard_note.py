@@ -196,6 +196,11 @@ def test_texts_of_data_are_no_html_and_no_links(store: Store) -> None:
     note = dashboard_page(read(store.study("mine"))).note
     assert note.startswith("## \\<b>[x]\\(y): ")
     assert "\\<i>[a]\\(b)." in note
+    study = store.study("mine")
+    space = dataclasses.replace(study.definition.space, name="<u>[c](d)")
+    definition = dataclasses.replace(study.definition, space=space)
+    note = dashboard_page(read(dataclasses.replace(study, definition=definition))).note
+    assert "space \\<u>[c]\\(d), seed" in note
 
 
 def test_a_value_with_a_bar_stays_in_its_cell(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,13 @@ def test_an_error_leaves_the_earlier_page_and_its_files(tmp_path: Path) -> None:
         write_report(tmp_path, report("new.mid", fails=True))
     assert (tmp_path / PAGE).read_text() == page
     assert found(tmp_path) == {PAGE, "report.md", CONTENTS, "files/old.mid", "files/new.mid"}
+
+
+def test_what_a_report_used_and_misses_has_no_html_and_no_link(tmp_path: Path) -> None:
+    used, missing = ("jsb: space <b>",), ("[x](javascript:y)",)
+    write_report(tmp_path, replace(report(), used=used, missing=missing))
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    assert lines == ["# A report", "", "- jsb: space \\<b>", "- [x]\\(javascript:y)"]
 
 
 def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path) -> None:
