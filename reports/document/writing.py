@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -103,11 +103,17 @@ def write_report(
             page = html.page(report, sections(enumerate(drawn, 1)))
             file.writelines(part.encode() for part in page)
 
-    write_atomically(folder / PAGE, write_page, way_out=_WAY_OUT)
-    _write(folder, {"report.md": "".join(text)})
-    stale = _listed(folder) - set(written)
-    _write(folder, {_CONTENTS: "".join(f"{name}\n" for name in sorted(written))})
-    _remove(folder, stale)
+    earlier = _listed(folder)
+    try:
+        write_atomically(folder / PAGE, write_page, way_out=_WAY_OUT)
+        _write(folder, {"report.md": "".join(text)})
+    except BaseException:
+        # The next report removes what this one has written so far.
+        with suppress(FileError):
+            _list(folder, earlier | set(written))
+        raise
+    _list(folder, written)
+    _remove(folder, earlier - set(written))
     return [folder / name for name in written]
 
 
@@ -199,6 +205,10 @@ def _listed(folder: Path) -> set[str]:
         return set()
     # A name that is not UTF-8 is not of a report.
     return set(contents.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+def _list(folder: Path, names: Iterable[str]) -> None:
+    _write(folder, {_CONTENTS: "".join(f"{name}\n" for name in sorted(names))})
 
 
 def _remove(folder: Path, names: set[str]) -> None:

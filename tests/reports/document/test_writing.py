@@ -92,6 +92,8 @@ def test_an_error_leaves_the_earlier_page_and_its_files(tmp_path: Path) -> None:
         write_report(tmp_path, report("new.mid", fails=True))
     assert (tmp_path / PAGE).read_text() == page
     assert found(tmp_path) == {PAGE, "report.md", CONTENTS, "files/old.mid", "files/new.mid"}
+    write_report(tmp_path, report())
+    assert found(tmp_path) == {PAGE, "report.md", CONTENTS}
 
 
 def test_what_a_report_used_and_misses_has_no_html_and_no_link(tmp_path: Path) -> None:
