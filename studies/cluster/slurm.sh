@@ -25,7 +25,7 @@ scratch=${SCRATCH:-$HOME}
 export FDRNN_STORAGE=${FDRNN_STORAGE:-@$HOME/.fdrnn-url}
 export FDRNN_DATA_DIR=${FDRNN_DATA_DIR:-$scratch/fdrnn/data}
 # Compiled operations, on the node's disk: the first task of a node compiles for a minute.
-export FDRNN_CACHE_DIR=${FDRNN_CACHE_DIR:-${TMPDIR:-/tmp}/fdrnn-cache-$USER}
+export FDRNN_CACHE_DIR=${FDRNN_CACHE_DIR:-${TMPDIR:-/tmp}/fdrnn-cache-$UID}
 
 command -v fdrnn > /dev/null || {
     echo "slurm.sh: fdrnn is not on the PATH: activate its environment before sbatch" >&2

@@ -104,7 +104,6 @@ def test_a_stopped_task_is_queued_again_and_no_other(
     environment = {
         "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
         "HOME": "/home/ada",
-        "USER": "ada",
         "SCRATCH": "/scratch/ada",
         "SLURM_ARRAY_JOB_ID": "7",
         "SLURM_ARRAY_TASK_ID": "3",
@@ -118,7 +117,7 @@ def test_a_stopped_task_is_queued_again_and_no_other(
             "fdrnn worker jsb",
             "@/home/ada/.fdrnn-url",
             "/scratch/ada/fdrnn/data",
-            "/tmp/fdrnn-cache-ada",
+            f"/tmp/fdrnn-cache-{os.getuid()}",
         )
     )
     requests = tmp_path / "requeued"
@@ -128,7 +127,7 @@ def test_a_stopped_task_is_queued_again_and_no_other(
 def test_a_task_without_fdrnn_is_one_line(tmp_path: Path) -> None:
     task = subprocess.run(
         ["/bin/bash", SLURM, "jsb"],
-        env={"PATH": str(tmp_path), "HOME": "/home/ada", "USER": "ada"},
+        env={"PATH": str(tmp_path), "HOME": "/home/ada"},
         capture_output=True,
         text=True,
         check=False,
