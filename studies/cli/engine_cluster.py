@@ -119,12 +119,12 @@ def _lifetime(name: str) -> list[str]:
 
     given = dask.config.get(f"jobqueue.{name}.worker-extra-args", None) or []
     walltime = dask.config.get(f"jobqueue.{name}.walltime", None)
-    if not walltime or "--lifetime" in given:
+    if not walltime or any(word.partition("=")[0] == "--lifetime" for word in given):
         return list(given)
     try:
-        hours, minutes, seconds = [0, *map(int, str(walltime).split(":"))][-3:]
+        hours, minutes, seconds = map(int, str(walltime).split(":"))
     except ValueError:
-        # Queueing systems have forms of their own, such as days.
+        # Queueing systems have forms of their own: Slurm's days, LSF's hours and minutes.
         return list(given)
     wall_s = 3600 * hours + 60 * minutes + seconds
     stagger_s = wall_s // 20

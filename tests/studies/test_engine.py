@@ -22,6 +22,7 @@ from dask_cluster import PRELOAD, DaskCluster
 from fdrnn.search import EventKind, WorkerEvent, WorkerSettings, open_store
 from fdrnn.studies.cli import engine_task
 from fdrnn.studies.cli.engine import _Run
+from fdrnn.studies.cli.engine_cluster import _lifetime
 from fdrnn.studies.cli.engine_task import Order, order_of
 from postgres import PostgresServer, PostgresUnavailableError
 from waiting import wait_until
@@ -436,6 +437,25 @@ def test_a_queue_that_takes_no_job_is_one_line(
         PATH=f"{tmp_path}:/bin" if script else str(tmp_path),
     )
     assert words in refused(run)
+
+
+@pytest.mark.parametrize(
+    ("walltime", "given", "added"),
+    [
+        ("00:30:00", [], ["--lifetime", "1560s", "--lifetime-stagger", "90s"]),
+        # LSF's half an hour, by default, and Slurm's day.
+        ("00:30", [], []),
+        ("1-00:00:00", [], []),
+        ("00:30:00", ["--lifetime", "10m"], []),
+        ("00:30:00", ["--lifetime=10m"], []),
+    ],
+)
+def test_workers_leave_before_a_wall_time_that_can_be_read(
+    walltime: str, given: list[str], added: list[str]
+) -> None:
+    settings = {"jobqueue.lsf.walltime": walltime, "jobqueue.lsf.worker-extra-args": given}
+    with pytest.importorskip("dask").config.set(settings):
+        assert _lifetime("lsf") == given + added
 
 
 def test_an_address_where_nobody_listens(
