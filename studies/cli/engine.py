@@ -12,9 +12,10 @@ import contextlib
 import logging
 import queue
 import signal
+import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +116,19 @@ def _client(cluster: Any) -> Iterator[Any]:
         client.close(timeout=_PAUSE_S)
 
 
+def _reach_all(call: Callable[..., object], *arguments: object, **options: object) -> None:
+    """Call what waits for an answer of each of Dask's workers, but not long: one may hang."""
+
+    def reach() -> None:
+        # That the scheduler is lost shows elsewhere.
+        with contextlib.suppress(Exception):
+            call(*arguments, **options)
+
+    thread = threading.Thread(target=reach, name="reach", daemon=True)
+    thread.start()
+    thread.join(_PAUSE_S)
+
+
 @dataclass
 class _Run:
     order: Order
@@ -149,7 +163,7 @@ class _Run:
             if self.stop_requests > sent:
                 sent += 1
                 number = signal.SIGTERM if sent == 1 else signal.SIGKILL
-                client.run(send_signal, self.order.run, number, on_error="ignore")
+                _reach_all(client.run, send_signal, self.order.run, number, on_error="ignore")
                 until = time.monotonic() + STOP_DEADLINE_S + _CONNECT_S
             self.show_events()
             for task in [each for each in self.tasks if each.done()]:
@@ -165,7 +179,7 @@ class _Run:
             time.sleep(_POLL_S)
         client.cancel(self.tasks)
         if self.sent is not None:
-            client.unregister_worker_plugin(self.order.run)
+            _reach_all(client.unregister_worker_plugin, self.order.run)
         self.show_events()
 
     def submit(self, client: Any) -> Any:

@@ -133,6 +133,29 @@ def test_ctrl_c_stops_the_workers_with_checkpoints(
     assert "Traceback" not in log
 
 
+def test_ctrl_c_does_not_wait_for_a_worker_of_dask_that_hangs(
+    cluster: DaskCluster, start: Start, study_file: Path
+) -> None:
+    cluster.add_worker()
+    options = ("--dask", cluster.address, "--workers", "1", "--epochs", "1000")
+    run = start("run", study_file, *options)
+    assert run.stderr is not None
+    while "epoch" not in (line := run.stderr.readline()):
+        assert line
+    hanging = cluster.add_worker()
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(2)
+    hanging.send_signal(signal.SIGSTOP)
+    try:
+        os.killpg(run.pid, signal.SIGINT)
+        _, log = run.communicate(timeout=60)
+    finally:
+        hanging.send_signal(signal.SIGCONT)
+    assert run.returncode == 130, log
+    wait_until(lambda: not fdrnn_workers())
+    assert "Traceback" not in log
+
+
 def test_a_worker_of_dask_that_leaves_releases_its_trial(
     cluster: DaskCluster, start: Start, study_file: Path
 ) -> None:
