@@ -161,8 +161,8 @@ def _user_flags() -> str:
 
 
 def _escape(text: str) -> str:
-    # Theano splits its flags at commas.
-    return text.replace(",", r"\,")
+    # Theano splits its flags at commas, with the quotes and comments of a shell.
+    return re.sub(r"([,\\'\"#])", r"\\\1", text)
 
 
 def _flags() -> str:

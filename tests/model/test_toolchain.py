@@ -96,8 +96,10 @@ def test_a_compiler_behind_a_wrapper_compiles(tmp_path):
     assert set((tmp_path / "my wrapper.used").read_text().split()) == {"g++"}
 
 
-def test_a_cache_whose_path_has_a_space(tmp_path):
-    assert run(COMPILE, tmp_path / "a cache") == "4.0"
+@pytest.mark.parametrize("name", ["a cache", 'it\'s a "cache", #1'])
+def test_a_cache_whose_path_has_a_space_and_quotes(tmp_path, name):
+    assert run(COMPILE, tmp_path / name) == "4.0"
+    assert list((tmp_path / name / "compile").glob("compiledir_*"))
     assert not list(tmp_path.rglob("*.gch"))
 
 
