@@ -86,12 +86,21 @@ def _compiler_command() -> list[str]:
 
 
 def _compiler() -> str:
-    """Return the compiler as one file, which Theano needs: a script where it has more words."""
+    """Return the compiler as one file, which Theano needs: a script where it has more words.
+
+    Theano asks only a compiler with g++ in its path for the flags of the CPU, so that one of
+    another name has a script as well.
+    """
     words = _compiler_command()
-    if len(words) == 1:
+    if len(words) == 1 and "g++" in words[0]:
         return words[0]
     script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'.encode()
-    path = compile_directory() / f"cxx-{hashlib.sha256(script).hexdigest()[:12]}"
+    # Theano's flags would follow those of the command, and replace its CPU.
+    name = "cxx" if any(word.startswith("-march=") for word in words) else "g++"
+    path = compile_directory() / f"{name}-{hashlib.sha256(script).hexdigest()[:12]}"
+    # Written again, it would count as a new compiler, whose flags are not known yet.
+    if path.exists():
+        return str(path)
 
     def write(file: BinaryIO) -> None:
         os.fchmod(file.fileno(), 0o755)

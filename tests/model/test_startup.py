@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def started(code, folder, **environment):
     """Return what the code prints after Theano has started in a process with a cache of its own."""
@@ -27,6 +29,18 @@ def test_the_second_process_takes_the_flags_of_the_cpu_from_the_first(tmp_path):
     calls.write_text("")
     assert started(FLAGS, tmp_path, CXX=str(compiler)) == first
     assert calls.read_text().splitlines() == ["-dumpversion"]
+
+
+@pytest.mark.parametrize("command", ["c++", "env g++"])
+def test_a_compiler_of_another_name_or_with_options_has_the_flags_of_the_cpu(tmp_path, command):
+    first = started(FLAGS, tmp_path, CXX=command)
+    assert "-march=" in first
+    assert started(FLAGS, tmp_path, CXX=command) == first
+    assert len(list((tmp_path / "compile").glob("cpu-flags-*.json"))) == 1
+
+
+def test_a_cpu_that_the_compiler_command_names_is_kept(tmp_path):
+    assert "-march=" not in started(FLAGS, tmp_path, CXX="g++ -march=x86-64")
 
 
 def test_a_damaged_file_is_written_anew(tmp_path):
