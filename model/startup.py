@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -43,7 +45,7 @@ def replaced_by_empty(*names: str) -> Iterator[None]:
 def remember_cpu_flags(theano: Any, folder: Path) -> None:
     """Read the compiler's flags for this CPU from a file, or have Theano find them and write it.
 
-    Where Theano finds none, as where the compiler has failed, the next process asks again.
+    Where there are none, as where the compiler has failed, the next process asks again.
 
     Parameters
     ----------
@@ -70,6 +72,14 @@ def remember_cpu_flags(theano: Any, folder: Path) -> None:
         GCC_compiler.march_flags = flags
         return
     GCC_compiler.compile_args()
+    named = "-march=" in f"{os.environ.get('CXX')} {config.gcc__cxxflags}"
+    if not (GCC_compiler.march_flags or named) and shutil.which(config.cxx):
+        # Of clang++ Theano reads options that its command does not have. Modules of different CPUs
+        # may share the folder, so that the flags must differ.
+        flags = ["-march=native", f"-DFDRNN_CPU=0x{digest}"]
+        command = [config.cxx, *flags, "-x", "c++", "-fsyntax-only", os.devnull]
+        if not subprocess.run(command, capture_output=True, check=False).returncode:
+            GCC_compiler.march_flags = flags
     if GCC_compiler.march_flags:
         write_atomically(file, json.dumps(GCC_compiler.march_flags).encode())
 
