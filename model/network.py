@@ -67,12 +67,9 @@ class Network:
         self._optimizer = OptimizerState(
             _shared_arrays(axes, "velocity "), _shared_arrays(axes, "square ")
         )
-        dtypes = {
-            **dict.fromkeys(_OPTIMIZER, "float32"), **variant.scalars, **output.scalars
-        }  # fmt: skip
-        self._scalars = {
-            name: theano.shared(np.ones((), dtype)[()], name=name) for name, dtype in dtypes.items()
-        }
+        self._scalars = _shared_scalars({**variant.scalars, **output.scalars})
+        # Not with those of a variant, which may have the same names.
+        self._rates = _shared_scalars(dict.fromkeys(_OPTIMIZER, "float32"))
         # A shared variable, because Theano recompiles an allocation in every process.
         self._zeros = theano.shared(np.zeros((1, 1), np.float32), name="zeros")
         self._hyperparameters = variant.typical
@@ -84,9 +81,7 @@ class Network:
     def _symbols(self, parameters: Mapping[str, Expression]) -> Symbols:
         return Symbols(
             parameters=parameters,
-            scalars={
-                name: self._scalars[name] for name in (*self.variant.scalars, *self.output.scalars)
-            },
+            scalars=self._scalars,
             x=T.fmatrix("x"),
             target=T.fmatrix("target"),
             n_rows=T.lvector("n_rows"),
@@ -94,10 +89,10 @@ class Network:
         )
 
     def _compile_train(self) -> Any:
-        variant, scalars = self.variant, self._scalars
+        variant, rates = self.variant, self._rates
         untrained = variant.untrained | self.output.untrained
         trained = {key: value for key, value in self._parameters.items() if key not in untrained}
-        ahead = self._parameters | look_ahead(trained, self._optimizer, scalars["momentum"])
+        ahead = self._parameters | look_ahead(trained, self._optimizer, rates["momentum"])
         symbols = self._symbols(ahead)
         weights = T.fvector("weights")
         of_variant, of_output = _arrays(variant.noise), _arrays(self.output.noise)
@@ -110,7 +105,7 @@ class Network:
             ahead,
             trained,
             self._optimizer,
-            *(scalars[name] for name in _OPTIMIZER),
+            *(rates[name] for name in _OPTIMIZER),
         )
         noise = [*of_variant.values(), *of_output.values()]
         return compiled(
@@ -149,13 +144,15 @@ class Network:
         values = {
             **self.variant.scalar_values(hyperparameters, n_steps),
             **self.output.scalar_values(log_scale),
+        }
+        rates = {
             "step_rate": step_rate,
             "momentum": hyperparameters.momentum,
             "decay": hyperparameters.decay,
             "clip_norm": clip_norm,
         }
-        for name, scalar in self._scalars.items():
-            scalar.set_value(np.dtype(scalar.dtype).type(values[name]))
+        _set(self._scalars, values)
+        _set(self._rates, rates)
         self._hyperparameters = hyperparameters
 
     def initial_parameters(
@@ -275,7 +272,7 @@ class Network:
             extra = (of_output[key] for key in fixed)
             with subnormals_as_zeros():
                 found = compute(rows.x, rows.target, rows.n_rows, *state.arrays, *extra)
-            values, after = found[: -len(begin)], found[-len(begin) :]
+            values, after = found[: len(computed)], found[len(computed) :]
             # The arrays are the function's buffers: the rows to keep are copied.
             last = slice(len(rows.x) - int(rows.n_rows[-1]), None)
             return values, State(tuple(array[last].copy() for array in after))
@@ -313,6 +310,17 @@ def _shared_arrays(n_axes: Mapping[str, int], prefix: str) -> dict[str, Any]:
         name: theano.shared(np.zeros((1,) * axes, np.float32), name=prefix + name)
         for name, axes in n_axes.items()
     }
+
+
+def _shared_scalars(dtypes: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: theano.shared(np.ones((), dtype)[()], name=name) for name, dtype in dtypes.items()
+    }
+
+
+def _set(scalars: Mapping[str, Any], values: Mapping[str, float]) -> None:
+    for name, scalar in scalars.items():
+        scalar.set_value(np.dtype(scalar.dtype).type(values[name]))
 
 
 def _arrays(dtypes: Mapping[str, tuple[str, int]]) -> dict[str, Expression]:
