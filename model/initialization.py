@@ -106,8 +106,8 @@ def with_sparse_in_out(parameters: Parameters, limit: int, seed: int) -> Paramet
     """
     changed = {}
     for key, name in enumerate(("W_in", "W_out"), _IN_OUT):
-        weights = parameters[name]
-        if 0 < limit < len(weights):
+        # A variant may name its matrices otherwise.
+        if name in parameters and 0 < limit < len(weights := parameters[name]):
             stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
             changed[name] = weights * kept_connections(stream, weights.shape, limit)
     return parameters | changed

@@ -113,7 +113,8 @@ class Variant(ABC):
     typical: CommonHyperparameters
 
     parameter_axes: ClassVar[Mapping[str, int]] = PARAMETER_AXES
-    """Names of the parameters and their numbers of axes. ``h0`` must be (1, width of a state)."""
+    """Names of the parameters and their numbers of axes. ``h0`` must be among them, (1, width of a
+    state), and ``b_y``, which has an entry for each activation."""
 
     untrained: ClassVar[frozenset[str]] = frozenset()
     """Parameters that training leaves as they are drawn."""

@@ -101,6 +101,14 @@ def test_connections_of_input_and_output_matrices(limit):
     assert (again["W_in"] != changed["W_in"]).any() == (limit < 88)
 
 
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_variant_may_name_its_matrices_otherwise(limit):
+    drawn = {"U": np.ones((3, 4), np.float32), "W_out": np.ones((4, 3), np.float32)}
+    changed = with_sparse_in_out(drawn, limit, 0)
+    np.testing.assert_array_equal(changed["U"], drawn["U"])
+    assert changed["W_out"].sum() == (3 if limit else 12)
+
+
 @pytest.mark.parametrize("bias", [TrainingSettings().output_bias, -8.0])
 def test_the_output_bias_is_that_of_the_settings(bias):
     output, settings = OUTPUTS["bernoulli"], TrainingSettings(output_bias=bias)
