@@ -156,7 +156,7 @@ class _Graph:
         names = [*self._hidden, *self._output]
         rest = dict(zip(names, values[3:], strict=True))
         layers = _hidden_layers(rest, full, int(batch.n_rows[0]))
-        if rest["fast_dropout"]:
+        if rest.get("fast_dropout"):
             p_keep = float(rest["p_keep_output"])
             arrays = (rest[f"output {name}"] for name in ("mean", "variance", "d_mean", "delta"))
             layers.append(_layer("W_out", rest, full, p_keep, p_keep, *arrays))
@@ -197,7 +197,10 @@ def _output_expressions(
     """Return the moments of the output layer and their gradients, by name.
 
     The loss is that of the moments, so that an operation which fuses layer and loss is checked.
+    Empty for a layer that is an ordinary one in every network of the variant.
     """
+    if layer.p_keep is None:
+        return {}
     mean, variance = layer.affine()
     loss = T.sum(weights * output.nll_of(layer.drawn((mean, variance)), symbols, noise))
     d_mean, delta = theano.grad(loss, [mean, variance])

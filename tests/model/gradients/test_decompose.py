@@ -9,6 +9,8 @@ from fdrnn.model.errors import DecompositionError, ToolchainError
 from fdrnn.model.gradients.decompose import _graph, decompose
 from fdrnn.model.gradients.recording import of_decomposition
 from fdrnn.model.toolchain import theano
+from fdrnn.model.variants.fast_dropout import FastDropout
+from fdrnn.model.variants.plain import ordinary
 from oracles.numpy_network import sigmoid_moments, tanh_moments
 from oracles.variant_graph import TrainingCase
 
@@ -49,6 +51,28 @@ def test_an_ordinary_final_layer_has_no_regulariser(name):
     _, layers = decomposed(name, **ordinary)
     assert list(layers) == ["W_in", "W_rec"]
     assert all(layer.residual < 1e-13 for layer in layers.values())
+
+
+class OrdinaryFinalLayer(FastDropout):
+    """Fast dropout in the recurrent layer alone, whatever the hyperparameters."""
+
+    def activations(self, symbols, state, noise):
+        _, hidden = super().activations(symbols, state, noise)
+        return ordinary(symbols, *hidden), hidden
+
+
+def test_a_variant_without_another_final_layer_than_an_ordinary_one(monkeypatch):
+    name = "ordinary_final_layer"
+    variant = OrdinaryFinalLayer(name=name, title="", typical=VARIANTS["fast_dropout"].typical)
+    monkeypatch.setitem(VARIANTS.own, name, variant)
+    _, layers = decomposed(name)
+    ordinary_layer = {"fast_dropout_final_layer": False, "dropout_hidden_to_output": None}
+    _, expected = decomposed("fast_dropout", **ordinary_layer)
+    assert list(layers) == list(expected)
+    for matrix, layer in layers.items():
+        np.testing.assert_allclose(
+            layer.regularizer_gradient, expected[matrix].regularizer_gradient, rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", UNABLE)
