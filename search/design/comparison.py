@@ -73,8 +73,9 @@ def study_name(comparison: str, variant: str) -> str:
 
 def comparison_of(study: StudyDefinition) -> str | None:
     """Return the name of the comparison that a study belongs to by its name; None without one."""
-    name, _, variant = study.name.rpartition(".")
-    return name if name and variant == study.variant else None
+    # The variant of a plug-in may have a dot in its name.
+    name = study.name.removesuffix(f".{study.variant}")
+    return None if name == study.name else name
 
 
 def comparison_studies(comparison: str) -> list[str]:

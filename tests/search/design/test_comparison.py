@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_studies_differ_in_variant_space_and_what_they_can_record_alone() -> Non
     assert plain.training.record == decay.training.record == ("test_nll",)
     assert sampled.training.record == ("noise", "test_nll", "decomposition")
     assert [comparison_of(study) for study in (plain, sampled, decay)] == ["mine"] * 3
+
+
+def test_a_variant_may_have_a_dot_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    dotted = replace(VARIANTS["plain"], name="my.plain")
+    monkeypatch.setitem(VARIANTS.own, "my.plain", dotted)  # type: ignore[arg-type]
+    studies = compared_studies({**MAPPING, "variants": ["plain", "my.plain"]}, "mine")
+    assert [comparison_of(study) for study in studies] == ["mine", "mine"]
+    assert [comparison_of(replace(study, name="plain")) for study in studies] == [None, None]
 
 
 def test_all_variants_have_a_usual_space_and_share_their_draws() -> None:
