@@ -121,15 +121,19 @@ def require_space(space: Space, variant: str, output: str, training: TrainingSet
 def _require_distinct(variant: str, output: str) -> None:
     """Check that a variant and an output, of which one may be a plug-in's, share no name."""
     of_variant, of_output = (
-        {field.name for field in dataclasses.fields(part.hyperparameters)}
+        {
+            "hyperparameter": {field.name for field in dataclasses.fields(part.hyperparameters)},
+            "scalar": set(part.scalars),
+            "random array": set(part.noise),
+        }
         for part in (VARIANTS[variant], OUTPUTS[output])
     )
-    if not of_variant.isdisjoint(of_output):
-        raise DefinitionError(
-            f"output must have no hyperparameter of the name of one of the variant's: {output!r} "
-            f"and {variant!r} both have {', '.join(sorted(of_variant & of_output))}; rename it in "
-            "the plug-in"
-        )
+    for what, names in of_variant.items():
+        if shared := names & of_output[what]:
+            raise DefinitionError(
+                f"output must have no {what} of the name of one of the variant's: {output!r} "
+                f"and {variant!r} both have {', '.join(sorted(shared))}; rename it in the plug-in"
+            )
 
 
 def _require_names(space: Space, variant: str, output: str) -> None:

@@ -44,6 +44,14 @@ class Shared(OutputHyperparameters):
     momentum: float
 
 
+class Drawn(type(OUTPUTS["gaussian"])):
+    noise = {"output": ("float32", 2)}
+
+
+class Rated(type(OUTPUTS["gaussian"])):
+    scalars = {"p_keep_input": "float32"}
+
+
 typical = {field.name: getattr(VARIANTS["plain"].typical, field.name)
            for field in fields(VARIANTS["plain"].typical)}
 named = replace(VARIANTS["plain"], name="named", title="named RNN",
@@ -52,6 +60,8 @@ odd = replace(named, name="odd",
               typical=Odd(**typical, batch_size=0.5, max_epochs=1, seed=2, sizes=()))
 untitled = DataSource(3, dict)
 shared = replace(OUTPUTS["gaussian"], name="shared", typical=Shared(momentum=3.0))
+drawn = Drawn(name="drawn", title="drawn")
+rated = Rated(name="rated", title="rated")
 good = replace(VARIANTS["plain"], name="good", title="good RNN")
 misnamed = replace(VARIANTS["plain"], name="other", title="other RNN")
 waves = DataSource("Waves again", lambda: load("waves"), note="of a plug-in")
@@ -72,6 +82,8 @@ plain = brought:good
 
 [fdrnn.outputs]
 shared = brought:shared
+drawn = brought:drawn
+rated = brought:rated
 
 [fdrnn.data]
 again = brought:waves
@@ -189,6 +201,19 @@ def test_hyperparameters_that_cannot_be_drawn_are_refused() -> None:
         definition(variant="odd", space=NAMED | {"sizes": 3})
     with pytest.raises(DefinitionError, match=r"'shared' and 'good' both have momentum; rename it"):
         definition(output="shared")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("drawn", "no random array of the name of one of the variant's: .* both have output;"),
+        ("rated", "no scalar of the name of one of the variant's: .* both have p_keep_input;"),
+    ],
+)
+def test_an_output_shares_no_array_or_scalar_with_the_variant(output: str, message: str) -> None:
+    with pytest.raises(DefinitionError, match=f"^output must have {message} rename it in the"):
+        definition(output=output, variant="fast_dropout_sampled", space="table2")
+    assert definition(output=output).output == output
 
 
 def test_a_comparison_has_no_variant_that_fits_no_space_of_the_project() -> None:
