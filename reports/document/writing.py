@@ -76,7 +76,7 @@ def write_report(
     FileError
         If the folder or a file cannot be written.
     """
-    written = [PAGE, "report.md"]
+    written: list[str] = []
     lines = "".join(f"- {markdown.escaped(line)}\n" for line in (*report.used, *report.missing))
     text = [f"# {report.title}\n\n{lines}"]
     made = [_with_pdf(section) for section in report.sections] if pdf else report.sections
@@ -109,9 +109,11 @@ def write_report(
         _write(folder, {"report.md": "".join(text)})
     except BaseException:
         # The next report removes what this one has written so far.
-        with suppress(FileError):
-            _list(folder, earlier | set(written))
+        if written:
+            with suppress(FileError):
+                _list(folder, earlier | set(written))
         raise
+    written = [PAGE, "report.md", *written]
     _list(folder, written)
     _remove(folder, earlier - set(written))
     return [folder / name for name in written]
