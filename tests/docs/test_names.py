@@ -22,7 +22,6 @@ DOCUMENTS = [
     ROOT / "reports" / "published" / "README.md",
     ROOT / "reports" / "published" / "DIFFERENCES.md",
     ROOT / "reports" / "published" / "comparison" / "README.md",
-    ROOT / "reports" / "published" / "unfinished" / "README.md",
     ROOT / "studies" / "cluster" / "README.md",
 ]
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))

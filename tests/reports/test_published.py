@@ -200,6 +200,9 @@ def test_the_runs_that_ended_at_their_limit_are_told() -> None:
         f"{min(few)} to {max(few)} of the 32 in a study, but {a} in `{many[0]}`, {b} in "
         f"`{many[1]}`, {c} in `{many[2]}` and {d} in `{many[3]}`"
     ) in text
+    ended = published.facts("musedata")["finished"].partition(" of ")[0]
+    n_limited = len(published.ended_at_limit("musedata"))
+    assert f"and {n_limited} of the {ended} trials that `musedata` has finished" in text
     selected = {
         study
         for study in published.FILES
