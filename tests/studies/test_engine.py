@@ -79,6 +79,13 @@ def fdrnn_workers() -> dict[int, str]:
     return found
 
 
+def wait_for_an_epoch(run: subprocess.Popen[str]) -> None:
+    """Read what a run prints until a trial has trained an epoch."""
+    assert run.stderr is not None
+    while "epoch" not in (line := run.stderr.readline()):
+        assert line
+
+
 def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
     cluster: DaskCluster, fdrnn: Run, start: Start, study_file: Path
 ) -> None:
@@ -121,9 +128,7 @@ def test_ctrl_c_stops_the_workers_with_checkpoints(
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
     run = start("run", study_file, *options)
-    assert run.stderr is not None
-    while "epoch" not in (line := run.stderr.readline()):
-        assert line
+    wait_for_an_epoch(run)
     os.killpg(run.pid, signal.SIGINT)
     _, log = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 130, log
@@ -139,9 +144,7 @@ def test_ctrl_c_does_not_wait_for_a_worker_of_dask_that_hangs(
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "1", "--epochs", "1000")
     run = start("run", study_file, *options)
-    assert run.stderr is not None
-    while "epoch" not in (line := run.stderr.readline()):
-        assert line
+    wait_for_an_epoch(run)
     hanging = cluster.add_worker()
     with distributed.Client(cluster.address, set_as_default=False) as client:
         client.wait_for_workers(2)
@@ -162,9 +165,7 @@ def test_a_worker_of_dask_that_leaves_releases_its_trial(
     leaving = cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "1", "--epochs", "1000")
     run = start("run", study_file, *options)
-    assert run.stderr is not None
-    while "epoch" not in (line := run.stderr.readline()):
-        assert line
+    wait_for_an_epoch(run)
     leaving.terminate()
     leaving.wait(LIMIT_S)
     study = open_store("fdrnn.sqlite3").study("mine")
@@ -311,9 +312,7 @@ def test_a_password_is_nowhere_to_be_read(
     cluster.add_worker()
     options = ("--dask", cluster.address, "--workers", "2", "--epochs", "1000")
     run = start("run", study_file, *options, FDRNN_STORAGE=url)
-    assert run.stderr is not None
-    while "epoch" not in (line := run.stderr.readline()):
-        assert line
+    wait_for_an_epoch(run)
     seen = [*fdrnn_workers().values(), Path(f"/proc/{run.pid}/cmdline").read_text()]
     pages = f"http://127.0.0.1:{cluster.dashboard_port}/"
     with distributed.Client(cluster.address, set_as_default=False) as client:
@@ -349,6 +348,7 @@ def test_a_password_is_nowhere_to_be_read(
         seen += tasks.values()
         server.stop("immediate")
         # An outage, with its errors, then the end.
+        assert run.stderr is not None
         while "is unavailable" not in (line := run.stderr.readline()):
             seen.append(line)
         server.start()
