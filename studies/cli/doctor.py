@@ -158,7 +158,8 @@ def _data(data_dir: Path | None) -> str:
 
     known = describe(data_dir)
     missing = [data for data in known if data.origin == "missing"]
-    if missing:
+    # A folder may have some of the data sets: the others are only listed as missing.
+    if missing and not any(data.origin == "folder" for data in known):
         names = ", ".join(data.name for data in missing)
         raise InstallationError(
             f"the data folder {missing[0].path} lacks {names}; put the files there, or name no "

@@ -13,6 +13,7 @@ from typer.testing import Result
 # Loaded before these tests move the cache directory.
 import fdrnn.model.toolchain  # noqa: F401
 from fdrnn.datasets import plugins
+from fdrnn.datasets.benchmarks import BENCHMARKS
 from fdrnn.search import open_store
 
 Run = Callable[..., Result]
@@ -106,3 +107,10 @@ def test_cache_store_and_data_with_their_fixes(
     assert "FDRNN_CACHE_DIR" in found["cache"][1]
     assert "check --storage or FDRNN_STORAGE" in found["store"][1]
     assert "lacks jsb, nottingham, musedata, piano; put the files there" in found["data"][1]
+
+
+def test_a_data_folder_with_some_of_the_data_sets_is_ok(fdrnn: Run, tmp_path: Path) -> None:
+    (tmp_path / BENCHMARKS["jsb"].mat.name).touch()
+    verdict, text = checks(fdrnn("doctor", "--data-dir", tmp_path))["data"]
+    assert verdict == "ok"
+    assert "jsb (folder), nottingham (missing), musedata (missing), piano (missing)" in text
