@@ -13,6 +13,8 @@ from fdrnn.studies.errors import OptionError
 JOBQUEUE = "jobqueue:"
 """Begins the address of a cluster that is made by dask-jobqueue."""
 
+_SHORTEST_WALL_S = 120
+
 _QUEUES = {
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
@@ -76,12 +78,13 @@ def cluster_of(
     import dask_jobqueue  # noqa: PLC0415
     from dask_jobqueue.local import LocalCluster  # noqa: PLC0415
 
+    arguments = _lifetime(name)
     made = LocalCluster if name == "local" else getattr(dask_jobqueue, _QUEUES[name])
     # A task lasts as long as the study: the cluster is to grow to all of them at once.
     tasks = {"distributed.scheduler.default-task-durations": {"train": "1h"}}
     with dask.config.set(tasks), contextlib.ExitStack() as stack:
         try:
-            cluster = stack.enter_context(made(worker_extra_args=_lifetime(name)))
+            cluster = stack.enter_context(made(worker_extra_args=arguments))
             # A cluster that adapts only logs that its jobs are refused.
             cluster.worker_spec.update(cluster.new_worker_spec())
             cluster.sync(_submit, cluster)
@@ -114,7 +117,13 @@ async def _submit(cluster: Any) -> None:
 
 
 def _lifetime(name: str) -> list[str]:
-    """Return the options of Dask's workers that have them leave before the wall time."""
+    """Return the options of Dask's workers that have them leave before the wall time.
+
+    Raises
+    ------
+    OptionError
+        If the wall time is shorter than `_SHORTEST_WALL_S`.
+    """
     import dask  # noqa: PLC0415
 
     given = dask.config.get(f"jobqueue.{name}.worker-extra-args", None) or []
@@ -127,6 +136,12 @@ def _lifetime(name: str) -> list[str]:
         # Queueing systems have forms of their own: Slurm's days, LSF's hours and minutes.
         return list(given)
     wall_s = 3600 * hours + 60 * minutes + seconds
+    if wall_s < _SHORTEST_WALL_S:
+        raise OptionError(
+            f"--dask {JOBQUEUE}{name}: jobqueue.{name}.walltime of your Dask configuration must be "
+            "at least 00:02:00, because Dask's workers leave a minute before it, got "
+            f"{shown(walltime)}; raise it, or set --lifetime in worker-extra-args"
+        )
     stagger_s = wall_s // 20
     lifetime_s = wall_s - 2 * stagger_s - 60
     return [*given, "--lifetime", f"{lifetime_s}s", "--lifetime-stagger", f"{stagger_s}s"]

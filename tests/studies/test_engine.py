@@ -24,6 +24,7 @@ from fdrnn.studies.cli import engine_task
 from fdrnn.studies.cli.engine import _Run
 from fdrnn.studies.cli.engine_cluster import _lifetime
 from fdrnn.studies.cli.engine_task import Order, order_of
+from fdrnn.studies.errors import OptionError
 from postgres import PostgresServer, PostgresUnavailableError
 from waiting import wait_until
 
@@ -479,6 +480,17 @@ def test_workers_leave_before_a_wall_time_that_can_be_read(
     settings = {"jobqueue.lsf.walltime": walltime, "jobqueue.lsf.worker-extra-args": given}
     with pytest.importorskip("dask").config.set(settings):
         assert _lifetime("lsf") == given + added
+
+
+@pytest.mark.parametrize("walltime", ["00:00:30", "00:01:59", "00:00:00"])
+def test_a_wall_time_too_short_to_leave_before_is_refused(walltime: str) -> None:
+    with (
+        pytest.importorskip("dask").config.set({"jobqueue.slurm.walltime": walltime}),
+        pytest.raises(
+            OptionError, match=f"walltime .* at least 00:02:00, .*{walltime}.*--lifetime"
+        ),
+    ):
+        _lifetime("slurm")
 
 
 def test_an_address_where_nobody_listens(
