@@ -37,6 +37,9 @@ def artefacts(
     if is_real:
         band = samples.deviations is not None
         expected = f"expected values{' and bands of two standard deviations' if band else ''}"
+    drawn = ""
+    if is_real and data.n_features > series.MOST_COLUMNS:
+        drawn = f" The first {series.MOST_COLUMNS} of {data.n_features} columns are drawn."
     yield Figure(
         name=f"{study}-music",
         title="Sample" if data.lowest_midi_note is None else "Music",
@@ -44,7 +47,7 @@ def artefacts(
             f"An excerpt of test sequence {origin.sequence} (counted from 0), the {expected} that "
             f"trial {samples.config_index} predicts for each of its steps from those before"
             f"{columns} and a sample of the trial: {origin.n_given} given steps, up to the dashed "
-            f"line, then draws with seed {origin.seed}. Made by fdrnn {origin.code_version}."
+            f"line, then draws with seed {origin.seed}.{drawn} Made by fdrnn {origin.code_version}."
         ),
         alt=_module(data).alt(samples, data),
         draw=lambda: draw(samples, data),

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fdrnn.datasets import CATEGORICAL, REAL, DataDescription
 from fdrnn.reports.figures import piano_rolls, series
+from fdrnn.reports.figures.samples import artefacts
 from fdrnn.reports.figures.series import MOST_COLUMNS
 from fdrnn.search import SampleOrigin, Samples
 
@@ -53,6 +54,13 @@ def test_lines_hold_excerpt_predictions_and_sample(width: int) -> None:
             np.testing.assert_array_equal(line.get_ydata(), values[:, column])
             np.testing.assert_array_equal(line.get_xdata(), first + np.arange(len(values)))
         assert right.lines[1].get_xdata()[0] == 4.5
+
+
+@pytest.mark.parametrize("width", [MOST_COLUMNS, MOST_COLUMNS + 3])
+def test_the_caption_says_which_columns_are_drawn(width: int) -> None:
+    figure = next(artefacts("s", *made(width), "gaussian"))
+    said = f"The first {MOST_COLUMNS} of {width} columns are drawn." in figure.caption
+    assert said == (width > MOST_COLUMNS)
 
 
 def test_the_band_is_two_standard_deviations_of_the_prediction() -> None:
