@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fdrnn.datasets import SPLITS, Dataset
-from fdrnn.datasets.drawing import MOST_COLUMNS, draw_sequence
+from fdrnn.datasets.drawing import MOST_COLUMNS, MOST_FEATURES, MOST_STEPS, draw_sequence
 
 ROLL = np.zeros((40, 88), np.uint8)
 ROLL[3:9, 60 - 21] = 1
@@ -58,6 +58,20 @@ def test_short_and_long_sequences_are_drawn_in_bounded_size(tmp_path, n_frames):
     assert 500 <= width <= 5000
     assert 300 <= height <= 1000
     assert (image[:, :, 0] < 0.2).mean() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((3, MOST_FEATURES + 1), f", the first {MOST_FEATURES} of {MOST_FEATURES + 1} features"),
+        ((MOST_STEPS + 1, 2), f", the first {MOST_STEPS} of {MOST_STEPS + 1} steps"),
+    ],
+)
+def test_of_a_large_roll_the_beginning_is_drawn(shape, said):
+    axes = drawn(np.ones(shape, np.uint8)).axes[0]
+    n_features, n_steps = axes.images[0].get_array().shape
+    assert (n_steps, n_features) == (min(shape[0], MOST_STEPS), min(shape[1], MOST_FEATURES))
+    assert axes.get_title() == f"x, valid sequence 0{said}"
 
 
 def test_real_values_are_a_line_for_each_column():
