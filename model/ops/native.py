@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 from fdrnn.model.errors import ToolchainError
@@ -113,7 +114,9 @@ class NativeOp(theano.graph.op.ExternalCOp):  # type: ignore[misc]
     # -- graph ---------------------------------------------------------------------------
 
     def make_node(self, *arguments: object, **named: object) -> Apply:
-        values = {**dict(zip(self.inputs, arguments, strict=False)), **named}
+        # Refuses arguments as a Python function of these parameters does.
+        parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in self.inputs]
+        values = Signature(parameters).bind_partial(*arguments, **named).arguments
         variables: dict[str, Variable] = {}
         dtype = None
         for name, declared in self.inputs.items():

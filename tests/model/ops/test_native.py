@@ -39,6 +39,19 @@ def test_other_threads_run_during_a_long_operation():
     assert sum(begin < one < end for one in ticks) > 5
 
 
+@pytest.mark.parametrize(
+    ("surplus", "named", "message"),
+    [
+        ([0], {}, "too many positional arguments"),
+        ([], {"b": 0}, "unexpected keyword argument 'b'"),
+        ([], {"x": 0}, "multiple values for argument 'x'"),
+    ],
+)
+def test_surplus_arguments_are_refused(surplus, named, message):
+    with pytest.raises(TypeError, match=message):
+        OwnWeightsProduct()(T.dmatrix(), T.dtensor3(), *surplus, **named)
+
+
 def test_read_only_arrays():
     x, W = T.dmatrix(), T.dtensor3()
     run = uncompiled.function([x, W], OwnWeightsProduct()(x, W))
