@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from fdrnn.datasets import DataDescription
-from fdrnn.datasets.errors import UnknownNameError
+from fdrnn.datasets.errors import UnknownNameError, shown
 from fdrnn.datasets.plugins import PluginError
 from fdrnn.search.design.comparison import comparison_studies, study_name
 from fdrnn.search.design.definition import StudyDefinition
@@ -29,6 +29,8 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import reopen_trials
 from fdrnn.search.store.study import Study
+
+_OF_OPTUNA = "version_info"
 
 
 class Store:
@@ -239,15 +241,15 @@ def open_store(storage: str, *, create: bool = False) -> Store:
     storage
         A SQLAlchemy URL of SQLite or PostgreSQL, or the path of a SQLite file.
     create
-        Whether to initialize an empty or absent database. Any number of processes may do so at
-        once: one initializes, the others wait for it. Optuna's tables are created with the first
-        study (`fdrnn.search.mirror`).
+        Whether to initialize an empty or absent database, or one of Optuna. Any number of
+        processes may do so at once: one initializes, the others wait for it. Optuna's tables are
+        created with the first study (`fdrnn.search.mirror`).
 
     Raises
     ------
     StoreError
-        If the database cannot be reached, is no store (and `create` is false), or is a store of
-        another schema version.
+        If the database cannot be reached, is no store (and `create` is false, or it is another
+        program's SQLite file), or is a store of another schema version.
     """
     database = Database(storage)
     version = schema_version(database)
@@ -351,6 +353,13 @@ def require_not_newer(database: Database, version: int) -> None:
 def _initialize(database: Database) -> int:
     # In one transaction: a database that shows the version has all tables.
     with database.write() as connection:
+        others = sa.inspect(connection).get_table_names()
+        # A SQLite file belongs to one program, and Optuna's tables have names such as "trials".
+        if database.file is not None and others and _OF_OPTUNA not in others:
+            raise StoreError(
+                f"{no_store(database)} and has tables of another program, such as "
+                f"{shown(others[0])}; name another file (--storage or FDRNN_STORAGE)"
+            )
         tables.metadata.create_all(connection)
         connection.execute(tables.schema.insert().values(version=tables.SCHEMA_VERSION))
     return tables.SCHEMA_VERSION

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +32,16 @@ def test_a_database_without_our_tables_holds_no_store(url: str) -> None:
     with pytest.raises(StoreError, match=r"database .* is not a store; `fdrnn run STUDY`"):
         open_store(url)
     assert open_store(url, create=True).study_names() == []
+
+
+def test_another_programs_sqlite_file_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute("CREATE TABLE trials (verdict TEXT)")
+    content = path.read_bytes()
+    with pytest.raises(StoreError, match=r"theirs.db is not a store .*'trials'; name another file"):
+        open_store(str(path), create=True)
+    assert path.read_bytes() == content
 
 
 def test_an_initialized_store_is_opened_again(store: Store, url: str) -> None:
