@@ -170,7 +170,7 @@ def _require_names(space: Space, variant: str, output: str) -> None:
 
 
 def require_effects(space: Space, variant: str, output: str, training: TrainingSettings) -> None:
-    """Check that no drawn setting is without effect, or selects by its own effect on the NLL.
+    """Check that no setting is without effect, or selects by its own effect on the NLL.
 
     For new studies: a store may have earlier ones that break these rules.
 
@@ -182,7 +182,8 @@ def require_effects(space: Space, variant: str, output: str, training: TrainingS
     Raises
     ------
     DefinitionError
-        If one is drawn, or set although every configuration draws it.
+        If one is drawn, or set although every configuration draws it or the variant does not use
+        it.
     """
     # A plug-in's hyperparameter may have a setting's name.
     drawn = set(space.names) - hyperparameter_names(variant, output)
@@ -202,6 +203,12 @@ def require_effects(space: Space, variant: str, output: str, training: TrainingS
     if "output_bias" in drawn and OUTPUTS[output].kind != BINARY:
         raise DefinitionError(
             f"space.output_bias: output {output!r} begins with a bias of 0; draw no output_bias"
+        )
+    key, sparse = "max_incoming_in_out", training.max_incoming_in_out > 0
+    if (key in drawn or sparse) and not {"W_in", "W_out"} & VARIANTS[variant].parameter_axes.keys():
+        raise DefinitionError(
+            f"{'space' if key in drawn else 'training'}.{key} has no effect: variant {variant!r} "
+            "has neither W_in nor W_out, whose connections it cuts; leave it out"
         )
     decays = "step_rate_decay" in drawn or training.step_rate_decay < 1
     if "full_rate_epochs" in drawn and not decays:

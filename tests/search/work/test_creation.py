@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from fdrnn.model import TrainingSettings
+from fdrnn.model import VARIANTS, TrainingSettings
 from fdrnn.search import (
     SPACES,
     DefinitionError,
@@ -150,3 +150,24 @@ def test_a_new_study_draws_no_setting_without_effect(
     # A study of an earlier fdrnn is resumed and read.
     other.add_study(study, data, [])
     assert create_study(other, study, data).definition == study
+
+
+@pytest.mark.parametrize("key", ["space", "training"])
+def test_connections_of_matrices_that_a_variant_lacks_are_not_cut(
+    other: Store, fake: ModuleType, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    class Renamed(type(VARIANTS["fast_dropout"])):  # type: ignore[misc]
+        parameter_axes: ClassVar = {"U": 2, "V": 2, "h0": 2, "b_y": 1}
+
+    renamed = Renamed(name="renamed", title="", typical=VARIANTS["fast_dropout"].typical)
+    monkeypatch.setitem(VARIANTS.own, "renamed", renamed)  # type: ignore[arg-type]
+    study = replace(fake.definition(), variant="renamed")
+    if key == "training":
+        study = replace(study, training=replace(study.training, max_incoming_in_out=15))
+    else:
+        more = {"name": "mine", "extends": "table2", "max_incoming_in_out": [0, 15]}
+        study = replace(study, space=Space.from_mapping(more))
+    with pytest.raises(
+        DefinitionError, match=rf"^{key}\.max_incoming_in_out has no effect: .*W_in"
+    ):
+        create_study(other, study, fake.DATA)
