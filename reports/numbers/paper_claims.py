@@ -81,10 +81,13 @@ def _left_out(
 ) -> tuple[LeftOut, str]:
     """Return what a claim leaves out, and a sentence that counts the trials by variant."""
     needed = variants or list(comparison.members)
-    reasons = comparison.incomplete(needed)
-    entries = reasons.to_numpy()
     if unit == "trials":
-        entries = entries.reshape(-1, 1)
+        # A draw that a variant does not have is no trial: it stays missing.
+        reasons = pd.concat([comparison.incomplete([variant]) for variant in needed])
+        entries = reasons.to_numpy()[reasons.notna().to_numpy()].reshape(-1, 1)
+    else:
+        reasons = comparison.incomplete(needed)
+        entries = reasons.to_numpy()
     diverged = (entries == DIVERGED).any(axis=1)
     complete = (entries == "").all(axis=1)
     left_out = LeftOut(

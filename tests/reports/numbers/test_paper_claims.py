@@ -270,6 +270,16 @@ def test_the_squared_radius_counts_the_trials_that_diverged(make: Any) -> None:
     )
 
 
+def test_the_squared_radius_leaves_out_no_trial_that_there_is_not(make: Any) -> None:
+    compared = make({"plain": {}, "lstm": {}}, running={"lstm": (0,)})
+    lstm = compared.members["lstm"]
+    fewer = with_reads(lstm, trials=lstm.trials[:2])
+    vars(fewer)["curves"] = lstm.curves[lstm.curves["config_index"] < 2]
+    found = judged(Comparison("c", {**compared.members, "lstm": fewer}), "rho of the elementwise")
+    assert (found.judged, found.left_out) == (5, LeftOut(not_finished=1))
+    assert found.evidence.endswith("Left out of the count: 1 of 6 trials. Not finished: 1 of LSTM.")
+
+
 def test_what_is_missing_is_said(make: Any) -> None:
     found = claims.statements(make({"plain": {}, "weight_decay": {}}))
     by_claim = {one.claim: one for one in found if one.missing}
