@@ -34,7 +34,8 @@ def learning_curves(evidence: Evidence) -> Figure:
         caption=(
             f"Training NLL (mean over the epoch's updates) and validation NLL (at its end) of "
             f"{trials}, padding {evidence.definition.training.padding}; {_key(evidence)} "
-            f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL{of_few}."
+            f"Each axis ends at {style.NLL_TOP_WORDS} of the trials' lowest NLL{of_few}, and a "
+            "quarter of the way from the lowest to there above it."
         ),
         alt=alt,
         draw=lambda: _draw_learning(evidence),
@@ -84,10 +85,11 @@ def _draw_learning(evidence: Evidence) -> Drawing:
         if len(lowest) < _MANY:
             selected = finite.loc[finite["config_index"] == evidence.selected, column]
             top = float(np.fmax(top, style.nll_top(selected)))
+        # Room for the way down of what ends at the quantile.
+        top += 0.25 * (top - lowest.min())
         _draw_curves(axes, evidence, column, top)
         if len(lowest):
-            # Room for the way down of what ends at the quantile.
-            style.limit_nll(axes, lowest, top + 0.25 * (top - lowest.min()))
+            style.limit_nll(axes, lowest, top)
     train.set_title("training")
     valid.set_title("validation")
     train.set_ylabel("NLL (nats per step)")

@@ -61,7 +61,7 @@ def figure(evidence: Evidence) -> Figure | None:
         return None
     n_ranked, n_diverged = len(evidence.ranked), evidence.n_diverged
     pruned = " or pruned" if evidence.n_pruned else ""
-    lowest = float(evidence.best["valid_nll"])
+    best = float(evidence.best["valid_nll"])
     has_range = any(map(is_range, evidence.space.parameters))
     ranges = " (of a range between two ticks)" if has_range else ""
     return Figure(
@@ -77,14 +77,14 @@ def figure(evidence: Evidence) -> Figure | None:
         ),
         alt=(
             f"Panels, one per hyperparameter, of the validation NLL of {n_ranked} finished{pruned} "
-            f"trials against its value; {n_diverged} diverged. The lowest is {lowest:.2f}, trial "
-            f"{evidence.selected}."
+            f"trials against its value; {n_diverged} diverged. The selected trial "
+            f"{evidence.selected} has {best:.2f}."
         ),
-        draw=lambda: _draw(evidence, lowest),
+        draw=lambda: _draw(evidence),
     )
 
 
-def _draw(evidence: Evidence, lowest: float) -> Drawing:
+def _draw(evidence: Evidence) -> Drawing:
     parameters = evidence.space.parameters
     n_rows = math.ceil(len(parameters) / _N_COLUMNS)
     height = 1.5 * n_rows
@@ -93,6 +93,8 @@ def _draw(evidence: Evidence, lowest: float) -> Drawing:
     figure.subplots_adjust(
         left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
     )
+    # With an earlier plan's rungs a pruned trial may have come lower than the selected one.
+    lowest, _ = style.finite_range(evidence.ranked["valid_nll"])
     top = style.nll_top(evidence.ranked["valid_nll"])
     for one, parameter in zip(axes.flat, parameters, strict=False):
         _draw_panel(one, parameter, panel(evidence, parameter), evidence.selected, top)

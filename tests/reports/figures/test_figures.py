@@ -76,6 +76,27 @@ def test_the_way_down_of_a_single_trial_is_shown(fd: Evidence) -> None:
         assert axes.get_ylim()[1] > one.curves[column].quantile(0.85)
 
 
+def test_a_cross_above_the_learning_curves_is_on_their_edge(
+    fd: Evidence, fd_curves: pd.DataFrame
+) -> None:
+    """Below the edge a diverged trial's cross is where its curve ends."""
+    lowest = fd_curves.groupby("config_index")["valid_nll_counted"].min()
+    quantile = lowest.quantile(0.85)
+    edge = quantile + 0.25 * (quantile - lowest.min())
+    first, second = [k for k in fd.trials["config_index"] if k != fd.selected][:2]
+    table, ends = fd_curves.copy(), {first: (quantile + edge) / 2, second: 2 * edge}
+    for k, end in ends.items():
+        last = table.index[table["config_index"] == k][-1]
+        table.loc[last, "valid_nll_counted"] = end
+    trials = fd.trials.assign(diverged=fd.trials["config_index"].isin(list(ends)))
+    figure = learning.learning_curves(with_reads(fd, trials, curves=table))
+    valid = drawn(figure.draw).axes[1]
+    (crosses,) = lines(valid, "diverged")
+    assert crosses.get_ydata().tolist() == pytest.approx([ends[first], edge])
+    assert valid.get_ylim()[1] == pytest.approx(edge + 0.05 * (edge - lowest.min()))
+    assert "a quarter of the way" in figure.caption
+
+
 def test_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     figure = learning.radius_curves(fd)
     (axes,) = drawn(figure.draw).axes
@@ -127,6 +148,17 @@ def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
         (rug,) = (line for line in axes.lines if line.get_marker() == "x")
         assert len(rug.get_xdata()) == finished["diverged"].sum()
         assert [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+def test_a_pruned_trial_below_the_selected_one_has_its_dot(fd: Evidence) -> None:
+    other = next(k for k in fd.trials["config_index"] if k != fd.selected)
+    trials = fd.trials.copy()
+    trials.loc[trials["config_index"] == other, ["state", "valid_nll"]] = ["pruned", 1.0]
+    figure = values.figure(with_reads(fd, trials))
+    assert figure is not None
+    assert drawn(figure.draw).axes[0].get_ylim()[0] < 1.0
+    assert fd.best is not None
+    assert f"The selected trial {fd.selected} has {fd.best['valid_nll']:.2f}." in figure.alt
 
 
 def test_the_medians_count_trials_without_a_finite_nll() -> None:
