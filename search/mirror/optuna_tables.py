@@ -30,7 +30,7 @@ from fdrnn.search.errors import StoreError
 from fdrnn.search.mirror import rows
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, store_error_kind
-from fdrnn.search.store.study import Study
+from fdrnn.search.store.study import Study, unless_nan
 from fdrnn.search.store.tables import TrialState
 
 _log = logging.getLogger(__name__)
@@ -397,13 +397,13 @@ class Mirror:
     def _outcome(self, row: Any) -> dict[str, Any]:
         epochs, sequences = tables.epochs.c, tables.test_sequences.c
         of_trial = epochs.trial_id == row.trial_id
-        n_steps = sa.func.sum(sequences.n_steps)
+        pooled = sa.func.sum(sequences.nll_sum) / sa.func.sum(sequences.n_steps)
         numbers = {
             "train_nll": sa.select(epochs.train_nll).where(
                 of_trial, epochs.epoch == row.best_epoch
             ),
             "seconds_per_epoch": sa.select(sa.func.avg(epochs.seconds)).where(of_trial),
-            "test_nll": sa.select(sa.func.sum(sequences.nll_sum) / n_steps).where(
+            "test_nll": sa.select(unless_nan(pooled)).where(
                 sequences.trial_id == row.trial_id, sequences.n_steps > 0
             ),
         }

@@ -188,8 +188,8 @@ class Study:
         tested = (
             sa.select(
                 sequences.trial_id,
-                _unless_nan(pooled).label("test_nll_pooled"),
-                _unless_nan(sequence_mean).label("test_nll_sequence_mean"),
+                unless_nan(pooled).label("test_nll_pooled"),
+                unless_nan(sequence_mean).label("test_nll_sequence_mean"),
             )
             .where(sequences.n_steps > 0, sequences.trial_id.in_(self._trial_ids()))
             .group_by(sequences.trial_id)
@@ -500,7 +500,8 @@ def _dtype(parameter: Parameter) -> str:
     return "float64"
 
 
-def _unless_nan(average: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def unless_nan(average: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return an average over test sequences, NULL where the NLL of one is NaN."""
     # NaN is stored as NULL, which SQL's aggregates would leave out.
     complete = sa.func.count(tables.test_sequences.c.nll_sum) == sa.func.count()
     return sa.case((complete, average))

@@ -86,6 +86,20 @@ def test_a_trial_is_followed_from_its_start_to_its_end(
     }
 
 
+def test_a_test_nll_without_one_sequence_is_not_shown(
+    mirror: Mirror, store: Store, url: str, fake: ModuleType
+) -> None:
+    lease, result = claimed(store), fake.result(1, 11)
+    mirror.claimed(0)
+    sums = result.test_nll_sums.copy()
+    sums[0] = math.nan
+    lease.write([fake.record(1, epoch) for epoch in range(1, 12)])
+    lease.finish(replace(result, test_nll_sums=sums), "some CPU")
+    mirror.ended(0)
+    assert shown(url)[0].state == TrialState.COMPLETE
+    assert "test_nll" not in shown(url)[0].user_attrs
+
+
 def test_the_study_shows_what_defines_it(
     mirror: Mirror, store: Store, url: str, fake: ModuleType
 ) -> None:
