@@ -109,7 +109,12 @@ def range_text(parameter: Parameter) -> str:
 def having(trials: pd.DataFrame, parameter: Parameter) -> pd.DataFrame:
     """Return the trials whose configuration has a parameter: all, or those of its condition."""
     condition = parameter.when
-    return trials if condition is None else trials[trials[condition.parameter] == condition.value]
+    if condition is None:
+        return trials
+    # No limit, which is None in a condition, is NaN in a frame.
+    holds = [_is_choice(value, condition.value) for value in trials[condition.parameter]]
+    kept: pd.DataFrame = trials[np.array(holds, bool)]
+    return kept
 
 
 @dataclass(frozen=True)

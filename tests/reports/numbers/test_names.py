@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fdrnn.reports.numbers.names import (
     chosen,
+    having,
     in_order,
     is_range,
     label,
@@ -32,6 +34,18 @@ def test_every_choice_is_printed_as_itself(space: str, name: str) -> None:
     for text, choice in zip(printed, choices, strict=True):
         if not isinstance(choice, bool) and choice is not None and text not in {"yes", "no"}:
             assert (text if isinstance(choice, str) else float(text)) == choice
+
+
+def test_a_parameter_may_have_no_limit_as_its_condition() -> None:
+    condition = {"choices": [1, 2], "when": {"max_incoming": None}}
+    space = Space.from_mapping({"name": "own", "extends": "table2-plain", "own": condition})
+    drawn = [one.hyperparameters for one in draw(space, 1, range(20))]
+    limits = pd.Series([one["max_incoming"] for one in drawn], dtype="float64")
+    trials = pd.DataFrame({"max_incoming": limits})
+    expected = [k for k, values in enumerate(drawn) if "own" in values]
+    assert 0 < len(expected) < 20
+    assert having(trials, space["own"]).index.tolist() == expected
+    assert having(trials[:0], space["own"]).columns.tolist() == ["max_incoming"]
 
 
 RANGES = [
