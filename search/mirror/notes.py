@@ -53,6 +53,8 @@ def update_note(study: Study, note: str, figures: Mapping[str, str]) -> bool:
     # No worker does so for a study that has ended, if it was killed before or trains another one.
     mirror.sync()
     mirrored = mirror.optuna_study()
+    if mirrored is None:
+        return False
     try:
         return _update(mirrored, note, figures)
     except (OptunaError, sa.exc.SQLAlchemyError) as error:

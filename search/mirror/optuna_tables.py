@@ -253,11 +253,14 @@ class Mirror:
                 if trial is not None and row.state.ended and not trial.state.is_finished():
                     self._end(row)
 
-    def optuna_study(self) -> optuna.Study:
-        """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets."""
-        with _translated(self._database):
-            self._optuna_study_id()
+    def optuna_study(self) -> optuna.Study | None:
+        """Return Optuna's study, for the attributes that `fdrnn.search.mirror.notes` sets.
+
+        None if the study was deleted or renamed before it was in Optuna's tables under this name.
+        """
+        with _translated(self._database), contextlib.suppress(KeyError):
             return optuna.load_study(study_name=self._study.name, storage=self._storage)
+        return None
 
     def claimed(self, config_index: int) -> None:
         """Show a trial as running."""

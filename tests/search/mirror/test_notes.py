@@ -10,6 +10,7 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
 from fdrnn.search import Store, StoreUnavailableError, create_study, open_store
 from fdrnn.search.mirror.notes import update_note
+from fdrnn.search.work.administration import rename_studies
 from fdrnn.search.work.claiming import claim, this_worker
 from postgres import PostgresServer
 
@@ -49,6 +50,16 @@ def test_what_a_user_wrote_stays(store: Store, study: optuna.Study) -> None:
     assert positions == sorted(positions)
     assert "## Short" not in note
     assert not update_note(store.study("noise"), LONG, {})
+
+
+def test_the_note_of_a_renamed_study_leaves_its_old_name_free(
+    store: Store, study: optuna.Study
+) -> None:
+    before = store.study("noise")
+    rename_studies(store, [("noise", "renamed")])
+    assert not update_note(before, SHORT, {})
+    rename_studies(store, [("renamed", "noise")])
+    assert update_note(store.study("noise"), SHORT, {})
 
 
 def test_figures_are_written_once_and_replaced(store: Store, study: optuna.Study) -> None:
