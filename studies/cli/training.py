@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from fdrnn.search import Store, Study, StudyProgress, WorkerSettings, run_workers
+from fdrnn.search import Store, StoreError, Study, StudyProgress, WorkerSettings, run_workers
 from fdrnn.search.design.comparison import comparison_of
 from fdrnn.search.store.database import Database
 from fdrnn.search.work.outage import Result, with_patience
@@ -161,7 +161,11 @@ class _Training:
                     self.options.dask, left[0].title, names, display, most_s
                 )
         if interrupted and time.monotonic() >= deadline:
-            typer.echo(f"fdrnn: --max-hours are over: {self.standing(left)}", err=True)
+            try:
+                standing = self.standing(left)
+            except StoreError as error:
+                standing = str(error)
+            typer.echo(f"fdrnn: --max-hours are over: {standing}", err=True)
         if interrupted:
             # At once: the store may be what the user waits for.
             raise KeyboardInterrupt

@@ -279,6 +279,21 @@ def test_max_hours_stop_cleanly_and_say_what_is_left(
     assert set(open_store(url).study("mine").trials()["state"]) == {"waiting"}
 
 
+def test_max_hours_end_alike_while_the_store_is_unavailable(
+    fdrnn: Run, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_workers(*arguments: object, **options: object) -> bool:
+        Path("fdrnn.sqlite3").rename("elsewhere.sqlite3")
+        return True
+
+    monkeypatch.setattr("fdrnn.studies.cli.training.run_workers", run_workers)
+    monkeypatch.setattr("fdrnn.studies.cli.run._require_toolchain", lambda: None)
+    monkeypatch.setattr("fdrnn.studies.cli.run._deadline", lambda max_hours: 0.0)
+    ended = fdrnn("run", study_file)
+    assert re.search("--max-hours are over: store .*: its file cannot be accessed", ended.stderr)
+    assert ended.exit_code == 130
+
+
 def test_no_more_hours_than_a_timer_can_wait(error_line: ErrorLine) -> None:
     most = int(threading.TIMEOUT_MAX / 3600)
     line = error_line("run", "bach", "--max-hours", most + 1)
