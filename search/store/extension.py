@@ -59,11 +59,12 @@ def reopen_trials(
     # One statement a trial: databases limit the number of parameters.
     keys = [{"key": trial_id} for trial_id in reopened]
     if keys:
-        for table in (tables.test_sequences, tables.parameters, tables.samples):
-            connection.execute(table.delete().where(table.c.trial_id == sa.bindparam("key")), keys)
+        # First, so that the trial's row is locked while samples of it may be kept.
         connection.execute(
             _again(_TRIALS.trial_id == sa.bindparam("key"), TrialState.WAITING), keys
         )
+        for table in (tables.test_sequences, tables.parameters, tables.samples):
+            connection.execute(table.delete().where(table.c.trial_id == sa.bindparam("key")), keys)
     before, after = stored.halving, extended.halving
     # Further rungs alone prune the same trials again.
     if before is not None and (after is None or after.keep > before.keep):

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
 from fdrnn.datasets.errors import UnknownNameError
 from fdrnn.search import SPACES, Store, StoreError, create_study, selected_trial
 from fdrnn.search.store import tables
-from fdrnn.search.store.samples import ALWAYS_KEPT
+from fdrnn.search.store.samples import ALWAYS_KEPT, SampleOrigin, Samples
+from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.claiming import claim, this_worker
 from fdrnn.search.work.lease import Lease
 
@@ -118,3 +122,41 @@ def test_samples_without_their_origin_are_damaged(
         connection.execute(tables.samples.insert(), rows)
     with pytest.raises(StoreError, match=r"a row is damaged: .*SampleOrigin"):
         store.study("noise").samples(0)
+
+
+def test_samples_that_are_kept_while_their_trial_is_reopened_are_deleted(
+    store: Store, fake: ModuleType, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = store.study("noise")
+    result = replace(fake.result(1, study.definition.training.max_epochs), diverged=False)
+    lease.finish(result, "some CPU")
+    more = replace(study.definition.training, max_epochs=2 * result.n_epochs)
+    extended = threading.Thread(
+        target=create_study, args=(store, replace(study.definition, training=more), fake.DATA)
+    )
+    packed = tables.packed
+
+    def packed_slowly(array: npt.NDArray[Any]) -> dict[str, Any]:
+        # After the lock on the trial.
+        if extended.ident is None:
+            extended.start()
+            extended.join(0.5)
+        return packed(array)
+
+    monkeypatch.setattr(tables, "packed", packed_slowly)
+    origin = SampleOrigin(
+        sequence=0, sequence_length=1, n_given=1, seed=1, step_quarters=None, code_version="1"
+    )
+    frames = np.zeros((1, 3), np.uint8)
+    study.keep_samples(
+        Samples(
+            config_index=0,
+            excerpt=frames,
+            predictions=np.zeros((0, 3)),
+            sample=frames,
+            origin=origin,
+        )
+    )
+    extended.join()
+    assert study.trial(0).state == TrialState.WAITING
+    assert study.samples(0) is None
