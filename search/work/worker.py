@@ -229,7 +229,7 @@ class _Worker:
             claimed = self.persist(self.claim)
         if claimed is not None:
             # Stopped between the claim and the training; the lease would expire in any case.
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(LeaseLostError, StoreError):
                 claimed.lease.release()
 
     def first_claim(self) -> _Claimed | None:

@@ -62,6 +62,16 @@ def with_trainer(fake: ModuleType, trainer: type[Any], **changes: Any) -> Worker
     return settings
 
 
+def taken_over(store: Store, study_id: int) -> Lease:
+    """Claim the only trial, as if its worker had been asleep for longer than its lease."""
+    with store.database.write() as connection:
+        connection.execute(sa.update(tables.trials).values(lease_expires=0.0))
+    # Again where the claim had to wait for that worker's own writes.
+    while (taken := claim(store.database, study_id, GONE, 1.0)) is None:
+        pass
+    return taken
+
+
 def assert_undisturbed(store: Store, fake: ModuleType, n_trials: int, n_epochs: int) -> None:
     """Every trial is finished with the numbers that follow from its seed."""
     table, epochs = store.study("noise").trials(), store.study("noise").curves()
@@ -291,13 +301,7 @@ def test_a_worker_whose_trial_was_taken_over_lets_go_of_it(
     class Robbed(fake.FakeTrainer):  # type: ignore[name-defined,misc]
         def run_epoch(self, interrupted: Callable[[], bool]) -> Any:
             if not thief:
-                # As if this process had been asleep for longer than its lease.
-                with store.database.write() as connection:
-                    connection.execute(sa.update(tables.trials).values(lease_expires=0.0))
-                # Again where the claim had to wait for this process's own writes.
-                while (taken := claim(store.database, study_id, GONE, 1.0)) is None:
-                    pass
-                thief.append(taken)
+                thief.append(taken_over(store, study_id))
             return super().run_epoch(interrupted)
 
     events = Events()
@@ -436,6 +440,23 @@ def test_passing_trouble_of_the_machine_is_tried_again(
     assert_undisturbed(store, fake, n_trials=2, n_epochs=2)
     told = [event.text for event in events.of(EventKind.TROUBLE)]
     assert told == ["MemoryError: 4 GB asked for"] * (MOST_TROUBLES - 1)
+
+
+def test_a_worker_that_is_stopped_lets_go_of_a_claim_that_was_taken_over(
+    store: Store, url: str, fake: ModuleType, create: Callable[..., int]
+) -> None:
+    study_id = create(n_trials=1, n_epochs=2)
+    thief: list[Lease] = []
+
+    def stop() -> bool:
+        if not thief:
+            thief.append(taken_over(store, study_id))
+        return True
+
+    events = Events()
+    run_worker(url, "noise", stop=stop, on_event=events.append, settings=fake.settings())
+    assert not events
+    assert store.study("noise").trials()["worker"].tolist() == [GONE.name]
 
 
 def test_a_worker_trains_no_study_that_took_the_place_of_its_own(
