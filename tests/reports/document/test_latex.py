@@ -71,6 +71,29 @@ def test_every_line_has_as_many_cells_as_the_header() -> None:
     assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [1, 1, 1]
 
 
+def wide() -> Table:
+    numbers = tuple(f"7.{n} / 8.{n}" for n in range(10, 40))
+    header = ("Study", *(f"x{n}" for n in range(10, 40)))
+    return replace(TABLE, header=header, rows=(("a", *numbers), ("b", *numbers)))
+
+
+def test_columns_of_numbers_that_do_not_fit_are_divided_between_tables() -> None:
+    text = latex.table(wide())
+    parts = text.split(r"\begin{table}")[1:]
+    assert len(parts) > 1
+    n = len(parts)
+    assert re.findall(r"\\caption{A \\& B \((\d+) of (\d+)\)\.}", text) == [
+        (str(part), str(n)) for part in range(1, n + 1)
+    ]
+    assert re.findall(r"\\label{tab:(.*)}", text) == ["one", *(f"one-{k}" for k in range(2, n + 1))]
+    assert re.findall(r"\[r\]{(x\d+)}", text) == list(wide().header[1:])
+    for part in parts:
+        rows = [line for line in part.splitlines() if line.endswith(r" \\")]
+        assert len({len(re.findall(r"(?<!\\)&", line)) for line in rows}) == 1
+        assert [line.split(" & ")[0] for line in rows] == ["{Study}", "{a}", "{b}"]
+    assert [r"\fdrnnnote{50" in part for part in parts] == [False] * (n - 1) + [True]
+
+
 def test_quotation_marks_open_and_close() -> None:
     assert latex.escaped('"Pooled" over ("all") of "a b"') == "``Pooled'' over (``all'') of ``a b''"
 
@@ -78,6 +101,7 @@ def test_quotation_marks_open_and_close() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
 def test_latex_takes_it(tmp_path: Path) -> None:
     typeset(latex.table(replace(TABLE, rows=(*TABLE.rows, TABLE.header))), tmp_path)
+    assert "Overfull" not in typeset(latex.table(wide()), tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
