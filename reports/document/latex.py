@@ -39,8 +39,9 @@ _WIDTHS = {
 def table(one: Table) -> str:
     r"""Return a table environment with caption, label and the notes below.
 
-    The caption has no number, which LaTeX gives, and a missing number is an en dash. For a table
-    without its notes define ``\fdrnnnote`` before it: ``\newcommand{\fdrnnnote}[1]{}``.
+    The caption begins with a capital and has no number, which LaTeX gives; a missing number is an
+    en dash. For a table without its notes define ``\fdrnnnote`` before it:
+    ``\newcommand{\fdrnnnote}[1]{}``.
 
     It is made for the text width of the article class, 345 pt: small type, headers of several
     lines, and, where the table would be wider, columns of text that break into lines. Where the
@@ -56,7 +57,7 @@ def table(one: Table) -> str:
         lines += [
             r"\begin{table}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{escaped(_NUMBER.sub('', one.title))}{of_several}.}}",
+            rf"\caption{{{_caption(one.title)}{of_several}.}}",
             rf"\label{{tab:{label}}}",
             *_tabular(one, columns, part),
             *(rf"\fdrnnnote{{{escaped(note)}}}" for note in one.notes if number == len(parts)),
@@ -79,6 +80,11 @@ def _tabular(one: Table, columns: Sequence[Sequence[str]], part: Sequence[int]) 
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def _caption(title: str) -> str:
+    without = escaped(_NUMBER.sub("", title))
+    return without[:1].upper() + without[1:]
 
 
 def escaped(text: str) -> str:

@@ -54,6 +54,7 @@ def test_a_paper_numbers_its_captions_and_prints_dashes_bold_and_symbols() -> No
     assert r"\caption{$\sigma^2$ of $W_\mathrm{rec}$.}" in text
     assert r"{$\rho$, best} & {--} \\" in text
     assert r"{a} & \textbf{8.01} \\" in text
+    assert r"\caption{Test NLL.}" in latex.table(replace(TABLE, title="Table 1: test NLL"))
     # The notes are optional: a document may define the command that prints them.
     assert text.startswith(r"\providecommand{\fdrnnnote}[1]{\par #1}")
 
