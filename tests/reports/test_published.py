@@ -193,16 +193,11 @@ def test_the_runs_that_ended_at_their_limit_are_told() -> None:
         for study in published.FILES
         if published.facts(study)["finished"] == "32 of 32"
     }
-    many = ("nottingham-wide", "nottingham-wide-std", "musedata-wide", "jsb-wide-2014")
+    many = ("nottingham-wide", "nottingham-wide-std", "musedata", "musedata-wide", "jsb-wide-2014")
     few = [len(trials) for study, trials in limits.items() if study not in many]
-    a, b, c, d = (len(limits[study]) for study in many)
-    assert (
-        f"{min(few)} to {max(few)} of the 32 in a study, but {a} in `{many[0]}`, {b} in "
-        f"`{many[1]}`, {c} in `{many[2]}` and {d} in `{many[3]}`"
-    ) in text
-    ended = published.facts("musedata")["finished"].partition(" of ")[0]
-    n_limited = len(published.ended_at_limit("musedata"))
-    assert f"and {n_limited} of the {ended} trials that `musedata` has finished" in text
+    *first, last = (f"{len(limits[study])} in `{study}`" for study in many)
+    listed = f"{', '.join(first)} and {last}"
+    assert f"{min(few)} to {max(few)} of the 32 in a study, but {listed}" in text
     selected = {
         study
         for study in published.FILES
