@@ -37,7 +37,7 @@ _WIDTHS = {
 
 
 def table(one: Table) -> str:
-    r"""Return a table environment with caption, label and the notes below.
+    r"""Return a table environment with caption, label and the notes below, or several of them.
 
     The caption begins with a capital and has no number, which LaTeX gives; a missing number is an
     en dash. For a table without its notes define ``\fdrnnnote`` before it:
