@@ -41,8 +41,6 @@ CONFIG_INDEX = "config_index"
 MOST_POINTS = 50_000
 """Epochs of all trials of a study that the dashboard shows."""
 
-# The one that Optuna reads before all others.
-_FIRST_TABLE = "version_info"
 _VERSION = sa.table("alembic_version", sa.column("version_num"))
 # SQLSTATE of a missing table.
 _UNDEFINED_TABLE = "42P01"
@@ -112,7 +110,8 @@ def _version(database: Database) -> str | None:
     # The row that Optuna writes last: while another process creates the tables, some are there,
     # and Optuna's storage would write that row a second time.
     with database.read() as connection:
-        if not {_FIRST_TABLE, _VERSION.name} <= set(sa.inspect(connection).get_table_names()):
+        present = sa.inspect(connection).get_table_names()
+        if not {tables.FIRST_TABLE_OF_OPTUNA, _VERSION.name} <= set(present):
             return None
         version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
         return version
@@ -152,7 +151,7 @@ def optuna_error(database: Database, error: Exception) -> StoreError:
     line = database.reason(reason)
     if "optuna storage upgrade" in line:
         line = "they are an earlier Optuna's; `fdrnn store migrate` upgrades them"
-    elif _FIRST_TABLE in line and _is_of_a_missing_table(reason):
+    elif tables.FIRST_TABLE_OF_OPTUNA in line and _is_of_a_missing_table(reason):
         line = "they are missing; `fdrnn store migrate` creates them"
     return store_error_kind(error)(f"store {database.shown}: Optuna's tables: {line}")
 

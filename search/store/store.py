@@ -30,8 +30,6 @@ from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import reopen_trials
 from fdrnn.search.store.study import Study
 
-_OF_OPTUNA = "version_info"
-
 
 class Store:
     """An initialized store; returned by `open_store`.
@@ -355,7 +353,7 @@ def _initialize(database: Database) -> int:
     with database.write() as connection:
         others = sa.inspect(connection).get_table_names()
         # A SQLite file belongs to one program, and Optuna's tables have names such as "trials".
-        if database.file is not None and others and _OF_OPTUNA not in others:
+        if database.file is not None and others and tables.FIRST_TABLE_OF_OPTUNA not in others:
             raise StoreError(
                 f"{no_store(database)} and has tables of another program, such as "
                 f"{shown(others[0])}; name another file (--storage or FDRNN_STORAGE)"

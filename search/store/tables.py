@@ -24,6 +24,9 @@ from fdrnn.datasets.errors import shown
 SCHEMA_VERSION = 4
 """The version of these tables; a store of another version is refused."""
 
+FIRST_TABLE_OF_OPTUNA = "version_info"
+"""The one that Optuna reads before all others."""
+
 
 class TrialState(StrEnum):
     """The state of a trial.
