@@ -45,32 +45,22 @@ FORMS = ("stacked", "deep_transition", "deep_output")
 LP = "deep_output_lp"
 DEEP = {
     f"{data}-{variant}".replace("_", "-"): variant
-    for data, variants in (
-        (
-            "jsb",
-            [*(form + suffix for form in FORMS for suffix in ("", "_fast_dropout")), LP],
-        ),
-        *(
-            (
-                data,
-                ("deep_transition", "deep_transition_fast_dropout", "stacked_fast_dropout"),
-            )
-            for data in ("nottingham", "musedata", "piano")
-        ),
-    )
-    for variant in variants
+    for data in TABLE_3
+    for variant in [*(form + suffix for form in FORMS for suffix in ("", "_fast_dropout")), LP]
 }
 """Variants of the studies of several layers."""
 PASCANU = {
-    "pascanu-jsb-stacked": ("stacked", 400, 2),
-    "pascanu-jsb-deep-transition": ("deep_transition", 400, 2),
-    "pascanu-musedata-stacked": ("stacked", 600, 2),
-    "pascanu-jsb-deep-output": ("deep_output", 400, 3),
-    **{
-        f"pascanu-{data}-deep-output-lp": (LP, 400, 3) for data in ("jsb", "nottingham", "musedata")
-    },
+    f"pascanu-{data}-{variant}".replace("_", "-"): (variant, n_hidden, n_layers)
+    for data, stacked in {"jsb": 400, "nottingham": 400, "musedata": 600}.items()
+    for variant, n_hidden, n_layers in (
+        ("stacked", stacked, 2),
+        ("deep_transition", 400, 2),
+        ("deep_output", 400, 3),
+        (LP, 400, 3),
+    )
 }
 """Variant, units and layers of the studies of Pascanu et al.'s sizes."""
+ECHO_STATE = {f"{data}-echo-state" for data in TABLE_3}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
 DEVIATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -110,6 +100,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | ONE_QUIRK
         | NADE
         | set(NADE_IN)
+        | ECHO_STATE
         | HALVING
         | TUNED
         | MIXED
@@ -137,6 +128,16 @@ def test_fd_and_plain_differ_in_variant_and_space_alone(name: str) -> None:
 def test_the_wide_study_differs_in_its_space_alone(name: str) -> None:
     wide = find(f"{name}-wide")
     assert replace(find(name), name=wide.name, space=SPACES["table2-wide"]) == wide
+
+
+@pytest.mark.parametrize("name", sorted(ECHO_STATE))
+def test_a_study_of_echo_state_networks_differs_from_plain_in_variant_and_space_alone(
+    name: str,
+) -> None:
+    study = find(name)
+    assert study.space.parameters == find("jsb-echo-state").space.parameters
+    changed = {"variant": "echo_state", "space": study.space}
+    assert study == replace(find(f"{study.data}-plain"), name=name, **changed)
 
 
 @pytest.mark.parametrize("data", TABLE_3)
