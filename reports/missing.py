@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.paper import TABLE_1
@@ -59,17 +60,26 @@ def _of_study(row: Row, study: Evidence) -> Iterator[_Gap]:
 
 
 def _counterparts(rows: Sequence[Row]) -> Iterator[_Gap]:
-    alone = [row for row in rows if row.variant != "plain" and row.plain_study is None]
+    alone = [row for row in rows if not row.is_plain and row.plain_study is None]
     # The studies of the paper's tables have counterparts that come with the program.
     shipped = dict.fromkeys(
-        f"`{row.data}-plain`" for row in alone if row.study == row.data and row.data in TABLE_1
+        f"`{row.data}-{VARIANTS[row.variant].plain.replace('_', '-')}`"
+        for row in alone
+        if row.data in TABLE_1 and row.study == _name(row)
     )
     if alone:
         yield (
-            f"No plain counterpart of {', '.join(row.study for row in alone)}: a study of plain "
-            "networks on the same data with the same seed and the same training settings.",
+            f"No plain counterpart of {', '.join(row.study for row in alone)}: a study of the "
+            "same networks without dropout, or of plain RNNs, on the same data with the same seed "
+            "and the same training settings.",
             f"`fdrnn run` makes {', '.join(shipped)}, with the same options." if shipped else "",
         )
+
+
+def _name(row: Row) -> str:
+    # As the program's own studies are named.
+    own = "" if row.variant == "fast_dropout" else f"-{row.variant.replace('_', '-')}"
+    return f"{row.data}{own}"
 
 
 def _figures(findings: Findings, figure1: str) -> Iterator[_Gap]:

@@ -106,11 +106,15 @@ class Variant(ABC):
     typical
         Hyperparameters of an ordinary run, for benchmark and tests. All hyperparameters of the
         variant have its class; a search space must draw exactly its fields.
+    plain
+        Name of the variant that is this one without its regulariser; its own name if it has
+        none. A report prints a study of that variant beside one of this.
     """
 
     name: str
     title: str
     typical: CommonHyperparameters
+    plain: str = "plain"
 
     parameter_axes: ClassVar[Mapping[str, int]] = PARAMETER_AXES
     """Names of the parameters and their numbers of axes. ``h0`` must be among them, (1, width of a

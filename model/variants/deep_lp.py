@@ -121,5 +121,6 @@ VARIANTS = by_name(
         name="deep_output_lp",
         title="DOT(S)-RNN, Lp units",
         typical=typical(LpHyperparameters, n_layers=3, n_pooled=2),
+        plain="deep_output_lp",
     ),
 )

@@ -135,7 +135,12 @@ class FastDropoutLstm(Lstm):
 
 
 VARIANTS = by_name(
-    Lstm(name="lstm", title="LSTM", typical=CommonHyperparameters(n_hidden=200, **TYPICAL)),
+    Lstm(
+        name="lstm",
+        title="LSTM",
+        typical=CommonHyperparameters(n_hidden=200, **TYPICAL),
+        plain="lstm",
+    ),
     FastDropoutLstm(
         name="lstm_fast_dropout",
         title="FD-LSTM",
@@ -147,5 +152,6 @@ VARIANTS = by_name(
             fast_dropout_final_layer=True,
             dropout_hidden_to_output=0.2,
         ),
+        plain="lstm",
     ),
 )

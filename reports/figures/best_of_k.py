@@ -13,6 +13,7 @@ from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.best_of_k import LEAST_SHARE, draws_to_reach, with_outcome
 from fdrnn.reports.numbers.evidence import Evidence
+from fdrnn.reports.numbers.names import is_plain
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.text import amount, plural
 
@@ -107,7 +108,7 @@ def _curve(
     if with_plan:
         label += f", {_plan(study)}"
     if look is None:
-        look = (style.PLAIN, "--") if variant == "plain" else (style.FD, "-")
+        look = (style.PLAIN, "--") if is_plain(variant) else (style.FD, "-")
     return _Curve(study, with_outcome(study.trials), label, *look)
 
 

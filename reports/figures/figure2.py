@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Drawing
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import network
+from fdrnn.reports.numbers.names import is_plain, network
 
 TEST_NLL = "test_nll_pooled"
 """Column of the curves of a study that records it."""
@@ -70,7 +70,7 @@ def figure(name: str, title: str, studies: Sequence[Evidence]) -> Figure | None:
 
 
 def _is_plain(study: Evidence) -> bool:
-    return study.definition.variant == "plain"
+    return is_plain(study.definition.variant)
 
 
 def _network(study: Evidence) -> str:

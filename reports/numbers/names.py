@@ -60,6 +60,11 @@ def network(variant: str, output: str) -> str:
     return title if output == DEFAULT_OUTPUT else f"{title}, {OUTPUTS[output].title}"
 
 
+def is_plain(variant: str) -> bool:
+    """Return whether a variant has no regulariser: reports print it beside others."""
+    return VARIANTS[variant].plain == variant
+
+
 def label(name: str) -> str:
     """Return what a report calls a parameter; a plug-in's by its own name."""
     return LABELS.get(name, name.replace("_", " "))

@@ -1,9 +1,10 @@
 """Table 1: the test NLL of each study's selected trial beside the paper's numbers.
 
 The trial is selected by its validation NLL alone. A study of fast-dropout networks has a plain
-counterpart: the study of plain networks on the same data with the same seed and the same
-training settings, whose draws share the values of the parameters that both have. Of several
-such studies it is one with as many trials, then one of the plain Table 2, then the first by name.
+counterpart: the study of the same networks without dropout on the same data with the same seed and
+the same training settings, whose draws share the values of the parameters that both have. Where
+there is none, a study of plain RNNs is its counterpart. Of several such studies it is one with as
+many trials, then one of the plain Table 2, then the first by name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pandas as pd
 from fdrnn.model import DEFAULT_OUTPUT, OUTPUTS, VARIANTS, TrainingSettings
 from fdrnn.reports.numbers.bootstrap import Estimate
 from fdrnn.reports.numbers.evidence import Evidence, difference
-from fdrnn.reports.numbers.names import label, network
+from fdrnn.reports.numbers.names import is_plain, label, network
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.text import number
 from fdrnn.search import StudyDefinition, TrialState
@@ -133,6 +134,11 @@ class Row:
         return network(self.variant, self.output)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the network has no regulariser, so that it is a counterpart of others."""
+        return is_plain(self.variant)
+
+    @property
     def trials_left(self) -> int:
         """Number of trials that are still to be trained."""
         return self.trials_planned - self.trials_finished - self.trials_pruned - self.trials_failed
@@ -165,8 +171,8 @@ def table1(studies: Iterable[Evidence]) -> list[Row]:
         return first[row.fingerprint], row.fingerprint, variant, row.study
 
     rows.sort(key=key)
-    plain = [one for one in rows if one.variant == "plain"]
-    return [one if one.variant == "plain" else _beside(one, plain, by_name) for one in rows]
+    plain = [one for one in rows if one.is_plain]
+    return [one if one.is_plain else _beside(one, plain, by_name) for one in rows]
 
 
 def row(evidence: Evidence) -> Row:
@@ -322,14 +328,14 @@ def _notes(evidence: Evidence) -> Iterator[str]:
 
 def _beside(row: Row, plain: Sequence[Row], by_name: dict[str, Evidence]) -> Row:
     """Return a row with its plain counterpart, if there is one."""
+    own = VARIANTS[row.variant].plain
 
-    def rank(other: Row) -> tuple[bool, bool, str]:
+    def rank(other: Row) -> tuple[bool, bool, bool, str]:
         as_many = other.trials_planned == row.trials_planned
-        return not as_many, other.space != "table2-plain", other.study
+        return other.variant != own, not as_many, other.space != "table2-plain", other.study
 
-    counterpart = min(
-        (one for one in plain if _shared(one) == _shared(row)), key=rank, default=None
-    )
+    alike = [one for one in plain if one.variant in (own, "plain") and _shared(one) == _shared(row)]
+    counterpart = min(alike, key=rank, default=None)
     if counterpart is None:
         return row
     minus_plain = difference(by_name[row.study], by_name[counterpart.study])

@@ -95,10 +95,10 @@ def _results(
 ) -> Table:
     by_name = {row.study: row for row in rows}
     paired = {row.plain_study for row in rows}
-    shown = [row for row in rows if row.variant != "plain" or row.study not in paired]
+    shown = [row for row in rows if not row.is_plain or row.study not in paired]
 
     def pair(row: Row) -> tuple[Row | None, Row | None]:
-        if row.variant == "plain":
+        if row.is_plain:
             return None, row
         return row, by_name.get(row.plain_study or "")
 

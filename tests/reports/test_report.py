@@ -159,6 +159,18 @@ def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Stor
     assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`, with the same options.")
 
 
+def test_a_network_without_dropout_lacks_no_counterpart(golden: Store) -> None:
+    findings = read_evidence(golden, ["golden-fd"])
+    rows = [
+        replace(findings.rows[0], study=f"jsb-{name}", data="jsb", variant=name.replace("-", "_"))
+        for name in ("stacked", "deep-output-fast-dropout")
+    ]
+    studies = {row.study: findings.studies["golden-fd"] for row in rows}
+    (line,) = (one for one in missing(Findings(rows, studies)) if "counterpart" in one)
+    assert line.startswith("No plain counterpart of jsb-deep-output-fast-dropout: ")
+    assert line.endswith("`fdrnn run` makes `jsb-deep-output`, with the same options.")
+
+
 def test_figure_2_has_the_plain_counterpart_that_records(copied: Store) -> None:
     """And not another plain study of the same settings, whose name comes first."""
     stored = copied.study("golden-plain")

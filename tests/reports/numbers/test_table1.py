@@ -283,6 +283,27 @@ def test_the_plain_counterpart_has_the_same_data_seed_and_training() -> None:
     assert together["plain"].plain_study is None
 
 
+@pytest.mark.parametrize(
+    ("variant", "space", "plain", "of_plain"),
+    [
+        ("stacked_fast_dropout", "deep-wide", "stacked", "deep-plain"),
+        ("lstm_fast_dropout", "lstm-fast-dropout", "lstm", "lstm"),
+    ],
+)
+def test_the_same_network_without_dropout_comes_before_the_plain_rnn(
+    variant: str, space: str, plain: str, of_plain: str
+) -> None:
+    fd = waiting(replace(definition(name="fd"), variant=variant, space=SPACES[space]))
+    same = waiting(replace(definition(name="same"), variant=plain, space=SPACES[of_plain]))
+    rnn = waiting(definition(variant="plain", name="an-rnn"))
+    rows = by_name(fd, rnn, same)
+    assert rows["fd"].plain_study == "same"
+    assert rows["same"].plain_study is None
+    assert by_name(fd, rnn)["fd"].plain_study == "an-rnn"
+    one_layer = waiting(definition(name="one-layer"))
+    assert by_name(one_layer, same)["one-layer"].plain_study is None
+
+
 def test_of_several_plain_counterparts_the_one_with_as_many_trials_of_table_2() -> None:
     plain_study = definition(variant="plain", name="jsb-plain")
     jsb = waiting(definition(name="jsb"), 32)
