@@ -27,7 +27,7 @@ _OUTPUTS = {
         '# Columns are independent; with "nade" they are not. It needs padding = "masked" and the\n'
         '# space = { extends = ["table2-wide", "nade"] }.\noutput = "bernoulli"'
     ),
-    REAL: '# Real values have "gaussian" alone.\noutput = "gaussian"',
+    REAL: '# Of the project\'s outputs "gaussian" alone predicts real values.\noutput = "gaussian"',
     CATEGORICAL: '# Symbols also have "softmax_unscented".\noutput = "softmax_sampled"',
 }
 
@@ -35,8 +35,8 @@ _TEMPLATE = """\
 # {title}: {frames}.
 # Training sequences: {n_sequences}, of {median:g} frames in the median and {longest} at most.
 #
-# What it draws and costs, without training:  fdrnn study preview {file}
-# Train and report it:                        fdrnn run {file}
+# What it draws and costs:  fdrnn study preview {file}
+# Train and report it:      fdrnn run {file}
 # The file's name is the study's name in the store.
 
 # A known data set (`fdrnn data list`), or the path of a data file, relative to this file.

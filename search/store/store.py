@@ -116,8 +116,12 @@ class Store:
 
     def unknown(self, name: str) -> UnknownNameError:
         """Return the error for a name that no study of the store has."""
+        known = self.study_names()
+        if compared := self._compared(name, known):
+            hint = f"a comparison of this name is in store {self.shown}: name one of its studies"
+            return UnknownNameError("study", name, compared, hint)
         hint = f"store {self.shown}; `fdrnn study create` creates a study"
-        return UnknownNameError("study", name, self.study_names(), hint)
+        return UnknownNameError("study", name, known, hint)
 
     def studies(self, names: Iterable[str] = ()) -> list[Study]:
         """Return the studies that a user named, each once: all of the store without names.

@@ -23,7 +23,7 @@ from fdrnn.studies.cli.interrupts import remembered_interrupts
 COMMANDS = {
     "init": ("init", "Write a commented study definition that fits a data set."),
     "run": ("run", "Create studies, train their trials and report Table 1."),
-    "worker": ("run", "Train trials of studies in the store until none is waiting."),
+    "worker": ("run", "Train trials of studies in the store until none waits or runs."),
     "report": ("report", "Print Table 1 and comparisons; write a page, tables and figures."),
     "sample": (
         "sample",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -12,6 +14,11 @@ from fdrnn.studies.errors import OptionError
 
 JOBQUEUE = "jobqueue:"
 """Begins the address of a cluster that is made by dask-jobqueue."""
+
+_INSTALL = (
+    "not installed; in fdrnn's repository `python3.11 -m pip --python "
+    f"{shlex.quote(sys.executable)} install '.[dask]'` installs it"
+)
 
 _SHORTEST_WALL_S = 120
 
@@ -33,8 +40,11 @@ def require_cluster(address: str, n_workers: int | None, adapt: tuple[int, int] 
     Raises
     ------
     OptionError
-        If dask-jobqueue knows no such system, or the number of jobs is missing.
+        If Dask or dask-jobqueue is not installed, dask-jobqueue knows no such system, or the
+        number of jobs is missing.
     """
+    if find_spec("distributed") is None:
+        raise OptionError(f"--dask needs Dask, which is {_INSTALL}")
     if not address.startswith(JOBQUEUE):
         if adapt is not None:
             raise OptionError(f"--adapt needs a cluster that is made: --dask {JOBQUEUE}slurm")
@@ -45,9 +55,7 @@ def require_cluster(address: str, n_workers: int | None, adapt: tuple[int, int] 
             f"--dask {JOBQUEUE}NAME must name one of {', '.join(_QUEUES)}, got {shown(name)}"
         )
     if find_spec("dask_jobqueue") is None:
-        raise OptionError(
-            "--dask jobqueue needs dask-jobqueue, which is not installed: pip install 'fdrnn[dask]'"
-        )
+        raise OptionError(f"--dask {JOBQUEUE}{name} needs dask-jobqueue, which is {_INSTALL}")
     if n_workers is None and adapt is None:
         raise OptionError("--dask jobqueue needs the number of jobs: add --workers or --adapt")
 

@@ -42,7 +42,7 @@ class _Default:
         return self.value
 
     def __str__(self) -> str:
-        return str(self.value)
+        return " ".join(self.value) if isinstance(self.value, tuple) else str(self.value)
 
 
 def option(*names: str, default: object = None, **settings: Any) -> Any:

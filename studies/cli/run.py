@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -165,10 +164,11 @@ def worker(
     adapt: Adapt,
     engine: Annotated[int | None, number(least=1, metavar="PID", hidden=True, help="")],
 ) -> None:
-    """Train trials of studies in the store until none is waiting.
+    """Train trials of studies in the store until none waits or runs.
 
     Start one per core, on any number of machines that can connect to the store; a trial is trained
-    by one worker at a time. Several studies are trained in the given order. `fdrnn study create`
+    by one worker at a time. A worker without a trial waits for those of others, which it resumes
+    if they stop. Several studies are trained in the given order. `fdrnn study create`
     makes a study.
 
     For example:
@@ -233,8 +233,6 @@ def _dask(address: str | None, adapt: str | None, workers: int | None) -> DaskOp
         if adapt is not None:
             raise OptionError("--adapt is for a cluster that --dask jobqueue makes: add --dask")
         return None
-    if find_spec("distributed") is None:
-        raise OptionError("--dask needs Dask, which is not installed: pip install 'fdrnn[dask]'")
     limits = None
     if adapt is not None:
         numbers = [int(part) if part.isdecimal() else -1 for part in adapt[:100].split(",")]

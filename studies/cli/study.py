@@ -70,8 +70,8 @@ def create(
 ) -> None:
     """Draw the configurations of studies or comparisons, for workers to train.
 
-    The same study again changes nothing; more --trials, --epochs or --repeats extend it; any
-    other difference is an error.
+    The same study again changes nothing. More --trials, --epochs or --repeats extend it, and so do
+    more patience and halving that prunes fewer trials, or none; any other difference is an error.
     """
     from fdrnn.studies.cli import creation
 

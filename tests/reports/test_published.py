@@ -35,6 +35,14 @@ def test_the_documents_print_what_the_studies_files_contain(document: Path) -> N
     assert published.filled(text) == text
 
 
+def test_the_page_samples_studies_that_have_samples() -> None:
+    text = (published.ROOT / "reports" / "published" / "README.md").read_text()
+    (names,) = re.findall(r"^for study in ([\w -]+); do fdrnn sample", text, re.MULTILINE)
+    for name in names.split():
+        with zipfile.ZipFile(published.FILES[name]) as archive:
+            assert any(member.startswith("samples/") for member in archive.namelist()), name
+
+
 def test_the_readme_s_table_1_shows_the_selected_trials() -> None:
     row = re.search(r"^\| JSB Chorales \|.*$", published.README.read_text(), re.MULTILINE)
     assert row is not None

@@ -43,8 +43,16 @@ SUBCOMMANDS = (
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), *SUBCOMMANDS])
 def test_every_command_has_help(fdrnn: Run, command: tuple[str, ...]) -> None:
     result = fdrnn(*command, "--help")
+    assert "('" not in result.stdout  # no default is printed as Python's tuple
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+def test_the_help_of_extending_and_waiting_is_true(fdrnn: Run) -> None:
+    words = " ".join(fdrnn("study", "create", "--help").stdout.split())
+    assert "and so do more patience and halving that prunes fewer trials" in words
+    words = " ".join(fdrnn("worker", "--help").stdout.split())
+    assert "A worker without a trial waits for those of others" in words
 
 
 def test_the_help_teaches_by_examples_and_names_the_environment(fdrnn: Run) -> None:

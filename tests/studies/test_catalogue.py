@@ -248,6 +248,12 @@ def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
             assert parameter == space[parameter.name]
 
 
+@pytest.mark.parametrize("name", sorted({*DEEP, *PASCANU, *NADE_IN}))
+def test_a_file_says_which_setting_followed_a_test_nll(name: str) -> None:
+    text = (files("fdrnn.studies") / f"{name}.toml").read_text()
+    assert "but for\n# padding and its side: they were set after the test NLL" in text
+
+
 def test_figure_2_compares_fd_and_plain_and_records_the_test_nll() -> None:
     fd, plain = find("figure2-fd"), find("figure2-plain")
     assert replace(fd, name=plain.name, variant="plain", space=SPACES["table2-plain"]) == plain

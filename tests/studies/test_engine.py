@@ -425,7 +425,7 @@ def test_bad_input(
     line = error_line("run", study_file, "--dask", "tcp://127.0.0.1:1", "--adapt", "1,2")
     assert "--adapt needs a cluster that is made" in line
     for found, words in (
-        (None, "pip install 'fdrnn[dask]'"),
+        (None, f"python3.11 -m pip --python {sys.executable} install '.[dask]'` installs it"),
         (object(), "add --workers or --adapt"),
     ):
         monkeypatch.setattr(

@@ -130,6 +130,13 @@ def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) ->
         store.study("ante")
 
 
+def test_a_comparison_is_told_from_an_unknown_study(store: Store, fake: ModuleType) -> None:
+    create_study(store, fake.definition("pair.plain"), fake.DATA)
+    message = r"unknown study 'pair'.*pair\.plain.*; a comparison of this name is in store .*: name one"
+    with pytest.raises(UnknownNameError, match=message):
+        store.study("pair")
+
+
 def _start(url: str, fake: ModuleType, ready: Barrier) -> None:
     ready.wait()
     create_study(open_store(url, create=True), fake.definition(), fake.DATA)
