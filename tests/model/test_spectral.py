@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,27 @@ def test_units_in_a_row_have_the_eigenvalues_of_their_diagonal(order):
         matrix = np.diag(np.ones(order - 1), 1) + diagonal * np.eye(order)
         assert spectral_radius(matrix) == diagonal
         assert spectral_radius(matrix[np.ix_(shuffled, shuffled)]) == diagonal
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-30])
+def test_small_matrices_against_a_dense_solve(scale):
+    rng = np.random.default_rng(1)
+    matrix = np.zeros((600, 600))
+    for unit in range(600):
+        matrix[rng.choice(600, 15, replace=False), unit] = rng.standard_normal(15)
+    assert spectral_radius(scale * matrix) / scale == pytest.approx(dense(matrix), rel=1e-4)
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.003, 0.03])
+def test_nearly_orthogonal_matrices_take_seconds_at_most(distance):
+    """Their eigenvalues have nearly the same modulus, so that the iteration may not end."""
+    order = 300
+    rng = np.random.default_rng(2)
+    orthogonal, _ = np.linalg.qr(rng.standard_normal((order, order)))
+    matrix = orthogonal + distance / np.sqrt(order) * rng.standard_normal((order, order))
+    begin = time.process_time()
+    assert spectral_radius(matrix) == pytest.approx(dense(matrix), rel=3e-3)
+    assert time.process_time() - begin < 5
 
 
 def test_reducible_matrix_has_the_radius_of_a_block():
