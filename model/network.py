@@ -225,8 +225,9 @@ class Network:
         Returns
         -------
         loss
-            NLL in nats per predicted step under the padding rule, before the update, without the
-            variant's penalty; 0 for a masked batch that predicts nothing.
+            NLL in nats per predicted step under the padding rule, without the variant's penalty,
+            at the parameters where Nesterov's momentum takes the gradient, between the old and
+            the new ones; 0 for a masked batch that predicts nothing.
         gradient_norm
             Of the whole loss, before clipping.
         """

@@ -35,8 +35,9 @@ def spectral_radius(matrix: npt.NDArray[np.floating[Any]], tolerance: float = _T
     implicitly restarted Arnoldi iteration, from a start vector that depends on the order alone, so
     that equal matrices have equal radii. The result agrees with a dense solve to a relative 1e-4,
     except on cycles of a hundred units and more, and on nearly orthogonal matrices, where it may be
-    too small by 0.3 %; where the iteration fails, the dense solve is used. The radius of a nonnegative matrix, such as W^2, is its largest eigenvalue, which powers
-    of the matrix bound from both sides.
+    too small by 0.3 %; where the iteration fails, the dense solve is used. The radius of a
+    nonnegative matrix, such as W^2, is its largest eigenvalue, which powers of the matrix bound
+    from both sides.
 
     Parameters
     ----------

@@ -15,8 +15,10 @@ each other; neither holds in a network whose draw of W lasts for a whole sequenc
 initial state have no variance.
 
 Without any variance of the weights this is not quite the ordinary layer, because the variance of
-tanh by the paper's approximation is not 0 for an input without variance: over 50 steps the hidden
-means differ by up to 0.1.
+tanh by the paper's approximation is not 0 for an input without variance. In a new network of 200
+units, 15 incoming connections each, sigma_in^2 = 0.1 and input of 4.5 % ones, the hidden means
+differ by up to 0.18 over 50 steps with spectral radius 1.0 and by 0.35 with 1.2; with
+sigma_in^2 = 0.01 by 0.3 and 0.74.
 """
 
 from __future__ import annotations

@@ -200,10 +200,12 @@ def require_effects(space: Space, variant: str, output: str, training: TrainingS
             "space.chunk_length: longer chunks have more padding, which lowers the counted "
             'validation NLL; set training.padding to "masked", or draw no chunk_length'
         )
-    if "output_bias" in drawn and OUTPUTS[output].kind != BINARY:
-        raise DefinitionError(
-            f"space.output_bias: output {output!r} begins with a bias of 0; draw no output_bias"
-        )
+    if OUTPUTS[output].kind != BINARY:
+        of_bias = "output_bias has no effect: output {!r} begins with a bias of 0; leave it out"
+        if "output_bias" in drawn:
+            raise DefinitionError(f"space.{of_bias.format(output)}")
+        if training.output_bias != defaults.output_bias:
+            raise DefinitionError(f"training.{of_bias.format(output)}")
     key, sparse = "max_incoming_in_out", training.max_incoming_in_out > 0
     if (key in drawn or sparse) and not {"W_in", "W_out"} & VARIANTS[variant].parameter_axes.keys():
         raise DefinitionError(
@@ -211,10 +213,11 @@ def require_effects(space: Space, variant: str, output: str, training: TrainingS
             "has neither W_in nor W_out, whose connections it cuts; leave it out"
         )
     decays = "step_rate_decay" in drawn or training.step_rate_decay < 1
-    if "full_rate_epochs" in drawn and not decays:
+    key = "full_rate_epochs"
+    if (key in drawn or training.full_rate_epochs > 0) and not decays:
         raise DefinitionError(
-            "space.full_rate_epochs has no effect on a step rate that does not decay; set "
-            "training.step_rate_decay below 1, or draw it"
+            f"{'space' if key in drawn else 'training'}.{key} has no effect on a step rate that "
+            "does not decay; set training.step_rate_decay below 1, or draw it"
         )
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdrnn.model import VARIANTS
 from fdrnn.model.ops import GaussianWeightsLayer, GaussianWeightsProduct, RecurrentLayer
 from fdrnn.model.toolchain import theano
 from oracles import numpy_weight_noise as oracle
@@ -200,6 +202,24 @@ def test_first_step_without_weight_variance_has_the_plain_means():
     case.parameters["variance0"] *= 0
     _, _, (mean, _) = case.run()
     np.testing.assert_allclose(mean, plain_layer(case), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("sigma2_in", "radius", "largest"), [(0.1, 1.0, 0.18), (0.1, 1.2, 0.35), (0.01, 1.2, 0.74)]
+)
+def test_how_far_a_network_without_weight_variance_is_from_the_plain_one(
+    sigma2_in, radius, largest
+):
+    """The paper's variance of tanh is not 0 without variance of its input."""
+    variant = VARIANTS["plain"]
+    values = replace(variant.typical, n_hidden=200, sigma2_in=sigma2_in, spectral_radius=radius)
+    new = variant.initial_parameters(values, 88, 88, "variance", 0)
+    case = Case([1] * 50, n_features=88, n_hidden=200, variance=0.0)
+    case.x = (np.random.default_rng(0).random((50, 88)) < 0.045).astype(float)
+    case.parameters |= {"M_in": new["W_in"], "M_rec": new["W_rec"], "b_h": new["b_h"]}
+    case.parameters |= {"mean0": new["h0"], "variance0": np.zeros((1, 200))}
+    _, _, (mean, _) = case.run()
+    assert np.abs(mean - plain_layer(case)).max() == pytest.approx(largest, rel=0.05)
 
 
 def plain_layer(case):

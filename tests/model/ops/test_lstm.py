@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from fdrnn.model import VARIANTS
 from fdrnn.model.ops import BernoulliOutput, LstmLayer
 from fdrnn.model.toolchain import theano
 from oracles import uncompiled
@@ -284,11 +286,11 @@ def test_moments_against_dropout_by_masks():
         h = o * np.tanh(c)
     independent = case.oracle(sigmoid=integrated(expit), tanh=integrated(np.tanh))
     mean, variance = (part[-1] for part in independent.hidden(case.x))
-    assert np.abs(mean - h.mean(0)).max() < 0.01
-    assert np.abs(variance - h.var(0)).max() < 0.003
+    assert np.abs(mean - h.mean(0)).max() < 0.009
+    assert np.abs(variance - h.var(0)).max() < 0.002
     mean, variance = (part[-1] for part in case.layer()[:2])
-    assert np.abs(mean - h.mean(0)).max() < 0.03
-    assert np.abs(variance - h.var(0)).max() < 0.08
+    assert np.abs(mean - h.mean(0)).max() < 0.013
+    assert np.abs(variance - h.var(0)).max() < 0.07
     assert (variance > h.var(0)).all()
 
 
@@ -322,12 +324,17 @@ def test_first_step_at_all_rates_zero_has_the_plain_gates_and_cell():
 
 def test_all_rates_zero_alone_is_not_plain():
     """The paper's variances of sigmoid and tanh are not 0 without input variance."""
-    case = Case([1] * 50, n_hidden=40, rates=(1.0, 1.0, 1.0), fast=False)
-    for name in VARIANCES:
-        case.parameters[name] *= 0
-    _, _, (_, mean, _) = case.run()
-    _, _, (_, plain, _) = case.run(compiled("float64", False))
-    assert 0.01 < np.abs(mean - plain).max() < 0.3
+    for sigma2_rec, sigma2_in, largest in ((0.001, 0.01, 0.02), (0.01, 0.01, 0.2), (0.1, 0.1, 1.8)):
+        case = Case([1] * 50, n_features=88, n_hidden=200, rates=(1.0, 1.0, 1.0), fast=False)
+        case.x = np.random.default_rng(0).random((50, 88)) < 0.045
+        variant = VARIANTS["lstm_fast_dropout"]
+        values = replace(variant.typical, sigma2_rec_out=sigma2_rec, sigma2_in=sigma2_in)
+        new = variant.initial_parameters(values, 88, 88, "variance", 0)
+        case.parameters |= {name: new[name] for name in case.parameters.keys() & new.keys()}
+        for name in VARIANCES:
+            case.parameters[name] *= 0
+        fast, plain = case.layer(), case.layer(stochastic=False)
+        assert np.abs(fast[0] - plain[0]).max() == pytest.approx(largest, rel=0.2)
 
 
 def test_product_moments_of_the_oracle_are_those_of_draws():

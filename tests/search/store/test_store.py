@@ -132,7 +132,9 @@ def test_studies_are_listed_and_found_by_name(store: Store, fake: ModuleType) ->
 
 def test_a_comparison_is_told_from_an_unknown_study(store: Store, fake: ModuleType) -> None:
     create_study(store, fake.definition("pair.plain"), fake.DATA)
-    message = r"unknown study 'pair'.*pair\.plain.*; a comparison of this name is in store .*: name one"
+    message = (
+        r"unknown study 'pair'.*pair\.plain.*; a comparison of this name is in store .*: name one"
+    )
     with pytest.raises(UnknownNameError, match=message):
         store.study("pair")
 

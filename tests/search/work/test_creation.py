@@ -110,6 +110,7 @@ def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -
         ({"chunk_length": [25, 200]}, {}, None, "longer chunks have more padding"),
         ({"chunk_length": [25, 200]}, {"padding": "masked"}, None, None),
         ({"full_rate_epochs": [0, 50]}, {}, None, "no effect on a step rate that does not decay"),
+        ({}, {"full_rate_epochs": 50}, None, r"training\.full_rate_epochs has no effect on a step"),
         ({"full_rate_epochs": [0, 50]}, {"step_rate_decay": 0.98}, None, None),
         ({"full_rate_epochs": [0, 50], "step_rate_decay": [0.98, 1.0]}, {}, None, None),
         (
@@ -126,6 +127,12 @@ def test_studies_of_one_seed_share_their_draws(store: Store, fake: ModuleType) -
         ),
         ({"output_bias": [-8.0, -0.8]}, {}, None, None),
         ({"output_bias": [-8.0, -0.8]}, {}, "gaussian", "'gaussian' begins with a bias of 0"),
+        (
+            {},
+            {"output_bias": -8.0},
+            "gaussian",
+            r"training\.output_bias has no effect: .*bias of 0",
+        ),
     ],
 )
 def test_a_new_study_draws_no_setting_without_effect(
