@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.sql import visitors
 from fdrnn.datasets.errors import shown
 from fdrnn.model.checkpoint import require_intact
 from fdrnn.model.errors import CheckpointError
+from fdrnn.search.design.definition import StudyDefinition
 from fdrnn.search.errors import ForeignStudyError, StoreError, StoreUnavailableError
 from fdrnn.search.store import tables
 from fdrnn.search.store.rules import require_drawn
@@ -181,7 +183,8 @@ def _study_findings(study: Study) -> Iterator[str]:
         )
     for trial in trials:
         where = _named(study.name, trial.config_index)
-        yield from (f"{where}: {fault}; {_WAY_OUT}" for fault in _contradictions(trial, study))
+        faults = contradictions(study.definition, trial._asdict())
+        yield from (f"{where}: {fault}; {_WAY_OUT}" for fault in faults)
         try:
             state = study.checkpoint(trial.config_index)
             if state is not None:
@@ -197,19 +200,36 @@ def _study_findings(study: Study) -> Iterator[str]:
                 yield f"{where}: {error}"
 
 
-def _contradictions(trial: sa.Row[Any], study: Study) -> Iterator[str]:
-    halving, last_epoch = study.definition.halving, trial.last_epoch or 0
+def contradictions(definition: StudyDefinition, trial: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the rows of a trial contradict each other in, or its study's definition.
+
+    Parameters
+    ----------
+    definition
+        The study's definition.
+    trial
+        The columns of `fdrnn.search.store.tables.trials`, the number of the trial's epochs
+        ``n_rows`` and of its test sequences ``n_tested``, and the ``last_epoch`` and the
+        ``saved_epoch`` of its checkpoint, None without one.
+    """
+    halving, last_epoch = definition.halving, trial["last_epoch"] or 0
+    n_epochs, saved_epoch = trial["n_epochs"] or 0, trial["saved_epoch"] or 0
     try:
-        require_drawn(study.definition.space, trial.hyperparameters)
+        require_drawn(definition.space, trial["hyperparameters"])
     except ValueError as error:
         yield str(error)
-    if not max(trial.n_epochs or 0, trial.saved_epoch or 0) <= trial.n_rows == last_epoch:
+    if not max(n_epochs, saved_epoch) <= trial["n_rows"] == last_epoch:
         yield (
-            f"its epochs must be 1 to {max(trial.n_epochs or 0, last_epoch)}, each once, got "
-            f"{trial.n_rows}, the last one {last_epoch}, and a checkpoint of epoch "
-            f"{trial.saved_epoch or 0}"
+            f"its epochs must be 1 to {max(n_epochs, last_epoch)}, each once, got "
+            f"{trial['n_rows']}, the last one {last_epoch}, and a checkpoint of epoch {saved_epoch}"
         )
-    if trial.state == TrialState.FINISHED and trial.best_epoch and not trial.n_tested:
+    valid_nll, best_epoch = trial["valid_nll"], trial["best_epoch"]
+    if (valid_nll is not None and math.isfinite(valid_nll)) != bool(best_epoch):
+        yield (
+            "best_epoch must be an epoch where valid_nll is finite, and 0 or null elsewhere, got "
+            f"best_epoch {best_epoch}, valid_nll {valid_nll}"
+        )
+    if trial["state"] == TrialState.FINISHED and best_epoch and not trial["n_tested"]:
         yield "it has finished, and has no test NLL"
-    if halving is not None and trial.rung > len(halving.rungs):
-        yield f"rung must be at most {len(halving.rungs)}, got {trial.rung}"
+    if halving is not None and trial["rung"] > len(halving.rungs):
+        yield f"rung must be at most {len(halving.rungs)}, got {trial['rung']}"

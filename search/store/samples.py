@@ -5,12 +5,17 @@ Nothing else of a finished trial changes; keeping samples again replaces them.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fdrnn.datasets import Frames
+from fdrnn.datasets.errors import shown
+from fdrnn.search.store.tables import unpacked
 
 ALWAYS_KEPT = ("excerpt", "predictions", "sample")
 """The names of the arrays that all `Samples` have."""
@@ -37,6 +42,11 @@ class SampleOrigin:
         Quarter notes that a frame lasts (`fdrnn.datasets.Dataset`); None if unknown.
     code_version
         Version of fdrnn that computed them.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another type, or `step_quarters` not positive and finite.
     """
 
     sequence: int
@@ -45,6 +55,15 @@ class SampleOrigin:
     seed: int
     step_quarters: float | None
     code_version: str
+
+    def __post_init__(self) -> None:
+        for name in ("sequence", "sequence_length", "n_given", "seed", "code_version"):
+            value, kind = getattr(self, name), str if name == "code_version" else int
+            if type(value) is not kind:
+                raise ValueError(f"{name} of samples must be {kind.__name__}, got {shown(value)}")
+        step = self.step_quarters
+        if step is not None and not (isinstance(step, int | float) and 0 < step < math.inf):
+            raise ValueError(f"step_quarters must be positive and finite, got {shown(step)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +87,11 @@ class Samples:
         excerpt, then frames drawn from the model, each given all frames before it.
     origin
         Where they come from.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not fit each other.
     """
 
     config_index: int
@@ -76,3 +100,50 @@ class Samples:
     sample: Frames
     origin: SampleOrigin
     deviations: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        excerpt, sample = self.excerpt.shape, self.sample.shape
+        predicted = [self.predictions.shape]
+        predicted += [] if self.deviations is None else [self.deviations.shape]
+        fit = len(excerpt) == len(sample) == 2 and excerpt[1] == sample[1]
+        if not (fit and all(excerpt + sample) and {*predicted} == {(excerpt[0] - 1, excerpt[1])}):
+            raise ValueError(
+                "excerpt, sample and predictions of samples must be of shapes (T, n_features), "
+                f"(n_steps, n_features), (T - 1, n_features), got {excerpt}, {sample}, "
+                f"{', '.join(map(str, predicted))}"
+            )
+
+
+def samples_of(
+    config_index: int, rows: Iterable[Mapping[str, Any]], n_features: int
+) -> Samples | None:
+    """Return the samples of a trial from their rows; None where an array is missing.
+
+    Parameters
+    ----------
+    config_index
+        The trial.
+    rows
+        Its rows of `fdrnn.search.store.tables.samples`.
+    n_features
+        Columns of the study's data.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an array or the origin is damaged, or they do not fit each other or the data.
+    """
+    kept = {row["name"]: (unpacked(row), row["about"]) for row in rows}
+    if not set(ALWAYS_KEPT) <= set(kept):
+        return None
+    samples = Samples(
+        config_index=config_index,
+        origin=SampleOrigin(**kept["sample"][1]),
+        **{name: kept[name][0] for name in SAMPLE_ARRAYS if name in kept},
+    )
+    if samples.excerpt.shape[1] != n_features:
+        raise ValueError(
+            f"samples must have the {n_features} columns of the data, got "
+            f"{samples.excerpt.shape[1]}"
+        )
+    return samples

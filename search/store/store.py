@@ -28,6 +28,7 @@ from fdrnn.search.machine import code_version
 from fdrnn.search.store import tables
 from fdrnn.search.store.database import Database, now_s
 from fdrnn.search.store.extension import reopen_trials
+from fdrnn.search.store.rules import described
 from fdrnn.search.store.study import Study
 
 
@@ -86,8 +87,8 @@ class Store:
                 f"is installed here: {error}; install that, or name the studies to use"
             ) from error
         try:
-            data = DataDescription(**row.data)
-        except TypeError as error:
+            data = described(row.data)
+        except (TypeError, ValueError) as error:
             raise StoreError(
                 f"study {name!r} in store {self.shown} is damaged: its data: {error}; import it "
                 "from an exported file into another store (--storage)"

@@ -30,7 +30,7 @@ from fdrnn.search.store.progress import (
     selected_index,
     selected_row,
 )
-from fdrnn.search.store.samples import ALWAYS_KEPT, SAMPLE_ARRAYS, SampleOrigin, Samples
+from fdrnn.search.store.samples import SAMPLE_ARRAYS, Samples, samples_of
 from fdrnn.search.store.tables import TrialState
 
 if TYPE_CHECKING:
@@ -300,7 +300,9 @@ class Study:
             If the study has no such configuration.
         """
         index = self.trial(config_index).config_index
-        return {name: array for name, (array, _) in self._arrays(tables.parameters, index).items()}
+        with self.database.read() as connection:
+            rows = connection.execute(self._arrays(tables.parameters, index))
+            return {row.name: tables.unpacked(row._asdict()) for row in rows}
 
     def checkpoint(self, config_index: int) -> bytes | None:
         """Return the trainer's state from which a trial resumes; None if there is none."""
@@ -310,15 +312,13 @@ class Study:
 
     def samples(self, config_index: int) -> Samples | None:
         """Return the samples that are kept with a trial; None if there are none."""
-        kept = self._arrays(tables.samples, config_index)
-        if not set(ALWAYS_KEPT) <= set(kept):
-            return None
-        arrays = {name: kept[name][0] for name in SAMPLE_ARRAYS if name in kept}
-        try:
-            origin = SampleOrigin(**kept["sample"][1].about)
-        except TypeError as error:
-            raise self.database.damaged(error) from error
-        return Samples(config_index=config_index, origin=origin, **arrays)
+        with self.database.read() as connection:
+            kept = connection.execute(self._arrays(tables.samples, config_index))
+            rows = [row._asdict() for row in kept]
+            try:
+                return samples_of(config_index, rows, self.data.n_features)
+            except TypeError as error:
+                raise self.database.damaged(error) from error
 
     def keep_samples(self, samples: Samples) -> None:
         """Keep samples with their trial instead of earlier ones, in one transaction.
@@ -445,13 +445,8 @@ class Study:
         )
         return self._frame(query)
 
-    def _arrays(
-        self, table: sa.Table, config_index: int
-    ) -> dict[str, tuple[npt.NDArray[Any], sa.Row[Any]]]:
-        query = sa.select(table).join(tables.trials).where(self._is_trial(config_index))
-        with self.database.read() as connection:
-            rows = connection.execute(query)
-            return {row.name: (tables.unpacked(row._asdict()), row) for row in rows}
+    def _arrays(self, table: sa.Table, config_index: int) -> sa.Select[Any]:
+        return sa.select(table).join(tables.trials).where(self._is_trial(config_index))
 
     def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
         import pandas as pd  # noqa: PLC0415 - progress and selection do without it

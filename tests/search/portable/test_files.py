@@ -192,6 +192,158 @@ def test_contents_that_are_no_study(
         PortableStudy.read(rewritten(path, change))
 
 
+def changed_rows(
+    members: dict[str, bytes],
+    manifest: dict[str, Any],
+    table: str,
+    change: Callable[[list[dict[str, Any]]], object],
+) -> None:
+    """Change the rows of a table's member in place."""
+    header, *lines = map(json.loads, members[f"{table}.jsonl"].splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    change(rows)
+    lines = [header, *([row[name] for name in header] for row in rows)]
+    replaced(members, manifest, f"{table}.jsonl", "".join(json.dumps(x) + "\n" for x in lines))
+
+
+def replaced(
+    members: dict[str, bytes], manifest: dict[str, Any], member: str, content: str | bytes
+) -> None:
+    members[member] = content.encode() if isinstance(content, str) else content
+    manifest["members"][member] = hashlib.sha256(members[member]).hexdigest()
+
+
+def _epochs(rows: list[dict[str, Any]]) -> None:
+    rows[:] = [row for row in rows if row["config_index"] != 0]
+
+
+def _a_later_epoch(rows: list[dict[str, Any]]) -> None:
+    rows.append(rows[2] | {"epoch": 99})
+
+
+def _best_epoch(rows: list[dict[str, Any]]) -> None:
+    rows[0]["best_epoch"] = None
+
+
+def _nll(rows: list[dict[str, Any]]) -> None:
+    rows[0]["valid_nll"] = None
+
+
+def _test_nll(rows: list[dict[str, Any]]) -> None:
+    rows.clear()
+
+
+def _measurement(rows: list[dict[str, Any]]) -> None:
+    rows[0]["name"] = "train_nll"
+
+
+def _error(rows: list[dict[str, Any]]) -> None:
+    rows[2]["error"] = "x\ud800"
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("epochs", _epochs, "trial 0: its epochs must be 1 to 3, each once, got 0"),
+        ("epochs", _a_later_epoch, "trial 0: its epochs must be 1 to 99, each once, got 4"),
+        ("trials", _best_epoch, "trial 0: best_epoch must be .*, got best_epoch None, valid_nll 1"),
+        ("trials", _nll, "trial 0: best_epoch must be .*, got best_epoch 2, valid_nll None"),
+        ("test_sequences", _test_nll, "trial 0: it has finished, and has no test NLL"),
+        ("measurements", _measurement, "a measurement must not be called 'train_nll'"),
+        ("trials", _error, r"line 4: error must be encodable as UTF-8, got 'x\\ud800'"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused(
+    path: Path, table: str, change: Callable[[list[dict[str, Any]]], object], message: str
+) -> None:
+    with pytest.raises(PortableFileError, match=message):
+        PortableStudy.read(rewritten(path, lambda *about: changed_rows(*about, table, change)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("lowest_midi_note", "C4", "data.lowest_midi_note must be int of .*, got 'C4'"),
+        ("lowest_midi_note", 10**30, "data.lowest_midi_note must be int of .*, got 10"),
+        ("title", "x\ud800", "data must be encodable as UTF-8"),
+        ("note", "x\udfff", "data must be encodable as UTF-8"),
+    ],
+)
+def test_a_description_that_no_report_can_print_is_refused(
+    path: Path, column: str, value: object, message: str
+) -> None:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        study = json.loads(members["study.json"])
+        study["data"][column] = value
+        replaced(members, manifest, "study.json", json.dumps(study))
+
+    with pytest.raises(PortableFileError, match=message) as caught:
+        PortableStudy.read(rewritten(path, change))
+    assert str(caught.value).isprintable()
+
+
+_ORIGIN = {
+    "sequence": 0,
+    "sequence_length": 2,
+    "n_given": 1,
+    "seed": 3,
+    "step_quarters": 1.0,
+    "code_version": "1",
+}
+_ARRAYS = {
+    "excerpt": np.zeros((2, 3), np.uint8),
+    "predictions": np.zeros((1, 3)),
+    "sample": np.zeros((4, 3), np.uint8),
+}
+
+
+def sampled(path: Path, arrays: dict[str, Any], origin: object) -> Path:
+    """Write the file again with samples of trial 0."""
+
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        rows = []
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            replaced(members, manifest, f"samples/0/{name}.npy", buffer.getvalue())
+            rows.append([0, name, f"samples/0/{name}.npy", origin])
+        lines = [["config_index", "name", "data", "about"], *rows]
+        replaced(members, manifest, "samples.jsonl", "\n".join(map(json.dumps, lines)))
+
+    return rewritten(path, change)
+
+
+def test_samples_are_read(other: Store, path: Path) -> None:
+    PortableStudy.read(sampled(path, _ARRAYS, _ORIGIN)).insert(other)
+    samples = other.study("noise").samples(0)
+    assert samples is not None
+    assert samples.sample.shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "origin", "message"),
+    [
+        (dict.fromkeys(_ARRAYS, np.zeros(3)), {}, r"must be of shapes .*, got \(3,\), \(3,\), \(3"),
+        ({"predictions": np.zeros((2, 3))}, {}, r"must be of shapes .*, \(2, 3\)"),
+        ({"deviations": np.zeros((2, 3))}, {}, r"must be of shapes .*, \(1, 3\), \(2, 3\)"),
+        ({"sample": np.zeros((4, 2))}, {}, "must be of shapes"),
+        ({"sample": np.zeros((0, 3))}, {}, "must be of shapes"),
+        ({name: array[:, :2] for name, array in _ARRAYS.items()}, {}, "the 3 columns of the data"),
+        ({}, {"n_given": "two"}, "n_given of samples must be int, got 'two'"),
+        ({}, {"step_quarters": "x"}, "step_quarters must be positive and finite, got 'x'"),
+        ({}, {"step_quarters": 0}, "step_quarters must be positive and finite, got 0"),
+        ({}, {"code_version": 1}, "code_version of samples must be str, got 1"),
+        ({}, {"color": "red"}, "unexpected keyword argument 'color'"),
+    ],
+)
+def test_samples_that_no_figure_can_draw_are_refused(
+    path: Path, arrays: dict[str, Any], origin: dict[str, object], message: str
+) -> None:
+    changed = sampled(path, _ARRAYS | arrays, _ORIGIN | origin)
+    with pytest.raises(PortableFileError, match=f"trial 0: .*{message}"):
+        PortableStudy.read(changed)
+
+
 def test_damage_at_any_place_is_noticed(other: Store, path: Path, content: bytes) -> None:
     PortableStudy.read(path).insert(other)
     for end in range(0, len(content), 499):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +42,8 @@ def trained(store: Store, fake: ModuleType) -> Store:
                 lease.write([fake.record(number, 2)])
                 lease.finish(replace(fake.result(1, 2), diverged=False), "some CPU")
             case 1:
-                lease.finish(replace(fake.result(2, 1), diverged=True, best_epoch=0), "some CPU")
+                lost = replace(fake.result(2, 1), best_epoch=0, valid_nll=math.inf)
+                lease.finish(replace(lost, diverged=True), "some CPU")
             case 2:
                 lease.fail("Traceback")
     return store
@@ -101,6 +104,10 @@ def test_the_database_refuses_and_the_check_finds_rows_that_break_a_rule(
          "trial 0 of study 'noise': .* array 'W_rec' is damaged: data type"),
         ("UPDATE fdrnn_checkpoints SET state = '' WHERE trial_id = {3}",
          "trial 3 of study 'noise': the checkpoint is damaged"),
+        ("UPDATE fdrnn_trials SET best_epoch = NULL WHERE trial_id = {0}",
+         "trial 0 of study 'noise': best_epoch must be .*, got best_epoch None, valid_nll 1"),
+        ("UPDATE fdrnn_trials SET best_epoch = 1 WHERE trial_id = {1}",
+         "trial 1 of study 'noise': best_epoch must be .*, got best_epoch 1, valid_nll inf"),
         ("UPDATE fdrnn_trials SET hyperparameters = '{{}}' WHERE trial_id = {0}",
          "trial 0 of study 'noise': n_hidden is missing"),
     ],
@@ -118,6 +125,26 @@ def test_contradictions_and_damaged_arrays_are_found(
         connection.exec_driver_sql(statement)
     (line,), _ = check_store(trained)
     assert re.match(finding, line), line
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"lowest_midi_note": "C4"}, "data.lowest_midi_note must be int of .*, got 'C4'"),
+        ({"title": "x\ud800"}, "data must be encodable as UTF-8"),
+        ({"note": 5}, "data.note must be str, got 5"),
+    ],
+)
+def test_a_description_of_data_that_breaks_a_rule_is_found(
+    trained: Store, fake: ModuleType, changed: dict[str, object], finding: str
+) -> None:
+    with trained.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE fdrnn_studies SET data = "
+            f"'{json.dumps(fake.DATA.to_mapping() | changed)}' WHERE name = 'noise'"
+        )
+    (line,), _ = check_store(trained)
+    assert re.match(f"study 'noise' in store .* is damaged: its data: {finding}", line), line
 
 
 def test_damage_of_a_file_is_found(trained: Store, damage: Callable[[str], None]) -> None:
