@@ -81,10 +81,15 @@ def _finding(study: Evidence, curve: pd.DataFrame) -> str:
     radius = curve["spectral_radius"].to_numpy(float)
     at_best = curve[curve["epoch"] == study.best_epoch]
     nll = f", test NLL {at_best[TEST_NLL].iloc[0]:.2f} at epoch {study.best_epoch}"
-    return (
-        f"{_network(study)} ({study.name}, trial {study.selected}): "
+    # None may be known, where the weights overflow.
+    known = (
         f"spectral radius {radius[0]:.2f} after the first epoch, at most {np.nanmax(radius):.2f} "
         f"at epoch {int(np.nanargmax(radius)) + 1}, {radius[-1]:.2f} at the end"
+        if not np.isnan(radius).all()
+        else "no spectral radius"
+    )
+    return (
+        f"{_network(study)} ({study.name}, trial {study.selected}): {known}"
         f"{nll if len(at_best) else ''}"
     )
 

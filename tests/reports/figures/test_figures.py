@@ -322,6 +322,16 @@ def test_figure_2_without_a_finite_test_nll(
     assert np.isfinite(line.get_ydata()).all()
 
 
+def test_figure_2_without_a_spectral_radius(fd: Evidence, fd_curves: pd.DataFrame) -> None:
+    curves = fd_curves.assign(spectral_radius=np.nan)
+    figure = figure2.figure("f", "JSB Chorales", [with_reads(fd, curves=curves)])
+    assert figure is not None
+    assert "no spectral radius, test NLL" in figure.caption
+    _, test = drawn(figure.draw).axes
+    (line,) = lines(test, "FD-RNN")
+    assert np.isfinite(line.get_ydata()).all()
+
+
 def test_a_study_whose_trials_all_diverged_at_once(fd: Evidence, fd_curves: pd.DataFrame) -> None:
     trials = fd.trials.assign(diverged=True, valid_nll=np.inf, test_nll_pooled=np.nan, best_epoch=0)
     hopeless = with_reads(fd, trials, sequences=fd.sequences.head(0), curves=fd_curves)
