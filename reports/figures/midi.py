@@ -29,7 +29,9 @@ _PIANO = 0
 
 def are_notes(lowest_midi_note: int | None, n_features: int) -> bool:
     """Return whether the columns from MIDI note `lowest_midi_note` on are notes of MIDI."""
-    return lowest_midi_note is not None and lowest_midi_note + n_features - 1 <= _HIGHEST_NOTE
+    if lowest_midi_note is None:
+        return False
+    return 0 <= lowest_midi_note <= lowest_midi_note + n_features - 1 <= _HIGHEST_NOTE
 
 
 def midi_files(samples: Samples, data: DataDescription) -> Iterator[tuple[str, bytes]]:
@@ -58,7 +60,7 @@ def midi_file(
     frames
         Values 0 and 1, shape (n_frames, n_features).
     lowest_midi_note
-        MIDI number of column 0; the last column must be at most 127.
+        MIDI number of column 0, at least 0; the last column must be at most 127.
     step_quarters
         Quarter notes that a frame lasts, rounded to 1/480, at least one of these; None for
         `DEFAULT_STEP_QUARTERS`.
@@ -73,7 +75,7 @@ def midi_file(
     n_frames, n_features = frames.shape
     if not are_notes(lowest_midi_note, n_features):
         raise ValueError(
-            f"the columns must be MIDI notes up to {_HIGHEST_NOTE}, got {n_features} from "
+            f"the columns must be MIDI notes, 0 to {_HIGHEST_NOTE}, got {n_features} from "
             f"{lowest_midi_note}"
         )
     quarters = DEFAULT_STEP_QUARTERS if step_quarters is None else step_quarters

@@ -93,14 +93,23 @@ def test_silence_keeps_its_length() -> None:
 
 @pytest.mark.parametrize(
     ("lowest", "n_features", "expected"),
-    [(21, 88, True), (None, 88, False), (100, 28, True), (100, 29, False), (0, 128, True)],
+    [
+        (21, 88, True),
+        (None, 88, False),
+        (100, 28, True),
+        (100, 29, False),
+        (0, 128, True),
+        (-1, 3, False),
+    ],
 )
 def test_columns_beyond_midi_are_no_notes(
     lowest: int | None, n_features: int, expected: bool
 ) -> None:
     assert are_notes(lowest, n_features) is expected
     if lowest is not None and not expected:
-        with pytest.raises(ValueError, match="MIDI notes up to 127, got 29 from 100"):
+        with pytest.raises(
+            ValueError, match=f"MIDI notes, 0 to 127, got {n_features} from {lowest}"
+        ):
             midi_file(np.zeros((2, n_features), np.uint8), lowest)
 
 
