@@ -5,14 +5,16 @@ of the contents, and under ``members`` the SHA-256 of every other member.
 
 The same contents make the same bytes: members have a fixed order and no time, and are compressed
 by bzip2, which has one implementation, where zlib has several that differ. (bzip2 also compresses
-decimal digits better.) Trained parameters and states hardly shrink, and are only stored.
+decimal digits better.) Trained parameters and states hardly shrink, and are only stored. Members
+that another program has deflated are read as well.
 """
 
 from __future__ import annotations
 
+import bz2
 import hashlib
+import io
 import json
-import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -34,12 +36,10 @@ SIZE_LIMIT = GIB
 _MANIFEST = "manifest.json"
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 _PERMISSIONS = 0o644 << 16
+_LENGTHS_OFFSET = 26  # of the lengths of name and extra field, in the header of a member
 _WAY_OUT = "export the study again, or copy the file again"
 # What a damaged archive raises beside BadZipFile, by its compression; bzip2 raises OSError.
-_DAMAGED = (
-    *(EOFError, LookupError, OSError, RuntimeError, ValueError),
-    *(lzma.LZMAError, zlib.error),
-)
+_DAMAGED = (EOFError, LookupError, OSError, RuntimeError, ValueError, zlib.error)
 
 
 def write_archive(
@@ -108,8 +108,8 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     try:
         with open_file(path, what="exported study") as file, zipfile.ZipFile(file) as archive:
-            manifest = _manifest(path, archive)
-            members = {name: archive.read(name) for name in manifest["members"]}
+            manifest = _manifest(path, file, archive)
+            members = {name: _content(file, archive, name) for name in manifest["members"]}
     except PortableFileError:
         raise
     except FileError as error:
@@ -131,14 +131,40 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return manifest, members
 
 
-def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+def _content(file: BinaryIO, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return the content of a member, of which no more is decompressed than it announces."""
+    info = archive.getinfo(name)
+    if info.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        with archive.open(info) as member:
+            # Without a number it would be decompressed whole, and cut then.
+            return member.read(info.file_size)
+    if info.compress_type != zipfile.ZIP_BZIP2:
+        raise ValueError(f"{name} must be stored, deflated or compressed by bzip2")
+    # What `zipfile` reads of such a member it decompresses whole.
+    file.seek(info.header_offset + _LENGTHS_OFFSET)
+    n_name, n_extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+    file.seek(n_name + n_extra, io.SEEK_CUR)
+    compressed = file.read(min(info.compress_size, SIZE_LIMIT))
+    content = bz2.BZ2Decompressor().decompress(compressed, info.file_size)
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
+    return content
+
+
+def _parsed_manifest(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> Any:
     announced = sum(info.file_size for info in archive.infolist())
     if announced > SIZE_LIMIT:
         raise PortableFileError(
             f"{path} is too large: its members may have {size_shown(SIZE_LIMIT)} in all, got "
             f"{size_shown(announced)}"
         )
-    manifest = json.loads(archive.read(_MANIFEST)) if _MANIFEST in archive.namelist() else None
+    if _MANIFEST not in archive.namelist():
+        return None
+    return json.loads(_content(file, archive, _MANIFEST))
+
+
+def _manifest(path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, Any]:
+    manifest = _parsed_manifest(path, file, archive)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise PortableFileError(
             f"{path} is no exported study; `fdrnn study export STUDY` writes one"
@@ -157,7 +183,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 def _is_archive(path: Path) -> bool:
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            manifest = json.loads(archive.read(_MANIFEST))
+            manifest = _parsed_manifest(path, file, archive)
             return isinstance(manifest, dict) and manifest.get("format") == FORMAT
     except (FileError, zipfile.BadZipFile, *_DAMAGED):
         return False

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import shutil
+import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -472,6 +474,63 @@ def test_a_named_pipe_and_a_bomb_are_refused(tmp_path: Path) -> None:
             member.write(bytes(2**20))
     with pytest.raises(PortableFileError, match="too large: its members may have 1 GiB"):
         PortableStudy.read(tmp_path / "bomb.zip")
+
+
+_BOMB_BYTES = 64 * 2**20
+
+
+def understated(content: bytes, compression: int) -> bytes:
+    """Return an archive whose manifest announces ten bytes, whatever it has."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("manifest.json", content)
+    size, announced = (struct.pack("<I", n) for n in (len(content), 10))
+    # In the header of the member and in its entry of the directory.
+    assert buffer.getvalue().count(size) == 2
+    return buffer.getvalue().replace(size, announced)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_of_more_bytes_than_it_announces_takes_no_memory(
+    path: Path, tmp_path: Path, compression: int
+) -> None:
+    bomb = tmp_path / "bomb.zip"
+    bomb.write_bytes(understated(bytes(_BOMB_BYTES), compression))
+    study = PortableStudy.read(path)
+    tracemalloc.start()
+    with pytest.raises(PortableFileError, match=r"bomb.zip is .*damaged") as caught:
+        PortableStudy.read(bomb)
+    with pytest.raises(PortableFileError, match=r"bomb.zip exists and is no exported study"):
+        study.write(bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(caught.value).isprintable()
+    assert peak < _BOMB_BYTES / 4
+
+
+def test_what_is_too_large_to_be_read_is_not_replaced(path: Path, tmp_path: Path) -> None:
+    study = PortableStudy.read(path)
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("manifest.json", "w") as member,
+    ):
+        for _ in range(1025):
+            member.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(PortableFileError, match=r"bomb.zip exists and is no exported study"):
+        study.write(tmp_path / "bomb.zip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < _BOMB_BYTES / 4
+
+
+def test_a_study_of_deflated_members_is_read(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert PortableStudy.read(path).name == "noise"
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
