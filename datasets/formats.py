@@ -1,6 +1,6 @@
 """Data files: .npz, .mat and .pickle, each with sequences of one kind in three splits.
 
-``.npz`` (numpy, no pickled objects), for data of any width::
+``.npz`` (numpy, stored or deflated, no pickled objects), for data of any width::
 
     np.savez_compressed(
         "mine.npz",
@@ -35,7 +35,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,7 @@ _KIND, _N_SYMBOLS = "kind", "n_symbols"
 _LOWEST, _STEP = "lowest_midi_note", "step_quarters"
 _DECLARATIONS = {_KIND, _N_SYMBOLS, _LOWEST, _STEP}
 _MOST_MEMBERS = 1000
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 Variables = dict[str, npt.NDArray[Any] | None]
 """The variables of a file by name; None for those that are not read."""
@@ -180,14 +181,10 @@ def _load_npz(data: bytes, source: str) -> Variables:
     if not zipfile.is_zipfile(io.BytesIO(data)) or data.count(b"PK\1\2") > _MOST_MEMBERS:
         raise DataError(f"{source} is damaged or not a .npz file of at most {_MOST_MEMBERS} arrays")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            sizes = [
-                member.file_size
-                for member in archive.zip.infolist()
-                if member.filename.removesuffix(".npy") in wanted
-            ]
-            Budget(source).take(sum(sizes))
-            return {key: archive[key] if key in wanted else None for key in archive.files}
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [(one.filename.removesuffix(".npy"), one) for one in archive.infolist()]
+            Budget(source).take(sum(one.file_size for key, one in members if key in wanted))
+            return {key: _array(archive, one) if key in wanted else None for key, one in members}
     except DataError:
         raise
     except Exception as error:  # damaged bytes make zip and numpy raise anything
@@ -195,6 +192,32 @@ def _load_npz(data: bytes, source: str) -> Variables:
             f"{source}: the .npz file is damaged or contains objects, which are not read "
             f"({one_line(str(error), 200)})"
         ) from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    if member.compress_type not in _COMPRESSIONS:
+        raise ValueError(f"{member.filename} must be stored or deflated, as numpy.savez does")
+    with archive.open(member) as file:
+        bounded = _Member(file, member.file_size)
+        array: npt.NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+            bounded, allow_pickle=False
+        )
+    return array
+
+
+class _Member:
+    """A member of an archive of which no read asks for more bytes than it has left.
+
+    `zipfile` decompresses as many as it is asked for, and then cuts what was not announced.
+    """
+
+    def __init__(self, file: IO[bytes], n_bytes: int) -> None:
+        self._file, self._left = file, n_bytes
+
+    def read(self, n_bytes: int) -> bytes:
+        content = self._file.read(min(n_bytes, self._left))
+        self._left -= len(content)
+        return content
 
 
 def _npz_sequences(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import struct
 import sys
 import zipfile
@@ -202,6 +203,34 @@ HOSTILE = [
     (".pickle", announced_memo, "must hold a dict"),
     (".pickle", announced_bytes, "is damaged"),
 ]
+
+
+def announce(path, size, content):
+    """Make the one member of an archive, of `size` bytes, announce what begins it."""
+    data = bytearray(path.read_bytes())
+    # In the header of the member and in its entry of the directory.
+    places = [match.start() for match in re.finditer(re.escape(struct.pack("<I", size)), data)]
+    assert len(places) == 2
+    for place in places:
+        data[place - 8 : place - 4] = struct.pack("<I", zlib.crc32(content))
+        data[place : place + 4] = struct.pack("<I", len(content))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_array_of_more_bytes_than_announced_takes_no_memory(tmp_path, compression):
+    n_bytes, paths = 128 * 2**20, []
+    long_header = b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31 - 1)
+    for begin in (npy_header((n_bytes,)), long_header, b"no array"):
+        paths.append(tmp_path / f"{len(paths)}.npz")
+        content = begin + bytes(n_bytes)
+        with zipfile.ZipFile(paths[-1], "w", compression) as archive:
+            archive.writestr("train.npy", content)
+        announce(paths[-1], len(content), content[: 10**6])
+    for outcome in read_all("npz", paths):
+        assert "the .npz file is damaged" in (outcome.error or "")
+        assert outcome.is_ours
+        assert outcome.n_bytes < n_bytes / 4
 
 
 @pytest.fixture(scope="module")
