@@ -13,6 +13,7 @@ import io
 import json
 import math
 import re
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +124,7 @@ class Checkpoint:
         archived = require_intact(data)
         try:
             with np.load(io.BytesIO(archived), allow_pickle=False) as archive:
+                _require_stored(archive.zip.infolist(), len(archived))
                 arrays = {name: archive[name] for name in archive.files}
             header = json.loads(str(arrays.pop(_HEADER)))
             written = (header["format"], header["identity"])
@@ -168,6 +170,13 @@ def require_intact(data: bytes) -> bytes:
             "the checkpoint is damaged (its digest differs); the run must restart"
         )
     return archived
+
+
+def _require_stored(members: list[zipfile.ZipInfo], n_bytes: int) -> None:
+    # Otherwise a few bytes may fill the memory.
+    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    if compressed or sum(member.file_size for member in members) > n_bytes:
+        raise ValueError("its arrays are compressed or overlap")
 
 
 def _without_limits(identity: str) -> str:

@@ -155,10 +155,10 @@ def unzip(data: bytes) -> Parts:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def zipped(parts: Parts) -> bytes:
+def zipped(parts: Parts, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return a zip archive of members, with the right checksums."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in parts.items():
             archive.writestr(name or "empty", content)
     return buffer.getvalue()
@@ -306,7 +306,7 @@ READERS: Mapping[str, Reader] = {
         _checkpoint_examples,
         _read_checkpoint,
         lambda data: unzip(data[32:]),
-        lambda parts: _sealed(zipped(parts)),
+        lambda parts: _sealed(zipped(parts, zipfile.ZIP_STORED)),
     ),
     "rows": Reader(".json", _row_examples, _read_rows, _columns, _text_of_columns),
 }

@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import math
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -29,10 +31,10 @@ def state(**changes):
 WRITTEN = state().to_bytes("a run")
 
 
-def sealed(members):
+def sealed(members, compression=zipfile.ZIP_STORED):
     """Return an archive of these members, names and bytes, with its digest before it."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
@@ -119,3 +121,30 @@ def test_infinite_nll_and_an_average_are_kept():
     assert read.best == {}
     with pytest.raises(CheckpointError):
         Checkpoint.from_bytes(WRITTEN, "a run", first)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_state_is_refused_before_it_fills_the_memory(compression):
+    n_bytes = 64 * 2**20
+    bomb = {**members(), "best/V.npy": npy(np.zeros(n_bytes // 4, np.float32))}
+    data, like = sealed(bomb, compression), state()
+    tracemalloc.start()
+    with pytest.raises(CheckpointError, match=r"compressed or overlap.*the run must restart"):
+        Checkpoint.from_bytes(data, "a run", like)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < n_bytes / 4
+
+
+def test_arrays_that_overlap_are_refused():
+    archive = sealed(members())[32:]
+    entries, end = archive.index(b"PK\1\2"), archive.index(b"PK\5\6")
+    twice = archive[:end] + archive[entries:]
+    # The numbers of entries and the length of the directory are in its end record.
+    at = len(archive[:end]) + end - entries
+    n_entries, length = 2 * len(members()), 2 * (end - entries)
+    counts = struct.pack("<HHI", n_entries, n_entries, length)
+    overlapping = twice[: at + 8] + counts + twice[at + 16 :]
+    assert len(zipfile.ZipFile(io.BytesIO(overlapping)).infolist()) == n_entries
+    with pytest.raises(CheckpointError, match="compressed or overlap"):
+        Checkpoint.from_bytes(hashlib.sha256(overlapping).digest() + overlapping, "a run", state())
