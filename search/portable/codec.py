@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,17 +76,27 @@ def encode(table: sa.Table, rows: Sequence[Row]) -> dict[str, bytes]:
     return {_lines_name(table): text.encode(), **contents}
 
 
-def decode(table: sa.Table, members: Mapping[str, bytes]) -> list[Row]:
+def decode(table: sa.Table, members: MutableMapping[str, bytes]) -> list[Row]:
     """Return the rows that `encode` turned into members.
+
+    Parameters
+    ----------
+    table
+        One of `fdrnn.search.store.tables`.
+    members
+        Contents by name. Those of the rows' arrays and states are taken out, because each is read
+        once: a row has its own copy.
 
     Raises
     ------
     ValueError
-        If a member is missing, or a line or array breaks the format.
+        If a member is missing or named twice, or a line or array breaks the format.
     """
     name = _lines_name(table)
     columns = _written(table)
-    header, *lines = (json.loads(line) for line in _content(members, name).splitlines())
+    if name not in members:
+        raise ValueError(f"member {shown(name)} is missing")
+    header, *lines = (json.loads(line) for line in members[name].splitlines())
     later = {column.name: _LATER[column.name] for column in columns if column.name in _LATER}
     if isinstance(header, list) and any(name in header for name in later):
         later = {}
@@ -109,7 +119,7 @@ def _written(table: sa.Table) -> list[sa.Column[Any]]:
 
 
 def _values(
-    columns: Sequence[sa.Column[Any]], line: object, members: Mapping[str, bytes]
+    columns: Sequence[sa.Column[Any]], line: object, members: MutableMapping[str, bytes]
 ) -> Iterator[tuple[str, Any]]:
     if not isinstance(line, list) or len(line) != len(columns):
         raise ValueError(f"it must be a list of {len(columns)} values")
@@ -117,7 +127,9 @@ def _values(
         if not isinstance(column.type, sa.LargeBinary):
             yield column.name, _from_json(column, value)
             continue
-        content = _content(members, value)
+        content = members.pop(value, None) if isinstance(value, str) else None
+        if content is None:
+            raise ValueError(f"member {shown(value)} is missing, or named by an earlier row")
         if str(value).endswith(".npy"):
             yield from packed(_array(content, value)).items()
         else:
@@ -156,13 +168,6 @@ def _member(table: sa.Table, row: Row, data: bytes) -> tuple[str, bytes]:
 
 def _lines_name(table: sa.Table) -> str:
     return f"{short_name(table)}.jsonl"
-
-
-def _content(members: Mapping[str, bytes], name: object) -> bytes:
-    content = members.get(name) if isinstance(name, str) else None
-    if content is None:
-        raise ValueError(f"member {shown(name)} is missing")
-    return content
 
 
 def _dump(line: list[Any]) -> str:

@@ -451,6 +451,26 @@ def test_arrays_of_other_than_numbers_are_refused(path: Path, array: Any) -> Non
         PortableStudy.read(rewritten(path, change))
 
 
+def test_a_member_that_two_rows_name_is_refused_at_the_second(path: Path) -> None:
+    def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        np.save(buffer, np.zeros(2**20, np.uint8))
+        replaced(members, manifest, "samples/0/sample.npy", buffer.getvalue())
+        rows = [[0, f"array {number}", "samples/0/sample.npy", None] for number in range(100)]
+        lines = [["config_index", "name", "data", "about"], *rows]
+        replaced(members, manifest, "samples.jsonl", "\n".join(map(json.dumps, lines)))
+
+    changed = rewritten(path, change)
+    tracemalloc.start()
+    with pytest.raises(
+        PortableFileError, match=r"line 3: member 'samples/0/sample.npy' is missing"
+    ):
+        PortableStudy.read(changed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
 def test_an_array_with_a_nested_header_is_refused(path: Path) -> None:
     def change(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
         header = b"[" * 9000
