@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ from fdrnn.search.store import tables
 from fdrnn.search.store.store import Store
 from fdrnn.search.store.study import Study
 from fdrnn.search.store.tables import TrialState
+
+BLOCK_ROWS = 10_000
+"""Rows that a statement inserts; while more were prepared, a server would end the transaction."""
 
 _STUDY = "study.json"
 _CURVES = (tables.epochs, tables.measurements)
@@ -288,18 +291,24 @@ class PortableStudy:
                 .values({**self.study, "name": name, "definition": definition})
                 .returning(tables.studies.c.study_id)
             ).scalar_one()
-            trials = [{"study_id": study_id, **trial} for trial in self.rows[tables.trials]]
-            connection.execute(tables.trials.insert(), trials)
+            for trials in _blocks(self.rows[tables.trials]):
+                keyed = [{"study_id": study_id, **trial} for trial in trials]
+                connection.execute(tables.trials.insert(), keyed)
             keys = sa.select(tables.trials.c.config_index, tables.trials.c.trial_id).where(
                 tables.trials.c.study_id == study_id
             )
             trial_ids = {row.config_index: row.trial_id for row in connection.execute(keys)}
-            for table, rows in self.rows.items():
-                if table is not tables.trials and rows:
+            for table, every in self.rows.items():
+                for rows in _blocks(every) if table is not tables.trials else ():
                     keyed = [{"trial_id": trial_ids[row[KEY]], **row} for row in rows]
                     for row in keyed:
                         del row[KEY]
                     connection.execute(table.insert(), keyed)
+
+
+def _blocks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for first in range(0, len(rows), BLOCK_ROWS):
+        yield rows[first : first + BLOCK_ROWS]
 
 
 def _included(weights: bool, checkpoints: bool) -> list[sa.Table]:

@@ -30,6 +30,7 @@ from fdrnn.search import (
     draw,
     run_worker,
 )
+from fdrnn.search.portable import study as portable_study
 from fdrnn.search.store import tables
 from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.administration import delete_studies
@@ -69,6 +70,27 @@ def test_there_and_back_without_loss(
     assert renamed["study"][0].pop("name") == "again"
     assert after["study"][0].pop("name") == "noise"
     assert renamed == after
+
+
+def test_rows_are_inserted_in_blocks(
+    store: Store, other: Store, fake: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(other, fake)
+    PortableStudy.from_study(other.study("noise"), weights=True).write(tmp_path / "noise.zip")
+    monkeypatch.setattr(portable_study, "BLOCK_ROWS", 3)
+    sizes = []
+
+    def noted(connection: object, cursor: object, *about: object) -> None:
+        statement, parameters, _, many = about
+        if str(statement).startswith("INSERT") and many:
+            assert isinstance(parameters, list)
+            sizes.append(len(parameters))
+
+    sa.event.listen(store.database.engine, "before_cursor_execute", noted)
+    PortableStudy.read(tmp_path / "noise.zip").insert(store, mirrored=False)
+    assert max(sizes) == 3
+    PortableStudy.from_study(store.study("noise"), weights=True).write(tmp_path / "back.zip")
+    assert (tmp_path / "back.zip").read_bytes() == (tmp_path / "noise.zip").read_bytes()
 
 
 def test_draws_of_an_own_space_keep_their_bits(
