@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from fdrnn.model import VARIANTS
+from fdrnn.reports.numbers.comparison import not_compared
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.findings import Findings
 from fdrnn.reports.numbers.paper import TABLE_1
@@ -29,6 +30,7 @@ def missing(findings: Findings, figure1: str = "", *, of_exports: bool = False) 
     gaps = (
         *(gap for row in findings.rows for gap in _of_study(row, findings.studies[row.study])),
         *_counterparts(findings.rows),
+        *_not_compared(findings),
         *_figures(findings, figure1),
         *_samples(findings.studies),
     )
@@ -80,6 +82,15 @@ def _name(row: Row) -> str:
     # As the program's own studies are named.
     own = "" if row.variant == "fast_dropout" else f"-{row.variant.replace('_', '-')}"
     return f"{row.data}{own}"
+
+
+def _not_compared(findings: Findings) -> Iterator[_Gap]:
+    if names := not_compared(findings.studies.values()):
+        yield (
+            f"Not compared: {', '.join(names)}, whose data, seed, output or training settings are "
+            "not those of the other studies of the comparison.",
+            "",
+        )
 
 
 def _figures(findings: Findings, figure1: str) -> Iterator[_Gap]:

@@ -1,11 +1,12 @@
 """A comparison of variants: which studies of a report belong to one, and its numbers.
 
-Studies belong together by their names (`fdrnn.search.design.comparison`).
+Studies belong together by their names (`fdrnn.search.design.comparison`), and are compared where
+they have the same data, seed, output and training settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from fdrnn.model import VARIANTS
 from fdrnn.reports.numbers.evidence import Evidence
 from fdrnn.reports.numbers.table1 import flat, row
 from fdrnn.search.design.comparison import comparison_of
+from fdrnn.search.design.definition import EXTENDABLE_TRAINING
 
 DIVERGED = "diverged"
 NOT_FINISHED = "not finished"
@@ -112,16 +114,43 @@ def _incomplete(member: Evidence) -> pd.Series[str]:
 
 
 def comparisons(studies: Iterable[Evidence]) -> list[Comparison]:
-    """Return the comparisons among studies, those of two or more variants, by name."""
+    """Return the comparisons among studies, those of two or more variants, by name.
+
+    Of studies with one comparison's name the members are the most that can be compared; of as
+    many, those with the first variant of the registry.
+    """
+    largest = {name: max(groups, key=len) for name, groups in _groups(studies).items()}
+    return [Comparison(name, members) for name, members in largest.items() if len(members) > 1]
+
+
+def not_compared(studies: Iterable[Evidence]) -> list[str]:
+    """Return the names of the studies that differ from the others of their comparison's name."""
+    studies = list(studies)
+    compared = {member.name for one in comparisons(studies) for member in one.members.values()}
+    several = (groups for groups in _groups(studies).values() if len(groups) > 1)
+    named = (member.name for groups in several for group in groups for member in group.values())
+    return [name for name in named if name not in compared]
+
+
+def _groups(studies: Iterable[Evidence]) -> dict[str, list[dict[str, Evidence]]]:
+    """Return the studies that can be compared, by variant, for each comparison's name."""
     order = list(VARIANTS)
-    by_name: dict[str, dict[str, Evidence]] = {}
+    by_name: dict[str, dict[Hashable, dict[str, Evidence]]] = {}
     for study in sorted(studies, key=lambda study: order.index(study.definition.variant)):
         name = comparison_of(study.definition)
         if name is not None:
-            by_name.setdefault(name, {})[study.definition.variant] = study
-    return [
-        Comparison(name, members) for name, members in sorted(by_name.items()) if len(members) > 1
-    ]
+            groups = by_name.setdefault(name, {})
+            groups.setdefault(_shared(study), {})[study.definition.variant] = study
+    return {name: list(groups.values()) for name, groups in sorted(by_name.items())}
+
+
+def _shared(study: Evidence) -> Hashable:
+    """Return what the members of a comparison share."""
+    definition = study.definition
+    # A variant records what it can, and an extension reaches one study after another.
+    own = {"record", *EXTENDABLE_TRAINING}
+    training = (item for item in vars(definition.training).items() if item[0] not in own)
+    return study.data.fingerprint, definition.seed, definition.output, *training
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ def table(comparison: Comparison) -> Table:
             f"Every variant has up to {comparison.n_trials} draws, of the space that the CSV "
             "names, with one seed; parameters of one name and choices have the same values draw by "
             "draw. With so many draws the order of two networks may be luck.",
+            *_limits(comparison),
             "The CSV has the 95 % bootstrap intervals of both averages, as beside Table 1.",
             "Gap: validation less training NLL at the selected trial's best epoch, under the "
             "study's padding rule. The training NLL is the mean over the epoch's updates, at the "
@@ -55,6 +56,18 @@ def table(comparison: Comparison) -> Table:
             for row in np.flatnonzero(data[name] == data[name].min()).tolist()
         ),
     )
+
+
+def _limits(comparison: Comparison) -> Iterator[str]:
+    """Yield the limits on training where an extension has not reached every member."""
+    limits: dict[str, list[str]] = {}
+    for variant, member in comparison.members.items():
+        training = member.definition.training
+        limit = f"{training.max_epochs} epochs and patience {training.patience}"
+        limits.setdefault(limit, []).append(VARIANTS[variant].title)
+    if len(limits) > 1:
+        named = (f"{limit} of {', '.join(titles)}" for limit, titles in limits.items())
+        yield f"The limits on training differ: {'; '.join(named)}."
 
 
 def _gap(one: dict[Hashable, Any]) -> str:

@@ -4,7 +4,8 @@ A comparison's definition is a study's with the key ``variants`` instead of ``va
 names, or ``"all"``. Its key ``space`` is optional: a name, of the space of those variants that it
 fits. It defines ordinary studies, which differ only in variant, space and what they can record, so
 that their draws share the values of common parameters. In a store only their names,
-``COMPARISON.VARIANT``, show that they belong together.
+``COMPARISON.VARIANT``, show that they belong together; a report compares those of them that have
+the same data, seed, output and training settings (`fdrnn.reports.numbers.comparison`).
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ _MOST_REPEATS = 1000
 _PLUGINS = "plugins"
 _OPTIONAL = (_OUTPUT, _HALVING, _REPEATS)
 _EXTENDABLE = ("n_trials", _REPEATS)
-_EXTENDABLE_TRAINING = ("max_epochs", "patience")
+EXTENDABLE_TRAINING = ("max_epochs", "patience")
+"""Training settings that may be raised in a study that is in a store."""
 
 
 def require_name(name: str) -> None:
@@ -248,7 +249,7 @@ class StudyDefinition:
             self.training,
             **{
                 key: max(getattr(self.training, key), getattr(wanted.training, key))
-                for key in _EXTENDABLE_TRAINING
+                for key in EXTENDABLE_TRAINING
             },
         )
         return dataclasses.replace(
@@ -276,7 +277,7 @@ class StudyDefinition:
             differs is a key.
         """
         here, there = _flat(self), _flat(stored)
-        for key in _EXTENDABLE_TRAINING:
+        for key in EXTENDABLE_TRAINING:
             if getattr(self.training, key) > getattr(stored.training, key):
                 here[f"{_TABLE}.{key}"] = there[f"{_TABLE}.{key}"]
         if stored.halving is not None and (

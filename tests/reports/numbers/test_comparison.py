@@ -16,14 +16,15 @@ from made_evidence import with_reads
 
 from fdrnn.reports.document import latex
 from fdrnn.reports.figures import by_variant
+from fdrnn.reports.missing import missing
 from fdrnn.reports.numbers import comparison
 from fdrnn.reports.numbers.comparison import Comparison, comparisons
-from fdrnn.reports.numbers.evidence import read
+from fdrnn.reports.numbers.evidence import Evidence, read
 from fdrnn.reports.numbers.findings import read_evidence
 from fdrnn.reports.report import build
 from fdrnn.reports.tables.comparison import draws_file
 from fdrnn.reports.tables.comparison import table as comparison_table
-from fdrnn.search import PortableStudy, Store, open_store
+from fdrnn.search import SPACES, PortableStudy, Store, create_study, open_store
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -52,10 +53,83 @@ def test_a_comparison_is_of_two_variants_or_more_by_the_studies_names(both: Comp
     assert both.name == "both"
     assert list(both.members) == ["fast_dropout", "plain"]
     assert both.n_trials == 8
+    assert not [note for note in comparison_table(both).notes if "limits" in note]
     assert {member.name for member in both.members.values()} == {
         "both.fast_dropout",
         "both.plain",
     }
+
+
+def created(store: Store, fd: Evidence, changes: dict[str, dict[str, object]]) -> None:
+    """Create studies with the golden one's definition but for some values, or its data's."""
+    for name, changed in changes.items():
+        training = replace(fd.definition.training, **changed.pop("training", {}))  # type: ignore[arg-type]
+        data = replace(fd.data, fingerprint=changed.pop("fingerprint", "a" * 64))
+        variant = name.rpartition(".")[2]
+        space = SPACES["table2-plain" if variant == "plain" else "table2"]
+        definition = replace(
+            fd.definition, name=name, variant=variant, space=space, training=training, **changed
+        )
+        create_study(store, definition, data)
+
+
+def test_names_alone_make_no_comparison(fd: Evidence, tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    created(
+        store,
+        fd,
+        {
+            "mine.plain": {"data": "a.npz", "seed": 0},
+            "mine.fast_dropout": {"data": "b.npz", "seed": 7, "fingerprint": "b" * 64},
+            "alone.plain": {},
+        },
+    )
+    findings = read_evidence(store)
+    assert findings.comparisons == []
+    lines = [line for line in missing(findings) if "compared" in line]
+    assert lines == [
+        "Not compared: mine.fast_dropout, mine.plain, whose data, seed, output or training "
+        "settings are not those of the other studies of the comparison."
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"fingerprint": "b" * 64},
+        {"seed": 7},
+        {"training": {"batch_size": 3}},
+        {"training": {"padding": "masked"}},
+    ],
+)
+def test_a_study_that_differs_is_not_compared(
+    fd: Evidence, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    # The registry has it before the others.
+    created(store, fd, {"mine.plain": {}, "mine.authors_cell": {}, "mine.fast_dropout": changed})
+    findings = read_evidence(store)
+    (found,) = findings.comparisons
+    assert set(found.members) == {"authors_cell", "plain"}
+    (line,) = (line for line in missing(findings) if "compared" in line)
+    assert line.startswith("Not compared: mine.fast_dropout, whose ")
+
+
+def test_an_extension_and_a_record_of_one_study_leave_it_compared(
+    fd: Evidence, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    more = {"max_epochs": 400, "patience": 50, "record": ()}
+    created(store, fd, {"mine.plain": {}, "mine.fast_dropout": {"training": more}})
+    findings = read_evidence(store)
+    (found,) = findings.comparisons
+    assert not [line for line in missing(findings) if "compared" in line]
+    usual = fd.definition.training
+    limits = (
+        "The limits on training differ: 400 epochs and patience 50 of FD-RNN; "
+        f"{usual.max_epochs} epochs and patience {usual.patience} of plain RNN."
+    )
+    assert limits in comparison_table(found).notes
 
 
 def test_its_name_means_its_studies(store: Store) -> None:
