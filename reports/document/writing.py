@@ -120,7 +120,10 @@ def write_report(
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Write tables alone, as `write_report` does, and leave the rest of an earlier report.
+    """Write tables alone, as `write_report` does, instead of an earlier report.
+
+    An earlier report that has the same tables is left as it is. The files of another one are
+    removed, its page included.
 
     Parameters
     ----------
@@ -139,7 +142,17 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     FileError
         If the folder or a file cannot be written.
     """
-    return [folder / name for table in tables for name in _write(folder, _files(table))]
+    files = {name: content for table in tables for name, content in _files(table).items()}
+    paths = [folder / name for name in files]
+    earlier = _listed(folder)
+    if earlier >= set(files) and _are_there(folder, files):
+        return paths
+    # The next report removes what an error leaves.
+    _list(folder, earlier | set(files))
+    _write(folder, files)
+    _remove(folder, earlier - set(files))
+    _list(folder, files)
+    return paths
 
 
 def _with_pdf(section: Section) -> Section:
@@ -185,9 +198,20 @@ def _is_number(text: str) -> bool:
 
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[str]:
     for name, content in files.items():
-        encoded = content.encode() if isinstance(content, str) else content
-        write_atomically(folder / name, encoded, way_out=_WAY_OUT)
+        write_atomically(folder / name, _encoded(content), way_out=_WAY_OUT)
     return list(files)
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _are_there(folder: Path, files: Mapping[str, str | bytes]) -> bool:
+    """Return whether a folder has files with these contents."""
+    try:
+        return all((folder / name).read_bytes() == _encoded(files[name]) for name in files)
+    except OSError:
+        return False
 
 
 def _image(content: drawing.Files) -> str:

@@ -150,9 +150,12 @@ def report_results(
     if page:
         _write(findings, output, pdf=False, figures=True)
         return
+    had_page = (output / PAGE).is_file()
     write_tables(output, tables)
+    replaced = " instead of an earlier report" if had_page and not (output / PAGE).is_file() else ""
     typer.echo(
-        f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page",
+        f"Written: Table 1 in {output / 'tables'}{replaced}; `fdrnn report` adds the figures and a "
+        "page",
         err=True,
     )
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import Result
 
 from fdrnn.search import PortableStudy, StoreUnavailableError, Study, StudyProgress, open_store
+from fdrnn.studies.cli.report import report_results
 from waiting import wait_until
 
 Run = Callable[..., Result]
@@ -50,6 +51,26 @@ def test_an_export_is_reported_as_its_store(fdrnn: Run, tmp_path: Path) -> None:
         # The page advises commands for a store, and none for an export.
         if path.is_file() and not path.name.startswith("report."):
             assert path.read_bytes() == (of_export / path.relative_to(of_store)).read_bytes()
+
+
+def test_the_tables_of_a_run_replace_a_report_on_more_studies(
+    fdrnn: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, output = f"sqlite:///{tmp_path}/store.sqlite3", tmp_path / "out"
+    with closing(open_store(url, create=True)) as store:
+        for name in ("golden-fd", "golden-plain"):
+            PortableStudy.read(GOLDEN / f"{name}.fdrnn.zip").insert(store)
+        result = fdrnn("report", "--storage", url, "--output", output, "--no-figures")
+        assert result.exit_code == 0, result.output
+        report_results(store, ["golden-fd", "golden-plain"], output)
+        assert (output / "report.html").is_file()
+        assert "instead of" not in capsys.readouterr().err
+        report_results(store, ["golden-plain"], output)
+    assert " instead of an earlier report; " in capsys.readouterr().err
+    assert {path.name for path in output.iterdir()} == {"tables", "fdrnn-report-contents.txt"}
+    stems = {path.stem for path in (output / "tables").iterdir()}
+    assert stems == {"table1", "table1-intervals", "studies"}
+    assert "golden-fd" not in (output / "tables" / "table1.csv").read_text()
 
 
 def test_exports_that_are_none(error_line: ErrorLine, tmp_path: Path) -> None:

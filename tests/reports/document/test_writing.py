@@ -103,21 +103,47 @@ def test_what_a_report_used_and_misses_has_no_html_and_no_link(tmp_path: Path) -
     assert lines == ["# A report", "", "- jsb: space \\<b>", "- [x]\\(javascript:y)"]
 
 
-def test_tables_alone_keep_the_rest_of_a_report(tmp_path: Path) -> None:
-    write_report(tmp_path, report("old.mid"))
-    page = (tmp_path / PAGE).read_bytes()
-    data = pd.DataFrame({"a": [1 / 3]})
-    table = Table(name="table1", title="t", data=data, header=("a",), rows=(), n_text=1)
-    paths = write_tables(tmp_path, [table])
+def small_table(name: str, value: float) -> Table:
+    data = pd.DataFrame({"a": [value]})
+    return Table(name=name, title="t", data=data, header=("a",), rows=(), n_text=1)
+
+
+def with_tables(*tables: Table) -> Report:
+    section = Section(anchor="results", title="results", artefacts=tables)
+    return replace(report("old.mid"), overview=(section,))
+
+
+def test_tables_alone_leave_no_page_of_other_tables(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    write_report(tmp_path, with_tables(small_table("table1", 0.5), small_table("costs", 2.0)))
+    paths = write_tables(tmp_path, [small_table("table1", 1 / 3)])
     assert {path.name for path in paths} == {"table1.md", "table1.csv", "table1.tex"}
-    assert (tmp_path / PAGE).read_bytes() == page
+    tables = {f"tables/table1.{suffix}" for suffix in ("csv", "md", "tex")}
+    assert found(tmp_path) == {"mine.txt", CONTENTS, *tables}
     assert (tmp_path / "tables" / "table1.md").read_text().startswith("## t\n")
     assert (tmp_path / "tables" / "table1.csv").read_text() == "a\n0.3333333333\n"
+    write_tables(tmp_path, [small_table("other", 1.0)])
+    assert not (tmp_path / "tables" / "table1.csv").exists()
+    write_report(tmp_path, report())
+    assert found(tmp_path) == {"mine.txt", PAGE, "report.md", CONTENTS}
+
+
+def test_a_report_with_the_same_tables_is_kept(tmp_path: Path) -> None:
+    """As of a watcher that writes the whole report while `fdrnn run` ends."""
+    write_report(tmp_path, with_tables(small_table("table1", 0.5), small_table("costs", 2.0)))
+    before = {name: (tmp_path / name).read_bytes() for name in found(tmp_path)}
+    paths = write_tables(tmp_path, [small_table("table1", 0.5)])
+    assert {path.name for path in paths} == {"table1.md", "table1.csv", "table1.tex"}
+    assert {name: (tmp_path / name).read_bytes() for name in found(tmp_path)} == before
 
 
 def test_a_file_in_the_folder_s_way_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    for refused in (require_writable, lambda folder: write_report(folder, report())):
+    for refused in (
+        require_writable,
+        lambda folder: write_report(folder, report()),
+        lambda folder: write_tables(folder, [small_table("table1", 0.5)]),
+    ):
         with pytest.raises(FileError, match=r"file.*cannot be written|cannot write.*file") as error:
             refused(tmp_path / "file" / "report")
         assert re.search("name another folder with --output$", str(error.value))
