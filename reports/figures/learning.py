@@ -21,7 +21,8 @@ def learning_curves(evidence: Evidence) -> Figure:
     """Return the figure of training and validation NLL over epochs."""
     n_trials, best = evidence.curves["config_index"].nunique(), evidence.best
     trials = plural(n_trials, "trial")
-    of_few = ", or of the selected trial's curve if that is higher" if n_trials < _MANY else ""
+    setting = "the selected trial's curve" if best is not None else "the curve with the lowest NLL"
+    of_few = f", or of {setting} if that is higher" if n_trials < _MANY else ""
     alt = f"Line plots of training and validation NLL over epochs of {trials}."
     if best is not None:
         alt += (
@@ -82,9 +83,10 @@ def _draw_learning(evidence: Evidence) -> Drawing:
         finite = evidence.curves[np.isfinite(evidence.curves[column])]
         lowest = finite.groupby("config_index")[column].min()
         top = style.nll_top(lowest)
-        if len(lowest) < _MANY:
-            selected = finite.loc[finite["config_index"] == evidence.selected, column]
-            top = float(np.fmax(top, style.nll_top(selected)))
+        if 0 < len(lowest) < _MANY:
+            setting = lowest.idxmin() if evidence.selected is None else evidence.selected
+            curve = finite.loc[finite["config_index"] == setting, column]
+            top = float(np.fmax(top, style.nll_top(curve)))
         # Room for the way down of what ends at the quantile.
         top += 0.25 * (top - lowest.min())
         _draw_curves(axes, evidence, column, top)

@@ -76,6 +76,26 @@ def test_the_way_down_of_a_single_trial_is_shown(fd: Evidence) -> None:
         assert axes.get_ylim()[1] > one.curves[column].quantile(0.85)
 
 
+@pytest.mark.parametrize("n_trials", [1, 2])
+def test_the_way_down_of_the_first_running_trials_is_shown(fd: Evidence, n_trials: int) -> None:
+    epochs = np.arange(1, 31)
+    curves = pd.concat(
+        pd.DataFrame(
+            {"config_index": k, "epoch": epochs, "train_nll": nll, "valid_nll_counted": nll}
+        )
+        for k in range(n_trials)
+        for nll in [8 + 40 / epochs + 0.01 * k]
+    )
+    trials = fd.trials.assign(state="waiting", diverged=False, valid_nll=np.nan, n_epochs=0)
+    trials.loc[trials["config_index"] < n_trials, ["state", "n_epochs"]] = ["running", 30]
+    figure = learning.learning_curves(with_reads(fd, trials, curves=curves))
+    for axes in drawn(figure.draw).axes:
+        low, high = axes.get_ylim()
+        assert curves["train_nll"].between(low, high).mean() > 0.8
+    assert ", or of the curve with the lowest NLL if that is higher, and a" in figure.caption
+    assert "selected trial's curve" not in figure.caption
+
+
 def test_a_cross_above_the_learning_curves_is_on_their_edge(
     fd: Evidence, fd_curves: pd.DataFrame
 ) -> None:
