@@ -209,10 +209,11 @@ def draws(comparison: Comparison) -> pd.DataFrame:
 
 def _draws(variant: str, member: Evidence) -> pd.DataFrame:
     by_trial = member.curves.groupby("config_index")
-    last = by_trial.last().drop(columns=[*_TIMES, "epoch"], errors="ignore")
+    # Of a study without an epoch the columns have no type, and pandas warns where it joins these.
+    last = by_trial.last().drop(columns=[*_TIMES, "epoch"], errors="ignore").astype(float)
     table = member.trials[_OF_TRIALS].set_index("config_index")
     table = table.join(last.drop(columns=_OF_TRIALS, errors="ignore"))
-    highest = by_trial["spectral_radius"].max()
+    highest = by_trial["spectral_radius"].max().astype(float)
     table.insert(len(_OF_TRIALS) - 1, "spectral_radius_highest", highest)
     table = table.reset_index()
     table.insert(0, "variant", variant)

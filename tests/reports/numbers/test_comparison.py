@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +221,25 @@ def test_the_numbers_of_every_draw(store: Store, both: Comparison) -> None:
         assert row["n_epochs"] == str(len(own))
         assert row["spectral_radius"] == f"{own['spectral_radius'].iloc[-1]:.10g}"
         assert row["spectral_radius_highest"] == f"{own['spectral_radius'].max():.10g}"
+
+
+def test_a_variant_without_an_epoch_is_reported_without_a_warning(
+    fd: Evidence, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store.sqlite3"), create=True)
+    PortableStudy.read(GOLDEN / "golden-plain.fdrnn.zip").insert(store, "both.plain")
+    create_study(store, replace(fd.definition, name="both.fast_dropout"), fd.data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        findings = read_evidence(store)
+        report = build(findings)
+        (compared,) = findings.comparisons
+        rows = list(csv.DictReader(io.StringIO(draws_file(compared).content.decode())))
+    assert "both-draws.csv" in [one.name for part in report.overview for one in part.artefacts]
+    radii = {row["spectral_radius"] for row in rows if row["variant"] == "fast_dropout"}
+    assert radii == {""}
+    lasting = {row["spectral_radius"] for row in rows if row["variant"] == "plain"}
+    assert "" not in lasting
 
 
 def test_the_figure_shows_every_trial_that_lasted(both: Comparison) -> None:
