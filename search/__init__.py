@@ -48,7 +48,7 @@ from fdrnn.search.store.forecast import TimeLeft
 from fdrnn.search.store.progress import StudyProgress, TrialProgress, total_progress
 from fdrnn.search.store.samples import SampleOrigin, Samples
 from fdrnn.search.store.store import Store, find_store, open_store
-from fdrnn.search.store.study import StoredTrial, Study, selected_trial
+from fdrnn.search.store.study import StoredTrial, Study, StudySnapshot, selected_trial
 from fdrnn.search.store.tables import TrialState
 from fdrnn.search.work.events import EventKind, WorkerEvent
 from fdrnn.search.work.settings import WorkerSettings
@@ -131,6 +131,7 @@ __all__ = [
     "StudyConflictError",
     "StudyDefinition",
     "StudyProgress",
+    "StudySnapshot",
     "TimeLeft",
     "Training",
     "TrainingRun",

@@ -1,4 +1,4 @@
-"""The evidence of one study: what the store contains of it at one moment, read once."""
+"""The evidence of one study: what the store contained of it at one moment."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ from fdrnn.search.design.space import Space
 class Evidence:
     """A study as the store contained it at one moment.
 
-    The trials are read first. What is read later, and then kept, is of finished trials, which
-    never change, or is cut to the epochs of that moment, however much workers write meanwhile.
+    The attributes are of one moment, however much workers write meanwhile, and if the study is
+    extended. Curves and samples are read where they are needed, and then kept. Curves are cut to
+    the epochs of that moment; an extension may have deleted samples, and the curves of trials that
+    it trains from the start.
 
     Attributes
     ----------
@@ -41,10 +43,20 @@ class Evidence:
         The study.
     trials
         Its trials as `fdrnn.search.Study.trials` returns them, one per configuration.
+    all_repeats
+        Repeats of the selected configuration, as `fdrnn.search.Study.repeats`.
+    sequences
+        Test sequences of the selected trial as `fdrnn.search.Study.test_sequences`. Empty, with
+        its columns, where no trial is selected.
+    progress
+        Counts, and the time left, as `fdrnn.search.Study.progress`.
     """
 
     study: Study
     trials: pd.DataFrame
+    all_repeats: pd.DataFrame
+    sequences: pd.DataFrame
+    progress: StudyProgress
 
     @property
     def definition(self) -> StudyDefinition:
@@ -135,13 +147,6 @@ class Evidence:
         """Number of trials that halving pruned."""
         return int((self.trials["state"] == TrialState.PRUNED).sum())
 
-    @cached_property
-    def all_repeats(self) -> pd.DataFrame:
-        """Repeats of the selected configuration, as `fdrnn.search.Study.repeats`."""
-        if not self.definition.repeats or self.selected is None:
-            return self.trials.iloc[:0]
-        return self.study.repeats()
-
     @property
     def repeats(self) -> pd.DataFrame:
         """The finished ones of `all_repeats`."""
@@ -154,20 +159,6 @@ class Evidence:
         frames = [frame for frame in (self.trials, self.all_repeats) if len(frame)]
         every = pd.concat(frames) if len(frames) > 1 else self.trials
         return every[every["n_epochs"] > 0]
-
-    @cached_property
-    def progress(self) -> StudyProgress:
-        """Counts, and the time left, as `fdrnn.search.Study.progress`."""
-        return self.study.progress()
-
-    @cached_property
-    def sequences(self) -> pd.DataFrame:
-        """Test sequences of the selected trial as `fdrnn.search.Study.test_sequences`.
-
-        Empty, with its columns, where no trial is selected.
-        """
-        sequences = self.study.test_sequences(self.selected or 0)
-        return sequences.iloc[:0] if self.selected is None else sequences
 
     @cached_property
     def intervals(self) -> Intervals:
@@ -269,4 +260,11 @@ def difference(one: Evidence, other: Evidence) -> Estimate:
 
 def read(study: Study) -> Evidence:
     """Read the evidence of a study."""
-    return Evidence(study, study.trials())
+    snapshot = study.snapshot()
+    return Evidence(
+        study=study,
+        trials=snapshot.trials,
+        all_repeats=snapshot.repeats,
+        sequences=snapshot.test_sequences,
+        progress=snapshot.progress,
+    )

@@ -6,6 +6,7 @@ Every NLL is in nats per predicted step. Missing numbers are NaN (or NA in integ
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TRIALS = tables.trials.c
-_ORIGIN = ("seed", "worker", "host", "machine", "error")
+_COLUMNS = [
+    *("config_index", "state", "diverged", "hyperparameters", "n_trained"),
+    # The others have values before the end, too.
+    *(name for name in RESULT if name not in {"diverged", "n_epochs"}),
+    *("test_nll_pooled", "test_nll_sequence_mean", "seconds"),
+    *("seed", "worker", "host", "machine", "error"),
+]
+"""What `Study.trials` reads of a row."""
 _DTYPES = {
     "diverged": "bool",
     "n_epochs": "Int64",
@@ -78,6 +86,29 @@ class StoredTrial:
     state: TrialState
     best_epoch: int | None
     valid_nll: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudySnapshot:
+    """The trials of a study at one moment; returned by `Study.snapshot`.
+
+    Attributes
+    ----------
+    trials
+        As `Study.trials` returns them.
+    repeats
+        Repeats of the selected configuration, as `Study.repeats` returns them.
+    test_sequences
+        Those of the selected trial, as `Study.test_sequences` returns them; empty where no trial
+        is selected.
+    progress
+        As `Study.progress` returns it.
+    """
+
+    trials: pd.DataFrame
+    repeats: pd.DataFrame
+    test_sequences: pd.DataFrame
+    progress: StudyProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +212,62 @@ class Study:
         """
         return self._trials(_TRIALS.repeat_of.is_(None))
 
+    def snapshot(self) -> StudySnapshot:
+        """Return the trials, the selected one's test NLL and the progress of one moment.
+
+        They agree with each other while workers write or the study is extended.
+        """
+        with self.database.snapshot() as connection:
+            rows = connection.execute(self._rows(tested=True)).all()
+            progress = progress_of(self.definition, rows)
+            selected = progress.selected
+            index = None if selected is None else selected.config_index
+            which = sa.false() if index is None else self._is_trial(index)
+            result = connection.execute(self._rows_of(tables.test_sequences, which))
+            columns, sequences = list(result.keys()), result.all()
+        table = self._table(rows)
+        of_draws = [row.repeat_of is None for row in rows]
+        of_repeats = [row.repeat_of is not None and row.repeat_of == index for row in rows]
+        return StudySnapshot(
+            trials=table.loc[of_draws].reset_index(drop=True),
+            repeats=table.loc[of_repeats].reset_index(drop=True),
+            test_sequences=_frame(columns, sequences),
+            progress=progress,
+        )
+
     def _trials(self, which: sa.ColumnElement[bool]) -> pd.DataFrame:
+        with self.database.snapshot() as connection:
+            rows = connection.execute(self._rows(tested=True).where(which)).all()
+        return self._table(rows)
+
+    def _rows(self, *, tested: bool) -> sa.Select[Any]:
+        """Return the query of trials and repeats with sums over their epochs.
+
+        Parameters
+        ----------
+        tested
+            Whether their averages over the test sequences are read, too.
+        """
+        trained = self._trained()
+        query = (
+            sa.select(
+                tables.trials,
+                sa.func.coalesce(trained.c.n_epochs, 0).label("n_trained"),
+                sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
+                trained.c.best_valid_nll,
+                (now_s() - _TRIALS.lease_renewed).label("lease_age_s"),
+                (_TRIALS.lease_expires - now_s()).label("lease_left_s"),
+            )
+            .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
+            .where(_TRIALS.study_id == self.study_id)
+            .order_by(_TRIALS.config_index)
+        )
+        if not tested:
+            return query
         sequences = tables.test_sequences.c
         pooled = sa.func.sum(sequences.nll_sum) / sa.func.sum(sequences.n_steps)
         sequence_mean = sa.func.avg(sequences.nll_sum / sequences.n_steps)
-        tested = (
+        averages = (
             sa.select(
                 sequences.trial_id,
                 unless_nan(pooled).label("test_nll_pooled"),
@@ -195,27 +277,15 @@ class Study:
             .group_by(sequences.trial_id)
             .subquery()
         )
-        trained = self._trained()
-        query = (
-            sa.select(
-                _TRIALS.config_index,
-                _TRIALS.state,
-                sa.func.coalesce(_TRIALS.diverged, sa.false()).label("diverged"),
-                _TRIALS.hyperparameters,
-                sa.func.coalesce(trained.c.n_epochs, 0).label("n_epochs"),
-                # The others have values before the end, too.
-                *(_TRIALS[name] for name in RESULT if name not in {"diverged", "n_epochs"}),
-                tested.c.test_nll_pooled,
-                tested.c.test_nll_sequence_mean,
-                sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
-                *(_TRIALS[name] for name in _ORIGIN),
-            )
-            .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
-            .outerjoin(tested, tested.c.trial_id == _TRIALS.trial_id)
-            .where(_TRIALS.study_id == self.study_id, which)
-            .order_by(_TRIALS.config_index)
-        )
-        table = self._frame(query)
+        return query.add_columns(
+            averages.c.test_nll_pooled, averages.c.test_nll_sequence_mean
+        ).outerjoin(averages, averages.c.trial_id == _TRIALS.trial_id)
+
+    def _table(self, rows: Sequence[sa.Row[Any]]) -> pd.DataFrame:
+        """Return rows of `_rows` as `trials` returns them."""
+        fields = [row._mapping for row in rows]
+        table = _frame(_COLUMNS, [[row[name] for name in _COLUMNS] for row in fields])
+        table = table.rename(columns={"n_trained": "n_epochs"})
         drawn = table.pop("hyperparameters")
         first = list(table.columns).index("n_epochs")
         for offset, parameter in enumerate(self.definition.space.parameters):
@@ -241,8 +311,8 @@ class Study:
             ``config_index`` and the numbers of `fdrnn.model.EpochRecord`, sorted by configuration
             and epoch; then a column per measurement that the study records, by name.
         """
-        table = self._rows_of(tables.epochs, config_index)
-        measured = self._rows_of(tables.measurements, config_index)
+        table = self._read(tables.epochs, config_index)
+        measured = self._read(tables.measurements, config_index)
         if measured.empty:
             return table
         keys = ["config_index", "epoch"]
@@ -263,7 +333,7 @@ class Study:
             ``config_index``, ``sequence_index`` (in the data set's order), ``nll_sum`` (nats
             summed over the predicted steps) and ``n_steps`` (their number), sorted by both keys.
         """
-        return self._rows_of(tables.test_sequences, config_index)
+        return self._read(tables.test_sequences, config_index)
 
     @property
     def selected(self) -> int | None:
@@ -354,22 +424,8 @@ class Study:
 
         Nothing is written: a trial whose lease has expired is still listed as running.
         """
-        trained = self._trained()
-        query = (
-            sa.select(
-                tables.trials,
-                sa.func.coalesce(trained.c.n_epochs, 0).label("n_trained"),
-                sa.func.coalesce(trained.c.seconds, 0.0).label("seconds"),
-                trained.c.best_valid_nll,
-                (now_s() - _TRIALS.lease_renewed).label("lease_age_s"),
-                (_TRIALS.lease_expires - now_s()).label("lease_left_s"),
-            )
-            .outerjoin_from(tables.trials, trained, trained.c.trial_id == _TRIALS.trial_id)
-            .where(_TRIALS.study_id == self.study_id)
-            .order_by(_TRIALS.config_index)
-        )
         with self.database.read() as connection:
-            return progress_of(self.definition, connection.execute(query).all())
+            return progress_of(self.definition, connection.execute(self._rows(tested=False)).all())
 
     def retry_failed(self) -> int:
         """Make the failed trials wait again and return how many.
@@ -435,27 +491,30 @@ class Study:
             .subquery()
         )
 
-    def _rows_of(self, table: sa.Table, config_index: int | None = None) -> pd.DataFrame:
+    def _read(self, table: sa.Table, config_index: int | None = None) -> pd.DataFrame:
+        # Of many rows the conversion takes long.
+        with self.database.snapshot() as connection:
+            result = connection.execute(self._rows_of(table, self._is_trial(config_index)))
+            columns, rows = list(result.keys()), result.all()
+        return _frame(columns, rows)
+
+    def _rows_of(self, table: sa.Table, which: sa.ColumnElement[bool]) -> sa.Select[Any]:
         columns = [column for column in table.c if column.name != "trial_id"]
-        query = (
+        return (
             sa.select(_TRIALS.config_index, *columns)
             .join_from(tables.trials, table)
-            .where(self._is_trial(config_index))
+            .where(which)
             .order_by(_TRIALS.config_index, *columns[:2])
         )
-        return self._frame(query)
 
     def _arrays(self, table: sa.Table, config_index: int) -> sa.Select[Any]:
         return sa.select(table).join(tables.trials).where(self._is_trial(config_index))
 
-    def _frame(self, query: sa.Select[Any]) -> pd.DataFrame:
-        import pandas as pd  # noqa: PLC0415 - progress and selection do without it
 
-        # Of many rows the conversion takes long.
-        with self.database.snapshot() as connection:
-            result = connection.execute(query)
-            columns, rows = list(result.keys()), result.all()
-        return pd.DataFrame([tuple(row) for row in rows], columns=columns)
+def _frame(columns: list[str], rows: Iterable[Iterable[Any]]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - progress and selection do without it
+
+    return pd.DataFrame([tuple(row) for row in rows], columns=columns)
 
 
 def selected_trial(trials: pd.DataFrame) -> int | None:

@@ -55,7 +55,7 @@ def halved(full: Evidence) -> Evidence:
         test_nll_pooled=full.trials["test_nll_pooled"].where(kept),
         seconds=full.trials["seconds"] * np.where(kept, 1.0, 0.2),
     )
-    return Evidence(replace(full.study, definition=definition), trials)
+    return replace(full, study=replace(full.study, definition=definition), trials=trials)
 
 
 def test_the_same_search_with_halving_and_without_are_told_apart(

@@ -32,7 +32,7 @@ def made_up(
         order = 0 if parameter is None else 10 * list(choices(parameter)).index(values[parameter])
         rows.append(values | {"config_index": one.index, "valid_nll": 5 + order + random.random()})
     table = pd.DataFrame(rows).assign(state="finished", diverged=False)
-    return Evidence(evidence.study, table)
+    return replace(evidence, trials=table)
 
 
 def choices(parameter: str) -> tuple[object, ...]:
@@ -127,7 +127,7 @@ def test_the_chance_level_is_a_share(fd: Evidence) -> None:
         for one in draw(space, 5, range(8))
     ]
     table = pd.DataFrame(rows).assign(state="finished", diverged=False)
-    made = Evidence(replace(fd.study, definition=definition), table)
+    made = replace(fd, study=replace(fd.study, definition=definition), trials=table)
     found = importance(made)
     figure = importances.figure(made)
     assert found is not None
@@ -175,7 +175,7 @@ def test_the_shares_are_optuna_s(fd: Evidence, space: Space, n_trials: int) -> N
     table = pd.DataFrame(rows).assign(
         config_index=range(n_trials), state="finished", diverged=False
     )
-    made = Evidence(replace(fd.study, definition=definition), table)
+    made = replace(fd, study=replace(fd.study, definition=definition), trials=table)
     total = sum(expected.values())
     found = shares(made)
     assert set(expected) <= set(found)

@@ -68,7 +68,7 @@ def make(fd: Evidence) -> Any:
             for epoch in range(EPOCHS)
         ]
         study = replace(fd.study, definition=definition)
-        return with_reads(Evidence(study, trials), curves=pd.DataFrame(rows))
+        return with_reads(replace(fd, study=study, trials=trials), curves=pd.DataFrame(rows))
 
     def made(
         columns: dict[str, Columns],

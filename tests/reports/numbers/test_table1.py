@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 import pytest
-from made_evidence import NO_SEQUENCES, with_reads
+from made_evidence import NO_SEQUENCES, made, with_reads
 
 from fdrnn.datasets import DataDescription
 from fdrnn.model import TrainingSettings
@@ -101,7 +101,7 @@ def evidence(
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         code_version="0.1.0",
     )
-    return with_reads(Evidence(stored, frame(*trials)), sequences=sequences)
+    return with_reads(made(stored, frame(*trials)), sequences=sequences)
 
 
 def row(

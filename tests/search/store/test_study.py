@@ -72,6 +72,36 @@ def test_a_test_nll_that_is_no_number_is_not_averaged_away(
     assert math.isnan(row["test_nll_sequence_mean"])
 
 
+def test_a_snapshot_has_what_the_single_reads_return(store: Store, fake: ModuleType) -> None:
+    definition = replace(fake.definition(n_trials=2), repeats=1)
+    study = create_study(store, definition, fake.DATA)
+
+    def same(table: pd.DataFrame, other: pd.DataFrame) -> None:
+        pd.testing.assert_frame_equal(table, other, check_dtype=len(other) > 0)
+
+    def check() -> None:
+        snapshot = study.snapshot()
+        same(snapshot.trials, study.trials())
+        same(snapshot.repeats, study.repeats())
+        if study.selected is None:
+            assert snapshot.test_sequences.empty
+        else:
+            same(snapshot.test_sequences, study.test_sequences(study.selected))
+        assert snapshot.progress.finished == study.progress().finished
+        assert snapshot.progress.repeats_left == study.progress().repeats_left
+        assert snapshot.progress.worker_seconds == study.progress().worker_seconds
+
+    check()
+    for seed in (1, 2, 3):
+        lease = claim(store.database, study.study_id, this_worker(), 60.0)
+        assert lease is not None
+        lease.write([fake.record(seed, 1)])
+        check()
+        lease.finish(fake.result(seed, 1), "some CPU")
+        check()
+    assert len(study.repeats()) == 1
+
+
 def test_parameters_of_unknown_configurations(store: Store, lease: Lease) -> None:
     assert store.study("noise").parameters(2) == {}
     with pytest.raises(UnknownNameError, match=r"trial '3'.* trials 0 to 2"):
