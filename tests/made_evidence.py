@@ -19,7 +19,7 @@ def made(study: Study, trials: pd.DataFrame) -> Evidence:
     return Evidence(
         study=study,
         trials=trials,
-        all_repeats=trials.iloc[:0],
+        all_repeats=trials.iloc[:0].assign(repeat_of=[]),
         sequences=NO_SEQUENCES,
         progress=progress_of(study.definition, []),
     )

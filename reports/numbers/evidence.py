@@ -44,7 +44,8 @@ class Evidence:
     trials
         Its trials as `fdrnn.search.Study.trials` returns them, one per configuration.
     all_repeats
-        Repeats of the selected configuration, as `fdrnn.search.Study.repeats`.
+        Every repeat, also of a configuration that was selected before an extension, as in
+        `fdrnn.search.StudySnapshot`.
     sequences
         Test sequences of the selected trial as `fdrnn.search.Study.test_sequences`. Empty, with
         its columns, where no trial is selected.
@@ -149,8 +150,11 @@ class Evidence:
 
     @property
     def repeats(self) -> pd.DataFrame:
-        """The finished ones of `all_repeats`."""
-        return self.all_repeats[self.all_repeats["state"] == TrialState.FINISHED]
+        """The finished repeats of the selected configuration."""
+        every = self.all_repeats
+        return every[
+            (every["repeat_of"] == self.selected) & (every["state"] == TrialState.FINISHED)
+        ]
 
     @property
     def begun(self) -> pd.DataFrame:

@@ -103,7 +103,7 @@ class StudyProgress:
         Repeats of the selected configuration, and those that have not ended; none is planned
         where no trial can be selected any more.
     repeats_failed
-        Failed repeats, of any configuration.
+        Failed ones of these; an earlier selection's are in `failed_trials` alone.
     running_trials, failed_trials, troubled_trials
         The running and failed trials, and those of any state that met trouble, in order.
     worker_seconds
@@ -133,7 +133,7 @@ class StudyProgress:
 
     @property
     def n_failed(self) -> int:
-        """Return the number of failed trials and repeats."""
+        """Return the number of failed trials, and of failed repeats of the selected one."""
         return self.failed + self.repeats_failed
 
     @property
@@ -153,7 +153,7 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
     states = Counter(row.state for row in draws)
     selected = selected_row(draws)
     trials = [_trial(row) for row in rows]
-    repeats_planned, repeats_left = _repeats(definition, draws, rows, selected)
+    repeats_planned, repeats_left, repeats_failed = _repeats(definition, draws, rows, selected)
     return StudyProgress(
         study=definition.name,
         n_trials=len(draws),
@@ -163,9 +163,7 @@ def progress_of(definition: StudyDefinition, rows: Sequence[sa.Row[Any]]) -> Stu
         and SelectedTrial(selected.config_index, selected.best_epoch, selected.valid_nll),
         repeats_planned=repeats_planned,
         repeats_left=repeats_left,
-        repeats_failed=sum(
-            row.state == TrialState.FAILED for row in rows if row.repeat_of is not None
-        ),
+        repeats_failed=repeats_failed,
         worker_seconds=sum(row.seconds for row in rows),
         running_trials=tuple(trial for trial in trials if trial.state == TrialState.RUNNING),
         failed_trials=tuple(trial for trial in trials if trial.state == TrialState.FAILED),
@@ -199,14 +197,16 @@ def _repeats(
     draws: Sequence[sa.Row[Any]],
     rows: Sequence[sa.Row[Any]],
     selected: sa.Row[Any] | None,
-) -> tuple[int, int]:
-    if all(row.state.ended for row in draws) and selected is None:
-        return 0, 0
-    index = None if selected is None else selected.config_index
-    n_ended = sum(
-        row.state.ended for row in rows if row.repeat_of is not None and row.repeat_of == index
-    )
-    return definition.repeats, max(definition.repeats - n_ended, 0)
+) -> tuple[int, int, int]:
+    """Return how many repeats of the selected trial are planned, are left and have failed."""
+    if selected is None:
+        planned = 0 if all(row.state.ended for row in draws) else definition.repeats
+        return planned, planned, 0
+    # An extension may have selected another configuration than some repeat.
+    states = [row.state for row in rows if row.repeat_of == selected.config_index]
+    n_ended = sum(state.ended for state in states)
+    n_left = max(definition.repeats - n_ended, 0)
+    return definition.repeats, n_left, states.count(TrialState.FAILED)
 
 
 def selected_row(draws: Iterable[Any]) -> Any | None:

@@ -97,7 +97,8 @@ class StudySnapshot:
     trials
         As `Study.trials` returns them.
     repeats
-        Repeats of the selected configuration, as `Study.repeats` returns them.
+        Every repeat, as `Study.repeats` returns those of the selected configuration; the column
+        ``repeat_of`` has the configuration that it repeats, which may be selected no more.
     test_sequences
         Those of the selected trial, as `Study.test_sequences` returns them; empty where no trial
         is selected.
@@ -226,11 +227,12 @@ class Study:
             result = connection.execute(self._rows_of(tables.test_sequences, which))
             columns, sequences = list(result.keys()), result.all()
         table = self._table(rows)
-        of_draws = [row.repeat_of is None for row in rows]
-        of_repeats = [row.repeat_of is not None and row.repeat_of == index for row in rows]
+        is_draw = [row.repeat_of is None for row in rows]
+        is_repeat = [not one for one in is_draw]
+        repeat_of = [row.repeat_of for row in rows if row.repeat_of is not None]
         return StudySnapshot(
-            trials=table.loc[of_draws].reset_index(drop=True),
-            repeats=table.loc[of_repeats].reset_index(drop=True),
+            trials=table.loc[is_draw].reset_index(drop=True),
+            repeats=table.loc[is_repeat].reset_index(drop=True).assign(repeat_of=repeat_of),
             test_sequences=_frame(columns, sequences),
             progress=progress,
         )

@@ -190,7 +190,7 @@ def test_repeats_without_a_test_nll_are_counted_apart() -> None:
     study = evidence(replace(definition(), repeats=3), finished(8.0, 8.0, 8.0))
 
     def repeated(*repeats: dict[str, object]) -> table1.Row:
-        return table1.row(with_reads(study, all_repeats=frame(*repeats)))
+        return table1.row(with_reads(study, all_repeats=frame(*repeats).assign(repeat_of=0)))
 
     some = repeated(finished(8.2, 8.1, 8.0), finished(8.3, 8.3, 8.2), diverged)
     assert (some.repeats, some.repeats_without_nll) == (3, 1)

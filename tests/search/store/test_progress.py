@@ -125,6 +125,40 @@ def test_repeats_are_planned_while_a_trial_can_be_selected(store: Store, fake: M
     assert repeats() == (3, 1, 1)
 
 
+def test_a_failed_repeat_of_an_earlier_selection_is_not_counted(
+    store: Store, fake: ModuleType
+) -> None:
+    worker = WorkerIdentity("ada-1", "ada", 1)
+
+    def train(valid_nll: float) -> int:
+        trial = claim(store.database, study.study_id, worker, 60.0)
+        assert trial
+        trial.write([fake.record(1, 1)])
+        trial.finish(replace(fake.result(5, 1), valid_nll=valid_nll), "some CPU")
+        return trial.config_index
+
+    definition = replace(fake.definition(n_trials=1), repeats=2)
+    study = create_study(store, definition, fake.DATA)
+    assert [train(5.0), train(5.0)] == [0, -1]
+    failed = claim(store.database, study.study_id, worker, 60.0)
+    assert failed
+    failed.write([fake.record(1, 1)])
+    failed.fail("Traceback: it broke")
+    assert study.progress().n_failed == 1
+    study = create_study(store, replace(definition, n_trials=2), fake.DATA)
+    assert study.progress().repeats_failed == 1
+    assert [train(4.0), train(4.0), train(4.0)] == [1, -3, -4]
+    progress = study.progress()
+    assert (progress.repeats_planned, progress.repeats_left, progress.n_failed) == (2, 0, 0)
+    assert [trial.config_index for trial in progress.failed_trials] == [-2]
+    assert progress.complete
+    assert progress.worker_seconds == 6 * 0.25
+    repeats = study.snapshot().repeats
+    of = dict(zip(repeats["config_index"], repeats["repeat_of"], strict=True))
+    assert of == {-4: 1, -3: 1, -2: 0, -1: 0}
+    assert set(study.repeats()["config_index"]) == {-4, -3}
+
+
 def test_no_repeat_is_left_where_nothing_can_be_selected(store: Store, fake: ModuleType) -> None:
     definition = replace(fake.definition(n_trials=1), repeats=3)
     study_id = create_study(store, definition, fake.DATA).study_id
