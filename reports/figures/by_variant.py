@@ -92,6 +92,9 @@ def _draw(table: pd.DataFrame, variants: list[str]) -> Drawing:
     ):
         for chosen in (False, True):
             of = table["selected"].to_numpy(bool) == chosen
+            if not of.any():
+                # The layout would make room for an empty line at the figure's corner.
+                continue
             axes.plot(
                 values[of],
                 rows[of],

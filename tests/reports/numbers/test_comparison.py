@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import drawn_figure
 import pandas as pd
 import pytest
 from made_evidence import with_reads
@@ -290,6 +291,23 @@ def test_a_test_nll_that_is_not_finite_has_no_dot(both: Comparison, unknown: flo
     nll, _ = some.draw().axes
     assert sum(len(line.get_xdata()) for line in nll.get_lines()) == len(table) - 1  # type: ignore[arg-type]
     assert by_variant.figure(with_test_nll(both, lambda nll: nll * unknown)) is None
+
+
+@pytest.mark.parametrize("kind", ["selected", "others"])
+def test_the_figure_of_selected_trials_or_of_others_alone_has_a_layout(
+    both: Comparison, kind: str
+) -> None:
+    """As of the first finished trial of a comparison, or where every selected one diverged."""
+    members = {}
+    for variant, member in both.members.items():
+        is_selected = member.trials["config_index"] == member.selected
+        lasts = is_selected == (kind == "selected")
+        members[variant] = with_reads(member, member.trials.assign(diverged=~lasts))
+    figure = by_variant.figure(replace(both, members=members))
+    assert figure is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn_figure.drawn(figure.draw)
 
 
 def test_the_report_has_a_section_of_it(store: Store) -> None:
