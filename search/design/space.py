@@ -305,6 +305,13 @@ _LSTM_FAST_DROPOUT = _derived(
     sigma2_rec_out=[0.01, 0.001, 0.0001],
 )
 
+_LSTM_WIDE = _derived(
+    "lstm-wide",
+    _LSTM_FAST_DROPOUT,
+    n_hidden=[200, 400, 600],
+    dropout_hidden_to_hidden=_TABLE_2_WIDE["dropout_hidden_to_hidden"].distribution.to_data(),
+)
+
 _LSTM = _derived("lstm", _LSTM_FAST_DROPOUT, *_DROPOUT)
 
 # One layer is the ordinary network, which has spaces of its own.
@@ -373,6 +380,7 @@ SPACES: Mapping[str, Space] = MappingProxyType(
             _DROPOUT_EVERYWHERE,
             _LSTM,
             _LSTM_FAST_DROPOUT,
+            _LSTM_WIDE,
             _DEEP_PLAIN,
             _DEEP_LP,
             _DEEP_WIDE,

@@ -60,6 +60,7 @@ PASCANU = {
     )
 }
 """Variant, units and layers of the studies of Pascanu et al.'s sizes."""
+LSTM_WIDE = {f"{data}-lstm-wide" for data in TABLE_3}
 ECHO_STATE = {f"{data}-echo-state" for data in TABLE_3}
 TABLE_3_STUDIES = {f"table3-{data}{suffix}" for data in TABLE_3 for suffix in ("", "-authors")}
 ONE_QUIRK = {"table3-jsb-authors-mean"}
@@ -101,6 +102,7 @@ def test_every_known_data_set_has_a_study_and_a_plain_counterpart() -> None:
         | NADE
         | set(NADE_IN)
         | ECHO_STATE
+        | LSTM_WIDE
         | HALVING
         | TUNED
         | MIXED
@@ -231,6 +233,15 @@ def test_a_study_of_several_layers_differs_in_variant_space_halving_and_padding(
     assert study == replace(other, name=name, training=training, **changed)
 
 
+@pytest.mark.parametrize("name", sorted(LSTM_WIDE))
+def test_a_wide_study_of_lstms_differs_from_several_layers_in_variant_and_space_alone(
+    name: str,
+) -> None:
+    study = find(name)
+    changed = {"variant": "lstm_fast_dropout", "space": SPACES["lstm-wide"]}
+    assert study == replace(find(f"{study.data}-stacked-fast-dropout"), name=name, **changed)
+
+
 @pytest.mark.parametrize("name", PASCANU)
 def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
     study, (variant, n_hidden, n_layers) = find(name), PASCANU[name]
@@ -248,7 +259,7 @@ def test_a_study_of_pascanu_s_sizes_differs_in_them_alone(name: str) -> None:
             assert parameter == space[parameter.name]
 
 
-@pytest.mark.parametrize("name", sorted({*DEEP, *PASCANU, *NADE_IN}))
+@pytest.mark.parametrize("name", sorted({*DEEP, *PASCANU, *NADE_IN, *LSTM_WIDE}))
 def test_a_file_says_which_setting_followed_a_test_nll(name: str) -> None:
     text = (files("fdrnn.studies") / f"{name}.toml").read_text()
     assert "but for\n# padding and its side: they were set after the test NLL" in text
@@ -328,8 +339,8 @@ def test_the_project_s_studies_are_the_paper_s_search(name: str) -> None:
     assert definition.seed == 2013
     assert definition.training.batch_size == 27
     # Other outputs and several layers are none of the paper's; padded frames do not count there,
-    # and those of several layers, and NADE in other networks, follow the sequence.
-    back = name in DEEP or name in PASCANU or name in NADE_IN
+    # and those of several layers, wide LSTMs, and NADE in other networks, follow the sequence.
+    back = name in {*DEEP, *PASCANU, *NADE_IN, *LSTM_WIDE}
     counted = definition.output == DEFAULT_OUTPUT and not back
     padding = "counted" if counted else "masked"
     side = "back" if back else "front"

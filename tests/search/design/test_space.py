@@ -71,6 +71,9 @@ def test_spaces_of_lstm_and_weight_noise() -> None:
     of_lstm = {name: values for name, values in TABLE_2.items() if name not in single}
     of_lstm |= {"n_hidden": [100, 200, 300], "sigma2_rec_out": [1e-2, 1e-3, 1e-4]}
     assert choices("lstm-fast-dropout") == of_lstm
+    rates = choices("table2-wide")["dropout_hidden_to_hidden"]
+    wide = {"n_hidden": [200, 400, 600], "dropout_hidden_to_hidden": rates}
+    assert choices("lstm-wide") == of_lstm | wide
     plain = {name: values for name, values in of_lstm.items() if "dropout" not in name}
     assert choices("lstm") == plain
     noise = {"sigma2_noise": [1e-3, 1e-4, 1e-5, 1e-6]}
