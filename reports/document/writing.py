@@ -120,10 +120,10 @@ def write_report(
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
-    """Write tables alone, as `write_report` does, instead of an earlier report.
+    """Write tables alone, as `write_report` does, instead of earlier ones.
 
-    An earlier report that has the same tables is left as it is. The files of another one are
-    removed, its page included.
+    Where the folder has a whole report, it stays as it is, because its page would contradict
+    other tables.
 
     Parameters
     ----------
@@ -135,24 +135,23 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> list[Path]:
     Returns
     -------
     list of Path
-        CSV, Markdown and LaTeX of each, in ``tables/``.
+        CSV, Markdown and LaTeX of each, in ``tables/``; empty where a whole report stays.
 
     Raises
     ------
     FileError
         If the folder or a file cannot be written.
     """
+    if (folder / PAGE).is_file():
+        return []
     files = {name: content for table in tables for name, content in _files(table).items()}
-    paths = [folder / name for name in files]
     earlier = _listed(folder)
-    if earlier >= set(files) and _are_there(folder, files):
-        return paths
     # The next report removes what an error leaves.
     _list(folder, earlier | set(files))
     _write(folder, files)
     _remove(folder, earlier - set(files))
     _list(folder, files)
-    return paths
+    return [folder / name for name in files]
 
 
 def _with_pdf(section: Section) -> Section:
@@ -198,20 +197,9 @@ def _is_number(text: str) -> bool:
 
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[str]:
     for name, content in files.items():
-        write_atomically(folder / name, _encoded(content), way_out=_WAY_OUT)
+        data = content.encode() if isinstance(content, str) else content
+        write_atomically(folder / name, data, way_out=_WAY_OUT)
     return list(files)
-
-
-def _encoded(content: str | bytes) -> bytes:
-    return content.encode() if isinstance(content, str) else content
-
-
-def _are_there(folder: Path, files: Mapping[str, str | bytes]) -> bool:
-    """Return whether a folder has files with these contents."""
-    try:
-        return all((folder / name).read_bytes() == _encoded(files[name]) for name in files)
-    except OSError:
-        return False
 
 
 def _image(content: drawing.Files) -> str:

@@ -54,6 +54,8 @@ def radius_curves(evidence: Evidence) -> Figure:
         f"epoch to {radius[-1]:.2f} after the last, at most {radius.max():.2f}"
         if len(radius)
         else "no trial is selected"
+        if evidence.selected is None
+        else f"the selected trial {evidence.selected} has none"
     )
     return Figure(
         name=f"{evidence.name}-spectral-radius",

@@ -150,14 +150,13 @@ def report_results(
     if page:
         _write(findings, output, pdf=False, figures=True)
         return
-    had_page = (output / PAGE).is_file()
-    write_tables(output, tables)
-    replaced = " instead of an earlier report" if had_page and not (output / PAGE).is_file() else ""
-    typer.echo(
-        f"Written: Table 1 in {output / 'tables'}{replaced}; `fdrnn report` adds the figures and a "
-        "page",
-        err=True,
-    )
+    if write_tables(output, tables):
+        written = (
+            f"Written: Table 1 in {output / 'tables'}; `fdrnn report` adds the figures and a page"
+        )
+    else:
+        written = f"{output} has an earlier report, which stays; `fdrnn report` writes it anew"
+    typer.echo(written, err=True)
 
 
 def print_results(findings: Findings) -> list[Table]:

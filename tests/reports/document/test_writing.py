@@ -113,9 +113,9 @@ def with_tables(*tables: Table) -> Report:
     return replace(report("old.mid"), overview=(section,))
 
 
-def test_tables_alone_leave_no_page_of_other_tables(tmp_path: Path) -> None:
+def test_tables_alone_replace_others(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    write_report(tmp_path, with_tables(small_table("table1", 0.5), small_table("costs", 2.0)))
+    write_tables(tmp_path, [small_table("table1", 0.5), small_table("costs", 2.0)])
     paths = write_tables(tmp_path, [small_table("table1", 1 / 3)])
     assert {path.name for path in paths} == {"table1.md", "table1.csv", "table1.tex"}
     tables = {f"tables/table1.{suffix}" for suffix in ("csv", "md", "tex")}
@@ -128,12 +128,11 @@ def test_tables_alone_leave_no_page_of_other_tables(tmp_path: Path) -> None:
     assert found(tmp_path) == {"mine.txt", PAGE, "report.md", CONTENTS}
 
 
-def test_a_report_with_the_same_tables_is_kept(tmp_path: Path) -> None:
-    """As of a watcher that writes the whole report while `fdrnn run` ends."""
+def test_a_report_with_a_page_stays_whole(tmp_path: Path) -> None:
+    """Other tables beside its page would contradict it."""
     write_report(tmp_path, with_tables(small_table("table1", 0.5), small_table("costs", 2.0)))
     before = {name: (tmp_path / name).read_bytes() for name in found(tmp_path)}
-    paths = write_tables(tmp_path, [small_table("table1", 0.5)])
-    assert {path.name for path in paths} == {"table1.md", "table1.csv", "table1.tex"}
+    assert write_tables(tmp_path, [small_table("table1", 1 / 3)]) == []
     assert {name: (tmp_path / name).read_bytes() for name in found(tmp_path)} == before
 
 
