@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from fdrnn.model import VARIANTS
 from fdrnn.reports.artefacts import Figure
 from fdrnn.reports.figures import style
 from fdrnn.reports.numbers.best_of_k import LEAST_SHARE, draws_to_reach, with_outcome
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import is_plain
+from fdrnn.reports.numbers.names import is_plain, network
 from fdrnn.reports.numbers.paper import TABLE_1
 from fdrnn.reports.numbers.text import amount, plural
 
@@ -59,8 +58,8 @@ def figure(
             "last k most subsets share their best trial, so that the band narrows there by "
             "construction. Diverged trials count as draws; unfinished and failed ones do not. "
             f"{''.join(_notes(evidence, curves))}The axes of the NLL end at the highest mean (of "
-            "two networks, the lower one's) or at the paper's number; lines and bands above it "
-            "are cut off."
+            "two networks, the lower one's), at the other network's lowest mean or at the paper's "
+            "number; lines and bands above it are cut off."
         ),
         alt=(
             "Line plots of the expected test NLL over the number of draws and over worker hours. "
@@ -86,7 +85,7 @@ def _published(evidence: Evidence) -> tuple[float | None, str]:
         return row.rnn_nade, "RNN-NADE"
     if definition.variant == "plain":
         return row.plain, "plain"
-    return row.fd, ""
+    return (None, "") if is_plain(definition.variant) else (row.fd, "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ def _curve(
     study: Evidence, *, with_plan: bool = False, look: tuple[str, str] | None = None
 ) -> _Curve:
     variant = study.definition.variant
-    label = VARIANTS[variant].title
+    label = network(variant, study.definition.output)
     if with_plan:
         label += f", {_plan(study)}"
     if look is None:
@@ -191,6 +190,8 @@ def _draw(curves: Sequence[_Curve], target: float | None, label: str) -> Drawing
     values = [
         min(float(curve.table["low"].min()) for curve in curves),
         min(highest.values()),
+        # Of a network that is above the other everywhere, too, something is seen.
+        *(float(curve.table["mean"].min()) for curve in curves),
     ]
     if target is not None:
         values.append(target)

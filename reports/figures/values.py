@@ -91,7 +91,7 @@ def _draw(evidence: Evidence) -> Drawing:
     figure, axes = style.new_figure(_N_COLUMNS, n_rows, height=height, layout=None, sharey=True)
     # The panels are alike, and solving for their layout takes longer than drawing them.
     figure.subplots_adjust(
-        left=0.06, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
+        left=0.08, right=0.99, top=1 - 0.25 / height, bottom=0.4 / height, hspace=0.7, wspace=0.1
     )
     # With an earlier plan's rungs a pruned trial may have come lower than the selected one.
     lowest, _ = style.finite_range(evidence.ranked["valid_nll"])

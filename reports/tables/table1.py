@@ -98,7 +98,7 @@ def _results(
     shown = [row for row in rows if not row.is_plain or row.study not in paired]
 
     def pair(row: Row) -> tuple[Row | None, Row | None]:
-        if row.is_plain:
+        if row.variant == "plain":
             return None, row
         return row, by_name.get(row.plain_study or "")
 
@@ -190,7 +190,7 @@ def _counterparts(rows: Sequence[Row]) -> Iterator[str]:
         if plain is None:
             continue
         text = (
-            f"Plain of {row.study}: {plain.study}, {plain.trials_finished} of "
+            f"Plain of {row.study}: {plain.study} ({plain.network}), {plain.trials_finished} of "
             f"{plain.trials_planned} trials"
             f"{f' and {plain.trials_pruned} pruned' if plain.trials_pruned else ''}"
         )

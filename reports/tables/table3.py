@@ -11,10 +11,10 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from fdrnn.model import VARIANTS
+from fdrnn.model import DEFAULT_OUTPUT
 from fdrnn.reports.artefacts import Table
 from fdrnn.reports.numbers.evidence import Evidence
-from fdrnn.reports.numbers.names import in_order, label, value_text
+from fdrnn.reports.numbers.names import in_order, label, network, value_text
 from fdrnn.reports.numbers.text import MISSING
 from fdrnn.search import TABLE_3
 
@@ -85,9 +85,10 @@ def _table(stem: str, studies: Sequence[Evidence]) -> Table:
 
 
 def _heading(study: Evidence) -> str:
-    variant = study.definition.variant
-    network = "" if variant == "fast_dropout" else f", {VARIANTS[variant].title}"
-    return f"{study.name}{network}" + ("" if study.space.fixed else f", trial {study.selected}")
+    variant, output = study.definition.variant, study.definition.output
+    usual = (variant, output) == ("fast_dropout", DEFAULT_OUTPUT)
+    named = "" if usual else f", {network(variant, output)}"
+    return f"{study.name}{named}" + ("" if study.space.fixed else f", trial {study.selected}")
 
 
 def _cells(values: Mapping[str, object], names: Sequence[str]) -> list[str]:

@@ -49,6 +49,11 @@ _Write = Callable[..., None]
 _LINE = 36
 """Characters in a line of a cell below which a terminal does not break text."""
 
+_LABELS = 2
+_MAIN_NUMBERS = 3
+"""Columns that a narrow terminal shows rather than others, in Table 1: data set and study; our NLL,
+plain and the paper's."""
+
 
 @app.command()
 def report(
@@ -180,15 +185,20 @@ def print_results(findings: Findings) -> list[Table]:
 def _fitted(table: Table, width: int) -> Table:
     """Return a table without the columns that a width has no room for, and a note of these.
 
-    Columns of dashes are left out first, then numbers from the right and text before the first
-    number.
+    Columns of dashes are left out first, then numbers but the first three, text but the first two
+    columns, and the rest, each from the right; the first number comes last.
     """
     numbers = range(1, len(table.header))
     empty = [column for column in numbers if all(row[column] == "-" for row in table.rows)]
-    # The first number is what the table is for.
-    order = sorted(
-        numbers, key=lambda column: (column == table.n_text, column < table.n_text, -column)
-    )
+
+    def worth(column: int) -> int:
+        if column == table.n_text:
+            return 4
+        if column < table.n_text:
+            return 3 if column < _LABELS else 1
+        return 2 if column < table.n_text + _MAIN_NUMBERS else 0
+
+    order = sorted(numbers, key=lambda column: (worth(column), -column))
     dispensable = [*empty, *(column for column in order if column not in empty)]
     kept = columns_that_fit(_widths(table), dispensable, width)
     left_out = [title for column, title in enumerate(table.header) if column not in kept]

@@ -40,12 +40,17 @@ def columns_that_fit(widths: Sequence[int], dispensable: Iterable[int], room: in
     room
         What the widths of the columns that are shown may add up to.
     """
-    kept = list(range(len(widths)))
+    kept, left_out = list(range(len(widths))), []
     for column in dispensable:
         if sum(widths[k] for k in kept) <= room:
             break
         kept.remove(column)
-    return kept
+        left_out.append(column)
+    # After a wide one, a narrow one that was left out before it may have room.
+    for column in reversed(left_out):
+        if sum(widths[k] for k in kept) + widths[column] <= room:
+            kept.append(column)
+    return sorted(kept)
 
 
 class FittedTable:

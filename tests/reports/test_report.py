@@ -24,6 +24,7 @@ from fdrnn.reports.numbers.bootstrap import Estimate
 from fdrnn.reports.numbers.findings import Findings, read_evidence
 from fdrnn.reports.numbers.table1 import table1
 from fdrnn.reports.report import build
+from fdrnn.reports.tables import table1 as tables_of_table1
 from fdrnn.search import SPACES, SampleOrigin, Samples, Store, create_study, open_store
 from fdrnn.search.design.halving import Halving
 from fdrnn.search.store import tables
@@ -157,6 +158,28 @@ def test_the_plain_counterpart_that_comes_with_the_program_is_named(golden: Stor
     (line,) = (one for one in missing(known) if "counterpart" in one)
     assert line.startswith("No plain counterpart of piano, jsb: ")
     assert line.endswith("`fdrnn run` makes `piano-plain`, `jsb-plain`, with the same options.")
+
+
+def test_plain_rnns_are_no_counterpart_of_other_networks(golden: Store) -> None:
+    findings = read_evidence(golden)
+    lstm, plain = (
+        replace(row, study=study, data="jsb", variant=variant, plain_study=beside)
+        for row, study, variant, beside in zip(
+            findings.rows,
+            ("jsb-lstm-fast-dropout", "jsb-plain"),
+            ("lstm_fast_dropout", "plain"),
+            ("jsb-plain", None),
+            strict=True,
+        )
+    )
+    studies = dict(
+        zip(("jsb-lstm-fast-dropout", "jsb-plain"), findings.studies.values(), strict=True)
+    )
+    (line,) = (one for one in missing(Findings([lstm, plain], studies)) if "counterpart" in one)
+    assert line.startswith("No plain counterpart of jsb-lstm-fast-dropout: ")
+    assert line.endswith("`fdrnn run` makes `jsb-lstm`, with the same options.")
+    results = tables_of_table1.tables([lstm, plain])[0]
+    assert any("jsb-plain (plain RNN)" in note for note in results.notes)
 
 
 def test_a_network_without_dropout_lacks_no_counterpart(golden: Store) -> None:

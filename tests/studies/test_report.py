@@ -102,7 +102,9 @@ def test_a_terminal_shows_the_columns_that_it_has_room_for(
     assert max(map(len, lines)) <= width
     header = next(line for line in lines if line.split()[:2] == ["Data", "set"])
     assert ("Deep RNN*" in header) == (width == 140)
+    assert "Study" in header
     assert "Ours" in header
+    assert ("Paper: FD" in header) == (width >= 80)
     assert ("A wider terminal also shows:" in result.stdout) == (width < 140)
 
 

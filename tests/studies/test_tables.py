@@ -7,7 +7,13 @@ import io
 import pytest
 from rich.console import Console
 
-from fdrnn.studies.cli.tables import FittedTable
+from fdrnn.studies.cli.tables import FittedTable, columns_that_fit
+
+
+def test_a_narrow_column_is_put_back_after_a_wide_one_is_left_out() -> None:
+    assert columns_that_fit([10, 30, 8, 12], [2, 1, 3], 60) == [0, 1, 2, 3]
+    assert columns_that_fit([10, 30, 8, 12], [2, 1, 3], 55) == [0, 1, 3]
+    assert columns_that_fit([10, 30, 8, 12], [2, 1, 3], 40) == [0, 2, 3]
 
 
 @pytest.mark.parametrize(

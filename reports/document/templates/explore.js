@@ -98,7 +98,7 @@
   const controls = part("All trials",
     "Studies of different padding rules are ranked by the masked validation NLL." +
     " A click on a heading sorts. Below it, a part of the text or a comparison such as <8.2 or =0.9" +
-    " filters, here and in every drawing. A click on a row marks its trial.");
+    " filters, here and in every drawing. A click on a row, or Enter, marks its trial.");
   const boxes = controls.append("details").attr("class", "studies");
   boxes.append("summary");
   const buttons = boxes.append("p");
@@ -149,7 +149,11 @@
       : shown.descending ? "descending" : "ascending");
     body.selectAll("tr").data(shown.all ? some : some.slice(0, MOST_ROWS)).join("tr")
       .attr("class", (row) => (row === shown.chosen ? "chosen" : null))
+      .attr("tabindex", 0)
       .on("click", (event, row) => choose(row))
+      .on("keydown", (event, row) => {
+        if (event.key === "Enter") choose(row);
+      })
       .selectAll("td").data((row) => columns.map((one) => ({ row, one }))).join("td")
       .attr("class", ({ one }) => (one.text ? null : "number"))
       .style("font-weight", ({ row, one }) => one.name === rank && row[rank] === best ? 600 : null)

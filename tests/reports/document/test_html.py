@@ -195,6 +195,14 @@ def test_the_interactive_part(golden: Store, written: Path, browser_page: Page) 
     expected = pd.concat(one.trials["valid_nll"] for one in findings.studies.values())
     finite = sorted(expected[np.isfinite(expected)])
     assert [float(one) for one in nll if one != "-"] == pytest.approx(finite, abs=5.1e-4)
+    # The keyboard marks a trial as a click does.
+    browser_page.evaluate(
+        "(() => { const row = document.querySelectorAll('.trials tbody tr')[1]; row.focus();"
+        "document.activeElement.dispatchEvent("
+        "new KeyboardEvent('keydown', { key: 'Enter', bubbles: true })); })()"
+    )
+    marked = "[...document.querySelectorAll('.trials tbody tr')].map(one => one.className)"
+    assert browser_page.evaluate(marked).index("chosen") == 1
     # Sorting the other way round, and filtering by a study and a value.
     browser_page.evaluate("document.querySelectorAll('.trials thead button')[3].click()")
     assert browser_page.evaluate(shown)[0] == max(nll, key=lambda one: one != "-" and float(one))
@@ -326,3 +334,20 @@ def test_a_link_into_a_folded_study_opens_it(written: Path, browser_page: Page) 
     assert browser_page.evaluate(opened) == [True, False]
     browser_page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert browser_page.evaluate(opened) == [True, True]
+    # On paper nothing scrolls.
+    browser_page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=739,
+        height=1000,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser_page.call("Emulation.setEmulatedMedia", media="print")
+    cut = "one => one.scrollWidth > one.clientWidth + 1"
+    pictures = "[...document.querySelectorAll('.scroll')].filter(one => one.querySelector('img'))"
+    assert browser_page.evaluate(f"{pictures}.length > 3")
+    assert browser_page.evaluate(f"{pictures}.filter({cut}).length") == 0
+    used = "one => one.scrollHeight > one.clientHeight + 1"
+    assert (
+        browser_page.evaluate(f"[...document.querySelectorAll('.used')].filter({used}).length") == 0
+    )

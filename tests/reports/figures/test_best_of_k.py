@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn_figure import drawn
+from made_evidence import with_reads
 
 from fdrnn.reports.figures import best_of_k
 from fdrnn.reports.numbers import best_of_k as numbers
@@ -39,6 +40,36 @@ def test_the_figure_has_both_studies_and_the_paper_s_line(fd: Evidence, plain: E
     assert "quick ones" not in figure.caption
     assert "Pruned" not in figure.caption
     assert "A curve begins" not in figure.caption
+
+
+def test_a_network_that_is_higher_everywhere_is_seen(fd: Evidence, plain: Evidence) -> None:
+    worse = with_reads(
+        plain, plain.trials.assign(test_nll_pooled=plain.trials["test_nll_pooled"] + 9)
+    )
+    figure = best_of_k.figure(fd, worse)
+    assert figure is not None
+    axes = drawn(figure.draw).axes[0]
+    _, top = axes.get_ylim()
+    for line in axes.lines:
+        assert np.min(np.asarray(line.get_ydata(), float)) < top, line.get_label()
+
+
+def test_networks_are_named_with_their_output_and_compared_with_their_own_kind(
+    fd: Evidence,
+) -> None:
+    def defined(name: str) -> Evidence:
+        return replace(fd, study=replace(fd.study, definition=find(name)))
+
+    nade = best_of_k.figure(defined("jsb-nade"))
+    assert nade is not None
+    assert [line.get_label() for line in drawn(nade.draw).axes[0].lines] == [
+        "FD-RNN, NADE",
+        "RNN-NADE, cited by the paper",
+    ]
+    # The paper has a number of fast dropout, and cites one of plain RNNs.
+    lstm = best_of_k.figure(defined("jsb-lstm"))
+    assert lstm is not None
+    assert "paper" not in lstm.alt
 
 
 def test_all_draws_cost_the_wall_time_of_all_trials(fd: Evidence, fd_curves: pd.DataFrame) -> None:

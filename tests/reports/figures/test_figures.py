@@ -141,6 +141,17 @@ def test_many_points_are_kept_as_pixels(fd: Evidence, fd_curves: pd.DataFrame) -
     assert is_dense(long)
 
 
+def test_the_label_of_the_nll_is_whole_beside_long_numbers(fd: Evidence) -> None:
+    quarters = np.linspace(6.25, 7.0, len(fd.trials))
+    figure = values.figure(with_reads(fd, fd.trials.assign(valid_nll=quarters)))
+    assert figure is not None
+    drawing = drawn(figure.draw)
+    drawing.canvas.draw()
+    labels = [axes.yaxis.label for axes in drawing.axes if axes.get_ylabel()]
+    assert labels
+    assert min(label.get_window_extent().x0 for label in labels) >= 0
+
+
 def test_every_trial_has_a_dot_against_each_value(fd: Evidence) -> None:
     figure = values.figure(fd)
     assert figure is not None

@@ -135,15 +135,15 @@ def test_the_plain_study_of_a_row_is_named_and_every_other_has_its_own() -> None
     (first, second), _, _ = parsed([ROW, quick, PLAIN])
     assert (first["Study"], second["Study"]) == ("jsb", "a-quick")
     notes = table1.tables([ROW, quick, PLAIN])[0].notes
-    assert notes[-1] == "Plain of jsb: jsb-plain, 32 of 32 trials."
+    assert notes[-1] == "Plain of jsb: jsb-plain (plain RNN), 32 of 32 trials."
     known = replace(ROW, minus_plain=Estimate(value=-0.753, low=-0.8, high=-0.701))
     notes = table1.tables([known, PLAIN])[0].notes
     assert notes[-1] == (
-        "Plain of jsb: jsb-plain, 32 of 32 trials; pooled, jsb minus plain is -0.75 "
+        "Plain of jsb: jsb-plain (plain RNN), 32 of 32 trials; pooled, jsb minus plain is -0.75 "
         "(95 %: -0.80 to -0.70)."
     )
     notes = table1.tables([replace(ROW, plain_study="a-quick"), quick])[0].notes
-    assert notes[-1].startswith("Plain of jsb: a-quick, 2 of 2 trials; jsb has 32, and")
+    assert notes[-1].startswith("Plain of jsb: a-quick (plain RNN), 2 of 2 trials; jsb has 32, and")
 
 
 def test_missing_numbers_are_dashes_and_the_note_is_told() -> None:
