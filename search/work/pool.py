@@ -75,7 +75,7 @@ def run_workers(
     on_event
         Called in this process with each event of each worker.
     on_stop
-        Called when the first signal asks for a stop.
+        Called when the first signal asks for a stop, after the workers got it.
     settings
         The settings of the workers; None for the defaults.
     most_s
@@ -175,14 +175,16 @@ class _Pool:
 
     def request_stop(self) -> None:
         self.stop_requests += 1
-        if self.stop_requests == 1:
-            self.on_stop()
+        first = self.stop_requests == 1
         # A copy: at the end of the time this is another thread than the one that replaces workers.
         for child in list(self.children):
-            if self.stop_requests > 1:
-                child.process.kill()
-            else:
+            if first:
                 child.process.terminate()
+            else:
+                child.process.kill()
+        # Last: it may print, which blocks while nobody reads.
+        if first:
+            self.on_stop()
 
     def end_time(self) -> None:
         # A second request kills, which is for the user to make.

@@ -1,8 +1,12 @@
-"""Work on the study "noise" and print every event: run_script.py URL N_WORKERS LEASE_S."""
+"""Work on the study "noise" and print every event: run_script.py URL N_WORKERS LEASE_S [STOP_S].
+
+A request to stop takes STOP_S seconds to be shown.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 
 import fake_study
 
@@ -16,13 +20,14 @@ def show(event: WorkerEvent) -> None:
 
 
 if __name__ == "__main__":
-    url, n_workers, lease_s = sys.argv[1:4]
+    url, n_workers, lease_s, *stop_s = sys.argv[1:]
     try:
         stopped = run_workers(
             url,
             "noise",
             int(n_workers),
             on_event=show,
+            on_stop=lambda: time.sleep(float(*stop_s)),
             settings=fake_study.settings(lease_s=float(lease_s)),
         )
     except FdrnnError as error:
