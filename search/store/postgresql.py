@@ -3,9 +3,9 @@
 Both sides notice a lost peer within `SILENCE_S` by TCP's keepalives and timeouts, and a server ends
 an idle transaction, so that a stopped process keeps no row locked. A server that hangs keeps its
 connections open and answers nothing. After `ANSWER_S` without a byte of an answer a connection of
-`Connection` therefore opens another one: where that succeeds, the server is slow and is waited for,
-up to `LONGEST_S`; where it fails, the connection is closed and its statement fails, as if the
-server had gone.
+`Connection` therefore opens another one: where the server accepts it, or refuses it because it has
+no free one for example, the server is slow and is waited for, up to `LONGEST_S`; where it does
+neither, the connection is closed and its statement fails, as if the server had gone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ ANSWER_S = 6.0
 """Seconds without an answer after which the server is tried by another connection."""
 
 LONGEST_S = 300.0
-"""Seconds that a server which takes connections may need for the next byte of an answer."""
+"""Seconds that a server which answers another connection may need for the next byte."""
 
 _TRY_S = 4
 _IDLE_TRANSACTION_S = 30
+# Libpq writes it, in every language, between severity and message of a server's error, such as
+# "FATAL:  sorry, too many clients already", and in none of its own. `PGconn.ping` would answer as
+# well, but holds the interpreter's lock, so that nothing is trained meanwhile.
+_SEVERITY_END = ":  "
 
 
 class Connection(psycopg.Connection[Any]):
@@ -88,8 +92,8 @@ class Connection(psycopg.Connection[Any]):
     def _server_answers(self) -> bool:
         try:
             psycopg.connect(**self.arguments | {"connect_timeout": _TRY_S}).close()
-        except psycopg.OperationalError:
-            return False
+        except psycopg.OperationalError as error:
+            return _SEVERITY_END in str(error)
         return True
 
 

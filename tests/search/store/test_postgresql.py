@@ -156,6 +156,20 @@ def test_a_slow_statement_is_waited_for(proxy: Proxy, behind_proxy: Database) ->
     assert len(proxy.clients) > 1
 
 
+def test_a_slow_statement_is_waited_for_on_a_server_without_a_free_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql, "ANSWER_S", 0.3)
+    with PostgresServer(settings={"max_connections": "8"}) as server:
+        database = Database(server.url(server.create_database()))
+        others = sa.create_engine(database.url, **database.engine_options)
+        with database.read() as connection, contextlib.ExitStack() as opened:
+            with pytest.raises(sa.exc.OperationalError, match=r"too many clients|remaining conn"):
+                while True:
+                    opened.enter_context(others.connect())
+            assert connection.exec_driver_sql("SELECT pg_sleep(1)").scalar() == ""
+
+
 def test_a_server_that_hangs_is_an_outage(proxy: Proxy, behind_proxy: Database) -> None:
     def ask() -> Any:
         with behind_proxy.read() as connection:
