@@ -86,7 +86,7 @@ class LiveDisplay(StudiesDisplay):
             n_complete = sum(standing.progress.complete for standing in standings.values())
             yield Text(f"{n_complete} of {len(self._groups)} studies complete", style="bold")
         studies = {worker.event.study for worker in workers if worker.event.study}
-        trained = {self._title_of[study] for study in studies}
+        trained = {self._title_of.get(study) for study in studies}
         left = {title: one for title, one in standings.items() if not one.progress.complete}
         shown = [one for title, one in left.items() if title in trained or one.progress.running]
         # Between two trials none runs.

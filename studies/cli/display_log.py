@@ -46,8 +46,9 @@ class LogDisplay(StudiesDisplay):
             self._due[event.worker] = worker.since + SILENCE_S
             if self._is_worth_a_line(worker):
                 self._line(f"{worker.name}: {self._describe(event)}")
-            if event.kind in {EventKind.FINISHED, EventKind.FAILED}:
-                self._changed[self._title_of[event.study]] = None
+            title = self._title_of.get(event.study)
+            if title is not None and event.kind in {EventKind.FINISHED, EventKind.FAILED}:
+                self._changed[title] = None
 
     def tick(self) -> None:
         """Print what has changed."""

@@ -53,8 +53,8 @@ class Order:
 
     Attributes
     ----------
-    study
-        A study or comparison of the store.
+    studies
+        The names of studies in the store.
     store_url
         The store's URL; None where Dask's worker has it in its environment.
     data_dir
@@ -69,7 +69,7 @@ class Order:
         A name of this run, by which its processes are stopped and its events are found.
     """
 
-    study: str
+    studies: tuple[str, ...]
     store_url: str | None
     data_dir: Path | None
     data_file: Path | None
@@ -79,16 +79,20 @@ class Order:
 
 
 def order_of(
-    study: str, data: str, store_url: str, data_dir: Path | None, settings: WorkerSettings
+    studies: tuple[str, ...],
+    data: str,
+    store_url: str,
+    data_dir: Path | None,
+    settings: WorkerSettings,
 ) -> Order:
-    """Return the order for workers of a study.
+    """Return the order for workers of a study, or of the studies of a comparison.
 
     Parameters
     ----------
-    study
-        A study or comparison of the store.
+    studies
+        Their names in the store.
     data
-        Its data set: a name, or the path of a file, which is sent if it is here.
+        Their data set: a name, or the path of a file, which is sent if it is here.
     store_url
         The store's URL, which is left out if it holds a secret.
     data_dir, settings
@@ -103,7 +107,7 @@ def order_of(
         "--patience": settings.patience_s,
     }
     return Order(
-        study=study,
+        studies=studies,
         store_url=None if holds_secret(store_url) else store_url,
         data_dir=data_dir,
         data_file=user_path(data) if is_path(data) and is_file(user_path(data)) else None,
@@ -130,7 +134,7 @@ def train(order: Order) -> tuple[int, str]:
         )
     dask_worker = distributed.get_worker()
     data_dir = dask_worker.local_directory if order.data_file else order.data_dir
-    command = [*COMMAND, "worker", order.study]
+    command = [*COMMAND, "worker", *order.studies]
     command += ["--engine", str(os.getpid()), *order.settings]
     if data_dir is not None:
         command += ["--data-dir", str(data_dir)]

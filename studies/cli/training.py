@@ -157,9 +157,7 @@ class _Training:
             if self.options.dask is None:
                 interrupted = self.train_here(names, display, most_s)
             else:
-                interrupted = self.train_on_dask(
-                    self.options.dask, left[0].title, names, display, most_s
-                )
+                interrupted = self.train_on_dask(self.options.dask, names, display, most_s)
         if interrupted and time.monotonic() >= deadline:
             try:
                 standing = self.standing(left)
@@ -194,14 +192,14 @@ class _Training:
     def train_on_dask(
         self,
         dask: DaskOptions,
-        title: str,
         names: list[str],
         display: Display,
         most_s: float | None,
     ) -> bool:
         options, data = self.options, self.studies[names[0]].definition.data
+        # By its title, a comparison would have the studies of an earlier definition as well.
         order = order_of(
-            title, data, Database(options.storage).url, options.data_dir, options.settings
+            tuple(names), data, Database(options.storage).url, options.data_dir, options.settings
         )
         with cluster_of(dask.address, options.n_workers, dask.adapt) as (cluster, n_tasks):
             interrupted, errors = run_on_dask(

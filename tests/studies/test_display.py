@@ -275,6 +275,15 @@ def test_the_log_of_several_studies_calls_trials_by_their_study() -> None:
         assert line.startswith(start)
 
 
+@pytest.mark.parametrize("kind", EventKind)
+def test_an_event_of_a_study_that_is_not_shown_is_no_error(kind: EventKind) -> None:
+    display, _, printed = log()
+    with display:
+        display.show(event(kind, study="other"))
+    assert printed()[0].startswith(COUNTS)
+    assert COUNTS in drawn(event(kind, study="other"))
+
+
 def test_what_a_terminal_has_no_rows_for_is_counted() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, color_system=None)

@@ -123,6 +123,22 @@ def test_a_study_is_trained_through_lost_workers_and_a_new_scheduler(
     assert one.test_sequences().equals(other.test_sequences())
 
 
+def test_of_a_comparison_the_requested_studies_alone_are_trained(
+    cluster: DaskCluster, fdrnn: Run, start: Start, study_file: Path
+) -> None:
+    text = study_file.read_text().replace('variant = "fast_dropout"\nspace = "table2"', "")
+    study_file.write_text('variants = ["fast_dropout", "plain"]\n' + text)
+    assert fdrnn("study", "create", study_file).exit_code == 0
+    study_file.write_text('variants = ["fast_dropout", "authors_cell"]\n' + text)
+    cluster.add_worker()
+    run = start("run", study_file, "--dask", cluster.address, "--workers", "1")
+    _, log = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, log
+    store = open_store("fdrnn.sqlite3")
+    n_finished = {study.name: study.progress().finished for study in store.studies(["mine"])}
+    assert n_finished == {"mine.fast_dropout": 3, "mine.plain": 0, "mine.authors_cell": 3}
+
+
 def test_ctrl_c_stops_the_workers_with_checkpoints(
     cluster: DaskCluster, start: Start, study_file: Path
 ) -> None:
@@ -248,7 +264,7 @@ def order(monkeypatch: pytest.MonkeyPatch) -> Order:
     """The order of a task, which runs in this process instead of a worker of Dask."""
     worker = SimpleNamespace(status=SimpleNamespace(name="running"), log_event=lambda *event: None)
     monkeypatch.setattr(distributed, "get_worker", lambda: worker)
-    return order_of("mine", "bach", "sqlite:///fdrnn.sqlite3", None, WorkerSettings())
+    return order_of(("mine",), "bach", "sqlite:///fdrnn.sqlite3", None, WorkerSettings())
 
 
 def test_a_worker_that_cannot_start_is_no_end_of_the_study(
@@ -365,15 +381,15 @@ def test_a_password_is_nowhere_to_be_read(
 
 def test_a_password_is_in_no_order(postgres: PostgresServer) -> None:
     url = postgres.url("fdrnn")
-    order = order_of("mine", "bach", url, None, WorkerSettings())
+    order = order_of(("mine",), "bach", url, None, WorkerSettings())
     assert order.store_url is None
     assert postgres.secret not in repr(order)
-    assert order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
+    assert order_of(("mine",), "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
 
 
 def test_a_lost_worker_is_shown_when_another_claims_its_trial() -> None:
     shown: list[WorkerEvent] = []
-    order = order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
+    order = order_of(("mine",), "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
     run = _Run(order, 2, SimpleNamespace(show=shown.append), None)  # type: ignore[arg-type]
     for worker, index in (("a", 0), ("b", 1), ("a", 2), ("c", 0), ("c", 2), ("b", 2)):
         event = WorkerEvent(worker=worker, kind=EventKind.CLAIMED, config_index=index)
@@ -385,7 +401,7 @@ def test_a_lost_worker_is_shown_when_another_claims_its_trial() -> None:
 
 def test_why_workers_end_that_are_started_again_is_shown_once() -> None:
     shown: list[WorkerEvent] = []
-    order = order_of("mine", "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
+    order = order_of(("mine",), "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
     run = _Run(order, 2, SimpleNamespace(show=shown.append), None)  # type: ignore[arg-type]
 
     def end(code: int, line: str) -> int | None:
