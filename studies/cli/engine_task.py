@@ -109,7 +109,7 @@ def order_of(
     return Order(
         studies=studies,
         store_url=None if holds_secret(store_url) else store_url,
-        data_dir=data_dir,
+        data_dir=None if data_dir is None else user_path(data_dir),
         data_file=user_path(data) if is_path(data) and is_file(user_path(data)) else None,
         settings=tuple(f"{name}={value:g}" for name, value in options.items()),
     )

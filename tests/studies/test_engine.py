@@ -387,6 +387,11 @@ def test_a_password_is_in_no_order(postgres: PostgresServer) -> None:
     assert order_of(("mine",), "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings()).store_url
 
 
+def test_a_folder_of_data_is_the_same_in_every_working_directory(tmp_path: Path) -> None:
+    order = order_of(("mine",), "bach", "fdrnn.sqlite3", Path("music"), WorkerSettings())
+    assert order.data_dir == tmp_path / "music"
+
+
 def test_a_lost_worker_is_shown_when_another_claims_its_trial() -> None:
     shown: list[WorkerEvent] = []
     order = order_of(("mine",), "bach", "sqlite:////x/y.sqlite3", None, WorkerSettings())
