@@ -7,21 +7,25 @@ printed in one line on the standard error; 75 the store was unavailable for long
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 
 
-def _open_closed_streams() -> None:
+def _prepare_streams() -> None:
     # What a script closes by `>&-` is None, which no library expects.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for the process
+    # As on the standard error: the locale's encoding may lack a character of a name or path.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
     """Run the command line ``fdrnn`` and exit with its code."""
-    _open_closed_streams()
+    _prepare_streams()
     try:
         # Imported here so that `fdrnn.studies.cli` costs nothing to those who import no command.
         from fdrnn.studies.cli.app import app  # noqa: PLC0415

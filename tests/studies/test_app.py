@@ -633,6 +633,21 @@ def test_output_that_nobody_reads_ends_the_command_without_a_word(command: str) 
     assert (done.stdout, done.stderr) == ("141\n", "")
 
 
+def test_a_character_that_the_encoding_of_the_output_lacks_is_escaped(
+    fdrnn: Run, study_file: Path
+) -> None:
+    assert fdrnn("study", "create", study_file, "--storage", "日本.sqlite3").exit_code == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "fdrnn.studies.cli", "store", "check", "--storage", "日本.sqlite3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u65e5\u672c.sqlite3" in done.stdout
+
+
 def test_a_drawing_that_cannot_be_written(fdrnn: Run, noise: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = fdrnn("data", "show", noise, "--png", tmp_path / "file" / "roll.png")
