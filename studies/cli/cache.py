@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,10 +81,11 @@ def _size(folder: Path) -> tuple[str, str]:
 
 
 def _file_sizes(folder: Path) -> Iterator[int]:
-    for path in folder.rglob("*"):
-        # Other processes create and delete files meanwhile.
-        try:
-            if path.is_file():
-                yield path.lstat().st_size
-        except OSError:
-            continue
+    # Other processes create and delete files and folders meanwhile.
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            try:
+                if path.is_file():
+                    yield path.lstat().st_size
+            except OSError:
+                continue

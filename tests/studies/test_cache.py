@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,25 @@ def test_its_parts_are_shown_and_deleted(fdrnn: Run, cache: Path) -> None:
     assert not (cache / "data").exists()
     assert (cache / "letters.txt").exists()
     assert fdrnn("cache", "show").exit_code == 0
+
+
+def test_a_folder_that_another_process_deletes_meanwhile_is_left_out(
+    fdrnn: Run, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def scan(folder: str | Path | int = ".") -> object:
+        if Path(str(folder)) == cache / "compile" / "a":
+            monkeypatch.setattr(os, "scandir", scandir)
+            shutil.rmtree(str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    shown = fdrnn("cache", "show")
+    assert shown.exit_code == 0, shown.output
+    (line,) = (line for line in shown.stdout.splitlines() if "compiled operations" in line)
+    assert line.split()[-3:] == ["1", "0.5", "kB"]
+    assert not (cache / "compile" / "a").exists()
 
 
 def test_an_unknown_part(error_line: Callable[..., str], cache: Path) -> None:
