@@ -62,6 +62,12 @@ _SQLITE_PASSING = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 }
+_LOCKED_WAY_OUT = "end the program that has locked it, or try again"
+_SQLITE_WAYS_OUT = {
+    sqlite3.SQLITE_BUSY: _LOCKED_WAY_OUT,
+    sqlite3.SQLITE_LOCKED: _LOCKED_WAY_OUT,
+    sqlite3.SQLITE_FULL: "free space on its disk",
+}
 # Classes of SQLSTATE: connection, transaction rolled back, resources, operator, system.
 _POSTGRESQL_PASSING = {"08", "40", "53", "57", "58"}
 _PASSING_ERRNO = {
@@ -384,7 +390,8 @@ class Database:
             raise
         except sa.exc.DBAPIError as error:
             kind = store_error_kind(error)
-            raise kind(f"store {self.shown}: {self.reason(error.orig)}; {_WAY_OUT}") from error
+            way_out = _SQLITE_WAYS_OUT.get(_sqlite_code(error.orig), _WAY_OUT)
+            raise kind(f"store {self.shown}: {self.reason(error.orig)}; {way_out}") from error
 
 
 def store_error_kind(error: BaseException) -> type[StoreError]:
@@ -409,9 +416,8 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
         error = error.__cause__
     reason = error.orig
     if isinstance(reason, sqlite3.Error):
-        # The low byte of an extended code is the primary code.
-        code = getattr(reason, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        return StoreUnavailableError if code in _SQLITE_PASSING else StoreError
+        passing = _sqlite_code(reason) in _SQLITE_PASSING
+        return StoreUnavailableError if passing else StoreError
     state = getattr(reason, "sqlstate", None)
     if error.connection_invalidated:
         return StoreUnavailableError
@@ -422,6 +428,12 @@ def store_error_kind(error: BaseException) -> type[StoreError]:
         return StoreError
     refused = _ADDRESS_REFUSED.search(_QUOTED.sub("", str(reason)))
     return StoreAddressError if refused else StoreUnavailableError
+
+
+def _sqlite_code(error: BaseException | None) -> int:
+    # The low byte of an extended code is the primary code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
 
 
 def _engine_options(url: URL) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -121,6 +122,33 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_secret_in_a_url_is_found(storage: str, expected: bool) -> None:
     assert holds_secret(storage) is expected
     assert "secret" not in Database(storage).shown.replace("client_secret", "")
+
+
+def test_a_store_that_another_program_has_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fdrnn.search.store.database._BUSY_TIMEOUT_S", 0.1)
+    path = tmp_path / "store.sqlite3"
+    store = open_store(str(path), create=True)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(
+        StoreUnavailableError,
+        match=r"database is locked; end the program that has locked it, or try again$",
+    ):
+        store.study_names()
+    other.close()
+    assert store.study_names() == []
+
+
+def test_a_store_on_a_full_disk(tmp_path: Path) -> None:
+    database = Database(str(tmp_path / "store.sqlite3"))
+    with (
+        pytest.raises(StoreUnavailableError, match=r"disk is full; free space on its disk$"),
+        database.write() as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
 
 
 def test_a_file_that_is_moved_or_replaced_is_unavailable_until_it_is_back(tmp_path: Path) -> None:
