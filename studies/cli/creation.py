@@ -76,6 +76,25 @@ def requested(
     return tuple(map(changed, catalogue.find_all(study)))
 
 
+def any_left(requests: Sequence[Definitions], storage: str) -> bool:
+    """Return whether a study is missing in a store, or not complete as it is requested.
+
+    Parameters
+    ----------
+    requests
+        The definitions of each study or comparison.
+    storage
+        URL of the store, which is not made.
+    """
+    store = find_store(storage)
+    if store is None:
+        return True
+    try:
+        return not all(_is_complete(store, one) for definitions in requests for one in definitions)
+    finally:
+        store.close()
+
+
 def create(requests: Sequence[Definitions], storage: str, data_dir: Path | None) -> Store:
     """Create or extend studies, and print what the store now holds.
 

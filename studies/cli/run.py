@@ -23,7 +23,7 @@ from fdrnn.search import (
     open_store,
 )
 from fdrnn.search.store.database import Database
-from fdrnn.studies.cli.creation import Definitions, create, requested, require_one
+from fdrnn.studies.cli.creation import Definitions, any_left, create, requested, require_one
 from fdrnn.studies.cli.engine_cluster import require_cluster
 from fdrnn.studies.cli.engine_task import end_with
 from fdrnn.studies.cli.interrupts import remembered_interrupts
@@ -123,7 +123,7 @@ def run(
             requested, trials=trials, epochs=epochs, name=name, repeats=repeats, seed=seed
         )
         requests = [_requested(storage, study, partial(changed, study)) for study in studies]
-        if dask is None:
+        if dask is None and patiently(lambda: any_left(requests, storage), settings):
             _require_toolchain()
         require_writable(output)
         store = patiently(lambda: create(requests, storage, data_dir), settings)

@@ -60,6 +60,23 @@ def test_run_ends_with_its_table_and_again_only_reports(
     assert "starts" not in log
 
 
+def test_a_complete_study_is_reported_without_a_compiler(
+    start: Start,
+    fdrnn: Run,
+    error_line: ErrorLine,
+    study_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = start("run", study_file)
+    out, log = first.communicate(timeout=LIMIT_S)
+    assert first.returncode == 0, log
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    again = fdrnn("run", study_file)
+    assert (again.exit_code, again.stdout) == (0, out), again.output
+    assert "no C++ compiler" in error_line("run", study_file, "--trials", "4")
+    assert len(open_store("fdrnn.sqlite3").study("mine").trials()) == 3
+
+
 def test_an_extension_says_what_it_changes_and_which_results_it_takes(
     start: Start, fdrnn: Run, study_file: Path
 ) -> None:
