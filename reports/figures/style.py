@@ -47,6 +47,7 @@ DIVERGED = VERMILLION
 
 COLUMN_WIDTH_IN, TEXT_WIDTH_IN = 3.4, 7.0
 """Widths of figures that fit a column of a paper, and two."""
+_LEGEND_SHARE = 0.95
 PNG_DPI = 200
 RASTER_DPI = 120
 """Resolution of the dense parts of an SVG or PDF that are kept as pixels."""
@@ -239,18 +240,23 @@ def log_ticks(axis: Axis) -> None:
 
 
 def legend_above(axes: Axes, title: str, n_columns: int = 4) -> None:
-    """Put the legend, under a title, above the right end of the axes, where it hides nothing."""
+    """Put the legend, under a title, above the right end of the axes, where it hides nothing.
+
+    It has `n_columns`, or as many fewer as the figure has room for.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
+    for columns in range(n_columns, 0, -1) if handles else ():
+        legend = axes.legend(
             handles,
             labels,
             loc="lower right",
             bbox_to_anchor=(1.02, 0.98),
-            ncols=n_columns,
+            ncols=columns,
             columnspacing=1.0,
             handlelength=1.4,
             handletextpad=0.5,
             borderaxespad=0.2,
             title=title,
         )
+        if legend.get_window_extent().width <= _LEGEND_SHARE * axes.figure.bbox.width:
+            break

@@ -10,6 +10,20 @@ from fdrnn.reports.figures import learning, style
 from fdrnn.reports.numbers.evidence import Evidence
 
 
+def test_a_legend_has_as_many_columns_as_there_is_room_for() -> None:
+    heights = []
+    for labels in (["a", "b", "c"], ["a long label of one network"] * 3):
+        figure, ((axes,),) = style.new_figure()
+        for label in labels:
+            axes.plot([0, 1], label=label)
+        style.legend_above(axes, "network")
+        figure.canvas.draw()
+        extent = axes.get_legend().get_window_extent()
+        assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.width
+        heights.append(extent.height)
+    assert heights[1] > 1.5 * heights[0]
+
+
 def test_the_same_figure_gives_the_same_bytes(fd: Evidence) -> None:
     draw = learning.learning_curves(fd).draw
     formats = ("svg", "pdf", "png")
