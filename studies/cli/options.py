@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fdrnn.datasets.errors import FileError, shown
 from fdrnn.datasets.files import read_file, user_path
@@ -21,6 +22,22 @@ _LARGEST = 10**9
 _LARGEST_URL_FILE = 65_536
 
 
+class _Group(TyperGroup):
+    """A group whose help has each command's first sentence whole, on as many lines as it takes."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands and what they do."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, " ".join((command.help or "").split("\n\n")[0].split()))
+                    for name, command in commands.items()
+                    if command is not None
+                ]
+            )
+
+
 def commands(summary: str = "") -> typer.Typer:
     """Return an application for the commands of a module.
 
@@ -29,7 +46,9 @@ def commands(summary: str = "") -> typer.Typer:
     summary
         What the commands of a group do, shown by its help; empty for commands without a group.
     """
-    return typer.Typer(rich_markup_mode=None, no_args_is_help=True, help=summary or None)
+    return typer.Typer(
+        cls=_Group, rich_markup_mode=None, no_args_is_help=True, help=summary or None
+    )
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def test_every_command_has_help(fdrnn: Run, command: tuple[str, ...]) -> None:
     assert "('" not in result.stdout  # no default is printed as Python's tuple
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+    assert "..." not in result.stdout.partition("\nCommands:\n")[2]  # no sentence is cut
 
 
 def test_the_help_of_extending_and_waiting_is_true(fdrnn: Run) -> None:
