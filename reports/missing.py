@@ -63,7 +63,7 @@ def _of_study(row: Row, study: Evidence) -> Iterator[_Gap]:
 
 def _counterparts(rows: Sequence[Row]) -> Iterator[_Gap]:
     variant_of = {row.study: row.variant for row in rows}
-    # Plain RNNs stand beside a network whose own counterpart there is none of.
+    # Table 1 may have plain RNNs beside a network, for want of its own counterpart.
     alone = [
         row
         for row in rows

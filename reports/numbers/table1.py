@@ -3,7 +3,7 @@
 The trial is selected by its validation NLL alone. A study of fast-dropout networks has a plain
 counterpart: the study of the same networks without dropout on the same data with the same seed and
 the same training settings, whose draws share the values of the parameters that both have. Where
-there is none, a study of plain RNNs is its counterpart. Of several such studies it is one with as
+there is none, it stands beside a study of plain RNNs. Of several such studies it is one with as
 many trials, then one of the plain Table 2, then the first by name.
 """
 
@@ -40,8 +40,8 @@ class Row:
     training
         Its output and other training settings in words; a setting left out has its default.
     plain_study
-        The study's plain counterpart in the same report; None for a plain study, and where
-        there is none.
+        The study's plain counterpart in the same report, or a study of plain RNNs for want of
+        one; None for a plain study, and where there is neither.
     code_version
         Version of fdrnn that created the study.
     trials_planned, trials_finished, trials_diverged, trials_failed

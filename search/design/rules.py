@@ -200,24 +200,28 @@ def require_effects(space: Space, variant: str, output: str, training: TrainingS
             "space.chunk_length: longer chunks have more padding, which lowers the counted "
             'validation NLL; set training.padding to "masked", or draw no chunk_length'
         )
-    if OUTPUTS[output].kind != BINARY:
-        of_bias = "output_bias has no effect: output {!r} begins with a bias of 0; leave it out"
-        if "output_bias" in drawn:
-            raise DefinitionError(f"space.{of_bias.format(output)}")
-        if training.output_bias != defaults.output_bias:
-            raise DefinitionError(f"training.{of_bias.format(output)}")
-    key, sparse = "max_incoming_in_out", training.max_incoming_in_out > 0
-    if (key in drawn or sparse) and not {"W_in", "W_out"} & VARIANTS[variant].parameter_axes.keys():
+
+    def where(name: str) -> str:
+        """Return where a setting is drawn, or set to another value than its default."""
+        if name in drawn:
+            return f"space.{name}"
+        changed = getattr(training, name) != getattr(defaults, name)
+        return f"training.{name}" if changed else ""
+
+    if (key := where("output_bias")) and OUTPUTS[output].kind != BINARY:
         raise DefinitionError(
-            f"{'space' if key in drawn else 'training'}.{key} has no effect: variant {variant!r} "
-            "has neither W_in nor W_out, whose connections it cuts; leave it out"
+            f"{key} has no effect: output {output!r} begins with a bias of 0; leave it out"
         )
-    decays = "step_rate_decay" in drawn or training.step_rate_decay < 1
-    key = "full_rate_epochs"
-    if (key in drawn or training.full_rate_epochs > 0) and not decays:
+    matrices = {"W_in", "W_out"} & VARIANTS[variant].parameter_axes.keys()
+    if (key := where("max_incoming_in_out")) and not matrices:
         raise DefinitionError(
-            f"{'space' if key in drawn else 'training'}.{key} has no effect on a step rate that "
-            "does not decay; set training.step_rate_decay below 1, or draw it"
+            f"{key} has no effect: variant {variant!r} has neither W_in nor W_out, whose "
+            "connections it cuts; leave it out"
+        )
+    if (key := where("full_rate_epochs")) and not where("step_rate_decay"):
+        raise DefinitionError(
+            f"{key} has no effect on a step rate that does not decay; set "
+            "training.step_rate_decay below 1, or draw it"
         )
 
 

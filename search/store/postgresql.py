@@ -33,9 +33,9 @@ LONGEST_S = 300.0
 
 _TRY_S = 4
 _IDLE_TRANSACTION_S = 30
-# Libpq writes it, in every language, between severity and message of a server's error, such as
-# "FATAL:  sorry, too many clients already", and in none of its own. `PGconn.ping` would answer as
-# well, but holds the interpreter's lock, so that nothing is trained meanwhile.
+# Between severity and message of an error that the server sent, such as "FATAL:  sorry, too many
+# clients already", libpq writes two spaces in every language; its own errors have none.
+# `PGconn.ping` would tell them apart too, but holds the interpreter's lock, which stops training.
 _SEVERITY_END = ":  "
 
 

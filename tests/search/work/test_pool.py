@@ -119,22 +119,6 @@ def test_a_signal_stops_all_and_another_worker_goes_on(
     assert_finished(store, fake)
 
 
-def test_workers_stop_while_the_request_is_still_being_shown(
-    store: Store,
-    url: str,
-    study: str,
-    fake: ModuleType,
-    start: Start,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(fake.LAST_EPOCH, "1")
-    pool = start("run_script.py", url, 1, 600.0, 600.0)
-    until(events(pool), "epoch", epoch=1)
-    pool.send_signal(signal.SIGTERM)
-    wait_until(lambda: not store.study(study).progress().running, pool)
-    assert store.study(study).progress().waiting == 3
-
-
 def test_ctrl_c_does_not_reach_a_worker_that_starts(url: str, study: str, start: Start) -> None:
     pool = start("run_script.py", url, 1, 1.0)
     children = Path(f"/proc/{pool.pid}/task/{pool.pid}/children")
@@ -148,18 +132,25 @@ def test_ctrl_c_does_not_reach_a_worker_that_starts(url: str, study: str, start:
     assert int(blocked[1], 16) & 1 << signal.SIGINT - 1
 
 
-def test_workers_whose_parent_was_killed_release_their_trials(
+@pytest.mark.parametrize(
+    ("number", "shown_s"),
+    [(signal.SIGKILL, 0.0), (signal.SIGTERM, 600.0)],
+    ids=["whose parent was killed", "while the stop is still being shown"],
+)
+def test_workers_release_their_trials(
     store: Store,
     url: str,
     study: str,
     fake: ModuleType,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    shown_s: float,
 ) -> None:
     monkeypatch.setenv(fake.LAST_EPOCH, "1")
-    pool = start("run_script.py", url, 1, 600.0)
+    pool = start("run_script.py", url, 1, 600.0, shown_s)
     until(events(pool), "epoch", epoch=1)
-    pool.kill()
+    pool.send_signal(number)
     wait_until(lambda: not store.study(study).progress().running)
     assert store.study(study).progress().waiting == 3
 
